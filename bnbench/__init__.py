@@ -1,0 +1,11 @@
+"""bnbench: what does normalization do to this network?"""
+
+from __future__ import annotations
+
+import os
+
+# MKL picks kernels by the alignment of its operands unless told not to: the one setting without which a
+# trial's bits would depend on its slot in a pack. It is read when torch loads MKL, so it comes first.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+__version__ = "0.1.0"

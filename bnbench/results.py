@@ -1,0 +1,55 @@
+"""What one trial's training leaves behind: plain numbers that survive a round trip through JSON bit for bit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["TrialResult"]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The outcome of one trial.
+
+    Attributes:
+        key: The trial's key.
+        params: What defines the trial, by dotted config key.
+        status: One of `names.STATUSES`.
+        reason: Why the trial is undefined, diverged or failed; None if it finished.
+        metrics: Final values by metric key; finite only.
+        curves: By metric key, (step, value) pairs on the evaluation grid; finite only.
+        diverged_step: First step with a non-finite loss, or None.
+        tags: What describes the run without defining the trial: pack, slot, device, versions.
+        data: Name, source, checksum and split sizes of the images.
+        started: Unix time in seconds at which the trial's pack started.
+        ended: Unix time in seconds at which it ended.
+    """
+
+    key: str
+    params: dict[str, Any]
+    status: str
+    reason: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    diverged_step: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    started: float = 0.0
+    ended: float = 0.0
+
+    def to_json(self) -> str:
+        """Strict JSON: a NaN or an infinity is an error, not a token other readers reject.
+
+        Raises:
+            ValueError: If a number is not finite.
+        """
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialResult:
+        """The result `to_json` wrote."""
+        values = json.loads(text)
+        values["curves"] = {key: [(int(s), v) for s, v in points] for key, points in values["curves"].items()}
+        return cls(**values)

@@ -1,0 +1,44 @@
+"""Makes `import torchvision` work beside a CPU build of torch, whose wheel index has no matching torchvision."""
+
+from __future__ import annotations
+
+from functools import cache
+
+__all__ = ["ensure_torchvision"]
+
+_SCHEMAS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+_declared = []  # torch.library.Library objects: a library that is collected takes its schemas with it
+
+
+@cache
+def ensure_torchvision() -> None:
+    """Import torchvision, declaring the two operators its Python code registers against if they are missing.
+
+    torchvision's compiled operators do not load beside a torch of another build, and its import then
+    fails with "operator torchvision::nms does not exist". bnbench uses only its data sets, transforms
+    and models, which are Python: the schemas alone are enough. PyTorch Lightning imports torchvision too,
+    so this comes before it.
+    """
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        library = torch.library.Library("torchvision", "DEF")
+        for schema in _SCHEMAS.values():
+            library.define(schema)
+        _declared.append(library)
+        _forget_failed_import()
+        import torchvision  # noqa: F401
+
+
+def _forget_failed_import() -> None:
+    import sys
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
