@@ -1,0 +1,297 @@
+"""The schema of every configuration key: its type, default and allowed values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+__all__ = [
+    "Activation",
+    "Bias",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "EvalGrid",
+    "Init",
+    "Loss",
+    "LrScaling",
+    "ModelConfig",
+    "NormConfig",
+    "OptimizerConfig",
+    "OptimizerName",
+    "Placement",
+    "Precision",
+    "Scaling",
+    "ScheduleConfig",
+    "ScheduleName",
+    "SingleValue",
+    "SplitKind",
+    "SweepConfig",
+    "TrackingConfig",
+    "TrainingConfig",
+    "range_errors",
+    "schema",
+]
+
+
+class ConfigError(ValueError):
+    """One or more bad values: one line each, with the key, what was given and what is allowed."""
+
+
+# Members are lower case because OmegaConf matches enums by name and users type them.
+class SplitKind(StrEnum):
+    fixed = "fixed"
+    by_seed = "by_seed"
+
+
+class Scaling(StrEnum):
+    unit = "unit"
+    symmetric = "symmetric"
+    standard = "standard"
+    raw = "raw"
+
+
+class Init(StrEnum):
+    torch = "torch"
+    kaiming_uniform = "kaiming_uniform"
+    kaiming_normal = "kaiming_normal"
+    xavier_uniform = "xavier_uniform"
+    xavier_normal = "xavier_normal"
+    normal = "normal"
+    truncated_normal = "truncated_normal"
+    orthogonal = "orthogonal"
+
+
+class Activation(StrEnum):
+    relu = "relu"
+    leaky_relu = "leaky_relu"
+    elu = "elu"
+    gelu = "gelu"
+    silu = "silu"
+    softplus = "softplus"
+    sigmoid = "sigmoid"
+    tanh = "tanh"
+    identity = "identity"
+
+
+class Bias(StrEnum):
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+class Placement(StrEnum):
+    before = "before"
+    after = "after"
+
+
+class SingleValue(StrEnum):
+    error = "error"
+    constant = "constant"
+
+
+class OptimizerName(StrEnum):
+    sgd = "sgd"
+    momentum = "momentum"
+    adam = "adam"
+    adamw = "adamw"
+
+
+class LrScaling(StrEnum):
+    none = "none"
+    linear = "linear"
+    sqrt = "sqrt"
+
+
+class ScheduleName(StrEnum):
+    constant = "constant"
+    warmup = "warmup"
+    linear = "linear"
+    cosine = "cosine"
+    step = "step"
+
+
+class EvalGrid(StrEnum):
+    geometric = "geometric"
+    linear = "linear"
+
+
+class Loss(StrEnum):
+    softmax = "softmax"
+    sigmoid = "sigmoid"
+
+
+class Precision(StrEnum):
+    float32 = "float32"
+    float64 = "float64"
+
+
+def _number(default: Any, low: float, high: float = math.inf, *, low_is_allowed: bool = True) -> Any:
+    """A numeric field and the interval its value must lie in."""
+    return field(default=default, metadata={"interval": (low, high, low_is_allowed)})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, how they are split, and how their bytes become numbers."""
+
+    name: str = "mnist_5k"
+    root: str | None = None
+    split: SplitKind = SplitKind.fixed
+    scaling: Scaling = Scaling.unit
+    download: bool = True
+    # Default targets of validation accuracy, by model.
+    targets: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network, without its normalization."""
+
+    name: str = "fc"
+    depth: int = _number(3, 1)  # hidden layers (fc), conv layers (cnn)
+    width: int = _number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
+    stride_every: int = _number(3, 1)  # cnn: every so many layers, stride 2
+    min_map: int = _number(1, 1)  # cnn: no stride that would leave a map smaller than this
+    hidden: int = _number(100, 1)  # cnn: features of the fully connected layer
+    activation: Activation = Activation.relu
+    bias: Bias = Bias.auto
+    init: Init = Init.torch
+    init_gain: float = _number(1.0, 0, low_is_allowed=False)
+    init_sd: float = _number(0.05, 0, low_is_allowed=False)
+    head_init: Init | None = None
+    head_gain: float = _number(1.0, 0, low_is_allowed=False)
+    head_sd: float | None = _number(None, 0, low_is_allowed=False)
+
+
+@dataclass(frozen=True)
+class NormConfig:
+    """The normalization and its place in each block."""
+
+    name: str = "none"
+    placement: Placement = Placement.before
+    momentum: float = _number(0.1, 0, 1)
+    eps: float = _number(1e-5, 0, low_is_allowed=False)
+    affine: bool = True
+    single_value: SingleValue = SingleValue.error
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The update rule; `lr` is what is typed, before `lr_scaling`."""
+
+    name: OptimizerName = OptimizerName.sgd
+    lr: float = _number(0.1, 0, low_is_allowed=False)
+    momentum: float = _number(0.9, 0, 1)
+    nesterov: bool = False
+    beta1: float = _number(0.9, 0, 1)
+    beta2: float = _number(0.999, 0, 1)
+    eps: float = _number(1e-8, 0, low_is_allowed=False)
+    weight_decay: float = _number(0.0, 0)
+    lr_scaling: LrScaling = LrScaling.none
+    lr_reference_batch_size: int = _number(64, 1)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate moves: a factor on `lr`, by step; every schedule starts with `warmup_steps`, if any."""
+
+    name: ScheduleName = ScheduleName.constant
+    warmup_steps: int = _number(0, 0)
+    final_factor: float = _number(0.0, 0, 1)
+    every_steps: int = _number(100, 1)
+    step_factor: float = _number(0.5, 0, 1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The budget, the loss and when to evaluate."""
+
+    batch_size: int = _number(64, 1)
+    # The budget is one of these three; 1,000 steps if none is given.
+    steps: int | None = _number(None, 1)
+    epochs: int | None = _number(None, 1)
+    examples: int | None = _number(None, 1)
+    loss: Loss = Loss.softmax
+    eval_grid: EvalGrid = EvalGrid.geometric
+    eval_every: int = _number(100, 1)
+    # Validation images an evaluation uses; by default as many as keep evaluation below a fifth of the time.
+    eval_examples: int | None = _number(None, 1)
+    targets: list[float] | None = None
+    precision: Precision = Precision.float32
+    max_pack: int | None = _number(None, 1)
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Where results are recorded. `uri: null` is SQLite under `runs_dir`."""
+
+    uri: str | None = None
+    experiment: str = "bnbench"
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """What a sweep asks and how its arms are compared; what varies stands in `hydra.sweeper`."""
+
+    name: str | None = None
+    question: str = ""
+    compare: list[str] = field(default_factory=lambda: ["norm", "norm.placement"])
+    contrasts: list[str] = field(default_factory=list)
+    axis: str | None = None
+    tuning_seeds: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every key a user may set."""
+
+    seed: int = _number(0, 0)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    norm: NormConfig = field(default_factory=NormConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    runs_dir: str = "runs"
+    plan_only: bool = False
+    resume: bool = True
+    pack: Any = None  # a worker's share of a sweep; set by the sweeper, not by users
+
+
+def schema() -> DictConfig:
+    """`Config` as the node Hydra merges files and overrides into.
+
+    Frozen dataclasses become read-only nodes, which nothing could be merged into: the flag is lifted here,
+    so the objects stay frozen and the node does not.
+    """
+    node = OmegaConf.structured(Config)
+    for part in [node, *(node[f.name] for f in fields(Config) if is_dataclass(f.default_factory))]:
+        OmegaConf.set_readonly(part, None)
+    return node
+
+
+def range_errors(section: Any, prefix: str = "") -> Iterator[str]:
+    """One line for each number outside the interval its field allows.
+
+    Args:
+        section: A `Config` or one of its sections.
+        prefix: The section's key with its dot, such as `"norm."`.
+    """
+    for f in fields(section):
+        value = getattr(section, f.name)
+        if is_dataclass(value):
+            yield from range_errors(value, f"{prefix}{f.name}.")
+        elif value is not None and "interval" in f.metadata:
+            low, high, low_is_allowed = f.metadata["interval"]
+            if not (math.isfinite(value) and (low < value or (low_is_allowed and value == low)) and value <= high):
+                kind = "a whole number" if "int" in str(f.type) else "a finite number"
+                bounds = f"{'>=' if low_is_allowed else '>'} {low:g}" + ("" if high == math.inf else f" and <= {high:g}")
+                yield f"{prefix}{f.name}={value} is not allowed; it must be {kind} {bounds}"

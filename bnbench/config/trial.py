@@ -1,0 +1,263 @@
+"""A trial: one training with one seed, validated, with the key that says which trainings are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from typing import Any
+
+from bnbench.config.schema import (
+    Config,
+    ConfigError,
+    DataConfig,
+    EvalGrid,
+    Init,
+    LrScaling,
+    ModelConfig,
+    NormConfig,
+    OptimizerConfig,
+    OptimizerName,
+    ScheduleConfig,
+    ScheduleName,
+    TrainingConfig,
+    range_errors,
+)
+
+__all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "config_errors", "flatten"]
+
+NUMERICS_VERSION = 1
+"""Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
+
+DEFAULT_STEPS = 1000
+
+VARIES_IN_PACK = frozenset(
+    {
+        "seed",
+        "model.init",
+        "model.init_gain",
+        "model.init_sd",
+        "model.head_init",
+        "model.head_gain",
+        "model.head_sd",
+        "norm.momentum",
+        "optimizer.lr",
+        "optimizer.momentum",
+        "optimizer.beta1",
+        "optimizer.beta2",
+        "optimizer.weight_decay",
+        "schedule",
+        "schedule.warmup_steps",
+        "schedule.final_factor",
+        "schedule.every_steps",
+        "schedule.step_factor",
+    }
+)
+"""The keys in which trials of one pack may differ; on everything else they agree."""
+
+_SECTIONS = ("data", "model", "norm", "optimizer", "schedule", "training")
+_SGD = {"lr", "weight_decay"}
+_OPTIMIZER_KEYS = {
+    OptimizerName.sgd: _SGD,
+    OptimizerName.momentum: _SGD | {"momentum", "nesterov"},
+    OptimizerName.adam: _SGD | {"beta1", "beta2", "eps"},
+    OptimizerName.adamw: _SGD | {"beta1", "beta2", "eps"},
+}
+_SCHEDULE_KEYS = {
+    ScheduleName.constant: set[str](),
+    ScheduleName.warmup: {"warmup_steps"},
+    ScheduleName.linear: {"warmup_steps", "final_factor"},
+    ScheduleName.cosine: {"warmup_steps", "final_factor"},
+    ScheduleName.step: {"warmup_steps", "every_steps", "step_factor"},
+}
+_CNN_KEYS = {"stride_every", "min_map", "hidden"}
+_SD_INITS = {Init.normal, Init.truncated_normal}
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Every value that can matter to a trial, by its dotted key; a section's `name` stands under the section's own."""
+    flat: dict[str, Any] = {"seed": config.seed}
+    for name in _SECTIONS:
+        section = getattr(config, name)
+        for f in fields(section):
+            flat[name if f.name == "name" else f"{name}.{f.name}"] = getattr(section, f.name)
+    return flat
+
+
+def config_errors(config: Config, train_size: int) -> list[str]:
+    """What is wrong with a configuration as a trial's, one line each; nothing if it is right."""
+    return [*range_errors(config), *_contradictions(config, train_size)]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One training with one seed; made by `Trial.from_config`, which checks it.
+
+    Attributes:
+        steps: Optimizer steps, resolved from `training.steps`, `.epochs` or `.examples`.
+        lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
+        targets: Validation accuracies whose first hit is recorded, ascending.
+        data_checksum: SHA-256 of the data and of the split.
+    """
+
+    seed: int
+    data: DataConfig
+    model: ModelConfig
+    norm: NormConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    training: TrainingConfig
+    steps: int
+    lr: float
+    targets: tuple[float, ...]
+    data_checksum: str
+
+    @classmethod
+    def from_config(cls, config: Config, *, train_size: int, data_checksum: str) -> Trial:
+        """Check a configuration and resolve what follows from it.
+
+        Args:
+            config: The composed configuration.
+            train_size: Images in the training split.
+            data_checksum: Of the data and its split.
+
+        Raises:
+            ConfigError: If a value is out of range or two contradict each other; one line each.
+        """
+        errors = config_errors(config, train_size)
+        if errors:
+            raise ConfigError("\n".join(errors))
+        return cls(
+            seed=config.seed,
+            **{name: getattr(config, name) for name in _SECTIONS},
+            steps=_steps(config.training, train_size),
+            lr=_scaled_lr(config.optimizer, config.training.batch_size),
+            targets=_targets(config),
+            data_checksum=data_checksum,
+        )
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """What defines the trial, by dotted key, without what has no effect on it.
+
+        `norm.placement` is not among a trial's params where there is no norm: two trials that
+        differ only in it are one trial.
+        """
+        return {key: value for key, value in self._flat.items() if self._matters(key)}
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits that two trials share exactly if they must give the same numbers on the same machine."""
+        identity = {
+            **self.params,
+            "optimizer.lr": self.lr,
+            "optimizer.lr_scaling": None,
+            "optimizer.lr_reference_batch_size": None,
+            "data_checksum": self.data_checksum,
+            "numerics": NUMERICS_VERSION,
+            "torch": _torch_version(),
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def signature(self) -> tuple[tuple[str, Any], ...]:
+        """What trials must agree on to be trained in one pack.
+
+        The keys that may vary are left out; those that a norm or a schedule does not use are in,
+        so that what stands in a pack's override is the same for all of it.
+        """
+        fixed = {key: value for key, value in self.params.items() if key not in VARIES_IN_PACK}
+        data = "" if self.data.split == "by_seed" else self.data_checksum
+        return (*sorted(fixed.items()), ("data_checksum", data))
+
+    @cached_property
+    def _flat(self) -> dict[str, Any]:
+        sections = {name: getattr(self, name) for name in _SECTIONS}
+        flat = flatten(Config(seed=self.seed, **sections))
+        flat["training.steps"] = self.steps
+        return flat
+
+    def _matters(self, key: str) -> bool:
+        section, _, name = key.partition(".")
+        if not name:
+            return True
+        match section:
+            case "data":
+                return name in {"split", "scaling"}
+            case "norm":
+                return self.norm.name != "none"
+            case "optimizer":
+                scaled = {"lr_scaling"} if self.optimizer.lr_scaling != LrScaling.none else set[str]()
+                reference = {"lr_reference_batch_size"} if scaled else set[str]()
+                return name in _OPTIMIZER_KEYS[self.optimizer.name] | scaled | reference
+            case "schedule":
+                return name in _SCHEDULE_KEYS[self.schedule.name]
+            case "training":
+                every = {"eval_every"} if self.training.eval_grid == EvalGrid.linear else set[str]()
+                return name in {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"} | every
+            case "model":
+                return self._model_key_matters(name)
+        return True
+
+    def _model_key_matters(self, name: str) -> bool:
+        if name in _CNN_KEYS:
+            return self.model.name != "fc"
+        head_init = self.model.head_init or self.model.init
+        if name == "init_sd":
+            return self.model.init in _SD_INITS or (head_init in _SD_INITS and self.model.head_sd is None)
+        if name == "head_sd":
+            return head_init in _SD_INITS
+        return True
+
+
+def _contradictions(config: Config, train_size: int) -> Iterator[str]:
+    training = config.training
+    budgets = {key: getattr(training, key) for key in ("steps", "epochs", "examples")}
+    given = [f"training.{key}={value}" for key, value in budgets.items() if value is not None]
+    if len(given) > 1:
+        yield f"{' and '.join(given)} contradict each other; give one of them and set the others to null"
+    if training.batch_size > train_size:
+        yield (
+            f"training.batch_size={training.batch_size} is more than the {train_size} training images of "
+            f"data={config.data.name}; it must be at most {train_size}"
+        )
+    elif training.examples is not None and training.examples < training.batch_size:
+        yield (
+            f"training.examples={training.examples} is less than one batch; it must be at least "
+            f"training.batch_size={training.batch_size}"
+        )
+    for target in _targets(config):
+        if not 0 < target <= 1:
+            yield f"training.targets has {target}; a target is an accuracy > 0 and <= 1"
+    if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
+        yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
+
+
+def _steps(training: TrainingConfig, train_size: int) -> int:
+    if training.epochs is not None:
+        return training.epochs * (train_size // training.batch_size)
+    if training.examples is not None:
+        return training.examples // training.batch_size
+    return DEFAULT_STEPS if training.steps is None else training.steps
+
+
+def _scaled_lr(optimizer: OptimizerConfig, batch_size: int) -> float:
+    ratio = batch_size / optimizer.lr_reference_batch_size
+    factors = {LrScaling.none: 1.0, LrScaling.linear: ratio, LrScaling.sqrt: math.sqrt(ratio)}
+    return optimizer.lr * factors[optimizer.lr_scaling]
+
+
+def _targets(config: Config) -> tuple[float, ...]:
+    targets = config.training.targets
+    if targets is None:
+        targets = config.data.targets.get(config.model.name, [])
+    return tuple(sorted(float(target) for target in targets))
+
+
+@cache
+def _torch_version() -> str:
+    return importlib.metadata.version("torch")
