@@ -1,0 +1,22 @@
+"""Data sets, whole and in memory: where they come from, how they are split, how they are scaled.
+
+Nothing here imports torch, except while torchvision reads or downloads one of its own data sets.
+"""
+
+from bnbench.data.catalog import DATASETS, DatasetInfo
+from bnbench.data.image_data import DataError, ImageData
+from bnbench.data.load import load_data
+from bnbench.data.scaling import scaling
+from bnbench.data.splits import Split, split_checksum, split_data
+
+__all__ = [
+    "DATASETS",
+    "DataError",
+    "DatasetInfo",
+    "ImageData",
+    "Split",
+    "load_data",
+    "scaling",
+    "split_checksum",
+    "split_data",
+]

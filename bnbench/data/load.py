@@ -1,0 +1,62 @@
+"""One way in: a data set by its name, from wherever it can be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bnbench.data.catalog import DATASETS
+from bnbench.data.cifar10 import load_cifar10
+from bnbench.data.embedded import EMBEDDED, load_embedded
+from bnbench.data.image_data import DataError, ImageData
+from bnbench.data.mnist_files import load_mnist_files
+
+__all__ = ["load_data"]
+
+
+def load_data(
+    name: str, *, root: Path | None = None, cache_dir: Path | None = None, download: bool = True
+) -> ImageData:
+    """Load a whole data set into memory and check that it is what its name says.
+
+    Args:
+        name: A key of `DATASETS`.
+        root: Folder with the data set's files, also where a download goes; by default
+            `cache_dir/torchvision`. Embedded sets need none.
+        cache_dir: Where embedded sets are kept once parsed; None parses them each time.
+        download: Whether torchvision may fetch files that are nowhere.
+
+    Raises:
+        DataError: If the name is unknown, or the files are missing, damaged or another data set's.
+    """
+    if name not in DATASETS:
+        raise DataError(f"data={name} is unknown; choose one of {', '.join(DATASETS)}")
+    home = root or (cache_dir / "torchvision" if cache_dir else None)
+    if name in EMBEDDED:
+        images, labels, source = load_embedded(name, cache_dir)
+    elif name == "cifar10":
+        images, labels, source = load_cifar10(home, download=download)
+    else:
+        images, labels, source = load_mnist_files(name, home, download=download)
+
+    info = DATASETS[name]
+    data = ImageData.from_arrays(
+        name,
+        images,
+        labels,
+        classes=info.classes,
+        source=source,
+        official_test=info.test if info.official_test else 0,
+    )
+    _check_identity(data)
+    return data
+
+
+def _check_identity(data: ImageData) -> None:
+    info = DATASETS[data.name]
+    expected = (info.images, *info.shape)
+    if data.images.shape != expected:
+        raise DataError(f"data={data.name}: {data.source} hold {data.images.shape}, expected {expected}")
+    owner = {other.checksum: name for name, other in DATASETS.items() if other.checksum}.get(data.checksum)
+    if owner != data.name and (owner or info.checksum):
+        content = f"the images of data={owner}" if owner else "other images or labels"
+        raise DataError(f"data={data.name}: {data.source} hold {content}; use the original files or package")

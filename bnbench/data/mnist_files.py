@@ -1,0 +1,73 @@
+"""MNIST and Fashion-MNIST from their four idx files: where to look, and what they hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bnbench.data.catalog import DATASETS
+from bnbench.data.download import download_set, missing_data
+from bnbench.data.idx import read_idx
+from bnbench.data.image_data import DataError
+
+__all__ = ["MNIST_FILES", "load_mnist_files"]
+
+MNIST_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class, and its folder
+
+# where Debian's package dataset-fashion-mnist puts them
+_SYSTEM_FOLDERS = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def load_mnist_files(name: str, home: Path | None, *, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images (M, 1, H, W), labels (M,) and the source: rows of the train file, then of the test file.
+
+    Of `home`, `home/raw`, torchvision's folder inside `home` and the system's, the first with all four
+    files is read, each raw or `.gz`. A damaged file there is an error, not a reason to look further.
+
+    Args:
+        name: `mnist` or `fashion_mnist`.
+        home: The user's folder, also the one to download to; None looks at the system's alone.
+        download: Whether torchvision may fetch what is missing.
+
+    Raises:
+        DataError: If the files are nowhere, or damaged.
+    """
+    places = [home, home / "raw", home / MNIST_FILES[name] / "raw"] if home else []
+    places += [_SYSTEM_FOLDERS[name]] if name in _SYSTEM_FOLDERS else []
+    files = _find(places)
+    if files is None:
+        try:
+            download_set(MNIST_FILES[name], home, allowed=download)
+        except DataError as error:
+            wanted = f"{', '.join(_FILES)} (raw or .gz)"
+            raise missing_data(name, wanted, places, str(error)) from error.__cause__
+        files = _find(places)
+        assert files is not None, "torchvision wrote its files elsewhere"
+
+    info = DATASETS[name]
+    train, test = info.train + info.val, info.test
+    size = info.shape[1:]
+    shapes = [(train, *size), (train,), (test, *size), (test,)]
+    arrays = [read_idx(path, shape) for path, shape in zip(files, shapes, strict=True)]
+    images = np.concatenate(arrays[0::2])[:, None]  # (M, 1, H, W)
+    return images, np.concatenate(arrays[1::2]), f"idx files in {files[0].parent}"
+
+
+def _find(places: list[Path]) -> list[Path] | None:
+    for place in places:
+        found = [path for file in _FILES if (path := _raw_or_gz(place / file))]
+        if len(found) == len(_FILES):
+            return found
+    return None
+
+
+def _raw_or_gz(path: Path) -> Path | None:
+    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if os.path.isfile(p)), None)

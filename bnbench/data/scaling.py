@@ -1,0 +1,55 @@
+"""How pixels become numbers: one scale and one shift a channel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnbench.data.image_data import DataError, ImageData
+from bnbench.data.splits import Split
+
+__all__ = ["scaling"]
+
+_FIXED = {"raw": (1.0, 0.0), "unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0)}
+
+
+def scaling(data: ImageData, split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift, so that `x_float = x_uint8 * scale + shift`.
+
+    `raw` keeps 0..255, `unit` gives [0, 1], `symmetric` gives [-1, 1], and `standard` gives each channel
+    zero mean and unit variance (divisor N) over the training split, without a look at the others.
+
+    Args:
+        data: The images.
+        split: Its `train` rows are measured by `standard`.
+        kind: `unit`, `symmetric`, `standard` or `raw`.
+
+    Returns:
+        scale and shift, float32, each of shape (C,).
+
+    Raises:
+        DataError: If `kind` is unknown, or `standard` meets a channel that never varies.
+    """
+    C, _, _ = data.shape
+    if kind in _FIXED:
+        scale, shift = np.transpose([_FIXED[kind]] * C)
+    elif kind == "standard":
+        mean, std = np.transpose([_mean_std(data.images[split.train, c]) for c in range(C)])
+        if not std.all():
+            raise DataError(
+                f"data.scaling=standard: channel {std.argmin()} of data={data.name} is constant over the "
+                f"training split; use data.scaling=unit"
+            )
+        scale, shift = 1 / std, -mean / std
+    else:
+        raise DataError(f"data.scaling={kind} is unknown; use unit, symmetric, standard or raw")
+    return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def _mean_std(pixels: np.ndarray) -> tuple[float, float]:
+    """Mean and divisor-N standard deviation of uint8 pixels, from exact integer sums."""
+    n = pixels.size
+    total = int(pixels.sum(dtype=np.int64))
+    squares = int(
+        np.multiply(pixels, pixels, dtype=np.uint16).sum(dtype=np.int64)
+    )  # 255 * 255 fits in uint16
+    return total / n, ((n * squares - total * total) / (n * n)) ** 0.5

@@ -1,0 +1,113 @@
+"""Which images train, validate and test: fixed for everybody, or drawn anew for each seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnbench.data.catalog import DATASETS
+from bnbench.data.image_data import DataError, ImageData, checksum_arrays
+from bnbench.seeding import derive
+
+__all__ = ["Split", "split_checksum", "split_data"]
+
+_FIXED_SEED = 20150211  # the day the batch normalization paper was posted; never change it
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three disjoint int64 index arrays into `ImageData.images`, together all of its rows.
+
+    Each is shuffled, then its classes are interleaved in proportion to their sizes, so that its first n
+    are a fair subset of it.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def split_data(data: ImageData, *, kind: str, seed: int) -> Split:
+    """Split a data set into training, validation and test images.
+
+    Sizes are those of `DATASETS`; a set made by hand (of another name or size) gives a tenth to
+    validation and, if it has no official test set, a fifth to test. Where rows are drawn, each class gives in
+    proportion to its size, by largest remainders: less than one image off the exact share for each part.
+
+    An official test set is always the test split. `fixed` then validates on the first 5,000 training
+    images of the MNIST family, as TensorFlow's tutorials did, and on the last 5,000 of CIFAR-10.
+
+    Args:
+        data: The images to split.
+        kind: `fixed`, the same for every seed, or `by_seed`, drawn anew for each.
+        seed: The trial's seed; not used by `fixed`.
+
+    Raises:
+        DataError: If `kind` is neither.
+    """
+    if kind not in ("fixed", "by_seed"):
+        raise DataError(f"data.split={kind} is unknown; use data.split=fixed or data.split=by_seed")
+    fixed = kind == "fixed"
+    stream = _FIXED_SEED if fixed else derive(seed, "split", data.name)
+    generator = np.random.Generator(np.random.PCG64(stream))
+    rows = np.arange(len(data.labels), dtype=np.int64)
+    pool, test = np.split(rows, [len(rows) - data.official_test])
+    info = DATASETS.get(data.name)
+    if info is not None and info.images == len(rows):
+        val_size, test_size, val_first = info.val, info.test, info.val_first
+    else:
+        val_size, test_size, val_first = len(pool) // 10, len(pool) // 5, True
+
+    if not data.official_test:
+        test, val, train = _deal(pool, data, (test_size, val_size), generator)
+    elif not fixed:
+        val, train = _deal(pool, data, (val_size,), generator)
+    elif val_first:
+        val, train = np.split(pool, [val_size])
+    else:
+        train, val = np.split(pool, [len(pool) - val_size])
+    train, val, test = (_interleave(part, data, generator) for part in (train, val, test))
+    return Split(train, val, test)
+
+
+def split_checksum(split: Split) -> str:
+    """SHA-256 (hex) of which row is where, in which order."""
+    return checksum_arrays(train=split.train, val=split.val, test=split.test)
+
+
+def _deal(
+    pool: np.ndarray, data: ImageData, sizes: tuple[int, ...], generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Parts of the given sizes, each class in proportion, and what is left as the last part."""
+    members = [pool[data.labels[pool] == c] for c in range(data.classes)]
+    members = [_shuffle(rows, generator) for rows in members]
+    parts = []
+    for size in sizes:
+        quotas = _quotas(np.array([len(rows) for rows in members]), size)
+        parts.append(np.concatenate([rows[:n] for rows, n in zip(members, quotas, strict=True)]))
+        members = [rows[n:] for rows, n in zip(members, quotas, strict=True)]
+    return [*parts, np.concatenate(members)]
+
+
+def _quotas(counts: np.ndarray, size: int) -> np.ndarray:
+    """`size` shared out in proportion to `counts`; the rest to the largest remainders, low classes first."""
+    quotas, remainders = np.divmod(counts * size, counts.sum())
+    quotas[np.argsort(-remainders, kind="stable")[: size - quotas.sum()]] += 1
+    return quotas
+
+
+def _interleave(rows: np.ndarray, data: ImageData, generator: np.random.Generator) -> np.ndarray:
+    """The rows shuffled, classes taking turns: equal classes go 0, 1, ..., 9, 0, 1, ..."""
+    rows = _shuffle(rows, generator)
+    labels = data.labels[rows]
+    place = np.empty(len(rows))  # of each row along its own class, in (0, 1)
+    for c in range(data.classes):
+        mine = labels == c
+        place[mine] = (np.arange(mine.sum()) + 0.5) / max(mine.sum(), 1)
+    return rows[np.lexsort((labels, place))]
+
+
+def _shuffle(rows: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    # NumPy keeps the stream of random() more faithfully across versions than that of permutation()
+    return rows[np.argsort(generator.random(len(rows)), kind="stable")]
