@@ -1,0 +1,58 @@
+"""The block that decides the order of layer, norm and activation."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bnbench.config import Activation, Bias, ModelConfig, NormConfig, Placement
+from bnbench.norms import NORMS, make_norm
+
+__all__ = ["Block", "make_activation"]
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    Activation.relu: nn.ReLU,
+    Activation.leaky_relu: nn.LeakyReLU,
+    Activation.elu: nn.ELU,
+    Activation.gelu: nn.GELU,
+    Activation.silu: nn.SiLU,
+    Activation.softplus: nn.Softplus,
+    Activation.sigmoid: nn.Sigmoid,
+    Activation.tanh: nn.Tanh,
+    Activation.identity: nn.Identity,
+}
+
+
+def make_activation(name: Activation) -> nn.Module:
+    """The activation of that name."""
+    return _ACTIVATIONS[name]()
+
+
+class Block(nn.Module):
+    """Layer, norm, activation (`placement=before`), or layer, activation, norm (`after`).
+
+    Args:
+        layer: The linear or conv layer; `has_bias` says whether to give it one.
+        features: The layer's output channels.
+        model: Says the activation and the bias.
+        norm: Says the norm and its placement.
+    """
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d, features: int, model: ModelConfig, norm: NormConfig) -> None:
+        super().__init__()
+        self.layer = layer
+        self.norm = make_norm(norm, features)
+        self.activation = make_activation(model.activation)
+        self.norm_first = norm.placement == Placement.before
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(x)
+        if self.norm is None:
+            return self.activation(x)
+        return self.activation(self.norm(x)) if self.norm_first else self.norm(self.activation(x))
+
+    @staticmethod
+    def has_bias(model: ModelConfig, norm: NormConfig) -> bool:
+        """Whether the layer of a block keeps its bias: not where a norm that cancels it follows directly."""
+        if model.bias == Bias.auto:
+            return not (NORMS[norm.name].removes_shift and norm.placement == Placement.before)
+        return model.bias == Bias.always

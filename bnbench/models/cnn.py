@@ -1,0 +1,47 @@
+"""The deep CNN: 3x3 convs of growing width, stride 2 every third, then one fully connected layer."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bnbench.config import ModelConfig, NormConfig
+from bnbench.models.block import Block
+from bnbench.models.geometry import conv_layers
+
+__all__ = ["CNN"]
+
+
+class CNN(nn.Module):
+    """`depth` conv blocks, a fully connected block of `hidden` features, and a linear head without norm.
+
+    With 28x28 images, depth 19 and width 4 it is the tutorials' 20-layer network, whose maps shrink to 1x1.
+
+    Shape:
+        (N, C, H, W) in, logits (N, classes) out.
+    """
+
+    def __init__(
+        self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int
+    ) -> None:
+        super().__init__()
+        bias = Block.has_bias(model, norm)
+        convs = conv_layers(model, image_shape)
+        self.blocks = nn.ModuleList(
+            Block(
+                nn.Conv2d(conv.in_channels, conv.out_channels, 3, conv.stride, padding=1, bias=bias),
+                conv.out_channels,
+                model,
+                norm,
+            )
+            for conv in convs
+        )
+        last = convs[-1]
+        self.flatten = nn.Flatten()
+        flat = last.out_channels * last.height * last.width
+        self.hidden = Block(nn.Linear(flat, model.hidden, bias=bias), model.hidden, model, norm)
+        self.head = nn.Linear(model.hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.hidden(self.flatten(x)))  # type: ignore[no-any-return]

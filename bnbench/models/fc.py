@@ -1,0 +1,38 @@
+"""The fully connected network: 784-100-100-100-10 by default."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bnbench.config import ModelConfig, NormConfig
+from bnbench.models.block import Block
+
+__all__ = ["FC"]
+
+
+class FC(nn.Module):
+    """`depth` hidden blocks of `width` features and a linear head without norm.
+
+    Shape:
+        (N, C, H, W) in, logits (N, classes) out.
+    """
+
+    def __init__(
+        self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        sizes = [channels * height * width, *[model.width] * model.depth]
+        bias = Block.has_bias(model, norm)
+        self.flatten = nn.Flatten()
+        self.blocks = nn.ModuleList(
+            Block(nn.Linear(wide, narrow, bias=bias), narrow, model, norm)
+            for wide, narrow in zip(sizes, sizes[1:], strict=False)
+        )
+        self.head = nn.Linear(sizes[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.flatten(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)  # type: ignore[no-any-return]
