@@ -1,0 +1,108 @@
+"""K networks of equal shape as one module: the only thing that is ever trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bnbench.packing.layout import Layout, fold_images, trial_rows
+from bnbench.packing.leaves import RULES, FoldedBatchNorm, FoldedConv2d, UnpackableError
+from bnbench.packing.width import aligned_width
+
+__all__ = ["Pack", "pack"]
+
+
+def pack(nets: Sequence[nn.Module]) -> Pack:
+    """The networks as one, padded with copies of the last where the layout asks for more slots.
+
+    Raises:
+        UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied, or a module
+            that is not a leaf owns a parameter or a buffer.
+    """
+    channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
+    width = aligned_width(len(nets), channels)
+    return Pack([*nets, *[nets[-1]] * (width - len(nets))], trials=len(nets))
+
+
+class Pack(nn.Module):
+    """K slots, of which the first `trials` hold trials of their own; made by `pack`.
+
+    Every parameter and buffer has the lone network's name and shape (K, …): its k-th row is slot k's.
+
+    Attributes:
+        slots: K.
+        trials: How many of them are no padding.
+        layout: How `forward` wants its images stored.
+    """
+
+    def __init__(self, nets: Sequence[nn.Module], trials: int) -> None:
+        super().__init__()
+        for net in nets:
+            _refuse_tied(net)
+        self.slots = len(nets)
+        self.trials = trials
+        self.net = _fold(nets, "")
+        convolves = any(isinstance(leaf, FoldedConv2d) for leaf in self.net.modules())
+        self.layout = Layout.channels_last if convolves else Layout.feature_major
+        self._norms = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedBatchNorm)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (K, classes, N), contiguous, of folded images (N, K*C, H, W)."""
+        return trial_rows(self.net(x), self.slots)
+
+    def fold(self, images: Tensor, dtype: torch.dtype) -> Tensor:
+        """`forward`'s input from images (K, N, C, H, W)."""
+        return fold_images(images, self.layout, dtype)
+
+    @property
+    def has_running_statistics(self) -> bool:
+        """Whether evaluation under running and under batch statistics can differ."""
+        return bool(self._norms)
+
+    def use_batch_statistics(self, enabled: bool) -> None:
+        """Choose what evaluation normalizes with: the batch's own statistics, or the running ones."""
+        for norm in self._norms:
+            norm.batch_statistics = enabled
+
+    def slot_state(self, slot: int) -> dict[str, Tensor]:
+        """Slot k's state_dict, with the lone network's names and shapes."""
+        return {name: value[slot] for name, value in self.net.state_dict().items()}
+
+    def clear(self, slot: int) -> None:
+        """Zero a slot's parameters and buffers, so that a diverged trial's NaNs cost no time."""
+        with torch.no_grad():
+            for value in self.net.state_dict().values():
+                value[slot].zero_()
+
+
+def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
+    first = nets[0]
+    kinds = {type(net) for net in nets}
+    if len(kinds) > 1:
+        raise UnpackableError(f"{path or 'the network'} differs in kind: {sorted(kind.__name__ for kind in kinds)}")
+    rule = RULES.get(type(first))
+    if rule is not None:
+        return rule(nets)
+    here = f"{path or 'the network'} ({type(first).__name__})"
+    if not first._modules:
+        raise UnpackableError(f"{here} is a leaf that bnbench has no rule for")
+    if first._parameters or first._buffers:
+        raise UnpackableError(f"{here} owns parameters or buffers beside its children")
+    folded = copy.copy(first)
+    folded._modules = {}
+    for name, child in first._modules.items():
+        children = [net._modules[name] for net in nets]
+        where = f"{path}.{name}".lstrip(".")
+        folded._modules[name] = None if child is None else _fold([c for c in children if c is not None], where)
+    return folded
+
+
+def _refuse_tied(net: nn.Module) -> None:
+    seen: dict[int, str] = {}
+    for name, parameter in net.named_parameters(remove_duplicate=False):
+        other = seen.setdefault(id(parameter), name)
+        if other != name:
+            raise UnpackableError(f"{name} and {other} are one tied parameter")

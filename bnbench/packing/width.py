@@ -1,0 +1,21 @@
+"""How many slots a pack has; torch-free, because planning asks too."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["aligned_width"]
+
+
+def aligned_width(trials: int, channels: list[int]) -> int:
+    """Slots for so many trials: at least two, and with conv layers a number that fills whole vectors.
+
+    A single trial takes other kernels than two do. And channels_last batch norm vectorizes over channels,
+    16 floats at a time: K * C must be a multiple of 16 in every layer, or the last channels round differently.
+
+    Args:
+        trials: How many there are, at least 1.
+        channels: Output channels of each conv layer; empty without any.
+    """
+    multiple = max((16 // math.gcd(16, c) for c in channels), default=1)
+    return max(2, math.ceil(trials / multiple) * multiple)
