@@ -1,0 +1,84 @@
+"""What happens between blocks: evaluation on the grid, and word of progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+
+from bnbench import names
+from bnbench.config import Trial
+from bnbench.training.evaluate import evaluate
+from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps
+from bnbench.training.module import PackModule
+
+__all__ = ["CurveRecorder", "Curves", "ProgressReporter"]
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+class CurveRecorder(pl.Callback):
+    """Evaluates every slot on the grid and keeps its curves.
+
+    Args:
+        trial: Any of the pack's: they agree on the grid.
+        slots: How many slots to keep curves of, from the first.
+        val_size: Images in the validation split.
+
+    Attributes:
+        curves: By slot, then metric; (step, value) pairs, finite ones only, none after a divergence.
+    """
+
+    def __init__(self, trial: Trial, slots: int, val_size: int) -> None:
+        self._grid = evaluation_steps(trial)
+        self._points = set(self._grid)
+        self._coarse = {*self._grid[::BATCH_STATISTICS_EVERY], self._grid[-1]}
+        self._examples = evaluation_examples(trial, val_size)
+        self._loss = trial.training.loss
+        self.curves: list[Curves] = [{} for _ in range(slots)]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, PackModule)
+        if trainer.global_step == 0:
+            self._evaluate(pl_module, 0)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, PackModule)
+        if trainer.global_step in self._points:
+            self._evaluate(pl_module, trainer.global_step)
+
+    def _evaluate(self, module: PackModule, step: int) -> None:
+        rows = module.images.rows("val", self._examples)
+        running = evaluate(module.pack, module.images, rows, self._loss)
+        measured = {names.VAL_LOSS: running.loss.tolist(), names.VAL_ACC: running.acc.tolist()}
+        if module.pack.has_running_statistics and step in self._coarse:
+            batch = evaluate(module.pack, module.images, rows, self._loss, batch_statistics=True)
+            measured[names.VAL_ACC_BATCH] = batch.acc.tolist()
+        slots = range(len(self.curves))
+        measured[names.TRAIN_LOSS] = [module.train_loss(slot) for slot in slots]
+        measured[names.TRAIN_ACC] = [module.train_acc(slot) for slot in slots]
+        for slot, curves in enumerate(self.curves):
+            if module.diverged_at[slot] is None:
+                for key, values in measured.items():
+                    if math.isfinite(values[slot]):
+                        curves.setdefault(key, []).append((step, values[slot]))
+        module.reset_training_metrics()
+
+
+class ProgressReporter(pl.Callback):
+    """Tells how many steps the pack has taken, and how many of its trials have diverged, after every block."""
+
+    def __init__(self, report: Callable[[int, int], None], trials: int) -> None:
+        self._report = report
+        self._trials = trials
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, PackModule)
+        diverged = sum(step is not None for step in pl_module.diverged_at[: self._trials])
+        self._report(trainer.global_step, diverged)

@@ -1,0 +1,66 @@
+"""The Lightning data module of a pack: a batch is a block of steps, as rows of a data set in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from bnbench.config import Trial
+from bnbench.data import ImageData
+from bnbench.training.grid import evaluation_steps
+from bnbench.training.images import PackImages
+
+__all__ = ["Block", "PackDataModule"]
+
+_MAX_BLOCK = 128
+
+
+class Block(NamedTuple):
+    """Consecutive optimizer steps.
+
+    Attributes:
+        start: Steps taken before the block.
+        rows: Rows of the data set, shape (S, K, N).
+    """
+
+    start: int
+    rows: Tensor
+
+
+class PackDataModule(pl.LightningDataModule):
+    """Feeds a pack its training blocks, each slot in its own order.
+
+    A block ends at every evaluation, so a callback at its end sees the network exactly there. Blocks start
+    where training stands (`trainer.global_step`), for Lightning restarts its loader at the first one.
+
+    Args:
+        data: The images.
+        trials: One a slot; they agree on batch size, steps and grid.
+    """
+
+    def __init__(self, data: ImageData, trials: Sequence[Trial]) -> None:
+        super().__init__()
+        self.images = PackImages(data, trials)
+        self.steps = trials[0].steps
+        self._ends = _block_ends(evaluation_steps(trials[0]))
+
+    def train_dataloader(self) -> Iterator[Block]:
+        done = self.trainer.global_step if self.trainer is not None else 0
+        return self._blocks(done)
+
+    def _blocks(self, start: int) -> Iterator[Block]:
+        for end in self._ends:
+            if end > start:
+                yield Block(start, self.images.train_rows(start, end))
+                start = end
+
+
+def _block_ends(evaluations: list[int]) -> list[int]:
+    """Where blocks end: at every evaluation, and in between so that none is longer than 128 steps."""
+    ends: list[int] = []
+    for start, stop in zip(evaluations, evaluations[1:], strict=False):
+        ends += [*range(start + _MAX_BLOCK, stop, _MAX_BLOCK), stop]
+    return ends

@@ -1,0 +1,59 @@
+"""Loss and accuracy of every slot of a pack on held-out images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bnbench.config import Loss
+from bnbench.packing.pack import Pack
+from bnbench.training.images import PackImages
+from bnbench.training.losses import correct, example_losses
+
+__all__ = ["EVALUATION_BATCH", "Evaluation", "evaluate"]
+
+EVALUATION_BATCH = 128
+"""Images in one forward pass at most; under batch statistics, the batch whose statistics are used."""
+
+
+class Evaluation(NamedTuple):
+    """One number a slot, shape (K,), float64."""
+
+    loss: Tensor
+    acc: Tensor
+
+
+@torch.no_grad()
+def evaluate(
+    pack: Pack,
+    images: PackImages,
+    rows: Tensor,
+    loss: Loss,
+    *,
+    batch: int = EVALUATION_BATCH,
+    batch_statistics: bool = False,
+) -> Evaluation:
+    """Mean loss and accuracy; the pack is left in training mode.
+
+    Args:
+        pack: The networks.
+        images: Where the rows point.
+        rows: (K, n) rows of the data set, split into batches of almost equal size.
+        loss: Which loss.
+        batch: Images in one forward pass at most.
+        batch_statistics: Normalize with each evaluation batch's own statistics, not the running ones.
+    """
+    K, n = rows.shape
+    total, right = torch.zeros(K, dtype=torch.float64), torch.zeros(K, dtype=torch.int64)
+    pack.eval()
+    pack.use_batch_statistics(batch_statistics)
+    for part in rows.tensor_split(-(-n // batch), dim=1):
+        x, labels = images.batch(pack, part)
+        logits = pack(x)
+        total += example_losses(logits, labels, loss).to(torch.float64).sum(1)
+        right += correct(logits, labels)
+    pack.use_batch_statistics(False)
+    pack.train()
+    return Evaluation(total / n, right.to(torch.float64) / n)

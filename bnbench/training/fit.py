@@ -1,0 +1,187 @@
+"""Train one pack of trials and measure what came out."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+
+from bnbench.vision_ops import ensure_torchvision
+
+ensure_torchvision()  # before Lightning, which imports torchvision
+
+import pytorch_lightning as pl  # noqa: E402
+import torch  # noqa: E402
+
+from bnbench import names  # noqa: E402
+from bnbench.config import Trial  # noqa: E402
+from bnbench.data import ImageData  # noqa: E402
+from bnbench.measures import summarize_curve  # noqa: E402
+from bnbench.models import build_model  # noqa: E402
+from bnbench.packing.pack import pack  # noqa: E402
+from bnbench.results import TrialResult  # noqa: E402
+from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter  # noqa: E402
+from bnbench.training.data_module import PackDataModule  # noqa: E402
+from bnbench.training.evaluate import evaluate  # noqa: E402
+from bnbench.training.module import PackModule  # noqa: E402
+
+__all__ = ["fit"]
+
+_ONE_BY_ONE = 100
+
+
+def fit(
+    trials: Sequence[Trial],
+    data: ImageData,
+    *,
+    report: Callable[[int, int], None] = lambda steps, diverged: None,
+) -> list[TrialResult]:
+    """Train trials of one signature together.
+
+    Args:
+        trials: At least one; they agree on `Trial.signature`.
+        data: The images.
+        report: Called after every block with the steps taken and the number of trials that have diverged.
+
+    Returns:
+        One result a trial, in their order; the same to the bit whatever other trials are in the pack.
+    """
+    started = time.time()
+    nets = [build_model(trial, data.shape, data.classes) for trial in trials]
+    packed = pack(nets)
+    slots = [*trials, *[trials[-1]] * (packed.slots - len(trials))]
+    blocks = PackDataModule(data, slots)
+    module = PackModule(packed, blocks.images, slots)
+    recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
+    _train(module, blocks, [recorder, ProgressReporter(report, len(trials))], trials[0].steps)
+    final = _test(module, len(trials))
+    ended = time.time()
+    results = []
+    for slot, trial in enumerate(trials):
+        parameters = [p[slot].numel() for p in packed.parameters()]
+        results.append(
+            _result(
+                trial,
+                recorder.curves[slot],
+                final[slot],
+                module.diverged_at[slot],
+                tags={
+                    names.Tag.SLOT: str(slot),
+                    names.Tag.PACK_WIDTH: str(len(trials)),
+                    names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
+                    names.Tag.DEVICE: "cpu",
+                },
+                parameters=sum(parameters),
+                statistics=sum(buffer[slot].numel() for buffer in _statistics(packed)),
+                data=_describe(data, blocks, slot),
+                times=(started, ended),
+            )
+        )
+    return results
+
+
+def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], steps: int) -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_steps=steps,
+        max_epochs=-1,
+        logger=False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    handler = signal.getsignal(signal.SIGINT)
+    with warnings.catch_warnings():
+        # Lightning's advice on data loader workers does not apply to indices of images in memory.
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        try:
+            trainer.fit(module, datamodule=blocks)
+        except SystemExit as error:
+            # Lightning turns Ctrl-C into an exit and leaves SIGINT ignored.
+            raise KeyboardInterrupt from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, handler)
+
+
+def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
+    """Final test metrics by slot; nothing for what is not finite."""
+    loss = module.trials[0].training.loss
+    size = min(len(split.test) for split in module.images.splits)
+    whole = evaluate(module.pack, module.images, module.images.rows("test", size), loss)
+    first = module.images.rows("test", _ONE_BY_ONE)
+    single = evaluate(module.pack, module.images, first, loss, batch=1)
+    measured = {
+        names.TEST_ACC: whole.acc,
+        names.TEST_LOSS: whole.loss,
+        names.TEST_ACC_ONE_BY_ONE: single.acc,
+    }
+    return [
+        {key: float(values[slot]) for key, values in measured.items() if math.isfinite(values[slot])}
+        for slot in range(trials)
+    ]
+
+
+def _result(
+    trial: Trial,
+    curves: Curves,
+    final: dict[str, float],
+    diverged_at: int | None,
+    *,
+    tags: dict[str, str],
+    parameters: int,
+    statistics: int,
+    data: dict[str, object],
+    times: tuple[float, float],
+) -> TrialResult:
+    diverged = diverged_at is not None
+    metrics = summarize_curve(
+        curves.get(names.VAL_ACC, []),
+        targets=trial.targets,
+        steps=trial.steps,
+        batch_size=trial.training.batch_size,
+        diverged=diverged,
+    )
+    if not diverged:
+        metrics |= final
+    metrics[names.PARAMETERS] = float(parameters)
+    metrics[names.STATISTICS] = float(statistics)
+    return TrialResult(
+        key=trial.key,
+        params=trial.params,
+        status="diverged" if diverged else "finished",
+        reason=f"the training loss was not finite at step {diverged_at}" if diverged else None,
+        metrics=metrics,
+        curves=curves,
+        diverged_step=diverged_at,
+        tags=tags,
+        data=data,
+        started=times[0],
+        ended=times[1],
+    )
+
+
+def _statistics(packed: torch.nn.Module) -> list[torch.Tensor]:
+    """The running statistics: the buffers that are part of the networks' state."""
+    parameters = {name for name, _ in packed.named_parameters()}
+    return [value for name, value in packed.state_dict().items() if name not in parameters]
+
+
+def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, object]:
+    split = blocks.images.splits[slot]
+    return {
+        "name": data.name,
+        "source": data.source,
+        "checksum": data.checksum,
+        "train": len(split.train),
+        "val": len(split.val),
+        "test": len(split.test),
+    }

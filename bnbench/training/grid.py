@@ -1,0 +1,48 @@
+"""When a trial is evaluated, and on how much: fixed by its configuration before it runs."""
+
+from __future__ import annotations
+
+import math
+
+from bnbench.config import EvalGrid, Trial
+
+__all__ = ["BATCH_STATISTICS_EVERY", "evaluation_examples", "evaluation_steps"]
+
+_RATIO = 1.15
+
+BATCH_STATISTICS_EVERY = 4
+"""Every so many points of the grid (and at its last), the network is evaluated under batch statistics too."""
+
+# An evaluation's forward pass costs about a third of a training step's forward, backward and update, image for
+# image; a quarter of the training's cost spent on evaluation is a fifth of the whole.
+_FORWARD_SHARE = 1 / 3
+_EVALUATION_SHARE = 1 / 4
+_MIN_EXAMPLES = 100
+
+
+def evaluation_steps(trial: Trial) -> list[int]:
+    """The steps after which the trial is evaluated, ascending, from 0 to its last.
+
+    A geometric grid goes up one by one as long as that is more than a ratio of 1.15, so that two trials that
+    differ by 15 % in steps to a target differ on the grid too, early and late alike.
+    """
+    steps = trial.steps
+    if trial.training.eval_grid == EvalGrid.linear:
+        return sorted({*range(0, steps, trial.training.eval_every), steps})
+    grid = [0, 1]
+    while grid[-1] < steps:
+        grid.append(min(steps, max(grid[-1] + 1, math.floor(grid[-1] * _RATIO))))
+    return grid
+
+
+def evaluation_examples(trial: Trial, val_size: int) -> int:
+    """How many validation images each evaluation on the grid uses.
+
+    `training.eval_examples`, or as many as keep evaluation below about a fifth of the trial's time, at least 100.
+    """
+    if trial.training.eval_examples is not None:
+        return min(trial.training.eval_examples, val_size)
+    evaluations = len(evaluation_steps(trial)) * (1 + 1 / BATCH_STATISTICS_EVERY)
+    trained = trial.steps * trial.training.batch_size
+    affordable = math.floor(trained * _EVALUATION_SHARE / _FORWARD_SHARE / evaluations)
+    return min(val_size, max(_MIN_EXAMPLES, affordable))

@@ -1,0 +1,36 @@
+"""Losses of a pack: a mean for each trial, reduced along that trial's own memory."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bnbench.config import Loss
+from bnbench.packing.leaves import ExactActivation
+
+__all__ = ["correct", "example_losses"]
+
+_softplus = ExactActivation(torch.nn.Softplus())
+
+
+def example_losses(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
+    """The loss of each example, shape (K, N).
+
+    Args:
+        logits: (K, classes, N).
+        labels: (K, N), integers.
+        loss: `softmax`: cross-entropy in nats. `sigmoid`: the mean over outputs of each one's binary cross-entropy.
+    """
+    if loss == Loss.softmax:
+        return F.cross_entropy(logits, labels, reduction="none")
+    K, classes, N = logits.shape
+    hot = F.one_hot(labels, classes).transpose(1, 2).to(logits.dtype)  # (K, classes, N)
+    flat = logits.flatten(0, 1).t()  # as a pack stores activations
+    binary = _softplus(flat).t().view(K, classes, N) - logits * hot
+    return binary.mean(1)
+
+
+def correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """Right answers of each trial, shape (K,), integers."""
+    return (logits.argmax(1) == labels).sum(1)
