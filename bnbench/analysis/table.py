@@ -1,0 +1,167 @@
+"""The one table that everything after training reads: a sweep as the tracking store holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from bnbench import names
+
+__all__ = ["MISSING", "SweepTable", "level_labels", "levels", "strata", "targets", "unmatched"]
+
+MISSING = "missing"
+"""The status of a planned trial that the store has no finished run of."""
+
+_NORM = ("norm", "norm.placement")
+_COARSE_FIRST = ("data", "model", "training.batch_size")
+_FINE_LAST = "optimizer.lr"
+
+
+@dataclass(frozen=True, eq=False)
+class SweepTable:
+    """A sweep as the tracking store holds it.
+
+    Attributes:
+        meta: What the sweep asked and where it ran; JSON-able.
+        trials: One row a trial, in the planned order: `key`, `status` (one of `names.STATUSES`, or
+            "missing"), `reason`, `diverged_step`, `tuning`, the params by dotted config key, and the
+            final metrics by metric key, NaN where a trial has none.
+        curves: One row for each trial's `key` and `step`, with `examples` and one column for each of
+            `names.CURVES`, NaN where it was not measured on that step.
+
+    Raises:
+        ValueError: If a trial stands twice, has an unknown status, or finished without a test accuracy.
+    """
+
+    meta: dict[str, Any]
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        keys, status = self.trials["key"], self.trials["status"]
+        if keys.duplicated().any():
+            raise ValueError(
+                f"trial {keys[keys.duplicated()].iloc[0]} stands more than once in the sweep's table"
+            )
+        unknown = sorted(set(status) - {*names.STATUSES, MISSING})
+        if unknown:
+            raise ValueError(
+                f"status {unknown[0]!r} is unknown; a trial is {', '.join(names.STATUSES)} or {MISSING}"
+            )
+        finished = self.trials[status == "finished"]
+        if len(finished):
+            bare = (
+                finished["key"]
+                if names.TEST_ACC not in finished
+                else finished["key"][finished[names.TEST_ACC].isna()]
+            )
+            if len(bare):
+                raise ValueError(f"trial {bare.iloc[0]} is finished and has no {names.TEST_ACC}")
+
+    @property
+    def reporting(self) -> pd.DataFrame:
+        """The trials that are reported: all but those that only choose the learning rates."""
+        return self.trials[~self.trials["tuning"].astype(bool)]
+
+
+@lru_cache(maxsize=4)
+def level_labels(table: SweepTable) -> pd.Series[str]:
+    """Each trial's compared level in a word or two, aligned with `table.trials`.
+
+    A trial without norm is "none". With one kind of norm in two placements the others are "before"
+    and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value".
+    """
+    trials = table.trials
+    compared = [key for key in table.meta["compare"] if key in trials]
+    parts = []
+    if "norm" in compared:
+        norm = _norm_labels(trials, placed="norm.placement" in compared)
+        if norm.nunique() > 1 or all(key in _NORM for key in compared):
+            parts.append(norm)
+    others = [key for key in compared if key not in _NORM or "norm" not in compared]
+    varied = [key for key in others if trials[key].nunique(dropna=False) > 1]
+    for key in varied or (others if not parts else []):
+        parts.append(
+            trials[key].map(lambda value, key=key: "" if pd.isna(value) else f"{key}={_text(value)}")
+        )
+    joined = [", ".join(part for part in row if part) for row in zip(*parts, strict=True)]
+    return pd.Series(joined or ["all"] * len(trials), index=trials.index, dtype=object, name="level")
+
+
+def _norm_labels(trials: pd.DataFrame, *, placed: bool) -> pd.Series[str]:
+    normed = trials["norm"] != "none"
+    if not placed or trials.loc[normed, "norm.placement"].nunique() < 2:
+        return trials["norm"].astype(object)
+    label = trials["norm.placement"].astype(object)
+    if trials.loc[normed, "norm"].nunique() > 1:
+        label = trials["norm"].astype(object) + " " + label
+    return label.where(normed, "none")
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def levels(table: SweepTable) -> list[str]:
+    """The compared levels in the planned order, "none" first."""
+    return sorted(level_labels(table).unique(), key=lambda label: label != "none")
+
+
+def strata(table: SweepTable) -> list[str]:
+    """The varied keys within which levels are compared: neither compared themselves nor the seed.
+
+    A key that follows from the others (the depth, where each model has its own) is left out. Data,
+    model and batch size come first, the learning rate last.
+    """
+    kept: list[str] = []
+    for key in _candidates(table):
+        if not _follows_from(table.trials, key, [*_compared(table), *kept]):
+            kept.append(key)
+    return kept
+
+
+def unmatched(table: SweepTable) -> list[str]:
+    """The varied keys that move with the compared level, so that a difference of levels is theirs too.
+
+    A norm's own keys are not counted: they belong to the level.
+    """
+    compared, kept = _compared(table), strata(table)
+    return [
+        key
+        for key in _candidates(table)
+        if key not in kept
+        and not (key.startswith("norm.") and "norm" in compared)
+        and not _follows_from(table.trials, key, kept)
+    ]
+
+
+def targets(table: SweepTable) -> list[float]:
+    """Every validation accuracy whose first hit was recorded, ascending; models may have different ones."""
+    heads = (column.partition("/val_acc_") for column in table.trials.columns)
+    return sorted(float(target) for head, _, target in heads if head == "reached" and target)
+
+
+def _compared(table: SweepTable) -> list[str]:
+    return [key for key in table.meta["compare"] if key in table.trials]
+
+
+def _candidates(table: SweepTable) -> list[str]:
+    free = [
+        key
+        for key in table.meta["varied"]
+        if key in table.trials and key not in {*table.meta["compare"], "seed"}
+    ]
+    coarse = [key for key in _COARSE_FIRST if key in free]
+    fine = [key for key in free if key == _FINE_LAST]
+    return [*coarse, *(key for key in free if key not in {*coarse, *fine}), *fine]
+
+
+def _follows_from(trials: pd.DataFrame, key: str, given: Sequence[str]) -> bool:
+    if not given:
+        return bool(trials[key].nunique(dropna=False) <= 1)
+    groups = trials.groupby(list(given), dropna=False, sort=False)[key]
+    return bool(groups.nunique(dropna=False).max() <= 1)

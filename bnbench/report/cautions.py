@@ -1,0 +1,159 @@
+"""What in a sweep could mislead its reader, said before the reader has to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from bnbench.analysis import SweepTable, levels, strata, targets
+from bnbench.analysis.table import MISSING, unmatched
+from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.report.cells import count, key_title, listing, setting
+from bnbench.report.subjects import Subject, subjects
+
+__all__ = ["cautions"]
+
+_MOST_NAMED = 6  # more arms than this are summed up by level
+
+_FEW_SEEDS = 10  # the number of reporting seeds below which the smallest effects of interest are not seen
+
+
+def cautions(table: SweepTable) -> list[str]:
+    """What could mislead, the gravest first, each in a sentence or two."""
+    parts = subjects(table)
+    found = [
+        *_confounding(table),
+        *(line for subject in parts for line in _failures(subject)),
+        *_reasons(table),
+        *(line for subject in parts for line in _edges(subject)),
+        *_choice_of_rate(table, parts),
+        *_absent_contrasts(table),
+        *_seeds(table),
+        *_many_intervals(parts),
+        *_images(table),
+        *_code(table),
+        *table.meta["notes"],
+    ]
+    if targets(table):
+        found.append(
+            "Steps to a target are to its first hit on the evaluation grid, and an arm may lose the target "
+            "again. One that did not reach it counts as infinitely many steps, and so does one that diverged."
+        )
+    found.append("Trials were trained in packs, so their wall-clock times measure the packs and no trial.")
+    return found
+
+
+def _confounding(table: SweepTable) -> Iterator[str]:
+    for key in unmatched(table):
+        yield f"{key_title(key)} differs between the compared levels: a difference may be its doing."
+
+
+def _failures(subject: Subject) -> Iterator[str]:
+    if subject.arms.empty:
+        return
+    for status, meaning in (
+        ("diverged", "diverged, left out of every accuracy and counted as not reaching any target"),
+        ("failed", "ended in an error and are in no number but this one"),
+        (MISSING, "have no finished run in the tracking store, so the sweep is incomplete"),
+    ):
+        rows = subject.arms[subject.arms[status] > 0]
+        if rows.empty:
+            continue
+        where = [f"{_arm(subject, row)} ({row[status]} of {row['planned']})" for _, row in rows.iterrows()]
+        if len(where) > _MOST_NAMED:
+            levels = rows.groupby("level", sort=False)[[status, "planned"]].sum()
+            where = [f"{level} ({row[status]} of {row['planned']})" for level, row in levels.iterrows()]
+        yield f"{_lead(subject)}{count(rows[status].sum(), 'trial')} {meaning}: {'; '.join(where)}."
+
+
+def _reasons(table: SweepTable) -> Iterator[str]:
+    trials = table.trials
+    told = trials[trials["status"].isin(["undefined", "failed"]) & (trials["reason"] != "")]
+    for (status, reason), group in told.groupby(["status", "reason"], sort=False):
+        yield f"{count(len(group), 'trial')} {status}: {str(reason).strip().splitlines()[-1].rstrip('.')}."
+
+
+def _edges(subject: Subject) -> Iterator[str]:
+    at_edge = subject.tuned[subject.tuned["at_edge"]] if len(subject.tuned) else subject.tuned
+    if len(at_edge):
+        where = "; ".join(_arm(subject, row) for _, row in at_edge.iterrows())
+        yield (
+            f"Tuned learning rates at the edge of their grid{f', {subject.title}' if subject.title else ''}: "
+            f"{where}. A better one may lie beyond, so they do not settle which level is best."
+        )
+
+
+def _choice_of_rate(table: SweepTable, parts: tuple[Subject, ...]) -> Iterator[str]:
+    if any(len(subject.tuned) for subject in parts):
+        yield (
+            f"Tuned learning rates were chosen on {count(len(table.meta['tuning_seeds']), 'seed')}, by the "
+            "best validation accuracy: another few seeds may choose a neighbour."
+        )
+    elif LEARNING_RATE in strata(table):
+        yield (
+            "No seeds were set aside to choose learning rates, so no level is judged at its best one: "
+            "picking it on the seeds that are reported would flatter the pick."
+        )
+    else:
+        yield "Each setting was trained at a single learning rate: another may favour another level."
+
+
+def _absent_contrasts(table: SweepTable) -> Iterator[str]:
+    present = levels(table)
+    asked = table.meta["contrasts"]
+    absent = [contrast for contrast in asked if not {*map(str.strip, contrast.split(" - "))} <= {*present}]
+    if absent:
+        yield f"Not shown, for this sweep has only {listing(present)}: the planned {listing(absent)}."
+
+
+def _seeds(table: SweepTable) -> Iterator[str]:
+    seeds = table.reporting["seed"].nunique()
+    if seeds == 0:
+        yield "No seed is reported: all of them only choose learning rates."
+    elif seeds == 1:
+        yield "There is one seed: no interval is possible, and a difference may be chance."
+    elif seeds < _FEW_SEEDS:
+        yield f"There are {seeds} seeds: intervals over so few are wide, and rely on near-normal differences."
+
+
+def _many_intervals(parts: tuple[Subject, ...]) -> Iterator[str]:
+    shown = sum(
+        int(frame["low"].notna().sum())
+        for s in parts
+        for frame in (s.differences, s.tuned_differences)
+        if len(frame)
+    )
+    if shown > 1:
+        yield (
+            f"{shown} intervals of differences are shown, none corrected for their number: of 20 true zeros, "
+            "about one 95 % interval leaves out zero."
+        )
+
+
+def _code(table: SweepTable) -> Iterator[str]:
+    if table.meta["git"].get("dirty"):
+        yield "The code had uncommitted changes, so its commit alone does not give these numbers again."
+
+
+def _images(table: SweepTable) -> Iterator[str]:
+    trials, data = table.trials, table.meta["data"]
+    if len(data) == 1:
+        name = data[0]["name"]
+        split = (
+            ", and one split of it" if "data.split" in trials and {*trials["data.split"]} == {"fixed"} else ""
+        )
+        vary = "weights and batch order" if split else "seeds"
+        yield f"All trials use one data set, {name}{split}: the intervals cover {vary}, not other images."
+    for d in data:
+        yield f"{d['name']} has {d['test']:,} test images, so one image is {100 / d['test']:.2g} pp."
+
+
+def _arm(subject: Subject, row: pd.Series[Any]) -> str:
+    at = setting({key: row[key] for key in subject.settings})
+    return f"{row['level']}{f' at {at}' if at else ''}"
+
+
+def _lead(subject: Subject) -> str:
+    return f"{subject.title}: " if subject.title else ""

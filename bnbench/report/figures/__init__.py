@@ -1,0 +1,26 @@
+"""The report's figures: small charts of one setting each, one colour a level.
+
+matplotlib is imported when they are drawn.
+"""
+
+from bnbench.analysis import SweepTable
+from bnbench.report.figures import along_axis, convergence, reaching
+from bnbench.report.figures.panels import Figure, Panel, PanelRow, level_index
+
+__all__ = ["Figure", "Panel", "PanelRow", "draw_figures", "level_index"]
+
+
+def draw_figures(table: SweepTable) -> list[Figure]:
+    """Every figure that the sweep has data for."""
+    drawn = (convergence.draw(table), along_axis.draw(table), reaching.draw(table))
+    return [_side_by_side(figure) for figure in drawn if figure.rows]
+
+
+def _side_by_side(figure: Figure) -> Figure:
+    """The figure with its subjects in one row, where each has a single chart."""
+    if any(len(row.panels) > 1 for row in figure.rows):
+        return figure
+    panels = tuple(
+        Panel(", ".join(filter(None, [r.title, r.panels[0].title])), r.panels[0].svg) for r in figure.rows
+    )
+    return Figure(figure.title, figure.caption, (PanelRow("", panels),))

@@ -1,0 +1,93 @@
+"""What figures are made of: charts, grouped by subject, and the settings they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bnbench.analysis import SweepTable, level_labels, levels
+from bnbench.analysis.summary import split_by
+from bnbench.report.figures.svg import LEVEL_COLOURS, level_colour
+from bnbench.report.subjects import Subject
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "MOST_PANELS",
+    "Figure",
+    "Panel",
+    "PanelRow",
+    "colour_of",
+    "level_index",
+    "of_levels",
+    "place_ticks",
+    "settings",
+]
+
+MOST_PANELS = 12
+"""How many settings of one subject a figure shows: more are not read, and their numbers are in the tables."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart: its setting in words, and its SVG with the gist as its label."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class PanelRow:
+    """The charts of one subject."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Charts of one kind."""
+
+    title: str
+    caption: str
+    rows: tuple[PanelRow, ...]
+
+
+def level_index(table: SweepTable) -> dict[str, int]:
+    """Which of the page's level colours is whose: grey is for "none" alone, the others come round again."""
+    others = [level for level in levels(table) if level != "none"]
+    return {"none": 0, **{level: 1 + i % (LEVEL_COLOURS - 1) for i, level in enumerate(others)}}
+
+
+def colour_of(table: SweepTable, level: str) -> str:
+    """A level's colour in a chart."""
+    return level_colour(level_index(table)[level])
+
+
+def settings(table: SweepTable, subject: Subject) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """The subject's reporting trials by setting, those settings alone in which a trial ran."""
+    own = subject.trials[~subject.trials["tuning"].astype(bool)]
+    groups = split_by(table, own, subject.settings)
+    ran = [
+        (values, trials) for values, trials in groups if trials["status"].isin(["finished", "diverged"]).any()
+    ]
+    return ran[:MOST_PANELS]
+
+
+def of_levels(table: SweepTable, trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The trials of each level that has any."""
+    labels = level_labels(table).loc[trials.index]
+    for level in levels(table):
+        if (labels == level).any():
+            yield level, trials[labels == level]
+
+
+def place_ticks(axes: Axes, which: str, at: Sequence[float], labels: Sequence[str] | None = None) -> None:
+    """Ticks at these values and nowhere else."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks(list(at), labels or [f"{value:,g}" for value in at])
+    axis.set_ticks([], minor=True)

@@ -1,0 +1,51 @@
+"""What it takes to get the same bits again."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+from bnbench.analysis import SweepTable
+from bnbench.report.cells import count, seed_ranges
+
+__all__ = ["created", "facts", "manifest"]
+
+
+def manifest(table: SweepTable) -> dict[str, Any]:
+    """Everything that is known of how the sweep was made, and the keys of its trials."""
+    return {**table.meta, "keys": table.trials["key"].tolist()}
+
+
+def created(table: SweepTable) -> str:
+    """When the sweep was started, to the minute.
+
+    The store's ISO 8601 date is in UTC.
+    """
+    return f"{datetime.fromisoformat(table.meta['created']).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def facts(table: SweepTable) -> list[tuple[str, str]]:
+    """What must agree for the same numbers, as (name, value) pairs; what is not known is left out."""
+    meta = table.meta
+    git, hardware, plan = meta["git"], meta["hardware"], meta["plan"]
+    reporting, tuning = table.reporting["seed"].unique().tolist(), meta["tuning_seeds"]
+    dirty = ", with uncommitted changes" if git.get("dirty") else ""
+    known = [
+        ("Command", shlex.join(meta["command"])),
+        (
+            "Seeds",
+            seed_ranges(reporting) + (f"; {seed_ranges(tuning)} to choose learning rates" if tuning else ""),
+        ),
+        *((f"Data: {d['name']}", f"{d['source']}, checksum {d['checksum']}") for d in meta["data"]),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in meta["versions"].items())),
+        ("Code", f"commit {git['commit']}{dirty}" if git else ""),
+        ("Hardware", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in hardware.items())),
+        ("Trials", ", ".join(f"{name} {value}" for name, value in plan.items())),
+        (
+            "Time",
+            created(table) + (f", {count(meta['wall_seconds'], 'second')}" if meta["wall_seconds"] else ""),
+        ),
+        ("Tracking", f"{meta['tracking_uri']}, run {meta['run_id']}"),
+    ]
+    return [(name, value) for name, value in known if value]

@@ -1,0 +1,55 @@
+"""What a report speaks of one after the other: each data set and model, with the settings inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from bnbench.analysis import SweepTable, arms, differences, strata, tuned_differences, tuned_learning_rates
+from bnbench.analysis.summary import matching, split_by
+from bnbench.report.cells import setting
+
+__all__ = ["Subject", "subjects"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One part of a sweep, and what was measured in it.
+
+    Attributes:
+        values: The params that set it apart, by key; empty where the sweep has one subject.
+        settings: The strata within it, such as the learning rate.
+        arms, differences, tuned, tuned_differences: The rows of the analysis of that name that are its own.
+        trials: Its trials, tuning seeds included.
+    """
+
+    values: dict[str, Any]
+    settings: list[str]
+    arms: pd.DataFrame
+    differences: pd.DataFrame
+    tuned: pd.DataFrame
+    tuned_differences: pd.DataFrame
+    trials: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The subject in words; empty where the sweep has one subject."""
+        return setting(self.values)
+
+
+@lru_cache(maxsize=4)  # every part of a report asks for them
+def subjects(table: SweepTable) -> tuple[Subject, ...]:
+    """The subjects: each data set and model where they vary, or else the first stratum that is no number."""
+    keys = strata(table)
+    own = [key for key in keys if key in {"data", "model"}]
+    own = own or [key for key in keys if not pd.api.types.is_numeric_dtype(table.trials[key])][:1]
+    settings = [key for key in keys if key not in own]
+    tuned = (tuned_learning_rates(table), tuned_differences(table))
+    frames = (arms(table), differences(table), *tuned, table.trials)
+    return tuple(
+        Subject(values, settings, *(matching(frame, values) for frame in frames))
+        for values, _ in split_by(table, table.trials, own)
+    )

@@ -1,0 +1,74 @@
+"""The conclusion and the tables as plain text, for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+
+from bnbench.analysis import SweepTable
+from bnbench.report.conclusion import conclude, setup_sentence
+from bnbench.report.subjects import subjects
+from bnbench.report.tables import Row, Table, subject_tables
+
+__all__ = ["terminal_conclusion", "terminal_table"]
+
+_GAP = "  "
+
+
+def terminal_conclusion(table: SweepTable, width: int) -> str:
+    """What the sweep says, as wrapped text.
+
+    Args:
+        table: The sweep.
+        width: Characters a line.
+    """
+    lines = textwrap.wrap(setup_sentence(table), width)
+    for finding in conclude(table):
+        lines += ["", *([finding.subject] if finding.subject else [])]
+        for sentence in finding.sentences:
+            lines += textwrap.wrap(str(sentence), width, initial_indent="- ", subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def terminal_table(table: SweepTable, width: int) -> str:
+    """The arms and their paired differences as aligned text, subject by subject.
+
+    Where a table is wider than the terminal, the steps to targets are left out, and a line says so.
+
+    Args:
+        table: The sweep.
+        width: Characters a line.
+    """
+    blocks = []
+    for subject in subjects(table):
+        for one in subject_tables(table, subject):
+            blocks.append(
+                "\n".join([": ".join(filter(None, [subject.title, one.title])), *_layout(one, width)])
+            )
+    return "\n\n".join(blocks)
+
+
+def _layout(table: Table, width: int) -> list[str]:
+    kept = list(range(len(table.columns)))
+    left_out: list[str] = []
+    while sum(_widths(table, kept)) + len(_GAP) * (len(kept) - 1) > width:
+        optional = [i for i in kept if table.columns[i].optional]
+        if not optional:
+            break
+        kept.remove(optional[-1])
+        left_out.insert(0, table.columns[optional[-1]].title)
+    heads = Row(tuple(column.title for column in table.columns), 0)
+    lines = [_line(table, row, kept) for row in (heads, *table.rows)]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return lines + ([f"Left out to fit {width} columns: {', '.join(left_out)}."] if left_out else [])
+
+
+def _widths(table: Table, kept: list[int]) -> list[int]:
+    return [max(len(table.columns[i].title), *(len(row.cells[i]) for row in table.rows)) for i in kept]
+
+
+def _line(table: Table, row: Row, kept: list[int]) -> str:
+    cells = []
+    for i, width in zip(kept, _widths(table, kept), strict=True):
+        cell = "" if i < row.repeats else row.cells[i]
+        cells.append(cell.rjust(width) if table.columns[i].numeric else cell.ljust(width))
+    return _GAP.join(cells).rstrip()

@@ -1,0 +1,210 @@
+"""What one paired difference, or several under different settings, supports: in words and no further."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bnbench.analysis import proportion_interval
+from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.report.cells import count, difference, key_title, listing, percent, span, text
+
+__all__ = ["Sentence", "Verdict", "compare", "edges", "remark", "tally", "verdict"]
+
+
+class Sentence(NamedTuple):
+    """A claim, and what it stands on; together they are a sentence."""
+
+    claim: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return self.claim + self.evidence
+
+
+class Verdict(StrEnum):
+    """What a paired difference of two levels a - b supports."""
+
+    a_leads = "a_leads"
+    b_leads = "b_leads"
+    unclear = "unclear"  # the interval covers zero
+    equal = "equal"  # all pairs differ by the same amount
+    one_pair = "one_pair"
+    no_pair = "no_pair"
+    diverged = "diverged"  # a trial of either arm: success counts lead, the difference is among survivors
+
+
+def verdict(row: pd.Series[Any]) -> Verdict:
+    """The verdict on a row of `analysis.differences` or `analysis.tuned_differences`."""
+    if row["descriptive"]:
+        return Verdict.diverged
+    if row["n"] < 2:
+        return Verdict.one_pair if row["n"] else Verdict.no_pair
+    if pd.isna(row["low"]):
+        return Verdict.equal
+    if row["low"] > 0:
+        return Verdict.a_leads
+    return Verdict.b_leads if row["high"] < 0 else Verdict.unclear
+
+
+def edges(row: pd.Series[Any]) -> list[str]:
+    """The levels whose tuned learning rate is at its grid's edge; none in a row at equal learning rates."""
+    return [row[side] for side in "ab" if row.get(f"at_edge_{side}", False)]
+
+
+def remark(row: pd.Series[Any]) -> str:
+    """The verdict in a table's cell."""
+    match verdict(row):
+        case Verdict.a_leads:
+            read = f"{row['a']} leads"
+        case Verdict.b_leads:
+            read = f"{row['b']} leads"
+        case Verdict.unclear:
+            read = "cannot tell"
+        case Verdict.equal:
+            read = f"all {row['n']} pairs the same: no interval"
+        case Verdict.one_pair:
+            read = "one seed only: no interval possible"
+        case Verdict.no_pair:
+            read = _no_pair(row)
+        case Verdict.diverged:
+            counts = ", ".join(_share(row, "diverged", side) for side in "ab" if row[f"diverged_{side}"])
+            read = f"{'descriptive' if row['n'] else 'no pair'}, for trials diverged: {counts}"
+    return read + (f"; inconclusive, {listing(edges(row))} at grid's edge" if edges(row) else "")
+
+
+def compare(row: pd.Series[Any], where: str = "") -> Sentence:
+    """One difference as a sentence.
+
+    Args:
+        row: A row of `analysis.differences` or `analysis.tuned_differences`.
+        where: What the comparison holds for, such as ", at learning rate 0.1".
+    """
+    a, b, pairs = row["a"], row["b"], count(row["n"], "pair")
+    estimate = f"{a} - {b} is {difference(row['mean'])} pp"
+    interval = f"95 % interval {span(row['low'], row['high'], signed=True)} pp, {pairs}"
+    # Its best may lie beyond the grid, so this is no comparison of the best with the best.
+    doubt = ""
+    if edges(row):
+        rates = "learning rates of {} are" if len(edges(row)) > 1 else "learning rate of {} is"
+        doubt = f"; inconclusive, for the {rates.format(listing(edges(row)))} at the edge of the grid"
+    beats = "is ahead of" if doubt else "beats"
+    match verdict(row):
+        case Verdict.a_leads:
+            bounds = f"95 % interval {span(row['low'], row['high'])} pp, {pairs}"
+            said = f"{a} {beats} {b} by {percent(row['mean'])} pp of test accuracy", f" ({bounds}){where}"
+        case Verdict.b_leads:
+            bounds = f"95 % interval {span(-row['high'], -row['low'])} pp, {pairs}"
+            said = f"{b} {beats} {a} by {percent(-row['mean'])} pp of test accuracy", f" ({bounds}){where}"
+        case Verdict.unclear:
+            blind = f"differences under about ±{percent(_half_width(row))} pp would not be seen"
+            said = f"cannot tell {a} from {b}", f"{where}: {estimate} ({interval}), and {blind}"
+        case Verdict.equal:
+            by = f"differ by {difference(row['mean'])} pp" if row["mean"] else "are equal"
+            said = f"all {pairs} of {a} and {b} {by}", f", so there is no interval{where}"
+        case Verdict.one_pair:
+            said = f"one pair only: {estimate}", f", and no interval is possible{where}"
+        case Verdict.no_pair:
+            said = f"{a} and {b} cannot be compared", f"{where}: {_no_pair(row)}"
+        case Verdict.diverged:
+            kept = interval if pd.notna(row["low"]) else f"{pairs}, no interval"
+            among = f"among the pairs that finished, {estimate} ({kept}), which is descriptive only"
+            survivors = among if row["n"] else "no pair is left to compare"
+            success = f"{_success(row, 'a')}, {_success(row, 'b')}"
+            said = f"{_diverged(row)} diverged", f"{where}: {success}; {survivors}"
+    return Sentence(said[0], said[1] + doubt)
+
+
+def tally(rows: pd.DataFrame, keys: list[str]) -> str:
+    """The verdicts on one contrast under several settings, as the end of a sentence that names the contrast.
+
+    Args:
+        rows: Rows of one contrast.
+        keys: The params in which the settings differ.
+    """
+    a, b = rows["a"].iloc[0], rows["b"].iloc[0]
+    at_edge = rows.apply(lambda row: bool(edges(row)), axis=1)
+    verdicts = rows.apply(verdict, axis=1)
+    parts = []
+    for kind in Verdict:
+        some = rows[(verdicts == kind) & ~at_edge]
+        if some.empty:
+            continue
+        at = _places(some, rows, keys)
+        match kind:
+            case Verdict.a_leads:
+                parts.append(f"{a} leads {at} (by {_extent(some['mean'])} pp)")
+            case Verdict.b_leads:
+                parts.append(f"{b} leads {at} (by {_extent(-some['mean'])} pp)")
+            case Verdict.unclear:
+                blind = percent(max(_half_width(row) for _, row in some.iterrows()))
+                parts.append(f"cannot tell {at} (differences under about ±{blind} pp would not be seen)")
+            case Verdict.equal:
+                parts.append(
+                    f"all pairs are the same {at} ({_extent(some['mean'], signed=True)} pp): no interval"
+                )
+            case Verdict.one_pair:
+                parts.append(
+                    f"one pair only {at} ({_extent(some['mean'], signed=True)} pp): no interval possible"
+                )
+            case Verdict.no_pair:
+                parts.append(f"{listing(sorted({_no_pair(row) for _, row in some.iterrows()}))} {at}")
+            case Verdict.diverged:
+                summed = some.sum(numeric_only=True).combine_first(some.iloc[0])
+                counts = ", ".join(_share(summed, "diverged", side) for side in "ab")
+                parts.append(f"trials diverged {at} ({counts}), where the success counts decide")
+    if at_edge.any():
+        parts.append(
+            f"inconclusive {_places(rows[at_edge], rows, keys)} (a learning rate at its grid's edge)"
+        )
+    return "; ".join(parts)
+
+
+def _half_width(row: pd.Series[Any]) -> float:
+    return float(row["high"] - row["low"]) / 2
+
+
+def _no_pair(row: pd.Series[Any]) -> str:
+    undefined = [row[side] for side in "ab" if row[f"undefined_{side}"] == row[f"planned_{side}"]]
+    return f"{listing(undefined)} undefined" if undefined else "no pair finished"
+
+
+def _diverged(row: pd.Series[Any]) -> str:
+    sides = [side for side in "ab" if row[f"diverged_{side}"]]
+    return listing(
+        [f"{row[f'diverged_{side}']} of {row[f'planned_{side}']} trials of {row[side]}" for side in sides]
+    )
+
+
+def _success(row: pd.Series[Any], side: str) -> str:
+    finished, ended = row[f"finished_{side}"], row[f"finished_{side}"] + row[f"diverged_{side}"]
+    share = proportion_interval(finished, ended)
+    bounds = (
+        f" (95 % interval {100 * share.low:.0f} to {100 * (share.high or 0):.0f} %)"
+        if share.low is not None
+        else ""
+    )
+    return f"{row[side]} trained to the end in {finished} of {ended}{bounds}"
+
+
+def _share(counts: pd.Series[Any], outcome: str, side: str) -> str:
+    return f"{counts[side]} {counts[f'{outcome}_{side}']:.0f} of {counts[f'planned_{side}']:.0f}"
+
+
+def _extent(means: pd.Series[float], *, signed: bool = False) -> str:
+    one = difference if signed else percent
+    low, high = one(means.min()), one(means.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def _places(some: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> str:
+    if len(some) == len(rows) > 1:
+        every = "both" if len(rows) == 2 else f"all {len(rows)}"
+        return f"in {every} settings" if len(keys) > 1 else f"at {every}"
+    if len(keys) > 1:
+        return f"in {len(some)} of {len(rows)} settings"
+    # A sentence about learning rates alone begins by saying so.
+    title = "" if keys[0] == LEARNING_RATE else f"{key_title(keys[0])} "
+    return f"at {title}{listing([text(value) for value in some[keys[0]]])}"

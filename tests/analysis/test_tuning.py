@@ -1,0 +1,75 @@
+"""The learning rate of each level is chosen on tuning seeds, and on nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bnbench import names
+from bnbench.analysis import tuned_differences, tuned_learning_rates
+
+TUNING = [100, 101]
+
+
+def grid(
+    best: float, *, reporting: float = 0.9, norm: str = "none", seeds: tuple[int, ...] = (0, 1, 100, 101)
+) -> list[dict[str, Any]]:
+    """Trials whose best validation accuracy peaks at `best` on tuning seeds, and elsewhere on the others."""
+    return [
+        {
+            "seed": seed,
+            "norm": norm,
+            "optimizer.lr": lr,
+            names.ACC_BEST: 0.9 - (abs(lr - best) if seed in TUNING else -2 * lr),
+            names.TEST_ACC: reporting + 0.001 * seed * (norm != "none") + 0.01 * lr,
+        }
+        for lr in (0.1, 0.3, 1.0)
+        for seed in seeds
+    ]
+
+
+def table(table_of: Any, rows: list[dict[str, Any]]) -> Any:
+    return table_of(rows, tuning_seeds=TUNING, varied=["optimizer.lr", "norm", "seed"])
+
+
+def test_reporting_seeds_have_no_say_in_the_choice(table_of: Any) -> None:
+    chosen = tuned_learning_rates(table(table_of, grid(0.3)))
+    assert chosen["optimizer.lr"].tolist() == [0.3]
+    assert not chosen["at_edge"].any()
+
+
+@pytest.mark.parametrize("best", [0.1, 1.0])
+def test_a_choice_at_either_end_of_the_grid_is_marked(table_of: Any, best: float) -> None:
+    assert tuned_learning_rates(table(table_of, grid(best)))["at_edge"].tolist() == [True]
+
+
+def test_a_learning_rate_at_which_tuning_trials_diverged_is_not_chosen_for_its_survivors(
+    table_of: Any,
+) -> None:
+    rows = grid(0.3)
+    for row in rows:
+        if row["optimizer.lr"] == 0.3 and row["seed"] == 100:
+            row["status"] = "diverged"
+    assert tuned_learning_rates(table(table_of, rows))["optimizer.lr"].tolist() == [0.1]
+
+
+def test_each_level_is_compared_at_its_own_learning_rate(table_of: Any) -> None:
+    row = tuned_differences(table(table_of, grid(0.3) + grid(0.1, reporting=0.95, norm="batch"))).iloc[0]
+    assert (row["a"], row["b"], row["lr_a"], row["lr_b"]) == ("batch", "none", 0.1, 0.3)
+    assert (row["at_edge_a"], row["at_edge_b"]) == (True, False)
+    # Of seeds 0 and 1: (0.951, 0.952) against 0.903 and 0.903.
+    assert row["n"] == 2
+    assert row["mean"] == pytest.approx(0.0485)
+
+
+def test_without_tuning_seeds_nothing_is_chosen(table_of: Any) -> None:
+    rows = grid(0.3, seeds=(0, 1))
+    assert tuned_learning_rates(table(table_of, rows)).empty
+    assert tuned_differences(table(table_of, rows)).empty
+
+
+def test_a_level_without_a_finished_tuning_trial_has_no_choice(table_of: Any) -> None:
+    rows = grid(0.3) + [{**row, "status": "undefined"} for row in grid(0.3, norm="batch")]
+    assert tuned_learning_rates(table(table_of, rows))["level"].tolist() == ["none"]
+    assert tuned_differences(table(table_of, rows)).empty
