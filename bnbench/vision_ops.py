@@ -1,8 +1,9 @@
-"""Makes `import torchvision` work beside a CPU build of torch, whose wheel index has no matching torchvision."""
+"""Makes `import torchvision` work beside a torch of another build, such as a CPU one."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 __all__ = ["ensure_torchvision"]
 
@@ -10,7 +11,7 @@ _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
-_declared = []  # torch.library.Library objects: a library that is collected takes its schemas with it
+_declared: list[Any] = []  # torch.library.Library objects: one that is collected takes its schemas with it
 
 
 @cache
@@ -25,13 +26,13 @@ def ensure_torchvision() -> None:
     import torch
 
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for schema in _SCHEMAS.values():
-            library.define(schema)
+            library.define(schema)  # type: ignore[no-untyped-call]
         _declared.append(library)
         _forget_failed_import()
         import torchvision  # noqa: F401

@@ -275,6 +275,7 @@ def schema() -> DictConfig:
     node = OmegaConf.structured(Config)
     for part in [node, *(node[f.name] for f in fields(Config) if is_dataclass(f.default_factory))]:
         OmegaConf.set_readonly(part, None)
+    assert isinstance(node, DictConfig)
     return node
 
 

@@ -46,9 +46,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.layer(x)
-        if self.norm is None:
-            return self.activation(x)
-        return self.activation(self.norm(x)) if self.norm_first else self.norm(self.activation(x))
+        if self.norm is not None and self.norm_first:
+            x = self.norm(x)
+        x = self.activation(x)
+        if self.norm is not None and not self.norm_first:
+            x = self.norm(x)
+        return x
 
     @staticmethod
     def has_bias(model: ModelConfig, norm: NormConfig) -> bool:

@@ -44,7 +44,8 @@ class BatchOrder:
             order = torch.randperm(len(self._train), generator=generator(self._seed, "order", epoch)).numpy()
             self._batches = self._train[order[: self._shape[0] * self._shape[1]]].reshape(self._shape)
             self._epoch = epoch
-        return self._batches[index]
+        batch: np.ndarray = self._batches[index]
+        return batch
 
 
 class PackImages:

@@ -28,7 +28,8 @@ def example_losses(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
     hot = F.one_hot(labels, classes).transpose(1, 2).to(logits.dtype)  # (K, classes, N)
     flat = logits.flatten(0, 1).t()  # as a pack stores activations
     binary = _softplus(flat).t().view(K, classes, N) - logits * hot
-    return binary.mean(1)
+    losses: Tensor = binary.mean(1)
+    return losses
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,64 @@
+"""The command line: `python -m bnbench [verb | overrides]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["main"]
+
+_HELP = """bnbench: what does normalization do to this network?
+
+  python -m bnbench                       train one trial and print its result
+  python -m bnbench +sweep=placement      run a sweep; `list` names them
+  python -m bnbench KEY=VALUE …           set any key; KEY=A,B,C sweeps it
+  python -m bnbench list                  sweeps, models, norms, data sets
+  python -m bnbench explain [KEY=VALUE …] a trial's layers, shapes and parameters; normalization worked by hand
+  python -m bnbench report [SWEEP]        write a sweep's report again (default: latest)
+  python -m bnbench ui [--port N] [runs_dir=…]
+                                          open the MLflow UI on this machine
+
+keys worth knowing:
+  model=fc|cnn  norm=none|batch  norm.placement=before|after  data=mnist_5k|digits|mnist|fashion_mnist|cifar10
+  optimizer=sgd|momentum|adam|adamw  optimizer.lr=…  training.batch_size=…  training.steps=…  seed=range(10)
+  plan_only=true   say what would be trained, and stop
+  runs_dir=…       where everything is written (default: runs)
+
+  --cfg job        print the configuration and stop
+  --config-dir D   also look for configuration files (sweeps of your own, say) in D
+  --hydra-help     Hydra's other flags
+"""
+
+_VERBS = {"list", "explain", "report", "ui"}
+
+
+def main() -> None:
+    """Run what the command line asks for; exits 0, 1 if trials failed, 2 on bad input, 130 on Ctrl-C."""
+    arguments = sys.argv[1:]
+    if arguments[:1] in (["--help"], ["-h"], ["help"]):
+        print(_HELP, end="")
+        return
+    from bnbench.errors import exit_status
+
+    sys.exit(exit_status(lambda: _run(arguments)))
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments and arguments[0] in _VERBS:
+        from bnbench import verbs
+
+        getattr(verbs, arguments[0])(arguments[1:])
+        return
+    # Hydra would catch exceptions and print its own several lines; ours are one.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    import hydra
+
+    from bnbench.app import register, task
+    from bnbench.confdir import conf_dir
+
+    register()
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
+
+
+if __name__ == "__main__":
+    main()

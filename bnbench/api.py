@@ -1,0 +1,88 @@
+"""bnbench from Python: run a sweep, load one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bnbench.app import register, task
+from bnbench.confdir import conf_dir
+from bnbench.config import Config
+
+if TYPE_CHECKING:
+    from bnbench.sweep.published import Sweep
+
+__all__ = ["compose_one", "load", "load_with", "run"]
+
+
+def run(*overrides: str) -> Sweep:
+    """Run a sweep or a trial, as the command line would.
+
+    Args:
+        overrides: What the command line takes: `"+sweep=placement"`, `"model=fc"`, `"seed=range(3)"`. A word
+            without `=` names a sweep: `"placement"` is `"+sweep=placement"`.
+
+    Returns:
+        Its trials, curves and report.
+
+    Raises:
+        ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
+        SweepFailedError: If trials failed; the rest is recorded and can be loaded.
+
+    Example:
+        >>> sweep = run("placement", "model=fc")  # doctest: +SKIP
+        >>> sweep.trials.groupby("norm.placement")["test/acc"].mean()  # doctest: +SKIP
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    words = [word if "=" in word else f"+sweep={word}" for word in overrides]
+    register()
+    with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        sweep: Sweep = hydra.multirun(
+            config_name="config", task_function=task, overrides=words, with_log_configuration=False
+        )
+        return sweep
+
+
+def load(sweep: str = "latest", *overrides: str) -> Sweep:
+    """A recorded sweep, read back from the tracking store.
+
+    Args:
+        sweep: A name for the newest sweep of it, `<name>-<id>`, an MLflow run id, or "latest".
+        overrides: Where it is: `"runs_dir=…"`, `"tracking.uri=…"`.
+
+    Raises:
+        TrackingError: If there is no such sweep.
+    """
+    return load_with(sweep, compose_one(overrides))
+
+
+def load_with(sweep: str, config: Config) -> Sweep:
+    """`load`, with the settings at hand."""
+    from bnbench.sweep.published import Sweep
+    from bnbench.sweep.report import sweep_folder
+    from bnbench.tracking.store import Store
+
+    runs_dir = Path(config.runs_dir).expanduser().absolute()
+    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment, create=False)
+    table = store.load(sweep)
+    return Sweep(table, sweep_folder(runs_dir, table.meta["name"], table.meta["id"]))
+
+
+def compose_one(overrides: Sequence[str]) -> Config:
+    """The configuration that overrides without sweeps give.
+
+    Raises:
+        ConfigError: If a key is unknown or a value has the wrong type.
+    """
+    from hydra import compose, initialize_config_dir
+
+    from bnbench.sweep.compose import to_config
+
+    register()
+    with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
+        return to_config(compose("config", overrides=[*overrides]))

@@ -1,0 +1,35 @@
+"""bnbench as a Hydra application: its schema, its sweeper and its errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+from bnbench.config import schema
+
+__all__ = ["register", "task"]
+
+
+
+def register() -> None:
+    """Tell Hydra the schema, and where the sweeper plugin is.
+
+    Hydra takes plugins from `hydra_plugins` namespace packages only; ours lies inside bnbench, which works from a
+    wheel and from an editable install alike.
+    """
+    ConfigStore.instance().store(name="schema", node=schema(), provider="bnbench")
+    plugins = str(Path(__file__).resolve().parent / "plugins")
+    if plugins not in sys.path:
+        sys.path.append(plugins)
+
+
+def task(config: DictConfig) -> None:
+    """What Hydra runs for each job: one pack."""
+    from bnbench.sweep.job import train_pack
+
+    train_pack(config)
+
+

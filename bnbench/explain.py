@@ -1,0 +1,217 @@
+"""A trial's network in words: layers, shapes, parameters, what norms see, and batch norm worked by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bnbench.config import Bias, Placement, SingleValue
+from bnbench.models import build_model
+from bnbench.norms import NORMS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bnbench.config import NormConfig, Trial
+
+__all__ = ["explain"]
+
+_NORM = "norm"  # what a block calls its norm
+
+
+class _Layer(NamedTuple):
+    """One leaf module, in the order of the forward pass."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]  # of its output for one example: (C, H, W), or (C,)
+
+    @property
+    def is_norm(self) -> bool:
+        return self.name.rpartition(".")[2] == _NORM
+
+    @property
+    def positions(self) -> int:
+        return math.prod(self.shape[1:])
+
+    @property
+    def trainable(self) -> int:
+        return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+
+    @property
+    def running(self) -> int:
+        return sum(buffer.numel() for buffer in self.module.buffers())
+
+
+def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> str:
+    """A page about one trial: its layers, its biases, its norms, and batch norm of a 2 x 3 matrix by hand.
+
+    The network is built and run once on two black images: every shape and count is the real one's.
+
+    Args:
+        trial: The trial.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+
+    Example:
+        >>> from bnbench.config import Config
+        >>> trial = Trial.from_config(Config(), train_size=100, data_checksum="")
+        >>> print(explain(trial, (1, 28, 28), 10).splitlines()[0])
+        model=fc norm=none, input (1, 28, 28), 10 classes, batches of 64
+    """
+    layers = _layers(trial, image_shape, classes)
+    norm = f"norm={trial.norm.name}"
+    if trial.norm.name != "none":
+        norm += f" norm.placement={trial.norm.placement}"
+    title = (
+        f"model={trial.model.name} {norm}, input {image_shape}, {classes} classes, "
+        f"batches of {trial.training.batch_size}"
+    )
+    parts = (
+        _table(_rows(layers, trial)),
+        _biases(layers, trial),
+        _norms(layers, trial),
+        _by_hand(trial.norm),
+    )
+    return "\n\n".join([title, *("\n".join(lines) for lines in parts)])
+
+
+def _layers(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> list[_Layer]:
+    """The network's leaves as a forward pass meets them."""
+    import torch
+
+    net = build_model(trial, image_shape, classes).eval()
+    layers: list[_Layer] = []
+
+    def watch(name: str, module: nn.Module) -> None:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            layers.append(_Layer(name, module, tuple(output.shape[1:])))
+
+        module.register_forward_hook(hook)
+
+    for name, module in net.named_modules():
+        if not [*module.children()]:
+            watch(name, module)
+    with torch.no_grad():
+        net(torch.zeros(2, *image_shape, dtype=getattr(torch, trial.training.precision)))
+    return layers
+
+
+def _rows(layers: Sequence[_Layer], trial: Trial) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("layer", "what", "out", "trainable", "running", "values a channel")]
+    for layer in layers:
+        values = f"{trial.training.batch_size * layer.positions:,}" if layer.is_norm else ""
+        counts = [f"{count:,}" if count else "" for count in (layer.trainable, layer.running)]
+        rows.append((layer.name, _what(layer.module), str(layer.shape), *counts, values))
+    trainable, running = sum(layer.trainable for layer in layers), sum(layer.running for layer in layers)
+    rows.append(("total", "", "", f"{trainable:,}", f"{running:,}", ""))
+    return rows
+
+
+def _what(module: nn.Module) -> str:
+    """A layer in a few words: its kind, its sizes, whether it has a bias."""
+    from torch import nn
+
+    match module:
+        case nn.Conv2d():
+            size = "x".join(map(str, module.kernel_size))
+            text = f"conv {size}, stride {module.stride[0]}, {module.in_channels} -> {module.out_channels}"
+        case nn.Linear():
+            text = f"linear, {module.in_features} -> {module.out_features}"
+        case _:
+            return type(module).__name__
+    return text if module.bias is not None else f"{text}, no bias"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Rows as aligned text: words to the left, numbers to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            f"{cell:<{width}}" if place < 3 else f"{cell:>{width}}"
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
+    """Which layers have a bias, and why the others have none."""
+    norm, bias = trial.norm, trial.model.bias
+    layers = [layer for layer in layers if hasattr(layer.module, "bias") and not layer.is_norm]
+    without = [layer for layer in layers if layer.module.bias is None]
+    kept = [layer for layer in layers if layer not in without]
+    cancels = NORMS[norm.name].removes_shift
+    yield "biases"
+    if without:
+        yield f"  dropped from {len(without)} of {len(layers)} layers: {_span(without)}"
+        if bias == Bias.never:
+            yield f"  because of model.bias={bias}"
+        else:
+            yield f"  because norm={norm.name} follows directly: it subtracts the mean, and a bias with it"
+        yield f"  kept in {_span(kept)}, which no norm follows"
+        return
+    yield f"  all {len(layers)} layers have one"
+    if cancels and norm.placement == Placement.after:
+        yield f"  because an activation stands between each of them and norm={norm.name}"
+    elif cancels:
+        yield f"  because of model.bias={bias}; norm={norm.name} cancels those that it follows directly"
+
+
+def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
+    """How many values each mean and variance is taken over."""
+    norm, batch_size = trial.norm, trial.training.batch_size
+    sites = [layer for layer in layers if layer.is_norm]
+    yield "norms"
+    if not sites:
+        yield f"  none (norm={norm.name})"
+        return
+    yield f"  {len(sites)}, {NORMS[norm.name].summary}, {norm.placement} the activation"
+    if not NORMS[norm.name].over_batch:
+        return
+    yield "  each channel's mean and variance are taken over batch size x height x width values of it:"
+    for positions in dict.fromkeys(layer.positions for layer in sites):
+        same = [layer for layer in sites if layer.positions == positions]
+        _, *map_size = same[0].shape
+        size = " x ".join(str(n) for n in (batch_size, *map_size))
+        total = f"{size} = {batch_size * positions:,}" if map_size else size
+        yield f"    {total:<24}{_span(same)}"
+    if any(batch_size * layer.positions == 1 for layer in sites):
+        constant = norm.single_value == SingleValue.constant
+        answer = "trained all the same, by" if constant else "refused, unless"
+        yield f"  a single value is its own mean and normalizes to 0: {answer} norm.single_value=constant"
+
+
+def _span(layers: Sequence[_Layer]) -> str:
+    """Layers by name; many of them by the first and the last."""
+    if len(layers) <= 2:
+        return ", ".join(layer.name for layer in layers)
+    return f"{layers[0].name} … {layers[-1].name} ({len(layers)})"
+
+
+def _by_hand(norm: NormConfig) -> Iterator[str]:
+    """Batch norm of a 2 x 3 matrix, from its definition."""
+    x = np.array([[-2.0, 12.0, 6.0], [3.0, 2.0, 8.0]])
+    mean = x.sum(axis=0) / len(x)
+    var = ((x - mean) ** 2).sum(axis=0) / len(x)
+    unbiased = ((x - mean) ** 2).sum(axis=0) / (len(x) - 1)
+    normalized = (x - mean) / np.sqrt(var + norm.eps)
+    new = norm.momentum
+    yield "batch norm by hand: 2 examples (rows) of 3 channels (columns)"
+    yield from _matrix("x", x)
+    yield from _matrix("mean", mean)
+    yield from _matrix("var, divisor N = 2", var)
+    yield from _matrix(f"sqrt(var + eps), eps = {norm.eps:g}", np.sqrt(var + norm.eps))
+    yield from _matrix("(x - mean) / sqrt(var + eps)", normalized)
+    yield "  gamma starts at 1 and beta at 0, so y = gamma * that + beta is the same at first"
+    yield f"  running statistics after this batch, norm.momentum = {new:g}, from mean 0 and var 1:"
+    yield from _matrix("mean", (1 - new) * 0 + new * mean)
+    yield from _matrix("var, divisor N - 1 = 1", (1 - new) * 1 + new * unbiased)
+
+
+def _matrix(label: str, values: np.ndarray) -> Iterator[str]:
+    for row, numbers in enumerate(np.atleast_2d(values)):
+        cells = "".join(f"{number:>14.8g}" for number in numbers)
+        yield f"  {label if row == 0 else '':<32}{cells}"

@@ -1,0 +1,74 @@
+"""What there is to choose from: sweeps, models, norms and data sets, each in a line; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from bnbench.config import ConfigError
+from bnbench.data import DATASETS
+from bnbench.models import MODELS
+from bnbench.norms import NORMS
+
+__all__ = ["listing"]
+
+
+def listing(conf_dirs: Sequence[Path]) -> str:
+    """Every sweep, model, norm and data set, by the word that chooses it.
+
+    Args:
+        conf_dirs: Folders of configuration files. A sweep in one hides those of the same name in later ones,
+            as it does for Hydra.
+
+    Raises:
+        ConfigError: If one of them is not a folder.
+    """
+    sections = {
+        "sweeps, +sweep=NAME": _sweeps(conf_dirs),
+        "models, model=NAME": {name: model.summary for name, model in MODELS.items()},
+        "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()},
+        "data, data=NAME": {name: info.summary for name, info in DATASETS.items()},
+    }
+    width = max(len(name) for section in sections.values() for name in section)
+    return "\n\n".join("\n".join([title, *_rows(section, width)]) for title, section in sections.items())
+
+
+def _rows(section: Mapping[str, str], width: int) -> Iterator[str]:
+    for name, summary in section.items():
+        yield f"  {name:<{width}}  {summary}".rstrip()
+
+
+def _sweeps(conf_dirs: Sequence[Path]) -> dict[str, str]:
+    """Each sweep's question by its name, read from the files without Hydra, which would take a second."""
+    questions: dict[str, str] = {}
+    for folder in conf_dirs:
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {folder} is not a folder; give one that has sweep/*.yaml in it")
+        for file in sorted((folder / "sweep").glob("*.yaml")):
+            questions.setdefault(file.stem, _question(file))
+    return questions
+
+
+def _question(file: Path) -> str:
+    """What a sweep file says it asks; a file that cannot be read is listed with the reason, not left out."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        config = OmegaConf.create(text)
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        return f"({file} cannot be read: {' '.join(str(error).split())})"
+    asked = OmegaConf.select(config, "sweep.question") if isinstance(config, DictConfig) else None
+    return str(asked) if asked else _header(text)
+
+
+def _header(text: str) -> str:
+    """The first line of a file's opening comment, packages apart."""
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        words = line.lstrip("# ")
+        if words and not words.startswith("@package"):
+            return words
+    return ""

@@ -1,0 +1,54 @@
+"""The Hydra sweeper: hands what Hydra knows to `bnbench.sweep`. Hydra imports this at every start: keep it light.
+
+No `from __future__ import annotations`: Hydra executes this file before `sys.modules` knows it, and a dataclass
+would look its text annotations up there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+__all__ = ["BnbenchSweeper"]
+
+
+@dataclass
+class BnbenchSweeperConf:
+    """What a sweep file may say of what varies; `bnbench.sweep.grid.expand` says how it is read."""
+
+    _target_: str = "hydra_plugins.bnbench_sweeper.BnbenchSweeper"
+    params: dict[str, Any] | None = None
+    arms: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="bnbench", node=BnbenchSweeperConf, provider="bnbench")
+
+
+class BnbenchSweeper(Sweeper):
+    """Expands the grid, plans packs, and gives the configured launcher one job a pack."""
+
+    def __init__(self, params: DictConfig | None, arms: DictConfig | None) -> None:
+        self.params = _plain(params)
+        self.arms = _plain(arms)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra = hydra_context, task_function, config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from bnbench.sweep.run import HydraSweep, run_sweep
+
+        context, task_function, config = self.hydra
+        return run_sweep(HydraSweep(config, context, task_function), self.params, self.arms, arguments)
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Nothing: the plan has checked every trial."""
+
+
+def _plain(node: DictConfig | None) -> dict[str, Any]:
+    plain = OmegaConf.to_container(node, resolve=True) if node is not None else {}
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}

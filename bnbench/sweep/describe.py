@@ -1,0 +1,96 @@
+"""What the terminal shows of a sweep before it runs: its question, its data, and its plan by arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bnbench.config import Config, Trial
+from bnbench.data import DATASETS
+from bnbench.sweep.plan import Plan, pack_seconds
+
+__all__ = ["arm_keys", "arm_label", "describe_plan", "describe_question", "duration", "varied_keys"]
+
+_MOST_ARMS = 40
+
+
+def describe_question(name: str, config: Config) -> str:
+    """The first lines: what is asked, and on which images."""
+    info = DATASETS.get(config.data.name)
+    sizes = f", {info.train:,} / {info.val:,} / {info.test:,} train / validation / test images" if info else ""
+    question = f": {config.sweep.question}" if config.sweep.question else ""
+    return f"{name}{question}\ndata: {config.data.name}{sizes}"
+
+
+def varied_keys(trials: Sequence[Trial], axes: Sequence[str]) -> list[str]:
+    """The axes that take more than one value over the trials, in the order of the configuration."""
+    keys = dict.fromkeys(key for trial in trials for key in trial.params if key in axes)
+    return [key for key in keys if len({repr(trial.params.get(key)) for trial in trials}) > 1]
+
+
+def arm_keys(trials: Sequence[Trial], varied: Sequence[str]) -> list[str]:
+    """The fewest varied keys that tell the arms apart: not the seed, nor a key that follows from those before it.
+
+    Where each model has an optimizer of its own, the model says it all.
+    """
+    kept: list[str] = []
+    for key in varied:
+        seen: dict[tuple[str, ...], set[str]] = {}
+        for trial in trials:
+            before = tuple(repr(trial.params.get(k)) for k in kept)
+            seen.setdefault(before, set()).add(repr(trial.params.get(key)))
+        if key != "seed" and any(len(values) > 1 for values in seen.values()):
+            kept.append(key)
+    return kept
+
+
+def arm_label(trial: Trial, keys: Sequence[str]) -> str:
+    """A trial's arm in a few words: the values of the keys that tell arms apart."""
+    values = [(key, trial.params[key]) for key in keys if key in trial.params]
+    return "  ".join(_short(key, value) for key, value in values) or trial.model.name
+
+
+def _short(key: str, value: Any) -> str:
+    if key in {"data", "model", "norm", "norm.placement", "optimizer"}:
+        return str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{key.rpartition('.')[2]}={text}"
+
+
+def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
+    """The plan by arm: trials, what needs no training and why, packs, and the estimated time."""
+    trials = [p.trial for p in plan.planned]
+    keys = arm_keys(trials, varied_keys(trials, axes))
+    seconds = {p.trial.key: pack_seconds(pack) / len(pack) for pack in plan.packs for p in pack}
+    rows: dict[str, list[float]] = {}
+    for p in plan.planned:
+        row = rows.setdefault(arm_label(p.trial, keys), [0, 0, 0, 0])
+        row[0] += 1
+        row[1] += p.undefined is not None
+        row[2] += p.trial.key in plan.finished
+        row[3] += seconds.get(p.trial.key, 0)
+    width = max(len("arm"), *(len(label) for label in rows))
+    lines = [f"{'arm':<{width}}  trials  undefined  finished  about"]
+    for label, (count, undefined, finished, cost) in list(rows.items())[:_MOST_ARMS]:
+        lines.append(
+            f"{label:<{width}}  {count:>6.0f}  {undefined or '-':>9}  {finished or '-':>8}  {duration(cost / workers)}"
+        )
+    if len(rows) > _MOST_ARMS:
+        lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
+    longest = max((pack_seconds(pack) for pack in plan.packs), default=0)
+    estimate = max(plan.seconds / workers, longest)
+    lines.append(
+        f"{len(trials)} trials ({plan.duplicates} duplicates dropped, {len(plan.finished)} finished before, "
+        f"{len(plan.undefined)} undefined) in {len(plan.packs)} packs on {workers} "
+        f"worker{'s' if workers > 1 else ''}, about {duration(estimate)}"
+    )
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """A time in words that fit its size: `40 s`, `3.5 min`, `2.1 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,9 @@
+"""The error a sweep ends with when some of its trials failed."""
+
+from __future__ import annotations
+
+__all__ = ["SweepFailedError"]
+
+
+class SweepFailedError(RuntimeError):
+    """Trials of a sweep failed; the rest of it was trained, recorded and reported."""

@@ -1,0 +1,170 @@
+"""From what varies to the points of the grid: axes, arms and the command line, expanded to override lists."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from bnbench.config import ConfigError
+
+__all__ = ["Grid", "Value", "expand"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of one key: as typed in Hydra's grammar, and parsed."""
+
+    key: str
+    text: str
+    parsed: Any
+
+    @property
+    def override(self) -> str:
+        return f"{self.key}={self.text}"
+
+
+Axis = list[Value]
+Point = tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every point of a sweep.
+
+    Attributes:
+        fixed: Overrides typed on the command line that do not vary, as typed.
+        points: One tuple of values a trial, before duplicates are dropped; at least one, perhaps empty.
+        axes: The keys that take part in the grid.
+    """
+
+    fixed: list[str]
+    points: list[Point]
+    axes: list[str]
+
+
+def expand(
+    params: Mapping[str, Any],
+    arms: Mapping[str, Sequence[Sequence[str]]],
+    command_line: Sequence[str],
+    *,
+    is_group: Callable[[str], bool],
+    tuning_seeds: Sequence[int] = (),
+) -> Grid:
+    """Cross the axes with the arms; the command line wins over both.
+
+    A key typed on the command line replaces the file's axis of that key. Where the key is a config group and some
+    arms choose the value typed, it selects those arms; where no arm does, it replaces the arms' choice.
+
+    Args:
+        params: Axes, by key: `a,b`, `range(3)`, or a YAML list of values.
+        arms: By name, a set of alternatives; each alternative is a list of overrides, which may sweep too. Sets
+            are crossed with each other and with the axes.
+        command_line: Overrides as typed.
+        is_group: Whether a key chooses a file of a config group.
+        tuning_seeds: Added to the seeds that are swept.
+
+    Raises:
+        ConfigError: If an axis or arm cannot be read; one line.
+    """
+    typed = [_parse(text, "the command line") for text in command_line]
+    fixed = [text for text, o in zip(command_line, typed, strict=True) if not _varies(o)]
+    axes: dict[str, Axis] = {key: _param_axis(key, value) for key, value in params.items()}
+    sets = [[_arm(alternative, name) for alternative in alternatives] for name, alternatives in arms.items()]
+    in_arms = {key for alternatives in sets for arm in alternatives for key in arm}
+    # An arm's own grid is the more specific: it replaces an axis of the same key.
+    axes = {key: axis for key, axis in axes.items() if key not in in_arms}
+
+    settled = set()  # keys whose command-line value the arms have taken in
+    for override in typed:
+        key = override.key_or_group
+        if override.get_key_element().startswith(("+", "~")):
+            continue
+        if key in in_arms:
+            values = _axis(override)
+            if is_group(key):
+                sets = [_select(alternatives, key, values) for alternatives in sets]
+            else:
+                sets = [[{**arm, key: values} if key in arm else arm for arm in alts] for alts in sets]
+            settled.add(key)
+        elif _varies(override):
+            axes[key] = _axis(override)
+        else:
+            axes.pop(key, None)
+    fixed = [text for text, o in zip(command_line, typed, strict=True) if text in fixed and o.key_or_group not in settled]
+
+    if "seed" in axes:
+        seeds = axes["seed"]
+        extra = [s for s in tuning_seeds if s not in {v.parsed for v in seeds}]
+        axes["seed"] = [*seeds, *(Value("seed", str(s), s) for s in extra)]
+    arm_points = [[p for arm in alternatives for p in itertools.product(*arm.values())] for alternatives in sets]
+    points = [
+        tuple(itertools.chain(*arm_choice, axis_choice))
+        for arm_choice in itertools.product(*arm_points)
+        for axis_choice in itertools.product(*axes.values())
+    ]
+    return Grid(fixed, points, sorted({*axes, *(v.key for p in points for v in p)}))
+
+
+def _select(alternatives: list[dict[str, Axis]], key: str, values: Axis) -> list[dict[str, Axis]]:
+    """The alternatives that choose one of the values; for a value that none chooses, all of them with it instead."""
+    if not any(key in arm for arm in alternatives):
+        return alternatives
+    chosen = []
+    for value in values:
+        having = [{**arm, key: [value]} for arm in alternatives if value.text in {v.text for v in arm.get(key, [])}]
+        chosen += having or [{**arm, key: [value]} for arm in alternatives]
+    return chosen
+
+
+def _arm(overrides: Iterable[str], name: str) -> dict[str, Axis]:
+    where = f"hydra.sweeper.arms.{name}"
+    if isinstance(overrides, str):
+        raise ConfigError(f"{where} holds the text {overrides!r}; an alternative is a list of overrides")
+    parsed = [_parse(str(text), where) for text in overrides]
+    return {override.key_or_group: _axis(override) for override in parsed}
+
+
+def _param_axis(key: str, value: Any) -> Axis:
+    if isinstance(value, list):
+        texts = [_text(item) for item in value]
+        if not texts:
+            raise ConfigError(f"hydra.sweeper.params.{key}=[] has no values; give at least one")
+        return [v for text in texts for v in _axis(_parse(f"{key}={text}", "hydra.sweeper.params"))]
+    return _axis(_parse(f"{key}={_text(value)}", "hydra.sweeper.params"))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).replace(" ", "") if isinstance(value, list) else str(value)
+
+
+def _axis(override: Override) -> Axis:
+    key = override.key_or_group
+    if not override.is_sweep_override():
+        return [Value(key, override.get_value_element_as_str(), override.value())]
+    parser = OverridesParser.create()
+    return [
+        Value(key, text, parser.parse_override(f"{key}={text}").value()) for text in override.sweep_string_iterator()
+    ]
+
+
+def _varies(override: Override) -> bool:
+    return bool(override.is_sweep_override())
+
+
+def _parse(text: str, where: str) -> Override:
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"{text!r} in {where} cannot be read as key=value: {detail}") from error

@@ -1,0 +1,185 @@
+"""What a sweep will train: its trials checked, duplicates and finished ones dropped, the rest packed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnbench.config import Config, ConfigError, SingleValue, SplitKind, Trial, config_errors
+from bnbench.data import DATASETS, ImageData, load_data, split_checksum, split_data
+from bnbench.models import MODELS, norm_sites
+from bnbench.norms import NORMS
+from bnbench.packing.partition import partition
+from bnbench.sweep.estimate import training_seconds
+
+__all__ = ["DataLoader", "Pack", "Plan", "Planned", "make_plan", "undefined_reason"]
+
+
+class DataLoader:
+    """Each data set a sweep names, loaded once."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._cache_dir = cache_dir
+        self._loaded: dict[tuple[str, str | None], ImageData] = {}
+        self._split_checksums: dict[tuple[str, str, int], str] = {}
+
+    def load(self, config: Config) -> ImageData:
+        """The images `data` names.
+
+        Raises:
+            DataError: If they are not to be had; one line.
+        """
+        key = (config.data.name, config.data.root)
+        if key not in self._loaded:
+            root = None if config.data.root is None else Path(config.data.root).expanduser().absolute()
+            self._loaded[key] = load_data(
+                config.data.name, root=root, cache_dir=self._cache_dir, download=config.data.download
+            )
+        return self._loaded[key]
+
+    def checksum(self, config: Config) -> str:
+        """Of the images and of which are for training, validation and test."""
+        data = self.load(config)
+        seed = config.seed if config.data.split == SplitKind.by_seed else 0
+        key = (data.checksum, config.data.split, seed)
+        if key not in self._split_checksums:
+            split = split_data(data, kind=config.data.split, seed=seed)
+            self._split_checksums[key] = split_checksum(split)
+        return f"{data.checksum}:{self._split_checksums[key]}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial with what a worker needs to compose it again.
+
+    Attributes:
+        trial: The trial.
+        overrides: What Hydra composes.
+        values: What is set on top of that, by key.
+        undefined: Why it has no result, or None.
+    """
+
+    trial: Trial
+    overrides: list[str]
+    values: dict[str, Any]
+    undefined: str | None
+
+
+Pack = list[Planned]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, before any of it is done.
+
+    Attributes:
+        planned: Every distinct trial, in the grid's order.
+        duplicates: Points of the grid that were a trial already planned.
+        finished: Keys of the planned trials that the store has results of.
+        packs: What is left to train, longest first; trials of a pack share one `overrides`.
+    """
+
+    planned: list[Planned]
+    duplicates: int
+    finished: frozenset[str]
+    packs: list[Pack]
+
+    @property
+    def undefined(self) -> list[Planned]:
+        """Trials without a result by definition."""
+        return [p for p in self.planned if p.undefined is not None]
+
+    @property
+    def seconds(self) -> float:
+        """Estimated core seconds of training."""
+        return sum(pack_seconds(pack) for pack in self.packs)
+
+
+def make_plan(
+    composed: Iterable[tuple[Config, list[str], dict[str, Any]]],
+    data: DataLoader,
+    finished: Callable[[], Iterable[str]],
+) -> Plan:
+    """Check every trial and decide what must be trained.
+
+    Args:
+        composed: Configurations as `sweep.compose` yields them.
+        data: Gives the images their trials are keyed by.
+        finished: Gives the keys that need no training; asked only after every check has passed.
+
+    Raises:
+        ConfigError: If any trial is wrong, or none of them has a result; one line for each distinct error.
+    """
+    points = list(composed)
+    _check([config for config, _, _ in points])
+    planned: dict[str, Planned] = {}
+    for config, overrides, values in points:
+        trial = Trial.from_config(
+            config, train_size=DATASETS[config.data.name].train, data_checksum=data.checksum(config)
+        )
+        planned.setdefault(trial.key, Planned(trial, overrides, values, undefined_reason(trial)))
+    trials = list(planned.values())
+    if all(p.undefined is not None for p in trials):
+        raise ConfigError("\n".join({str(p.undefined): None for p in trials}))
+    defined = {p.trial.key: p for p in trials if p.undefined is None}
+    done = frozenset(finished()) & defined.keys()
+    to_train = {key: p for key, p in defined.items() if key not in done}
+    packs = _by_overrides(partition([p.trial for p in to_train.values()]), to_train)
+    packs.sort(key=pack_seconds, reverse=True)
+    return Plan(trials, len(points) - len(trials), done, packs)
+
+
+def undefined_reason(trial: Trial) -> str | None:
+    """Why a trial has no result by definition: a norm over the batch that sees one value per channel."""
+    if not NORMS[trial.norm.name].over_batch or trial.norm.single_value == SingleValue.constant:
+        return None
+    sites = norm_sites(trial.model, DATASETS[trial.data.name].shape)
+    batch_size = trial.training.batch_size
+    single = [site.block for site in sites if batch_size * site.positions == 1]
+    if not single:
+        return None
+    where = f"in model={trial.model.name}" + ("" if len(single) == len(sites) else f" from {single[0]} on")
+    return (
+        f"training.batch_size={batch_size} leaves one value per channel {where}, and norm={trial.norm.name} "
+        "normalizes that to a constant; set norm.single_value=constant to train it all the same, or use "
+        "norm=none or training.batch_size>=2"
+    )
+
+
+def pack_seconds(pack: Sequence[Planned]) -> float:
+    """Estimated seconds of a pack on one core."""
+    return training_seconds([p.trial for p in pack])
+
+
+def _check(configs: Iterable[Config]) -> None:
+    """Find every error before anything is read or written; one line for each distinct one."""
+    errors: dict[str, None] = {}
+    for config in configs:
+        unknown = list(_unknown_names(config))
+        errors.update(dict.fromkeys(unknown or config_errors(config, DATASETS[config.data.name].train)))
+    if errors:
+        raise ConfigError("\n".join(errors))
+
+
+def _unknown_names(config: Config) -> Iterable[str]:
+    for key, name, known in (
+        ("data", config.data.name, DATASETS),
+        ("model", config.model.name, MODELS),
+        ("norm", config.norm.name, NORMS),
+    ):
+        if name not in known:
+            yield f"{key}={name} is unknown; allowed: {', '.join(known)}"
+
+
+def _by_overrides(packs: list[list[Trial]], planned: dict[str, Planned]) -> list[Pack]:
+    """Packs split where their trials were composed from different files, so that one compose serves a job."""
+    split: dict[tuple[int, tuple[str, ...]], Pack] = {}
+    for index, trials in enumerate(packs):
+        for trial in trials:
+            p = planned[trial.key]
+            split.setdefault((index, tuple(p.overrides)), []).append(p)
+    return list(split.values())
+
+

@@ -1,0 +1,52 @@
+"""A finished sweep in Python's hands: its tables and its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bnbench.analysis import SweepTable
+
+__all__ = ["Sweep"]
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep:
+    """What a sweep found.
+
+    Attributes:
+        table: Everything the tracking store holds of it.
+        folder: Where its report and tables lie as files.
+    """
+
+    table: SweepTable
+    folder: Path
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: its params, how it ended, and its final metrics."""
+        return self.table.trials
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row for each trial and evaluation step."""
+        return self.table.curves
+
+    def __str__(self) -> str:
+        from bnbench.report import terminal_conclusion, terminal_table
+
+        return f"{terminal_conclusion(self.table, 100)}\n\n{terminal_table(self.table, 100)}"
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.table.meta['name']!r}, {len(self.trials)} trials, {str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """The report, as a notebook shows it: in a frame, so that its style stays its own."""
+        from html import escape
+
+        from bnbench.report.html import to_html
+
+        page = escape(to_html(self.table), quote=True)
+        return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0" title="bnbench report"></iframe>'

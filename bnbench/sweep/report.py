@@ -1,0 +1,69 @@
+"""The end of a sweep: its report written, its run closed, its conclusion said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bnbench.report import terminal_conclusion, terminal_table, write_report
+from bnbench.sweep.describe import duration
+from bnbench.sweep.published import Sweep
+
+if TYPE_CHECKING:
+    from bnbench.tracking.store import Store
+
+__all__ = ["publish", "sweep_folder"]
+
+
+def publish(
+    store: Store,
+    run_id: str,
+    folder: Path,
+    status: Literal["FINISHED", "FAILED"],
+    wall_seconds: float,
+    say: Callable[[str], None],
+) -> Sweep:
+    """Read a sweep back from the store, write its report, close its run, and say what it found.
+
+    Args:
+        store: Where its trials are.
+        run_id: The sweep's run.
+        folder: Where the report goes; the `latest` pointer beside it is moved to it.
+        status: How the sweep ended.
+        wall_seconds: From the first worker's start to the last trial's end.
+        say: Where lines for the user go.
+    """
+    store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
+    table = store.load(run_id)
+    paths = write_report(table, folder)
+    shutil.rmtree(folder / "progress", ignore_errors=True)
+    _point(folder.parent / "latest", folder)
+    columns = shutil.get_terminal_size((100, 24)).columns
+    conclusion = terminal_conclusion(table, columns)
+    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=conclusion)
+    runs_dir = "" if folder.parent == Path("runs").absolute() else f" runs_dir={_shown(folder.parent)}"
+    say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
+    say(f"report: {_shown(paths['report.html'])} (and report.md, trials.csv, curves.csv, manifest.json)")
+    say(f"charts: python -m bnbench ui{runs_dir}")
+    say(f"done in {duration(wall_seconds)}")
+    return Sweep(table, folder)
+
+
+def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:
+    """Where a sweep's files lie under `runs_dir`."""
+    return runs_dir / f"{table_name}-{table_id}"
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Make `link` lead to `folder`, in one step."""
+    temporary = link.with_name(f".latest-{os.getpid()}")
+    temporary.symlink_to(folder.name)
+    os.replace(temporary, link)
+
+
+def _shown(path: Path) -> str:
+    """Relative to where the user is, if that is shorter."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,65 @@
+"""What a result depends on besides its configuration: versions, source code and hardware."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import bnbench
+
+__all__ = ["git_state", "hardware", "versions"]
+
+_PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "scipy", "pandas")
+_GIT_SECONDS = 5
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, bnbench and the packages that numbers pass through; those installed."""
+    found = {"python": platform.python_version(), "bnbench": bnbench.__version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """The commit that `folder` is at, and whether anything differs from it, untracked files included.
+
+    Returns:
+        `commit` and `dirty`; nothing outside a checkout, before its first commit or without git.
+    """
+    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    lines = answer.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "(initial)")
+    if commit == "(initial)":
+        return {}
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
+
+
+def hardware() -> dict[str, Any]:
+    """The processor's name, the cores this process may use and the machine's memory."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(memory_bytes / 2**30, 1),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

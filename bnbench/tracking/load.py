@@ -1,0 +1,113 @@
+"""Joins a sweep's planned trials with the runs that hold their results: one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bnbench.analysis.table import MISSING, SweepTable
+from bnbench.names import CURVES
+from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points, recorded_trials
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.sweep_runs import find_sweep, read_plan
+
+__all__ = ["load_table"]
+
+_STATE = ("key", "status", "reason", "diverged_step", "tuning")
+
+
+def load_table(connection: Connection, sweep: str) -> SweepTable:
+    """The sweep as the store holds it; nothing is read from anywhere else.
+
+    A trial counts wherever it was trained: the newest finished run with its key, in any sweep. Failed runs
+    are shown where there is no other; a planned trial without either is "missing".
+
+    Args:
+        connection: The open store.
+        sweep: A run id, `<name>-<id>`, a name for its newest sweep, or "latest".
+
+    Raises:
+        TrackingError: If there is no such sweep.
+    """
+    run = find_sweep(connection, sweep)
+    meta, planned = read_plan(connection, run)
+    if run.info.end_time is not None:
+        meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
+    latest: dict[str, RecordedTrial] = {}
+    for trial in recorded_trials(connection):  # the latest last
+        if trial.counts or trial.key not in latest or not latest[trial.key].counts:
+            latest[trial.key] = trial
+    recorded = {trial["key"]: latest[trial["key"]] for trial in planned if trial["key"] in latest}
+    key_of = {trial.run_id: key for key, trial in recorded.items()}
+    finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
+    curves: list[Point] = []
+    for run_id, metric, step, value in recorded_points(connection, list(key_of)):
+        if metric in CURVES:
+            curves.append((key_of[run_id], metric, step, value))
+        else:
+            finals[key_of[run_id]][metric] = value
+    return SweepTable(
+        meta=meta,
+        trials=_trials(planned, recorded, finals, set(meta["tuning_seeds"])),
+        curves=_curves(planned, curves),
+    )
+
+
+def _trials(
+    planned: list[dict[str, Any]],
+    recorded: dict[str, RecordedTrial],
+    finals: dict[str, dict[str, float]],
+    tuning_seeds: set[int],
+) -> pd.DataFrame:
+    states = [_state(trial, recorded.get(trial["key"]), tuning_seeds) for trial in planned]
+    columns: dict[str, pd.Series[Any]] = {
+        name: pd.Series([state[name] for state in states], dtype="Int64" if name == "diverged_step" else None)
+        for name in _STATE
+    }
+    for name in _union(trial["params"] for trial in planned):
+        columns[name] = _param([trial["params"].get(name) for trial in planned])
+    for name in sorted(_union(finals.values())):
+        values = [finals.get(trial["key"], {}).get(name) for trial in planned]
+        columns[name] = pd.Series(values, dtype="float64")
+    return pd.DataFrame(columns)
+
+
+def _state(planned: dict[str, Any], recorded: RecordedTrial | None, tuning_seeds: set[int]) -> dict[str, Any]:
+    """Where a trial stands; one without a run stands as planned: undefined by definition, or missing."""
+    return {
+        "key": planned["key"],
+        "status": recorded.status if recorded else planned.get("status") or MISSING,
+        "reason": recorded.reason if recorded else planned.get("reason") or "",
+        "diverged_step": recorded.diverged_step if recorded else None,
+        "tuning": planned["params"]["seed"] in tuning_seeds,
+    }
+
+
+def _param(values: list[Any]) -> pd.Series[Any]:
+    """A column of the values as they were; whole numbers and truths stay that where some trials have none."""
+    kinds = {type(value) for value in values if value is not None}
+    nullable = {frozenset({int}): "Int64", frozenset({bool}): "boolean"}
+    return pd.Series(values, dtype=nullable.get(frozenset(kinds)) if None in values else None)
+
+
+def _curves(planned: list[dict[str, Any]], points: list[Point]) -> pd.DataFrame:
+    order = {trial["key"]: row for row, trial in enumerate(planned)}
+    batch_size = {trial["key"]: trial["params"]["training.batch_size"] for trial in planned}
+    rows: dict[tuple[str, int], dict[str, float]] = {}
+    for key, metric, step, value in points:
+        rows.setdefault((key, step), {})[metric] = value
+    at = sorted(rows, key=lambda row: (order[row[0]], row[1]))
+    columns: dict[str, pd.Series[Any]] = {
+        "key": pd.Series([key for key, _ in at], dtype="str"),
+        "step": pd.Series([step for _, step in at], dtype="int64"),
+        "examples": pd.Series([step * batch_size[key] for key, step in at], dtype="int64"),
+    }
+    for metric in CURVES:
+        columns[metric] = pd.Series([rows[row].get(metric) for row in at], dtype="float64")
+    return pd.DataFrame(columns)
+
+
+def _union(dicts: Any) -> list[str]:
+    """The keys of all of them, in the order in which they first appear."""
+    return list(dict.fromkeys(key for each in dicts for key in each))

@@ -1,0 +1,139 @@
+"""The tracking store: what bnbench asks of MLflow, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from bnbench.analysis.table import SweepTable
+from bnbench.results import TrialResult
+from bnbench.tracking import sweep_runs
+from bnbench.tracking.address import Address
+from bnbench.tracking.bulk import recorded_trials
+from bnbench.tracking.connect import Connection, connect, reported
+from bnbench.tracking.load import load_table
+from bnbench.tracking.trial_runs import record_trial
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Trials and sweeps in an MLflow store; made by `Store.open`.
+
+    It stands on `MlflowClient` alone: no active run, no global tracking URI. Every method raises
+    `TrackingError` if the store does not do as asked.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._finished: dict[str, str] | None = None
+
+    @classmethod
+    def open(cls, uri: str | None, *, runs_dir: Path, experiment: str, create: bool = True) -> Store:
+        """Open the store, safe against other processes that do the same.
+
+        Args:
+            uri: `tracking.uri`; None is SQLite under `runs_dir`.
+            runs_dir: The folder for everything written.
+            experiment: `tracking.experiment`.
+            create: Whether to make what is missing, the database say; a reader says False.
+
+        Raises:
+            NothingRecordedError: If something is missing and `create` is False.
+            TrackingError: If the store cannot be used; one line that says what to do.
+        """
+        return cls(connect(Address.resolve(uri, runs_dir), experiment=experiment, create=create))
+
+    @property
+    def address(self) -> Address:
+        """Where the store is."""
+        return self._connection.address
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment."""
+        return self._connection.experiment_id
+
+    def finished(self) -> dict[str, str]:
+        """The run id of every trial whose result counts, by its key; failed and half-written ones do not."""
+        self._finished = None
+        return dict(self._known_finished())
+
+    def start_sweep(self, meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> str:
+        """The id of the new sweep's run; runs that killed processes left open are closed before.
+
+        Args:
+            meta: The sweep's description, as `SweepTable.meta` has it; where it is tracked is added here.
+            trials: The planned trials in their order: `key`, `params`, and where they are undefined
+                `status` and `reason`.
+        """
+        with reported(self.address):
+            sweep_runs.close_killed(self._connection)
+            return sweep_runs.start_sweep(self._connection, meta, trials)
+
+    def record(self, results: list[TrialResult], sweep_run_id: str | None, *, replace: bool = False) -> None:
+        """Write each result as one run.
+
+        A trial that has a finished run is not written again: a pack may be delivered twice.
+
+        Args:
+            results: Of one pack, say.
+            sweep_run_id: The run of the sweep that trained them, or None.
+            replace: Write them all the same; the newest counts.
+
+        Raises:
+            ValueError: If a number is not finite.
+        """
+        finished = self._known_finished()
+        for result in results:
+            if replace or result.key not in finished:
+                with reported(self.address):
+                    run_id = record_trial(self._connection, result, sweep_run_id)
+                if result.status != "failed":
+                    finished[result.key] = run_id  # known at once: a pack that breaks off is delivered again
+
+    def finish_sweep(
+        self,
+        run_id: str,
+        *,
+        status: Literal["FINISHED", "FAILED", "KILLED"],
+        metrics: Mapping[str, float],
+        artifacts: list[Path],
+        note: str,
+    ) -> None:
+        """End a sweep's run; called again, it adds to it, and the time of its end stays.
+
+        Args:
+            run_id: Of the sweep.
+            status: FAILED if trials failed, KILLED if it was interrupted.
+            metrics: Numbers about the whole sweep; finite.
+            artifacts: Files and folders to keep with it: the report.
+            note: Its description, in Markdown.
+        """
+        with reported(self.address):
+            sweep_runs.finish_sweep(
+                self._connection, run_id, status=status, metrics=metrics, artifacts=artifacts, note=note
+            )
+
+    def load(self, sweep: str) -> SweepTable:
+        """A sweep's trials and curves, bit for bit as they were measured.
+
+        Args:
+            sweep: A run id, `<name>-<id>`, a name for its newest sweep, or "latest".
+        """
+        with reported(self.address):
+            return load_table(self._connection, sweep)
+
+    def _known_finished(self) -> dict[str, str]:
+        """As far as this store has read and written; what others write meanwhile is not in it."""
+        if self._finished is None:
+            with reported(self.address):
+                trials = recorded_trials(self._connection)
+            self._finished = {trial.key: trial.run_id for trial in trials if trial.counts}
+        return self._finished
+
+    def sweeps(self) -> list[dict[str, Any]]:
+        """Every sweep's name, id, run id, time of creation, status and number of trials, newest first."""
+        with reported(self.address):
+            return sweep_runs.list_sweeps(self._connection)

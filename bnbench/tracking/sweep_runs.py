@@ -1,0 +1,204 @@
+"""Writes and finds the parent run of a sweep, which lists the sweep's trials."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import math
+import shlex
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_GIT_DIRTY,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+    MLFLOW_USER,
+)
+
+from bnbench.names import Tag
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.errors import TrackingError, one_line
+from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
+
+__all__ = ["close_killed", "find_sweep", "finish_sweep", "list_sweeps", "read_plan", "start_sweep"]
+
+_PLAN = "sweep.json"
+_PAGE = 1000
+_LISTED = 10  # sweeps named in an error
+
+
+def start_sweep(connection: Connection, meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> str:
+    """The id of the sweep's run, with its description and its planned trials in `sweep.json`.
+
+    Args:
+        connection: The open store.
+        meta: The sweep's description, as `SweepTable.meta` has it, with at least `name`, `id`, `question`,
+            `command` and `tuning_seeds`.
+        trials: In the planned order: `key`, `params`, and for undefined trials `status` and `reason`.
+
+    Raises:
+        ValueError: If a trial stands in the plan twice.
+    """
+    keys = [trial["key"] for trial in trials]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"sweep {meta['name']} lists {len(keys) - len(set(keys))} of its trials twice")
+    client = connection.client
+    run = client.create_run(
+        connection.experiment_id, run_name=f"{meta['name']}-{meta['id']}", tags=_tags(meta, len(trials))
+    )
+    run_id = str(run.info.run_id)
+    store = {
+        "tracking_uri": connection.address.shown,
+        "run_id": run_id,
+        "experiment_id": connection.experiment_id,
+    }
+    plan = {"meta": {**meta, **store}, "trials": trials}
+    client.log_text(run_id, json.dumps(plan, allow_nan=False), _PLAN)
+    return run_id
+
+
+def finish_sweep(
+    connection: Connection,
+    run_id: str,
+    *,
+    status: str,
+    metrics: Mapping[str, float],
+    artifacts: list[Path],
+    note: str,
+) -> None:
+    """End a sweep's run: its numbers, its files (folders with all they hold), its description in Markdown.
+
+    Called again, it adds to the run, and the time of its end stays.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    for key, value in metrics.items():
+        if not math.isfinite(value):
+            raise ValueError(f"the sweep's {key}={value} is not finite")
+    client = connection.client
+    now = round(time.time() * 1000)
+    client.log_batch(
+        run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], synchronous=True
+    )
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, note)
+    for path in artifacts:
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), path.name)
+        else:
+            client.log_artifact(run_id, str(path))
+    client.set_terminated(run_id, status, end_time=client.get_run(run_id).info.end_time)
+
+
+def close_killed(connection: Connection) -> int:
+    """End the runs that killed processes of this host left RUNNING, and return how many."""
+    found = connection.client.search_runs(
+        [connection.experiment_id], filter_string=f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` != ''"
+    )
+    killed = [run.info.run_id for run in found if was_killed(run.data.tags[PROCESS])]
+    for run_id in killed:
+        connection.client.set_terminated(run_id, "KILLED")
+    return len(killed)
+
+
+def list_sweeps(connection: Connection) -> list[dict[str, Any]]:
+    """Every sweep's name, id, run id, time of creation, status and number of trials, newest first."""
+    return [
+        {
+            "name": run.data.tags[Tag.SWEEP],
+            "id": run.data.tags[Tag.SWEEP_ID],
+            "run_id": run.info.run_id,
+            "created": datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(timespec="seconds"),
+            "status": run.info.status,
+            "trials": int(run.data.tags[TRIALS]),
+        }
+        for run in _sweep_runs(connection)
+    ]
+
+
+def find_sweep(connection: Connection, sweep: str) -> Run:
+    """The newest sweep's run of those that `sweep` names.
+
+    Args:
+        connection: The open store.
+        sweep: A run id, `<name>-<id>`, a name, or "latest".
+
+    Raises:
+        TrackingError: If there is none.
+    """
+    runs = _sweep_runs(connection)
+    for run in runs:
+        if sweep in {"latest", run.info.run_id, run.info.run_name, run.data.tags[Tag.SWEEP]}:
+            return run
+    known = ", ".join(run.info.run_name for run in runs[:_LISTED]) or "none"
+    more = f" and {len(runs) - _LISTED} older ones" if len(runs) > _LISTED else ""
+    raise TrackingError(
+        f"sweep={sweep} is not in {connection.address.shown}; there are: {known}{more}; "
+        "give one of these, its name alone for its newest, or latest"
+    )
+
+
+def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What `start_sweep` was given: the description and the planned trials.
+
+    Raises:
+        TrackingError: If the file is not where the store says.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = connection.client.download_artifacts(run.info.run_id, _PLAN, folder)
+            plan = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (MlflowException, OSError) as error:
+            raise TrackingError(
+                f"sweep {run.info.run_name} has no readable {_PLAN} in {run.info.artifact_uri} "
+                f"({one_line(error)}); a database knows its files by their full path: if runs_dir was moved, "
+                "move it back"
+            ) from error
+    return plan["meta"], plan["trials"]
+
+
+def _sweep_runs(connection: Connection) -> list[Run]:
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = connection.client.search_runs(
+            [connection.experiment_id],
+            filter_string=f"tags.`{Tag.KIND}` = 'sweep'",
+            order_by=["attributes.start_time DESC"],
+            max_results=_PAGE,
+            page_token=token,
+        )
+        runs.extend(page)
+        token = page.token
+        if not token:
+            return runs
+
+
+def _tags(meta: Mapping[str, Any], number: int) -> dict[str, str]:
+    tags = {
+        Tag.KIND: "sweep",
+        Tag.SWEEP: meta["name"],
+        Tag.SWEEP_ID: meta["id"],
+        TRIALS: str(number),
+        PROCESS: this_process(),
+        MLFLOW_RUN_NOTE: f"{meta['question']}\n\n```\n{shlex.join(meta['command'])}\n```",
+        MLFLOW_SOURCE_NAME: "bnbench",
+        MLFLOW_SOURCE_TYPE: "LOCAL",
+    }
+    git = meta.get("git", {})
+    if git:
+        tags[MLFLOW_GIT_COMMIT] = git["commit"]
+        tags[MLFLOW_GIT_DIRTY] = str(git["dirty"])
+    with suppress(KeyError, OSError):  # a container may run under an id without a name
+        tags[MLFLOW_USER] = getpass.getuser()
+    return tags

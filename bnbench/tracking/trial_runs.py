@@ -1,0 +1,144 @@
+"""Writes one trial's result as one MLflow run."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+
+from bnbench.names import CURVES, STATUSES, TEST_ACC, Tag
+from bnbench.results import TrialResult
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
+
+__all__ = ["record_trial"]
+
+_DIGEST_LENGTH = 36  # the most MLflow keeps
+_TAG_LENGTH = 8000  # likewise
+
+
+def record_trial(connection: Connection, result: TrialResult, sweep_run_id: str | None) -> str:
+    """The id of the new run.
+
+    It is terminated after everything else is in, so a half-written run is never taken for a result.
+
+    Args:
+        connection: The open store.
+        result: What the trial left behind.
+        sweep_run_id: The run of the sweep that trained it, or None.
+
+    Raises:
+        ValueError: If the result cannot be read back as it is: a number is not finite, or a metric's name
+            is taken by a curve.
+    """
+    _check(result)
+    client = connection.client
+    started = result.started or time.time()
+    ended = max(result.ended, started)
+    run = client.create_run(
+        connection.experiment_id,
+        start_time=_milliseconds(started),
+        run_name=_name(result.params),
+        tags=_tags(result, sweep_run_id),
+    )
+    run_id = str(run.info.run_id)
+    client.log_batch(
+        run_id,
+        metrics=_metrics(result, started, ended),
+        params=[Param(key, str(value)) for key, value in result.params.items()],
+        synchronous=True,
+    )
+    if result.data:
+        client.log_inputs(run_id, datasets=[_dataset(result.data)])
+    status = "FAILED" if result.status == "failed" else "FINISHED"
+    client.set_terminated(run_id, status, end_time=_milliseconds(ended))
+    return run_id
+
+
+def _check(result: TrialResult) -> None:
+    if result.status not in STATUSES:
+        raise ValueError(f"trial {result.key} has status={result.status}; it may have {', '.join(STATUSES)}")
+    for key in result.curves.keys() - set(CURVES) | result.metrics.keys() & set(CURVES):
+        raise ValueError(f"trial {result.key} has {key} in the wrong place; curves are {', '.join(CURVES)}")
+    values = [*result.metrics.items()]
+    values += [(key, value) for key, points in result.curves.items() for _, value in points]
+    for key, value in values:
+        if not math.isfinite(value):
+            raise ValueError(f"trial {result.key} has {key}={value}; only finite numbers are recorded")
+
+
+def _metrics(result: TrialResult, started: float, ended: float) -> list[Metric]:
+    """Curves with their times spread evenly over the training, and finals at its last step."""
+    steps = int(result.params.get("training.steps", 0))
+    seconds_per_step = (ended - started) / steps if steps else 0.0
+    curves = [
+        Metric(key, value, _milliseconds(started + step * seconds_per_step), step)
+        for key, points in result.curves.items()
+        for step, value in points
+    ]
+    return curves + [Metric(key, value, _milliseconds(ended), steps) for key, value in result.metrics.items()]
+
+
+def _tags(result: TrialResult, sweep_run_id: str | None) -> dict[str, str]:
+    tags = {
+        **result.tags,
+        Tag.KIND: "trial",
+        Tag.KEY: result.key,
+        Tag.STATUS: result.status,
+        PROCESS: this_process(),
+        MLFLOW_RUN_NOTE: _note(result),
+    }
+    if result.reason:
+        tags[Tag.REASON] = _end_of(result.reason)
+    if result.diverged_step is not None:
+        tags[DIVERGED_STEP] = str(result.diverged_step)
+    if "checksum" in result.data:
+        tags[Tag.DATA_CHECKSUM] = result.data["checksum"]
+    if sweep_run_id is not None:
+        tags[MLFLOW_PARENT_RUN_ID] = sweep_run_id
+    return tags
+
+
+def _name(params: dict[str, Any]) -> str:
+    """Such as `fc batch before lr=0.1 batch_size=64 seed=3`."""
+    words = [str(params[key]) for key in ("model", "norm", "norm.placement") if key in params]
+    for key in ("optimizer.lr", "training.batch_size", "seed"):
+        if key in params:
+            words.append(f"{key.rpartition('.')[2]}={params[key]}")
+    return " ".join(words)
+
+
+def _note(result: TrialResult) -> str:
+    outcome = f"**{result.status}**"
+    if result.diverged_step is not None:
+        outcome += f" at step {result.diverged_step:,}"
+    if result.reason:
+        outcome += f": {result.reason.splitlines()[-1]}"
+    if TEST_ACC in result.metrics:
+        outcome += f"; test accuracy {result.metrics[TEST_ACC]:.4f}"
+    return f"{_name(result.params)}\n\n{outcome}"
+
+
+def _end_of(reason: str) -> str:
+    """As much as a tag may hold; a traceback says what happened at its end."""
+    return reason if len(reason) <= _TAG_LENGTH else "…" + reason[1 - _TAG_LENGTH :]
+
+
+def _dataset(data: dict[str, Any]) -> DatasetInput:
+    sizes = {split: data[split] for split in ("train", "val", "test") if split in data}
+    dataset = Dataset(
+        name=data["name"],
+        digest=data["checksum"][:_DIGEST_LENGTH],
+        source_type="bnbench",
+        source=json.dumps({"source": data["source"], "sha256": data["checksum"]}),
+        profile=json.dumps(sizes),
+    )
+    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

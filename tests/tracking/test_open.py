@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bnbench.tracking import NothingRecordedError, TrackingError
+from bnbench.tracking.address import Address
+from bnbench.tracking.store import Store
+
+_OPEN = """
+import sys; from pathlib import Path; from bnbench.tracking.store import Store
+print(Store.open(None, runs_dir=Path(sys.argv[1]), experiment="bnbench").experiment_id)
+"""
+
+
+def test_importing_the_package_does_not_import_mlflow() -> None:
+    code = "import sys\nfrom bnbench.tracking import drain, environment, server, spool\n"
+    code += "assert not {'mlflow', 'torch', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_processes_that_open_a_fresh_database_at_once_agree_and_say_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _OPEN, str(tmp_path / "runs")]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    answers = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert answers == [answers[0]] * 3
+    assert answers[0][0].strip().isdigit()
+    assert answers[0][1] == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "reason"),
+    [
+        ("file:///tmp/mlruns", "file:///tmp/mlruns", "folder of files"),
+        ("mlruns", "mlruns", "folder of files"),
+        ("sqlite://", "sqlite://", "not the address"),
+        ("sqlite:///:memory:", "sqlite:///:memory:", "not the address"),
+        ("http://", "http://", "not the address"),
+        ("ftp://host/x", "ftp://host/x", "not the address"),
+        ("redis://me:secret@host/x", "redis://me:***@host/x", "not the address"),
+    ],
+)
+def test_an_address_that_is_no_store_is_refused_in_one_line(
+    tmp_path: Path, uri: str, shown: str, reason: str
+) -> None:
+    with pytest.raises(TrackingError) as caught:
+        Store.open(uri, runs_dir=tmp_path, experiment="bnbench")
+    message = str(caught.value)
+    assert message.startswith(f"tracking.uri={shown} is ")
+    assert reason in message
+    assert "tracking.uri=null" in message
+    assert "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_answered_within_seconds_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = time.monotonic()
+    with pytest.raises(TrackingError) as caught:
+        Store.open("http://127.0.0.1:1", runs_dir=tmp_path, experiment="bnbench")
+    assert time.monotonic() - before < 5
+    assert str(caught.value) == (
+        "tracking.uri=http://127.0.0.1:1 cannot be used (Connection refused); "
+        "start the server, or leave tracking.uri=null for SQLite under runs_dir"
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_that_cannot_be_made_is_answered_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(TrackingError, match=r"cannot be used \(.*\); set runs_dir or tracking.uri") as caught:
+        Store.open(None, runs_dir=tmp_path / "runs", experiment="bnbench")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_answered_in_one_line_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"precious" * 1000)
+    with pytest.raises(TrackingError, match="file is not a database"):
+        Store.open(f"sqlite:///{path}", runs_dir=tmp_path, experiment="bnbench")
+    assert path.read_bytes() == b"precious" * 1000
+
+
+def test_a_database_without_its_driver_is_answered_at_once_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="see that the database runs and its Python driver") as caught:
+        Store.open("mysql+oursql://me:secret@127.0.0.1/x", runs_dir=tmp_path, experiment="bnbench")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_reader_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(NothingRecordedError, match="nothing is recorded"):
+        Store.open(None, runs_dir=tmp_path, experiment="bnbench", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_makes_no_experiment(runs_dir: Path, store: Store) -> None:
+    with pytest.raises(NothingRecordedError, match=r"tracking\.experiment=other is not in"):
+        Store.open(None, runs_dir=runs_dir, experiment="other", create=False)
+
+
+def test_a_relative_database_is_the_same_file_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = Address.resolve("sqlite:///shared/a.db", Path("runs"))
+    assert address.database == tmp_path / "shared" / "a.db"
+    assert address.uri == f"sqlite:///{tmp_path}/shared/a.db"
+    assert address.artifacts == (tmp_path / "shared" / "artifacts").as_uri()

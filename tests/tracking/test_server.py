@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bnbench.results import TrialResult
+from bnbench.tracking import TrackingError, bulk
+from bnbench.tracking.address import Address
+from bnbench.tracking.server import running_server, serve_ui
+from bnbench.tracking.store import Store
+
+Make = Callable[..., TrialResult]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_server_shows_the_page_and_records_and_reads_like_the_database(
+    tmp_path: Path, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Store.open(None, runs_dir=tmp_path, experiment="bnbench")
+    results = [make_result(0), make_result(1), make_result(2, status="failed", metrics={}, curves={})]
+    monkeypatch.setattr(bulk, "_REST_POINTS", 8)  # an answer that was cut is asked for again, in parts
+    port = _free_port()
+    with running_server(here.address, host="127.0.0.1", port=port) as (page, process):
+        with urllib.request.urlopen(page) as answer:
+            assert b"<title>MLflow</title>" in answer.read()
+        there = Store.open(page, runs_dir=tmp_path, experiment="remote")
+        meta = {"name": "a", "id": "1", "question": "?", "command": ["x"], "tuning_seeds": []}
+        run_id = there.start_sweep(meta, [{"key": result.key, "params": result.params} for result in results])
+        there.record(results, run_id)
+        remote, finished = there.load("latest"), there.finished()
+    assert process.poll() is not None
+    with socket.socket() as caller:
+        assert caller.connect_ex(("127.0.0.1", port)) != 0  # nothing listens there any more
+    local = Store.open(None, runs_dir=tmp_path, experiment="remote")
+    assert local.finished() == finished
+    assert finished.keys() == {result.key for result in results if result.status == "finished"}
+    for result, (_, row) in zip(results, remote.trials.iterrows(), strict=True):
+        assert row["status"] == result.status
+        assert all(row[key] == value for key, value in result.metrics.items())
+        for key, points in result.curves.items():
+            rows = remote.curves[remote.curves["key"] == result.key].dropna(subset=key)
+            assert list(zip(rows["step"].tolist(), rows[key].tolist(), strict=True)) == points
+
+
+def test_a_taken_port_is_answered_in_one_line(runs_dir: Path, store: Store) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(
+            TrackingError, match=rf"^port={port} on host=127.0.0.1 cannot be used .*another port$"
+        ):
+            serve_ui(None, runs_dir=runs_dir, port=port)
+
+
+def test_a_page_over_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="nothing is recorded"):
+        serve_ui(None, runs_dir=tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_is_not_served_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    serve_ui("http://somewhere:5000/", runs_dir=tmp_path)
+    assert capsys.readouterr().out == "MLflow is served already: http://somewhere:5000\n"
+
+
+def test_an_address_of_a_database_keeps_its_password_off_the_page(tmp_path: Path) -> None:
+    address = Address.resolve("postgresql+psycopg://me:se:cret@host:5432/db", tmp_path)
+    assert address.shown == "postgresql+psycopg://me:***@host:5432/db"

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Run
+
+from bnbench import names
+from bnbench.results import TrialResult
+from bnbench.tracking import TrackingError, tags
+from bnbench.tracking.store import Store
+
+Make = Callable[..., TrialResult]
+Start = Callable[..., str]
+
+
+def _runs(store: Store, filter_string: str = "") -> list[Run]:
+    connection = store._connection
+    return list(connection.client.search_runs([connection.experiment_id], filter_string=filter_string))
+
+
+def test_a_recorded_trial_is_a_finished_run_under_its_sweep(
+    store: Store, make_result: Make, start: Start
+) -> None:
+    result = make_result(3)
+    sweep_run_id = start([result])
+    store.record([result], sweep_run_id)
+    (run,) = _runs(store, f"tags.`{names.Tag.KIND}` = 'trial'")
+    assert store.finished() == {result.key: run.info.run_id}
+    assert run.info.run_name == "fc batch before lr=0.1 batch_size=60 seed=3"
+    assert run.info.status == "FINISHED"
+    assert (run.info.start_time, run.info.end_time) == (10**12, 10**12 + 10_000)
+    assert run.data.tags["mlflow.parentRunId"] == sweep_run_id
+    assert run.data.tags[names.Tag.STATUS] == "finished"
+    assert run.data.tags[names.Tag.PACK] == "p"
+    assert run.data.tags[names.Tag.DATA_CHECKSUM] == "ab" * 32
+    assert run.data.params == {key: str(value) for key, value in result.params.items()}
+    assert run.inputs is not None
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("mnist_5k", "ab" * 18)
+
+
+def test_the_times_of_a_curve_run_from_the_start_to_the_end_of_the_training(
+    store: Store, make_result: Make
+) -> None:
+    result = make_result(0)
+    store.record([result], None)
+    history = store._connection.client.get_metric_history(store.finished()[result.key], names.VAL_ACC)
+    times = [(point.step, point.timestamp - 10**12) for point in history]
+    assert times == [(step, step * 500) for step, _ in result.curves[names.VAL_ACC]]
+
+
+def test_a_trial_delivered_twice_is_recorded_once_unless_it_replaces(store: Store, make_result: Make) -> None:
+    result = make_result(0)
+    store.record([result, result], None)
+    store.record([result], None)
+    assert len(_runs(store)) == 1
+    store.record([make_result(0, started=2e9, ended=2e9)], None, replace=True)
+    assert len(_runs(store)) == 2
+
+
+def test_another_store_on_the_same_database_records_nothing_twice(
+    store: Store, runs_dir: Path, make_result: Make, request: pytest.FixtureRequest
+) -> None:
+    store.record([make_result(0)], None)
+    other = Store.open(None, runs_dir=runs_dir, experiment=request.node.nodeid)
+    other.record([make_result(0)], None)
+    assert len(_runs(store)) == 1
+
+
+@pytest.mark.parametrize(("status", "counts"), [("diverged", True), ("undefined", True), ("failed", False)])
+def test_failed_trials_are_tried_again_and_no_others(
+    store: Store, make_result: Make, status: str, counts: bool
+) -> None:
+    result = make_result(0, status=status, reason="why", metrics={}, curves={})
+    store.record([result], None)
+    (run,) = _runs(store)
+    assert run.info.status == ("FINISHED" if counts else "FAILED")
+    assert run.data.tags[names.Tag.REASON] == "why"
+    assert (result.key in store.finished()) == counts
+
+
+def test_of_a_traceback_too_long_for_a_tag_the_end_is_kept(store: Store, make_result: Make) -> None:
+    store.record([make_result(0, status="failed", reason="line\n" * 4000 + "OSError: no disk")], None)
+    (run,) = _runs(store)
+    assert len(run.data.tags[names.Tag.REASON]) == 8000
+    assert run.data.tags[names.Tag.REASON].endswith("line\nOSError: no disk")
+    assert "**failed**: OSError: no disk" in run.data.tags["mlflow.note.content"]
+
+
+def test_a_half_written_run_does_not_count_and_is_written_again(
+    store: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = store._connection.client
+    log_inputs = client.log_inputs
+    pack = [make_result(0), make_result(1)]
+
+    def die_at_the_second(run_id: str, **inputs: Any) -> None:
+        if client.get_run(run_id).data.params["seed"] == "1":
+            raise OSError("killed here")
+        log_inputs(run_id, **inputs)
+
+    monkeypatch.setattr(client, "log_inputs", die_at_the_second)
+    with pytest.raises(TrackingError, match="killed here"):
+        store.record(pack, None)
+    monkeypatch.undo()
+    assert sorted(run.info.status for run in _runs(store)) == ["FINISHED", "RUNNING"]
+    assert store.finished().keys() == {pack[0].key}
+    store.record(pack, None)
+    assert store.finished().keys() == {pack[0].key, pack[1].key}
+    assert len(_runs(store, "attributes.status = 'FINISHED'")) == 2
+
+
+def test_a_pack_that_broke_off_is_delivered_again_without_its_first_trial(
+    store: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = [make_result(0), make_result(1)]
+    client = store._connection.client
+    create_run, calls = client.create_run, []
+
+    def die_at_the_second(*given: Any, **more: Any) -> Run:
+        calls.append(given)
+        if len(calls) == 2:
+            raise OSError("killed here")
+        return create_run(*given, **more)
+
+    monkeypatch.setattr(client, "create_run", die_at_the_second)
+    with pytest.raises(TrackingError, match="killed here"):
+        store.record(pack, None)
+    store.record(pack, None)
+    assert len(_runs(store)) == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused_and_leaves_no_run(
+    store: Store, make_result: Make, value: float
+) -> None:
+    with pytest.raises(ValueError, match=r"test/acc=\w+; only finite"):
+        store.record([make_result(0, metrics={names.TEST_ACC: value})], None)
+    with pytest.raises(ValueError, match=r"val/acc=\w+; only finite"):
+        store.record([make_result(0, curves={names.VAL_ACC: [(0, value)]})], None)
+    assert _runs(store) == []
+
+
+def test_a_final_metric_with_the_name_of_a_curve_is_refused(store: Store, make_result: Make) -> None:
+    with pytest.raises(ValueError, match="val/acc in the wrong place"):
+        store.record([make_result(0, metrics={names.VAL_ACC: 0.5})], None)
+
+
+def test_more_points_than_one_request_takes_are_all_recorded(store: Store, make_result: Make) -> None:
+    points = [(step, step / 7) for step in range(2600)]
+    result = make_result(0, curves={names.VAL_ACC: points})
+    store.record([result], None)
+    history = store._connection.client.get_metric_history(store.finished()[result.key], names.VAL_ACC)
+    assert sorted((point.step, point.value) for point in history) == points
+
+
+def test_runs_of_a_killed_process_are_closed_when_the_next_sweep_starts(
+    store: Store, make_result: Make, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tags, "_TOKEN", "of-an-earlier-process")
+    killed = start([], id="1")
+    monkeypatch.undo()
+    alive = start([], id="2")
+    start([], id="3")
+    status = {run.info.run_id: run.info.status for run in _runs(store)}
+    assert (status[alive], status[killed]) == ("RUNNING", "KILLED")
+
+
+def test_a_finished_sweep_keeps_its_report_and_its_numbers(
+    store: Store, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "a.svg").write_text("<svg/>")
+    (tmp_path / "report.md").write_text("# Before or after?")
+    run_id = start([])
+    store.finish_sweep(
+        run_id,
+        status="FINISHED",
+        metrics={"trials/finished": 3.0},
+        artifacts=[tmp_path / "report.md", tmp_path / "figures"],
+        note="**before** wins",
+    )
+    (run,) = _runs(store)
+    client = store._connection.client
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"trials/finished": 3.0}
+    assert run.data.tags["mlflow.note.content"] == "**before** wins"
+    assert run.data.tags["mlflow.source.git.commit"] == "c" * 40
+    assert [file.path for file in client.list_artifacts(run_id)] == ["figures", "report.md", "sweep.json"]
+    assert [file.path for file in client.list_artifacts(run_id, "figures")] == ["figures/a.svg"]
+
+
+def test_a_sweep_that_is_finished_again_keeps_its_end_and_gains_its_report(
+    store: Store, start: Start, tmp_path: Path
+) -> None:
+    run_id = start([])
+    (tmp_path / "report.md").write_text("#")
+    store.finish_sweep(run_id, status="FINISHED", metrics={"a": 1.0}, artifacts=[], note="")
+    (before,) = _runs(store)
+    time.sleep(0.002)
+    store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[tmp_path / "report.md"], note="b")
+    (after,) = _runs(store)
+    assert after.info.end_time == before.info.end_time
+    assert after.data.metrics == {"a": 1.0}
+    assert after.data.tags["mlflow.note.content"] == "b"
+
+
+def test_a_plan_that_lists_a_trial_twice_is_refused(make_result: Make, start: Start) -> None:
+    with pytest.raises(ValueError, match="lists 1 of its trials twice"):
+        start([make_result(0), make_result(0)])
