@@ -9,7 +9,7 @@ from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
 from bnbench.sweep.plan import Plan, pack_seconds
 
-__all__ = ["arm_keys", "arm_label", "describe_plan", "describe_question", "duration", "varied_keys"]
+__all__ = ["arm_keys", "arm_label", "count", "describe_plan", "describe_question", "duration", "varied_keys"]
 
 _MOST_ARMS = 40
 
@@ -80,11 +80,16 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
     longest = max((pack_seconds(pack) for pack in plan.packs), default=0)
     estimate = max(plan.seconds / workers, longest)
     lines.append(
-        f"{len(trials)} trials ({plan.duplicates} duplicates dropped, {len(plan.finished)} finished before, "
-        f"{len(plan.undefined)} undefined) in {len(plan.packs)} packs on {workers} "
-        f"worker{'s' if workers > 1 else ''}, about {duration(estimate)}"
+        f"{count(len(trials), 'trial')} ({count(plan.duplicates, 'duplicate')} dropped, {len(plan.finished)} finished "
+        f"before, {len(plan.undefined)} undefined) in {count(len(plan.packs), 'pack')} on "
+        f"{count(workers, 'worker')}, about {duration(estimate)}"
     )
     return "\n".join(lines)
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: `1 trial`, `2 trials`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:
