@@ -48,7 +48,8 @@ def fold_images(images: Tensor, layout: Layout, dtype: torch.dtype) -> Tensor:
 
 
 def _contiguous(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return x.to(dtype, memory_format=torch.contiguous_format)
+    # copy=True: a tensor of this type already would come back as it is, in whatever order it is stored.
+    return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 def feature_major(x: Tensor) -> Tensor:

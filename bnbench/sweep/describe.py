@@ -71,9 +71,9 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
         row[3] += seconds.get(p.trial.key, 0)
     width = max(len("arm"), *(len(label) for label in rows))
     lines = [f"{'arm':<{width}}  trials  undefined  finished  about"]
-    for label, (count, undefined, finished, cost) in list(rows.items())[:_MOST_ARMS]:
+    for label, (number, undefined, finished, cost) in list(rows.items())[:_MOST_ARMS]:
         lines.append(
-            f"{label:<{width}}  {count:>6.0f}  {undefined or '-':>9}  {finished or '-':>8}  {duration(cost / workers)}"
+            f"{label:<{width}}  {number:>6.0f}  {undefined or '-':>9}  {finished or '-':>8}  {duration(cost / workers)}"
         )
     if len(rows) > _MOST_ARMS:
         lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
