@@ -44,12 +44,13 @@ class FoldedLinear(nn.Module):
         self.bias = _stack(leaves, "bias")  # (K, O)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = trial_rows(x, self.weight.shape[0])  # (K, C, N)
-        if self.bias is None:
-            out = torch.bmm(self.weight, rows)
-        else:
-            out = torch.baddbmm(self.bias.unsqueeze(2), self.weight, rows)
-        return out.flatten(0, 1).t()
+        return _linear(self.weight, self.bias, trial_rows(x, len(self.weight)))
+
+
+def _linear(weight: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
+    """(N, K*O), feature-major, of weights (K, O, C), biases (K, O) and inputs (K, C, N)."""
+    out = torch.bmm(weight, rows) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, rows)
+    return contiguous_grad(out.flatten(0, 1)).t()  # the bias's gradient is a sum over N, along rows
 
 
 class FoldedConv2d(nn.Module):
@@ -67,8 +68,16 @@ class FoldedConv2d(nn.Module):
         self.bias = _stack(leaves, "bias")
         self.stride, self.padding, self.dilation = first.stride, first.padding, first.dilation
         self.groups = first.groups * len(leaves)
+        around = tuple((k - 1) // 2 * d for k, d in zip(first.kernel_size, first.dilation, strict=True))
+        odd = all(k % 2 for k in first.kernel_size)
+        self._keeps_single_pixel = odd and first.groups == 1 and first.padding == around
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2:] == (1, 1) and self._keeps_single_pixel:
+            # Around a 1x1 map lies only padding: the kernel's middle is a linear layer, and several times as fast.
+            h, w = self.weight.shape[3:]
+            rows = _linear(self.weight[:, :, :, h // 2, w // 2], self.bias, trial_rows(x.flatten(1), len(self.weight)))
+            return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
         bias = None if self.bias is None else self.bias.flatten()
         return F.conv2d(
             x, self.weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups
