@@ -1,0 +1,106 @@
+"""Batch normalization of (N, C) inputs, one pair of statistics a feature, forward and backward."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bnbench.reference.functional import batch_normalization, moments
+from bnbench.reference.state import BatchNormState, check_state, update_running
+
+__all__ = ["BatchNormCache", "batchnorm_backward", "batchnorm_forward"]
+
+
+class BatchNormCache(NamedTuple):
+    """What the backward pass needs of a forward pass.
+
+    Attributes:
+        x_hat: The normalized input before gamma and beta, shape (N, C).
+        gamma: Shape (C,).
+        std: What the input was divided by, sqrt(variance + eps), shape (C,).
+        mode: "train" or "test".
+    """
+
+    x_hat: np.ndarray
+    gamma: np.ndarray
+    std: np.ndarray
+    mode: str
+
+
+def batchnorm_forward(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: BatchNormState
+) -> tuple[np.ndarray, BatchNormCache]:
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, each column by itself.
+
+    In train mode mean and variance (divisor N) are the batch's, and are blended into the running ones; in
+    test mode they are the running ones, which stay as they are. With N = 1 in train mode the variance is 0
+    and the output is beta whatever the input.
+
+    Args:
+        x: Input, shape (N, C).
+        gamma: Scale, shape (C,).
+        beta: Offset, shape (C,).
+        bn_param: The state; `running_mean` and `running_var` in it are replaced in train mode, so the same
+            dict passed again goes on from there. Made by `torch_state` or `tutorial_state`.
+
+    Returns:
+        (y, cache): y of shape (N, C), and what `batchnorm_backward` wants.
+
+    Raises:
+        ValueError: On a mode other than "train" and "test", and on any state or shape that would be misread.
+
+    References:
+        Ioffe & Szegedy (2015), arXiv:1502.03167, algorithms 1 and 2.
+
+    Examples:
+        >>> from bnbench.reference import torch_state
+        >>> state = torch_state(2, momentum=0.5)
+        >>> x = np.array([[1.0, 4.0], [3.0, 4.0]])
+        >>> y, _ = batchnorm_forward(x, np.ones(2), np.array([0.0, 7.0]), state)
+        >>> y.round(3).tolist()
+        [[-1.0, 7.0], [1.0, 7.0]]
+        >>> state["running_mean"].tolist(), state["running_var"].tolist()
+        ([1.0, 2.0], [1.5, 0.5])
+    """
+    if x.ndim != 2 or len(x) == 0:
+        raise ValueError(f"x has shape {x.shape}; batchnorm_forward takes (N, C) with N >= 1")
+    features = x.shape[1]
+    for name, value in (("gamma", gamma), ("beta", beta)):
+        if np.shape(value) != (features,):
+            raise ValueError(f"{name} has shape {np.shape(value)}, the input has {features} channels")
+    check_state(bn_param, features)
+    if bn_param["mode"] == "train":
+        mean, variance = moments(x, axes=0)
+        update_running(bn_param, mean, variance, count=len(x))
+    else:
+        mean, variance = bn_param["running_mean"], bn_param["running_var"]
+    x_hat = batch_normalization(x, mean, variance, None, None, bn_param["eps"])
+    std = np.sqrt(variance + bn_param["eps"])
+    return gamma * x_hat + beta, BatchNormCache(x_hat, gamma, std, bn_param["mode"])
+
+
+def batchnorm_backward(dout: np.ndarray, cache: BatchNormCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of a loss with respect to x, gamma and beta, in closed form.
+
+    In train mode, with means over the batch:
+        dx = gamma / std * (dout - mean(dout) - x_hat * mean(dout * x_hat))
+    The two means are what flows through the batch's own mean and variance. So dx sums to 0 over the batch: a
+    bias added before batch norm has gradient 0. With N = 1, dx itself is 0. In test mode the statistics are
+    constants, and dx = gamma / std * dout.
+
+    Args:
+        dout: Gradient of the loss with respect to the output, shape (N, C).
+        cache: From `batchnorm_forward`.
+
+    Returns:
+        (dx, dgamma, dbeta), shapes (N, C), (C,), (C,).
+    """
+    x_hat, gamma, std, mode = cache
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * x_hat).sum(axis=0)
+    if mode == "test":
+        return gamma / std * dout, dgamma, dbeta
+    n = len(dout)
+    dx = gamma / std * (dout - dbeta / n - x_hat * (dgamma / n))
+    return dx, dgamma, dbeta

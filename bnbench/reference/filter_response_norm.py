@@ -1,0 +1,45 @@
+"""Filter response normalization: each map by its root mean square, then a learned threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnbench.reference.channels import affine, per_channel, spatial_axes
+
+__all__ = ["filter_response_norm"]
+
+
+def filter_response_norm(
+    x: np.ndarray,
+    gamma: np.ndarray | None = None,
+    beta: np.ndarray | None = None,
+    tau: np.ndarray | None = None,
+    *,
+    eps: float | np.ndarray,
+) -> np.ndarray:
+    """z = max(y, tau), y = gamma * x / sqrt(nu² + |eps|) + beta, nu² the mean of x² over one (n, c) map.
+
+    No mean is subtracted and no other example is seen: the same in training and in test, and at batch size 1.
+    The maximum is the thresholded linear unit (TLU), which takes the activation's place: put no other after
+    it. Without it (`tau=None`) this is the norm alone.
+
+    On a 1×1 map, and for (N, C), nu² is x² and y is nearly the sign of x: the paper then learns eps, from
+    1e-4, and uses 1e-6 elsewhere.
+
+    Args:
+        x: Input, shape (N, C, H, W), or (N, C).
+        gamma: Scale, shape (C,); None is 1.
+        beta: Offset, shape (C,); None is 0.
+        tau: Threshold, shape (C,), in units of y, learned from 0; None is no threshold.
+        eps: One for all, or learned with shape (C,); its absolute value is used.
+
+    Returns:
+        z, of the shape of x.
+
+    References:
+        Singh & Krishnan (2020), arXiv:1911.09737.
+    """
+    mean_square = np.mean(x**2, axis=spatial_axes(x), keepdims=True)  # (N, C, 1, 1)
+    eps = np.abs(eps) if np.ndim(eps) == 0 else np.abs(per_channel(np.asarray(eps), x))
+    y = affine(x / np.sqrt(mean_square + eps), gamma, beta)
+    return y if tau is None else np.maximum(y, per_channel(tau, x))

@@ -1,0 +1,40 @@
+"""Layer normalization: each example by its own statistics over everything in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnbench.reference.channels import per_element
+from bnbench.reference.functional import batch_normalization, moments
+
+__all__ = ["layer_norm"]
+
+
+def layer_norm(
+    x: np.ndarray, gamma: np.ndarray | None = None, beta: np.ndarray | None = None, *, eps: float
+) -> np.ndarray:
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, mean and divisor-C*H*W variance of each example.
+
+    The same in training and in test, and at any batch size. A constant added to *one* channel is not removed
+    (one added to all is), so a bias before it is not redundant.
+
+    Args:
+        x: Input, shape (N, C) or (N, C, H, W).
+        gamma: Scale of shape (C,), one a channel (torch's GroupNorm with one group), or of the shape of one
+            example, one an element (torch's LayerNorm); the same thing for (N, C). None is 1.
+        beta: Offset, likewise; None is 0.
+        eps: Added to the variance, inside the root.
+
+    Returns:
+        The normalized x, of its shape.
+
+    References:
+        Ba, Kiros & Hinton (2016), arXiv:1607.06450, section 3.
+    """
+    mean, variance = moments(x, axes=range(1, x.ndim), keepdims=True)
+    x_hat = batch_normalization(x, mean, variance, None, None, eps)
+    if gamma is not None:
+        x_hat = x_hat * per_element(gamma, x)
+    if beta is not None:
+        x_hat = x_hat + per_element(beta, x)
+    return x_hat
