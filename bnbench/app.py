@@ -13,7 +13,6 @@ from bnbench.config import schema
 __all__ = ["register", "task"]
 
 
-
 def register() -> None:
     """Tell Hydra the schema, and where the sweeper plugin is.
 
@@ -31,5 +30,3 @@ def task(config: DictConfig) -> None:
     from bnbench.sweep.job import train_pack
 
     train_pack(config)
-
-

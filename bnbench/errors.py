@@ -26,7 +26,12 @@ def exit_status(action: Callable[[], None]) -> int:
         action()
     except KeyboardInterrupt as interrupt:
         notes = getattr(interrupt, "__notes__", [])  # where results that could not be recorded are kept
-        print("interrupted; the same command again trains only what is missing", *notes, sep="\n", file=sys.stderr)
+        print(
+            "interrupted; the same command again trains only what is missing",
+            *notes,
+            sep="\n",
+            file=sys.stderr,
+        )
         return 130
     except SweepFailedError as error:
         print(error, file=sys.stderr)

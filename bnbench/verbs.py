@@ -65,7 +65,11 @@ def ui(words: Sequence[str]) -> None:
     config = _settings(rest)
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     serve_ui(
-        config.tracking.uri, runs_dir=runs_dir, host=options.host, port=options.port, open_browser=options.open
+        config.tracking.uri,
+        runs_dir=runs_dir,
+        host=options.host,
+        port=options.port,
+        open_browser=options.open,
     )
 
 

@@ -94,19 +94,14 @@ def compare_arms(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
     return {"n": pair.n, "mean": pair.mean, **_bounds(pair, -1, 1), **counts, "descriptive": descriptive}
 
 
-def split_by(
-    table: SweepTable, trials: pd.DataFrame, keys: list[str]
-) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def split_by(table: SweepTable, trials: pd.DataFrame, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """The trials of each combination of the keys' values: numbers ascending, the rest as planned."""
     if not keys:
         if len(trials):
             yield {}, trials
         return
     rank = {key: _ranks(table.trials[key]) for key in keys}
-    groups = [
-        (dict(zip(keys, values, strict=True)), g)
-        for values, g in trials.groupby(keys, dropna=False, sort=False)
-    ]
+    groups = [(dict(zip(keys, values, strict=True)), g) for values, g in trials.groupby(keys, dropna=False, sort=False)]
     yield from sorted(groups, key=lambda group: tuple(rank[key][_hashable(group[0][key])] for key in keys))
 
 
@@ -164,9 +159,7 @@ def _steps(table: SweepTable, trials: pd.DataFrame, stratum: pd.DataFrame) -> di
 
 def _by_seed(trials: pd.DataFrame) -> pd.Series[float]:
     finished = trials[trials["status"] == "finished"]
-    return pd.Series(
-        finished[names.TEST_ACC].to_numpy() if len(finished) else [], index=finished["seed"], dtype=float
-    )
+    return pd.Series(finished[names.TEST_ACC].to_numpy() if len(finished) else [], index=finished["seed"], dtype=float)
 
 
 def _bounds(interval: Interval, least: float, most: float) -> dict[str, float]:

@@ -44,20 +44,14 @@ class SweepTable:
     def __post_init__(self) -> None:
         keys, status = self.trials["key"], self.trials["status"]
         if keys.duplicated().any():
-            raise ValueError(
-                f"trial {keys[keys.duplicated()].iloc[0]} stands more than once in the sweep's table"
-            )
+            raise ValueError(f"trial {keys[keys.duplicated()].iloc[0]} stands more than once in the sweep's table")
         unknown = sorted(set(status) - {*names.STATUSES, MISSING})
         if unknown:
-            raise ValueError(
-                f"status {unknown[0]!r} is unknown; a trial is {', '.join(names.STATUSES)} or {MISSING}"
-            )
+            raise ValueError(f"status {unknown[0]!r} is unknown; a trial is {', '.join(names.STATUSES)} or {MISSING}")
         finished = self.trials[status == "finished"]
         if len(finished):
             bare = (
-                finished["key"]
-                if names.TEST_ACC not in finished
-                else finished["key"][finished[names.TEST_ACC].isna()]
+                finished["key"] if names.TEST_ACC not in finished else finished["key"][finished[names.TEST_ACC].isna()]
             )
             if len(bare):
                 raise ValueError(f"trial {bare.iloc[0]} is finished and has no {names.TEST_ACC}")
@@ -85,9 +79,7 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
     others = [key for key in compared if key not in _NORM or "norm" not in compared]
     varied = [key for key in others if trials[key].nunique(dropna=False) > 1]
     for key in varied or (others if not parts else []):
-        parts.append(
-            trials[key].map(lambda value, key=key: "" if pd.isna(value) else f"{key}={_text(value)}")
-        )
+        parts.append(trials[key].map(lambda value, key=key: "" if pd.isna(value) else f"{key}={_text(value)}"))
     joined = [", ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     return pd.Series(joined or ["all"] * len(trials), index=trials.index, dtype=object, name="level")
 
@@ -150,11 +142,7 @@ def _compared(table: SweepTable) -> list[str]:
 
 
 def _candidates(table: SweepTable) -> list[str]:
-    free = [
-        key
-        for key in table.meta["varied"]
-        if key in table.trials and key not in {*table.meta["compare"], "seed"}
-    ]
+    free = [key for key in table.meta["varied"] if key in table.trials and key not in {*table.meta["compare"], "seed"}]
     coarse = [key for key in _COARSE_FIRST if key in free]
     fine = [key for key in free if key == _FINE_LAST]
     return [*coarse, *(key for key in free if key not in {*coarse, *fine}), *fine]

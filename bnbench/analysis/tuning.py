@@ -43,9 +43,7 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
             best = scores.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]
             at_edge = bool(best in {trials[LEARNING_RATE].min(), trials[LEARNING_RATE].max()})
             seeds = int(scores.loc[best, "count"])
-            rows.append(
-                {**values, "level": level, LEARNING_RATE: best, "tuning_seeds": seeds, "at_edge": at_edge}
-            )
+            rows.append({**values, "level": level, LEARNING_RATE: best, "tuning_seeds": seeds, "at_edge": at_edge})
     return pd.DataFrame(rows)
 
 

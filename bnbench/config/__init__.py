@@ -2,6 +2,7 @@
 
 from bnbench.config.schema import (
     Activation,
+    Averaging,
     Bias,
     Config,
     ConfigError,
@@ -16,6 +17,7 @@ from bnbench.config.schema import (
     OptimizerName,
     Placement,
     Precision,
+    RunningVar,
     Scaling,
     ScheduleConfig,
     ScheduleName,
@@ -30,6 +32,7 @@ from bnbench.config.trial import Trial, config_errors
 
 __all__ = [
     "Activation",
+    "Averaging",
     "Bias",
     "Config",
     "ConfigError",
@@ -44,6 +47,7 @@ __all__ = [
     "OptimizerName",
     "Placement",
     "Precision",
+    "RunningVar",
     "Scaling",
     "ScheduleConfig",
     "ScheduleName",

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 __all__ = [
     "Activation",
+    "Averaging",
     "Bias",
     "Config",
     "ConfigError",
@@ -26,6 +27,7 @@ __all__ = [
     "OptimizerName",
     "Placement",
     "Precision",
+    "RunningVar",
     "Scaling",
     "ScheduleConfig",
     "ScheduleName",
@@ -88,6 +90,16 @@ class Bias(StrEnum):
 class Placement(StrEnum):
     before = "before"
     after = "after"
+
+
+class Averaging(StrEnum):
+    exponential = "exponential"
+    cumulative = "cumulative"
+
+
+class RunningVar(StrEnum):
+    unbiased = "unbiased"  # divisor N - 1, PyTorch's
+    biased = "biased"  # divisor N, that of TensorFlow's low-level code
 
 
 class SingleValue(StrEnum):
@@ -179,6 +191,13 @@ class NormConfig:
     eps: float = _number(1e-5, 0, low_is_allowed=False)
     affine: bool = True
     single_value: SingleValue = SingleValue.error
+    averaging: Averaging = Averaging.exponential
+    running_var: RunningVar = RunningVar.unbiased
+    groups: int = _number(4, 1)
+    ghost_size: int = _number(16, 1)
+    r_max: float = _number(3.0, 1)
+    d_max: float = _number(5.0, 0)
+    renorm_warmup_steps: int = _number(0, 0)
 
 
 @dataclass(frozen=True)
@@ -294,5 +313,7 @@ def range_errors(section: Any, prefix: str = "") -> Iterator[str]:
             low, high, low_is_allowed = f.metadata["interval"]
             if not (math.isfinite(value) and (low < value or (low_is_allowed and value == low)) and value <= high):
                 kind = "a whole number" if "int" in str(f.type) else "a finite number"
-                bounds = f"{'>=' if low_is_allowed else '>'} {low:g}" + ("" if high == math.inf else f" and <= {high:g}")
+                bounds = f"{'>=' if low_is_allowed else '>'} {low:g}" + (
+                    "" if high == math.inf else f" and <= {high:g}"
+                )
                 yield f"{prefix}{f.name}={value} is not allowed; it must be {kind} {bounds}"

@@ -74,6 +74,19 @@ _SCHEDULE_KEYS = {
     ScheduleName.cosine: {"warmup_steps", "final_factor"},
     ScheduleName.step: {"warmup_steps", "every_steps", "step_factor"},
 }
+_PER_EXAMPLE_KEYS = {"placement", "eps", "affine"}
+_BATCH_KEYS = _PER_EXAMPLE_KEYS | {"momentum", "averaging", "running_var", "single_value"}
+_NORM_KEYS = {
+    "none": set[str](),
+    "batch": _BATCH_KEYS,
+    "ghost_batch": _BATCH_KEYS | {"ghost_size"},
+    "batch_renorm": _BATCH_KEYS | {"r_max", "d_max", "renorm_warmup_steps"},
+    "group": _PER_EXAMPLE_KEYS | {"groups"},
+    "layer": _PER_EXAMPLE_KEYS,
+    "instance": _PER_EXAMPLE_KEYS,
+    "rms": _PER_EXAMPLE_KEYS,
+    "filter_response": _PER_EXAMPLE_KEYS,
+}
 _CNN_KEYS = {"stride_every", "min_map", "hidden"}
 _SD_INITS = {Init.normal, Init.truncated_normal}
 
@@ -189,7 +202,7 @@ class Trial:
             case "data":
                 return name in {"split", "scaling"}
             case "norm":
-                return self.norm.name != "none"
+                return name in _NORM_KEYS[self.norm.name]
             case "optimizer":
                 scaled = {"lr_scaling"} if self.optimizer.lr_scaling != LrScaling.none else set[str]()
                 reference = {"lr_reference_batch_size"} if scaled else set[str]()

@@ -38,9 +38,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     ndim = len(shape)
     magic, header = bytes([0, 0, 8, ndim]), 4 + 4 * ndim
     if content[:4] != magic:
-        raise _refuse(
-            path, f"starts with {content[:4].hex() or 'nothing'}, an idx file like it with {magic.hex()}"
-        )
+        raise _refuse(path, f"starts with {content[:4].hex() or 'nothing'}, an idx file like it with {magic.hex()}")
     if len(content) < header:
         raise _refuse(path, "is truncated inside its header")
     found = struct.unpack(f">{ndim}I", content[4:header])
@@ -52,6 +50,4 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _refuse(path: Path, what: str) -> DataError:
-    return DataError(
-        f"{path} {what}; delete it or put a whole copy there, or use data=mnist_5k, which needs no files"
-    )
+    return DataError(f"{path} {what}; delete it or put a whole copy there, or use data=mnist_5k, which needs no files")

@@ -49,7 +49,5 @@ def _mean_std(pixels: np.ndarray) -> tuple[float, float]:
     """Mean and divisor-N standard deviation of uint8 pixels, from exact integer sums."""
     n = pixels.size
     total = int(pixels.sum(dtype=np.int64))
-    squares = int(
-        np.multiply(pixels, pixels, dtype=np.uint16).sum(dtype=np.int64)
-    )  # 255 * 255 fits in uint16
+    squares = int(np.multiply(pixels, pixels, dtype=np.uint16).sum(dtype=np.int64))  # 255 * 255 fits in uint16
     return total / n, ((n * squares - total * total) / (n * n)) ** 0.5

@@ -20,9 +20,7 @@ class CNN(nn.Module):
         (N, C, H, W) in, logits (N, classes) out.
     """
 
-    def __init__(
-        self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int
-    ) -> None:
+    def __init__(self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         bias = Block.has_bias(model, norm)
         convs = conv_layers(model, image_shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from bnbench.config import ModelConfig, NormConfig
@@ -17,17 +19,14 @@ class FC(nn.Module):
         (N, C, H, W) in, logits (N, classes) out.
     """
 
-    def __init__(
-        self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int
-    ) -> None:
+    def __init__(self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         channels, height, width = image_shape
         sizes = [channels * height * width, *[model.width] * model.depth]
         bias = Block.has_bias(model, norm)
         self.flatten = nn.Flatten()
         self.blocks = nn.ModuleList(
-            Block(nn.Linear(wide, narrow, bias=bias), narrow, model, norm)
-            for wide, narrow in zip(sizes, sizes[1:], strict=False)
+            Block(nn.Linear(wide, narrow, bias=bias), narrow, model, norm) for wide, narrow in itertools.pairwise(sizes)
         )
         self.head = nn.Linear(sizes[-1], classes)
 

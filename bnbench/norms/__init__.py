@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from bnbench.config import NormConfig, SingleValue
+from bnbench.config import Averaging, NormConfig, RunningVar, SingleValue
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,48 +21,92 @@ class Norm:
 
     Attributes:
         summary: One line for `bnbench list`.
+        module: Where its class is, so that listing norms imports none; empty for no norm.
+        layer: The class's name.
+        settings: What it takes from the configuration beside the number of channels.
         removes_shift: Whether it cancels a constant added to a channel, so that a bias right before it is redundant.
         over_batch: Whether it normalizes over the batch, and so is undefined on a single value per channel.
-        keeps_statistics: Whether it evaluates with running statistics that differ from the batch's.
+        over_positions: Whether it normalizes over an example's positions alone, and so is undefined on one.
     """
 
     summary: str
-    removes_shift: bool
-    over_batch: bool
-    keeps_statistics: bool
-    build: Callable[[NormConfig, int], nn.Module | None]
+    module: str
+    layer: str
+    settings: Callable[[NormConfig], dict[str, Any]]
+    removes_shift: bool = False
+    over_batch: bool = False
+    over_positions: bool = False
 
 
-def _batch(config: NormConfig, features: int) -> nn.Module:
-    from bnbench.norms.batch import BatchNorm
+def _per_example(config: NormConfig) -> dict[str, Any]:
+    return {"eps": config.eps, "affine": config.affine}
 
-    return BatchNorm(
-        features,
-        momentum=config.momentum,
-        eps=config.eps,
-        affine=config.affine,
-        constant=config.single_value == SingleValue.constant,
-    )
+
+def _batch(config: NormConfig) -> dict[str, Any]:
+    return {
+        **_per_example(config),
+        "momentum": config.momentum,
+        "cumulative": config.averaging == Averaging.cumulative,
+        "unbiased": config.running_var == RunningVar.unbiased,
+        "constant": config.single_value == SingleValue.constant,
+    }
+
+
+def _ghost(config: NormConfig) -> dict[str, Any]:
+    return {**_batch(config), "ghost_size": config.ghost_size}
+
+
+def _renorm(config: NormConfig) -> dict[str, Any]:
+    limits = {"r_max": config.r_max, "d_max": config.d_max, "warmup_steps": config.renorm_warmup_steps}
+    return {**_batch(config), **limits}
+
+
+def _group(config: NormConfig) -> dict[str, Any]:
+    return {**_per_example(config), "groups": config.groups}
 
 
 NORMS = {
-    "none": Norm(
-        "no normalization",
-        removes_shift=False,
-        over_batch=False,
-        keeps_statistics=False,
-        build=lambda config, features: None,
-    ),
+    "none": Norm("no normalization", "", "", lambda config: {}),
     "batch": Norm(
-        "batch norm (Ioffe & Szegedy 2015)",
+        "batch norm (Ioffe & Szegedy 2015)", "batch", "BatchNorm", _batch, removes_shift=True, over_batch=True
+    ),
+    "ghost_batch": Norm(
+        "batch norm over parts of the batch (Hoffer et al. 2017)",
+        "ghost",
+        "GhostBatchNorm",
+        _ghost,
         removes_shift=True,
         over_batch=True,
-        keeps_statistics=True,
-        build=_batch,
+    ),
+    "batch_renorm": Norm(
+        "batch norm corrected towards its running statistics (Ioffe 2017)",
+        "renorm",
+        "BatchRenorm",
+        _renorm,
+        over_batch=True,
+    ),
+    "layer": Norm("layer norm (Ba et al. 2016)", "group", "LayerNorm", _per_example),
+    "instance": Norm(
+        "instance norm (Ulyanov et al. 2016)",
+        "group",
+        "InstanceNorm",
+        _per_example,
+        removes_shift=True,
+        over_positions=True,
+    ),
+    "group": Norm("group norm (Wu & He 2018)", "group", "GroupNorm", _group),
+    "rms": Norm("RMS norm (Zhang & Sennrich 2019)", "group", "RMSNorm", _per_example),
+    "filter_response": Norm(
+        "filter response norm (Singh & Krishnan 2020)", "filter_response", "FilterResponseNorm", _per_example
     ),
 }
 
 
 def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     """The normalization of `features` channels that a configuration asks for, or None for `norm=none`."""
-    return NORMS[config.name].build(config, features)
+    norm = NORMS[config.name]
+    if not norm.layer:
+        return None
+    layer = getattr(import_module(f"bnbench.norms.{norm.module}"), norm.layer)
+    made: nn.Module = layer(features, **norm.settings(config))
+    return made

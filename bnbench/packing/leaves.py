@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnbench.layout import contiguously, exact, stored_grad, trial_rows
 from bnbench.norms.batch import BatchNorm
-from bnbench.packing.layout import contiguous_grad, contiguously, exact, feature_major, trial_rows
 
-__all__ = ["RULES", "FoldedBatchNorm", "FoldedConv2d", "FoldedLinear", "UnpackableError"]
+__all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "UnpackableError"]
 
 
 class UnpackableError(TypeError):
@@ -50,7 +50,7 @@ class FoldedLinear(nn.Module):
 def _linear(weight: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
     """(N, K*O), feature-major, of weights (K, O, C), biases (K, O) and inputs (K, C, N)."""
     out = torch.bmm(weight, rows) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, rows)
-    return contiguous_grad(out.flatten(0, 1)).t()  # the bias's gradient is a sum over N, along rows
+    return stored_grad(out.flatten(0, 1).t())  # the bias's gradient is a sum over N, along rows
 
 
 class FoldedConv2d(nn.Module):
@@ -79,89 +79,27 @@ class FoldedConv2d(nn.Module):
             rows = _linear(self.weight[:, :, :, h // 2, w // 2], self.bias, trial_rows(x.flatten(1), len(self.weight)))
             return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
         bias = None if self.bias is None else self.bias.flatten()
-        return F.conv2d(
-            x, self.weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups
-        )
+        return F.conv2d(x, self.weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-class FoldedBatchNorm(nn.Module):
-    """K batch norms on K*C channels, each with a momentum of its own.
+def _torch_batch_norm(leaves: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> BatchNorm:
+    """PyTorch's own batch norms, as bnbench's."""
+    return BatchNorm.fold([_converted(leaf) for leaf in leaves])
 
-    The running statistics are blended here, not in the kernel, which takes one momentum for all: it is asked
-    for the batch's own (momentum 1, into scratch buffers) instead.
 
-    Attributes:
-        batch_statistics: Evaluate with the batch's own statistics, leaving the running ones alone.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    momentum: Tensor
-
-    def __init__(self, leaves: Sequence[nn.BatchNorm1d | nn.BatchNorm2d | BatchNorm]) -> None:
-        super().__init__()
-        _agree(leaves, "eps")
-        first = leaves[0]
-        self.eps = first.eps
-        self.constant = isinstance(first, BatchNorm) and first.constant
-        self.batch_statistics = False
-        self.weight = _stack(leaves, "weight")  # (K, C)
-        self.bias = _stack(leaves, "bias")
-        means, variances = [leaf.running_mean for leaf in leaves], [leaf.running_var for leaf in leaves]
-        if any(buffer is None for buffer in means + variances) or any(leaf.momentum is None for leaf in leaves):
-            raise UnpackableError("batch norm without running statistics or with a cumulative average")
-        self.register_buffer("running_mean", torch.stack(means))  # type: ignore[arg-type]
-        self.register_buffer("running_var", torch.stack(variances))  # type: ignore[arg-type]
-        momentum = torch.tensor([[leaf.momentum] for leaf in leaves], dtype=torch.float64)
-        self.register_buffer("momentum", momentum.to(self.running_mean.dtype), persistent=False)  # (K, 1)
-        self.register_buffer("_keep", (1 - momentum).to(self.running_mean.dtype), persistent=False)
-        self.register_buffer("_batch_mean", torch.zeros_like(self.running_mean), persistent=False)
-        self.register_buffer("_batch_var", torch.zeros_like(self.running_var), persistent=False)
-
-    _keep: Tensor
-    _batch_mean: Tensor
-    _batch_var: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 2:
-            return self._normalize(feature_major(x).unsqueeze(0)).squeeze(0).t()
-        if x.shape[2:] == (1, 1):
-            # torch takes a 1x1 map for 2-D data, over which its backward rounds the last channels differently.
-            rows = self.forward(x.flatten(1))
-            return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        return self._normalize(x)
-
-    def _normalize(self, x: Tensor) -> Tensor:
-        weight = None if self.weight is None else self.weight.flatten()
-        bias = None if self.bias is None else self.bias.flatten()
-        if not (self.training or self.batch_statistics):
-            mean, var = self.running_mean.flatten(), self.running_var.flatten()
-            return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
-        if x.numel() == x.shape[1]:
-            return self._single_value(x, weight, bias)
-        mean, var = self._batch_mean.flatten(), self._batch_var.flatten()  # views: the kernel writes through them
-        y = contiguous_grad(F.batch_norm(x, mean, var, weight, bias, True, 1.0, self.eps))
-        if self.training:
-            with torch.no_grad():
-                self._blend(self.running_mean, self._batch_mean)
-                self._blend(self.running_var, self._batch_var)
-        return y
-
-    def _single_value(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-        if self.training and not self.constant:
-            raise ValueError("batch norm over one value per channel; set norm.single_value=constant to allow it")
-        if self.training:
-            with torch.no_grad():
-                self._blend(self.running_mean, x.reshape(self.running_mean.shape))
-        normalized = x - x
-        if weight is None or bias is None:
-            return normalized
-        shape = (1, -1) + (1,) * (x.dim() - 2)
-        return normalized * weight.view(shape) + bias.view(shape)
-
-    def _blend(self, running: Tensor, batch: Tensor) -> None:
-        # Two roundings on purpose: a fused multiply-add would round the last elements of a tensor otherwise.
-        running.mul_(self._keep).add_(batch * self.momentum)
+def _converted(leaf: nn.BatchNorm1d | nn.BatchNorm2d) -> BatchNorm:
+    if leaf.running_mean is None or leaf.running_var is None:
+        raise UnpackableError("batch norm without running statistics")
+    norm = BatchNorm(
+        leaf.num_features,
+        momentum=0.0 if leaf.momentum is None else leaf.momentum,
+        eps=leaf.eps,
+        affine=leaf.affine,
+        cumulative=leaf.momentum is None,
+    )
+    norm = norm.to(leaf.running_mean.dtype)
+    norm.load_state_dict({k: v for k, v in leaf.state_dict().items() if k != "num_batches_tracked"})
+    return norm.train(leaf.training)
 
 
 class FoldedFlatten(nn.Module):
@@ -236,9 +174,8 @@ def _exact(leaves: Sequence[nn.Module]) -> nn.Module:
 RULES: dict[type[nn.Module], Callable[[Sequence[Any]], nn.Module]] = {
     nn.Linear: FoldedLinear,
     nn.Conv2d: FoldedConv2d,
-    BatchNorm: FoldedBatchNorm,
-    nn.BatchNorm1d: FoldedBatchNorm,
-    nn.BatchNorm2d: FoldedBatchNorm,
+    nn.BatchNorm1d: _torch_batch_norm,
+    nn.BatchNorm2d: _torch_batch_norm,
     nn.Flatten: _flatten,
     **dict.fromkeys([nn.Identity, nn.ReLU, nn.LeakyReLU, nn.Tanh], _shared),
     **dict.fromkeys([nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d], _shared),

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bnbench.packing.layout import Layout, fold_images, trial_rows
-from bnbench.packing.leaves import RULES, FoldedBatchNorm, FoldedConv2d, UnpackableError
+from bnbench.layout import Layout, fold_images, trial_rows
+from bnbench.norms.batch import BatchNorm, Statistics
+from bnbench.norms.norm import ChannelNorm, NormError
+from bnbench.packing.leaves import RULES, FoldedConv2d, UnpackableError
 from bnbench.packing.width import aligned_width
 
 __all__ = ["Pack", "pack"]
@@ -47,7 +49,7 @@ class Pack(nn.Module):
         self.net = _fold(nets, "")
         convolves = any(isinstance(leaf, FoldedConv2d) for leaf in self.net.modules())
         self.layout = Layout.channels_last if convolves else Layout.feature_major
-        self._norms = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedBatchNorm)]
+        self._norms = [leaf for leaf in self.net.modules() if isinstance(leaf, BatchNorm)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (K, classes, N), contiguous, of folded images (N, K*C, H, W)."""
@@ -62,10 +64,10 @@ class Pack(nn.Module):
         """Whether evaluation under running and under batch statistics can differ."""
         return bool(self._norms)
 
-    def use_batch_statistics(self, enabled: bool) -> None:
-        """Choose what evaluation normalizes with: the batch's own statistics, or the running ones."""
+    def use_statistics(self, statistics: Statistics) -> None:
+        """Choose what evaluation normalizes with."""
         for norm in self._norms:
-            norm.batch_statistics = enabled
+            norm.statistics = statistics
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
         """Slot k's state_dict, with the lone network's names and shapes."""
@@ -86,6 +88,8 @@ def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
     rule = RULES.get(type(first))
     if rule is not None:
         return rule(nets)
+    if isinstance(first, ChannelNorm):
+        return _fold_norms([net for net in nets if isinstance(net, ChannelNorm)])
     here = f"{path or 'the network'} ({type(first).__name__})"
     if not first._modules:
         raise UnpackableError(f"{here} is a leaf that bnbench has no rule for")
@@ -98,6 +102,13 @@ def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
         where = f"{path}.{name}".lstrip(".")
         folded._modules[name] = None if child is None else _fold([c for c in children if c is not None], where)
     return folded
+
+
+def _fold_norms(norms: Sequence[ChannelNorm]) -> ChannelNorm:
+    try:
+        return type(norms[0]).fold(norms)
+    except NormError as error:
+        raise UnpackableError(str(error)) from error
 
 
 def _refuse_tied(net: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ def partition(trials: Sequence[Trial]) -> list[list[Trial]]:
 def _split(group: list[Trial], width: int) -> list[list[Trial]]:
     count = math.ceil(len(group) / width)
     bounds = [round(i * len(group) / count) for i in range(count + 1)]
-    return [group[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [group[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 def _width(trial: Trial) -> int:

@@ -120,10 +120,7 @@ def _seeds(table: SweepTable) -> Iterator[str]:
 
 def _many_intervals(parts: tuple[Subject, ...]) -> Iterator[str]:
     shown = sum(
-        int(frame["low"].notna().sum())
-        for s in parts
-        for frame in (s.differences, s.tuned_differences)
-        if len(frame)
+        int(frame["low"].notna().sum()) for s in parts for frame in (s.differences, s.tuned_differences) if len(frame)
     )
     if shown > 1:
         yield (
@@ -141,9 +138,7 @@ def _images(table: SweepTable) -> Iterator[str]:
     trials, data = table.trials, table.meta["data"]
     if len(data) == 1:
         name = data[0]["name"]
-        split = (
-            ", and one split of it" if "data.split" in trials and {*trials["data.split"]} == {"fixed"} else ""
-        )
+        split = ", and one split of it" if "data.split" in trials and {*trials["data.split"]} == {"fixed"} else ""
         vary = "weights and batch order" if split else "seeds"
         yield f"All trials use one data set, {name}{split}: the intervals cover {vary}, not other images."
     for d in data:

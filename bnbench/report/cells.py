@@ -45,9 +45,7 @@ def difference(fraction: float) -> str:
     ('+0.42', '+0.00')
     """
     # Adding zero turns a rounded -0.0 into 0.0.
-    return (
-        "" if pd.isna(fraction) else f"{round(100 * fraction, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
-    )
+    return "" if pd.isna(fraction) else f"{round(100 * fraction, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def span(low: float, high: float, *, signed: bool = False) -> str:

@@ -59,13 +59,9 @@ def setup_sentence(table: SweepTable) -> str:
         ]
     )
     seeds, tuning = table.reporting["seed"].nunique(), len(table.meta["tuning_seeds"])
-    sentence = f"Test accuracy after the last step, over {count(seeds, 'seed')}" + (
-        f", on {images}" if images else ""
-    )
+    sentence = f"Test accuracy after the last step, over {count(seeds, 'seed')}" + (f", on {images}" if images else "")
     if any(len(subject.tuned) for subject in subjects(table)):
-        sentence += (
-            f"; {count(tuning, 'other seed')} chose each level's own learning rate and are not reported"
-        )
+        sentence += f"; {count(tuning, 'other seed')} chose each level's own learning rate and are not reported"
     paired = any(len(subject.differences) for subject in subjects(table))
     return f"{sentence}." + (" Levels are compared in pairs that share the seed." if paired else "")
 
@@ -125,9 +121,7 @@ def _accuracy_sentence(subject: Subject) -> Sentence | None:
 def _tuned_sentence(rows: pd.DataFrame, conditions: list[str]) -> Sentence:
     where = ", each at its own tuned learning rate"
     if len(rows) > 1:
-        return Sentence(
-            f"{rows['a'].iloc[0]} against {rows['b'].iloc[0]}", f"{where}: {tally(rows, conditions)}"
-        )
+        return Sentence(f"{rows['a'].iloc[0]} against {rows['b'].iloc[0]}", f"{where}: {tally(rows, conditions)}")
     row = rows.iloc[0]
     rates = listing([f"{row[side]} {text(row[f'lr_{side}'])}" for side in "ab"])
     return compare(row, f"{where} ({rates})")

@@ -101,9 +101,7 @@ def _arm_table(table: SweepTable, subject: Subject) -> Table:
 def _difference_table(subject: Subject) -> Table:
     rows = subject.differences
     columns = [*_setting_columns(subject.settings), *_difference_columns()]
-    cells = [
-        (*(text(row[key]) for key in subject.settings), *_difference_cells(row)) for _, row in rows.iterrows()
-    ]
+    cells = [(*(text(row[key]) for key in subject.settings), *_difference_cells(row)) for _, row in rows.iterrows()]
     at = " at equal learning rates" if LEARNING_RATE in subject.settings else ""
     title = f"Paired differences of test accuracy{at}"
     return Table(title, tuple(columns), _rows(cells, len(subject.settings)))
@@ -157,9 +155,7 @@ def _steps(row: pd.Series[Any], target: float) -> str:
     return f"{steps(row[names.steps_to(target)])} ({row[names.reached(target)]:.0f}/{n:.0f})" if n else ""
 
 
-def _rows(
-    cells: Sequence[tuple[str, ...]], leading: int, levels: Sequence[str] | None = None
-) -> tuple[Row, ...]:
+def _rows(cells: Sequence[tuple[str, ...]], leading: int, levels: Sequence[str] | None = None) -> tuple[Row, ...]:
     rows = []
     for i, row in enumerate(cells):
         above = cells[i - 1] if i else ()

@@ -41,9 +41,7 @@ def terminal_table(table: SweepTable, width: int) -> str:
     blocks = []
     for subject in subjects(table):
         for one in subject_tables(table, subject):
-            blocks.append(
-                "\n".join([": ".join(filter(None, [subject.title, one.title])), *_layout(one, width)])
-            )
+            blocks.append("\n".join([": ".join(filter(None, [subject.title, one.title])), *_layout(one, width)]))
     return "\n\n".join(blocks)
 
 

@@ -142,13 +142,9 @@ def tally(rows: pd.DataFrame, keys: list[str]) -> str:
                 blind = percent(max(_half_width(row) for _, row in some.iterrows()))
                 parts.append(f"cannot tell {at} (differences under about ±{blind} pp would not be seen)")
             case Verdict.equal:
-                parts.append(
-                    f"all pairs are the same {at} ({_extent(some['mean'], signed=True)} pp): no interval"
-                )
+                parts.append(f"all pairs are the same {at} ({_extent(some['mean'], signed=True)} pp): no interval")
             case Verdict.one_pair:
-                parts.append(
-                    f"one pair only {at} ({_extent(some['mean'], signed=True)} pp): no interval possible"
-                )
+                parts.append(f"one pair only {at} ({_extent(some['mean'], signed=True)} pp): no interval possible")
             case Verdict.no_pair:
                 parts.append(f"{listing(sorted({_no_pair(row) for _, row in some.iterrows()}))} {at}")
             case Verdict.diverged:
@@ -156,9 +152,7 @@ def tally(rows: pd.DataFrame, keys: list[str]) -> str:
                 counts = ", ".join(_share(summed, "diverged", side) for side in "ab")
                 parts.append(f"trials diverged {at} ({counts}), where the success counts decide")
     if at_edge.any():
-        parts.append(
-            f"inconclusive {_places(rows[at_edge], rows, keys)} (a learning rate at its grid's edge)"
-        )
+        parts.append(f"inconclusive {_places(rows[at_edge], rows, keys)} (a learning rate at its grid's edge)")
     return "; ".join(parts)
 
 
@@ -173,18 +167,14 @@ def _no_pair(row: pd.Series[Any]) -> str:
 
 def _diverged(row: pd.Series[Any]) -> str:
     sides = [side for side in "ab" if row[f"diverged_{side}"]]
-    return listing(
-        [f"{row[f'diverged_{side}']} of {row[f'planned_{side}']} trials of {row[side]}" for side in sides]
-    )
+    return listing([f"{row[f'diverged_{side}']} of {row[f'planned_{side}']} trials of {row[side]}" for side in sides])
 
 
 def _success(row: pd.Series[Any], side: str) -> str:
     finished, ended = row[f"finished_{side}"], row[f"finished_{side}"] + row[f"diverged_{side}"]
     share = proportion_interval(finished, ended)
     bounds = (
-        f" (95 % interval {100 * share.low:.0f} to {100 * (share.high or 0):.0f} %)"
-        if share.low is not None
-        else ""
+        f" (95 % interval {100 * share.low:.0f} to {100 * (share.high or 0):.0f} %)" if share.low is not None else ""
     )
     return f"{row[side]} trained to the end in {finished} of {ended}{bounds}"
 

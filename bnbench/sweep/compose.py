@@ -18,7 +18,9 @@ __all__ = ["compose", "set_values", "to_config", "unknown_keys"]
 Composer = Callable[[list[str]], DictConfig]
 
 
-def compose(grid: Grid, composer: Composer, *, is_group: Callable[[str], bool]) -> Iterator[tuple[Config, list[str], dict[str, Any]]]:
+def compose(
+    grid: Grid, composer: Composer, *, is_group: Callable[[str], bool]
+) -> Iterator[tuple[Config, list[str], dict[str, Any]]]:
     """Each point's configuration, what Hydra must compose to get near it, and the values that remain to be set.
 
     A compose costs Hydra tens of milliseconds, setting a value on the result microseconds; so points that choose
@@ -103,9 +105,7 @@ def unknown_keys(node: DictConfig) -> list[str]:
         known = {f.name: f for f in fields(kind)}
         for key in map(str, part):
             if key == "hydra" and prefix == "sweep.":
-                lines.append(
-                    "a sweep file sets hydra.* but has no package; make '# @package _global_' its first line"
-                )
+                lines.append("a sweep file sets hydra.* but has no package; make '# @package _global_' its first line")
             elif key not in known:
                 allowed = ", ".join(sorted(known))
                 lines.append(f"{prefix}{key} is not a key of the configuration; allowed here: {allowed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -40,7 +41,7 @@ def _work(model: ModelConfig, data: str) -> tuple[float, float, float, int]:
     info = DATASETS[data]
     if model.name == "fc":
         sizes = [math.prod(info.shape), *[model.width] * model.depth, info.classes]
-        linear = sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        linear = sum(a * b for a, b in itertools.pairwise(sizes))
         return linear, 0, sum(sizes[1:]), len(sizes)
     layers = conv_layers(model, info.shape)
     conv = sum(9 * c.in_channels * c.out_channels * c.height * c.width for c in layers)

@@ -95,7 +95,9 @@ def expand(
             axes[key] = _axis(override)
         else:
             axes.pop(key, None)
-    fixed = [text for text, o in zip(command_line, typed, strict=True) if text in fixed and o.key_or_group not in settled]
+    fixed = [
+        text for text, o in zip(command_line, typed, strict=True) if text in fixed and o.key_or_group not in settled
+    ]
 
     if "seed" in axes:
         seeds = axes["seed"]

@@ -117,9 +117,7 @@ def _trials(config: DictConfig, job: Job) -> list[Trial]:
     trials = []
     for key, values in zip(job.keys, job.values, strict=True):
         own = set_values(config, values)
-        trial = Trial.from_config(
-            own, train_size=DATASETS[own.data.name].train, data_checksum=data.checksum(own)
-        )
+        trial = Trial.from_config(own, train_size=DATASETS[own.data.name].train, data_checksum=data.checksum(own))
         if trial.key != key:
             raise ConfigError(
                 f"the worker's trial {trial.key} is not the planned {key}: it has other data, another torch or "

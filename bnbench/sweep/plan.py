@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,19 +133,42 @@ def make_plan(
 
 def undefined_reason(trial: Trial) -> str | None:
     """Why a trial has no result by definition: a norm over the batch that sees one value per channel."""
-    if not NORMS[trial.norm.name].over_batch or trial.norm.single_value == SingleValue.constant:
-        return None
+    norm = NORMS[trial.norm.name]
     sites = norm_sites(trial.model, DATASETS[trial.data.name].shape)
     batch_size = trial.training.batch_size
-    single = [site.block for site in sites if batch_size * site.positions == 1]
+    if norm.over_positions:
+        cause, examples, remedy = "its maps", 1, "use another norm, or a model whose maps stay larger than 1x1"
+    elif norm.over_batch and trial.norm.single_value == SingleValue.error:
+        ghosts = trial.norm.name == "ghost_batch"
+        examples = trial.norm.ghost_size if ghosts else batch_size
+        cause = f"norm.ghost_size={examples}" if ghosts else f"training.batch_size={examples}"
+        remedy = (
+            "set norm.single_value=constant to train it all the same, or use norm=none, norm=layer or "
+            f"{cause.partition('=')[0]}>=2"
+        )
+    else:
+        return None
+    single = [site.block for site in sites if examples * site.positions == 1]
     if not single:
         return None
     where = f"in model={trial.model.name}" + ("" if len(single) == len(sites) else f" from {single[0]} on")
     return (
-        f"training.batch_size={batch_size} leaves one value per channel {where}, and norm={trial.norm.name} "
-        "normalizes that to a constant; set norm.single_value=constant to train it all the same, or use "
-        "norm=none or training.batch_size>=2"
+        f"{cause} leaves one value per channel {where}, and norm={trial.norm.name} normalizes that to a constant; "
+        f"{remedy}"
     )
+
+
+def norm_errors(config: Config) -> Iterator[str]:
+    """What is wrong with a norm's settings for the model and batch size at hand, one line each."""
+    norm, batch_size = config.norm, config.training.batch_size
+    if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
+        yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"
+    if norm.name == "group":
+        sites = norm_sites(config.model, DATASETS[config.data.name].shape)
+        uneven = sorted({site.channels for site in sites if site.channels % norm.groups})
+        if uneven:
+            channels = ", ".join(map(str, uneven))
+            yield f"norm.groups={norm.groups} does not divide {channels} channels of model={config.model.name}; it must"
 
 
 def pack_seconds(pack: Sequence[Planned]) -> float:
@@ -158,7 +181,9 @@ def _check(configs: Iterable[Config]) -> None:
     errors: dict[str, None] = {}
     for config in configs:
         unknown = list(_unknown_names(config))
-        errors.update(dict.fromkeys(unknown or config_errors(config, DATASETS[config.data.name].train)))
+        if not unknown:
+            unknown = [*config_errors(config, DATASETS[config.data.name].train), *norm_errors(config)]
+        errors.update(dict.fromkeys(unknown))
     if errors:
         raise ConfigError("\n".join(errors))
 
@@ -181,5 +206,3 @@ def _by_overrides(packs: list[list[Trial]], planned: dict[str, Planned]) -> list
             p = planned[trial.key]
             split.setdefault((index, tuple(p.overrides)), []).append(p)
     return list(split.values())
-
-

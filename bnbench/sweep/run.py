@@ -24,8 +24,8 @@ from bnbench.sweep.describe import describe_plan, describe_question, varied_keys
 from bnbench.sweep.failure import SweepFailedError
 from bnbench.sweep.grid import expand
 from bnbench.sweep.job import Job, spool_folder
-from bnbench.tracking import NothingRecordedError, TrackingError
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
+from bnbench.tracking import NothingRecordedError, TrackingError
 
 if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
@@ -256,5 +256,3 @@ def _without_hydra(config: DictConfig) -> DictConfig:
     with flag_override(config, ["readonly", "struct"], False):
         config.pop("hydra", None)
     return config
-
-

@@ -53,8 +53,7 @@ def connect(address: Address, *, experiment: str, create: bool) -> Connection:
     """
     if address.database and not (create or address.database.exists()):
         raise NothingRecordedError(
-            f"nothing is recorded in {address.database} yet; train something first, "
-            "or set runs_dir or tracking.uri"
+            f"nothing is recorded in {address.database} yet; train something first, or set runs_dir or tracking.uri"
         )
     try:
         with _sqlite_lock(address.database) if address.database else nullcontext():
@@ -136,9 +135,7 @@ def _experiment(client: MlflowClient, name: str, address: Address, create: bool)
     found = client.get_experiment_by_name(name)
     if found is None:
         if not create:
-            raise NothingRecordedError(
-                f"tracking.experiment={name} is not in {address.shown}; train something first"
-            )
+            raise NothingRecordedError(f"tracking.experiment={name} is not in {address.shown}; train something first")
         try:
             return str(client.create_experiment(name, artifact_location=address.artifacts))
         except MlflowException:

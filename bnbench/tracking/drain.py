@@ -98,9 +98,7 @@ class Drain:
         pause_seconds = self._period_seconds
         while not self._stopping.wait(pause_seconds):
             delivered = self._deliver()
-            pause_seconds = (
-                self._period_seconds if delivered else min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
-            )
+            pause_seconds = self._period_seconds if delivered else min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _deliver(self) -> bool:
         """One round over the files; whether all of them are gone."""

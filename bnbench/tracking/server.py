@@ -75,9 +75,7 @@ def serve_ui(
 
 
 @contextmanager
-def running_server(
-    address: Address, *, host: str, port: int
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def running_server(address: Address, *, host: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A server over a database, as its page and its process; ended with all its children afterwards.
 
     Raises:

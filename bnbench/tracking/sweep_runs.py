@@ -88,9 +88,7 @@ def finish_sweep(
             raise ValueError(f"the sweep's {key}={value} is not finite")
     client = connection.client
     now = round(time.time() * 1000)
-    client.log_batch(
-        run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], synchronous=True
-    )
+    client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], synchronous=True)
     client.set_tag(run_id, MLFLOW_RUN_NOTE, note)
     for path in artifacts:
         if path.is_dir():

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 
 from bnbench import names
 from bnbench.config import Trial
+from bnbench.norms.batch import Statistics
 from bnbench.training.evaluate import evaluate
 from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps
 from bnbench.training.module import PackModule
@@ -56,7 +57,7 @@ class CurveRecorder(pl.Callback):
         running = evaluate(module.pack, module.images, rows, self._loss)
         measured = {names.VAL_LOSS: running.loss.tolist(), names.VAL_ACC: running.acc.tolist()}
         if module.pack.has_running_statistics and step in self._coarse:
-            batch = evaluate(module.pack, module.images, rows, self._loss, batch_statistics=True)
+            batch = evaluate(module.pack, module.images, rows, self._loss, statistics=Statistics.batch)
             measured[names.VAL_ACC_BATCH] = batch.acc.tolist()
         slots = range(len(self.curves))
         measured[names.TRAIN_LOSS] = [module.train_loss(slot) for slot in slots]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -61,6 +62,6 @@ class PackDataModule(pl.LightningDataModule):
 def _block_ends(evaluations: list[int]) -> list[int]:
     """Where blocks end: at every evaluation, and in between so that none is longer than 128 steps."""
     ends: list[int] = []
-    for start, stop in zip(evaluations, evaluations[1:], strict=False):
+    for start, stop in itertools.pairwise(evaluations):
         ends += [*range(start + _MAX_BLOCK, stop, _MAX_BLOCK), stop]
     return ends

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Loss
+from bnbench.norms.batch import Statistics
 from bnbench.packing.pack import Pack
 from bnbench.training.images import PackImages
 from bnbench.training.losses import correct, example_losses
@@ -33,7 +34,7 @@ def evaluate(
     loss: Loss,
     *,
     batch: int = EVALUATION_BATCH,
-    batch_statistics: bool = False,
+    statistics: Statistics = Statistics.running,
 ) -> Evaluation:
     """Mean loss and accuracy; the pack is left in training mode.
 
@@ -43,17 +44,17 @@ def evaluate(
         rows: (K, n) rows of the data set, split into batches of almost equal size.
         loss: Which loss.
         batch: Images in one forward pass at most.
-        batch_statistics: Normalize with each evaluation batch's own statistics, not the running ones.
+        statistics: What norms over the batch normalize with.
     """
     K, n = rows.shape
     total, right = torch.zeros(K, dtype=torch.float64), torch.zeros(K, dtype=torch.int64)
     pack.eval()
-    pack.use_batch_statistics(batch_statistics)
+    pack.use_statistics(statistics)
     for part in rows.tensor_split(-(-n // batch), dim=1):
         x, labels = images.batch(pack, part)
         logits = pack(x)
         total += example_losses(logits, labels, loss).to(torch.float64).sum(1)
         right += correct(logits, labels)
-    pack.use_batch_statistics(False)
+    pack.use_statistics(Statistics.running)
     pack.train()
     return Evaluation(total / n, right.to(torch.float64) / n)

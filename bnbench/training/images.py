@@ -62,9 +62,7 @@ class PackImages:
         by_seed = {t.seed: split_data(data, kind=t.data.split, seed=t.seed) for t in trials}
         self.splits: list[Split] = [by_seed[t.seed] for t in trials]
         self._seeds = [t.seed for t in trials]
-        self._orders = {
-            t.seed: BatchOrder(t.seed, by_seed[t.seed].train, t.training.batch_size) for t in trials
-        }
+        self._orders = {t.seed: BatchOrder(t.seed, by_seed[t.seed].train, t.training.batch_size) for t in trials}
         scales = {t.seed: scaling(data, by_seed[t.seed], t.data.scaling) for t in trials}
         dtype = getattr(torch, trials[0].training.precision)
         self._scale = torch.from_numpy(np.stack([scales[t.seed][0] for t in trials])).to(dtype).view(1, -1, 1, 1)

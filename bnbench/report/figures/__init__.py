@@ -20,7 +20,5 @@ def _side_by_side(figure: Figure) -> Figure:
     """The figure with its subjects in one row, where each has a single chart."""
     if any(len(row.panels) > 1 for row in figure.rows):
         return figure
-    panels = tuple(
-        Panel(", ".join(filter(None, [r.title, r.panels[0].title])), r.panels[0].svg) for r in figure.rows
-    )
+    panels = tuple(Panel(", ".join(filter(None, [r.title, r.panels[0].title])), r.panels[0].svg) for r in figure.rows)
     return Figure(figure.title, figure.caption, (PanelRow("", panels),))

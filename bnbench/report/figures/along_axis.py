@@ -64,9 +64,7 @@ def _draw_arms(table: SweepTable, arms: pd.DataFrame, axis: str, at: list[Any]) 
     for i, (level, rows) in enumerate(groups):
         # Levels stand side by side, so that their intervals can be told apart.
         aside = 0.12 * (i - (len(groups) - 1) / 2)
-        _draw_series(
-            axes, rows, axis, at, colour_of(table, str(level)), rows["finished"] < rows["planned"], aside
-        )
+        _draw_series(axes, rows, axis, at, colour_of(table, str(level)), rows["finished"] < rows["planned"], aside)
         gist.append(f"{level} {_in_words(rows, axis, percent)}")
     return chart, "; ".join(gist)
 
@@ -111,6 +109,5 @@ def _draw_series(
 
 def _in_words(rows: pd.DataFrame, axis: str, one: Callable[[float], str]) -> str:
     return ", ".join(
-        f"{one(mean) or 'nothing'} at {text(value)}"
-        for mean, value in zip(rows["mean"], rows[axis], strict=True)
+        f"{one(mean) or 'nothing'} at {text(value)}" for mean, value in zip(rows["mean"], rows[axis], strict=True)
     )

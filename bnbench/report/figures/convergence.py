@@ -50,12 +50,9 @@ def _panels(table: SweepTable, subject: Subject) -> tuple[Panel, ...]:
     for values, trials in shown:
         chart, axes = draw_chart("step", width=WIDE)
         last = [
-            _draw_level(axes, arm, curves, ceiling, colour_of(table, level))
-            for level, arm in of_levels(table, trials)
+            _draw_level(axes, arm, curves, ceiling, colour_of(table, level)) for level, arm in of_levels(table, trials)
         ]
-        gist = listing(
-            [f"{level} {mean}" for (level, _), mean in zip(of_levels(table, trials), last, strict=True)]
-        )
+        gist = listing([f"{level} {mean}" for (level, _), mean in zip(of_levels(table, trials), last, strict=True)])
         axes.set_xscale("log")
         axes.set_yscale("function", functions=(_stretch, _shrink))
         axes.set_ylim(floor, ceiling)

@@ -72,9 +72,7 @@ def settings(table: SweepTable, subject: Subject) -> list[tuple[dict[str, Any], 
     """The subject's reporting trials by setting, those settings alone in which a trial ran."""
     own = subject.trials[~subject.trials["tuning"].astype(bool)]
     groups = split_by(table, own, subject.settings)
-    ran = [
-        (values, trials) for values, trials in groups if trials["status"].isin(["finished", "diverged"]).any()
-    ]
+    ran = [(values, trials) for values, trials in groups if trials["status"].isin(["finished", "diverged"]).any()]
     return ran[:MOST_PANELS]
 
 

@@ -44,17 +44,12 @@ def _panels(table: SweepTable, subject: Subject, target: float) -> tuple[Panel, 
         budget = float(trials["training.steps"].max())
         gist = []
         for level, arm in of_levels(table, trials[trials["status"].isin(["finished", "diverged"])]):
-            hits = np.sort(
-                arm.loc[arm[names.reached(target)] == 1, names.steps_to(target)].to_numpy(dtype=float)
-            )
+            hits = np.sort(arm.loc[arm[names.reached(target)] == 1, names.steps_to(target)].to_numpy(dtype=float))
             share = 100 * np.arange(len(hits) + 1) / len(arm)
             x = [first / 2, *hits, max(budget, first)]
-            axes.step(
-                x, [*share, share[-1]], where="post", color=colour_of(table, level), linewidth=1.6, alpha=0.9
-            )
+            axes.step(x, [*share, share[-1]], where="post", color=colour_of(table, level), linewidth=1.6, alpha=0.9)
             gist.append(
-                f"{level} {len(hits)} of {len(arm)}"
-                + (f", the first by step {hits[0]:,.0f}" if len(hits) else "")
+                f"{level} {len(hits)} of {len(arm)}" + (f", the first by step {hits[0]:,.0f}" if len(hits) else "")
             )
         axes.set_xscale("log")
         axes.set_xlim(first / 2, 1.05 * max(budget, first))

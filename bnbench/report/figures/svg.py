@@ -83,9 +83,7 @@ def draw_chart(x_label: str, *, width: float) -> tuple[Figure, Axes]:
     left, right, top, bottom = 34, 6, 8, 34
     with rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72))
-        axes = figure.add_axes(
-            (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
-        )
+        axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height))
         axes.set_xlabel(x_label, labelpad=2)
         return figure, axes
 

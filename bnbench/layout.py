@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "contiguous_grad", "contiguously", "exact", "feature_major", "fold_images", "trial_rows"]
+__all__ = ["Layout", "contiguously", "exact", "feature_major", "fold_images", "stored_grad", "trial_rows"]
 
 # The widest vector loop of torch's elementwise CPU kernels handles this many elements at a time (4 registers
 # of 16 floats); what is left over takes a scalar path whose exp and log round differently.
@@ -99,22 +99,23 @@ def exact(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return y
 
 
-class _ContiguousGrad(torch.autograd.Function):
+class _StoredGrad(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, memory_format: torch.memory_format) -> Tensor:
-        ctx.memory_format = memory_format
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0].contiguous(memory_format=ctx.memory_format), None
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (grad,) = grads
+        if grad.dim() == 2:
+            return feature_major(grad).t()
+        return grad.contiguous(memory_format=torch.channels_last if grad.dim() == 4 else torch.contiguous_format)
 
 
-def contiguous_grad(x: Tensor) -> Tensor:
-    """`x` itself, whose gradient will arrive stored as a pack stores activations (4-D: channels_last).
+def stored_grad(x: Tensor) -> Tensor:
+    """`x` itself, whose gradient will arrive stored as a pack stores activations; 3-D ones contiguous.
 
-    Batch norm's backward picks its kernel by the layout of the gradient it is given, and some of those round
-    the last channels differently.
+    Kernels choose by the layout of the gradient they are given, and sums over N run along rows only if it is
+    stored in rows: otherwise the last channels round differently.
     """
-    memory_format = torch.channels_last if x.dim() == 4 else torch.contiguous_format
-    return _ContiguousGrad.apply(x, memory_format)  # type: ignore[no-any-return,no-untyped-call]
+    return _StoredGrad.apply(x)  # type: ignore[no-any-return,no-untyped-call]

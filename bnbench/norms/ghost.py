@@ -1,0 +1,47 @@
+"""Ghost batch normalization: batch norm over parts of a batch, as if it were several small ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bnbench.norms.batch import BatchNorm
+from bnbench.norms.standardize import standardize
+
+__all__ = ["GhostBatchNorm"]
+
+
+class GhostBatchNorm(BatchNorm):
+    """Batch norm whose mean and var, while training, are those of consecutive parts of `ghost_size` examples.
+
+    The parts' statistics are blended into the running ones one after the other. Evaluation is batch norm's.
+
+    Args:
+        features: Channels C.
+        ghost_size: Examples in a part; it divides the training batch size.
+        settings: `BatchNorm`'s.
+
+    References:
+        Hoffer, Hubara & Soudry (2017), arXiv:1705.08741, algorithm 1.
+    """
+
+    def __init__(self, features: int, *, ghost_size: int, **settings: Any) -> None:
+        super().__init__(features, **settings)
+        self.ghost_size = ghost_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.rows(x)  # (K*C, N, P)
+        values = self.ghost_size * rows.shape[2]
+        if not self.training or values == 1:
+            return super().forward(x)
+        y, mean, var = standardize(rows.view(len(rows), -1, values), _over_part, self.eps)
+        with torch.no_grad():
+            for part in range(mean.shape[1]):
+                self.blend(mean[:, part], var[:, part], values)
+        return self.from_rows(self.scale_and_shift(y.view_as(rows)), x)
+
+
+def _over_part(parts: Tensor) -> Tensor:
+    return parts.mean(2, keepdim=True)

@@ -1,0 +1,55 @@
+"""The arithmetic that every centered or uncentered norm shares, with its gradient in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Standardized", "standardize"]
+
+Standardized = tuple[Tensor, Tensor, Tensor]
+
+
+class _Standardize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, average: Callable[[Tensor], Tensor], eps: float, centered: bool) -> Standardized:
+        mean = average(x)
+        y = x - mean if centered else x
+        var = average(y * y)
+        scale = torch.rsqrt(var + eps)
+        y = y * scale
+        ctx.save_for_backward(y, scale)
+        ctx.average, ctx.centered = average, centered
+        ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        grad = grads[0]
+        y, scale = ctx.saved_tensors
+        inner = grad - y * ctx.average(grad * y)
+        if ctx.centered:
+            inner = inner - ctx.average(grad)
+        return inner * scale, None, None, None
+
+
+def standardize(x: Tensor, average: Callable[[Tensor], Tensor], eps: float, *, centered: bool = True) -> Standardized:
+    """y = (x - mean) / sqrt(var + eps), and its mean and var, as constants.
+
+    The gradient is the paper's: (grad - mean(grad) - y * mean(grad * y)) / sqrt(var + eps). Written out, it needs
+    the same averages as the forward pass; autograd's would sum over several axes at once, in an order of its own.
+
+    Args:
+        x: Any shape.
+        average: The mean over what is normalized together, in a shape that broadcasts with `x`. Linear, and
+            the same for every value it averages.
+        eps: Added to the variance (divisor N).
+        centered: Whether to subtract the mean; else `var` is the mean square.
+
+    References:
+        Ioffe & Szegedy (2015), arXiv:1502.03167, section 3.
+    """
+    return _Standardize.apply(x, average, eps, centered)  # type: ignore[no-any-return,no-untyped-call]
