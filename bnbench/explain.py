@@ -43,7 +43,8 @@ class _Layer(NamedTuple):
 
     @property
     def running(self) -> int:
-        return sum(buffer.numel() for buffer in self.module.buffers())
+        parameters = {name for name, _ in self.module.named_parameters()}
+        return sum(value.numel() for name, value in self.module.state_dict().items() if name not in parameters)
 
 
 def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> str:
@@ -102,8 +103,9 @@ def _layers(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> li
 
 def _rows(layers: Sequence[_Layer], trial: Trial) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("layer", "what", "out", "trainable", "running", "values a channel")]
+    examples = _examples(trial)
     for layer in layers:
-        values = f"{trial.training.batch_size * layer.positions:,}" if layer.is_norm else ""
+        values = f"{examples * layer.positions:,}" if layer.is_norm and examples else ""
         counts = [f"{count:,}" if count else "" for count in (layer.trainable, layer.running)]
         rows.append((layer.name, _what(layer.module), str(layer.shape), *counts, values))
     trainable, running = sum(layer.trainable for layer in layers), sum(layer.running for layer in layers)
@@ -162,26 +164,38 @@ def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
 
 def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
     """How many values each mean and variance is taken over."""
-    norm, batch_size = trial.norm, trial.training.batch_size
+    norm, examples = trial.norm, _examples(trial)
     sites = [layer for layer in layers if layer.is_norm]
     yield "norms"
     if not sites:
         yield f"  none (norm={norm.name})"
         return
     yield f"  {len(sites)}, {NORMS[norm.name].summary}, {norm.placement} the activation"
-    if not NORMS[norm.name].over_batch:
+    if examples is None:
+        yield "  each example is normalized by values of its own, whatever the batch size"
         return
-    yield "  each channel's mean and variance are taken over batch size x height x width values of it:"
+    yield "  each channel's mean and variance are taken over examples x height x width values of it:"
     for positions in dict.fromkeys(layer.positions for layer in sites):
         same = [layer for layer in sites if layer.positions == positions]
         _, *map_size = same[0].shape
-        size = " x ".join(str(n) for n in (batch_size, *map_size))
-        total = f"{size} = {batch_size * positions:,}" if map_size else size
+        size = " x ".join(str(n) for n in (examples, *map_size))
+        total = f"{size} = {examples * positions:,}" if map_size else size
         yield f"    {total:<24}{_span(same)}"
-    if any(batch_size * layer.positions == 1 for layer in sites):
+    if any(examples * layer.positions == 1 for layer in sites):
         constant = norm.single_value == SingleValue.constant
         answer = "trained all the same, by" if constant else "refused, unless"
-        yield f"  a single value is its own mean and normalizes to 0: {answer} norm.single_value=constant"
+        choice = f" {answer} norm.single_value=constant" if NORMS[norm.name].over_batch else " refused"
+        yield f"  a single value is its own mean and normalizes to 0:{choice}"
+
+
+def _examples(trial: Trial) -> int | None:
+    """Over how many examples a norm's mean is taken; None where it is not one channel's."""
+    norm = NORMS[trial.norm.name]
+    if norm.over_positions:
+        return 1
+    if not norm.over_batch:
+        return None
+    return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
 
 
 def _span(layers: Sequence[_Layer]) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "contiguously", "exact", "feature_major", "fold_images", "stored_grad", "trial_rows"]
+__all__ = ["Layout", "exact", "feature_major", "fold_images", "stored_grad", "trial_rows"]
 
 # The widest vector loop of torch's elementwise CPU kernels handles this many elements at a time (4 registers
 # of 16 floats); what is left over takes a scalar path whose exp and log round differently.
@@ -63,16 +62,6 @@ def trial_rows(x: Tensor, K: int) -> Tensor:
     return rows.view(K, rows.shape[0] // K, rows.shape[1])
 
 
-def contiguously(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """An elementwise function applied to the memory behind an activation, as one contiguous tensor.
-
-    GELU has other kernels for a transposed view, whose last few elements round differently.
-    """
-    if x.dim() == 2:
-        return function(feature_major(x)).t()
-    return function(x.permute(0, 2, 3, 1).contiguous()).permute(0, 3, 1, 2)
-
-
 def exact(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """An elementwise function whose value at an element does not depend on where the element lies.
 
@@ -87,35 +76,29 @@ def exact(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     Returns:
         `function(x)`, in the memory order of `x`.
     """
-    y = function(x)
     size = x.numel()
-    if size % _VECTOR_BLOCK == 0:
-        return y
-    flat_x, flat_y = x.as_strided((size,), (1,)), y.as_strided((size,), (1,))
-    block = flat_x.new_zeros(_VECTOR_BLOCK)
-    tail = min(size, _VECTOR_BLOCK)
-    block[:tail] = flat_x[size - tail :]
-    flat_y[size - tail :] = function(block)[:tail]
-    return y
-
-
-class _StoredGrad(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (grad,) = grads
-        if grad.dim() == 2:
-            return feature_major(grad).t()
-        return grad.contiguous(memory_format=torch.channels_last if grad.dim() == 4 else torch.contiguous_format)
+    flat_x = x.as_strided((size,), (1,))  # GELU has other kernels for a transposed view
+    flat_y = function(flat_x)
+    if size % _VECTOR_BLOCK:
+        block = flat_x.new_zeros(_VECTOR_BLOCK)
+        tail = min(size, _VECTOR_BLOCK)
+        block[:tail] = flat_x[size - tail :]
+        flat_y[size - tail :] = function(block)[:tail]
+    return flat_y.as_strided(x.shape, x.stride())
 
 
 def stored_grad(x: Tensor) -> Tensor:
-    """`x` itself, whose gradient will arrive stored as a pack stores activations; 3-D ones contiguous.
+    """`x` itself, whose gradient will arrive stored as a pack stores activations; a 3-D one contiguous.
 
     Kernels choose by the layout of the gradient they are given, and sums over N run along rows only if it is
     stored in rows: otherwise the last channels round differently.
     """
-    return _StoredGrad.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    if x.requires_grad:
+        x.register_hook(_stored)  # type: ignore[no-untyped-call]
+    return x
+
+
+def _stored(grad: Tensor) -> Tensor:
+    if grad.dim() == 2:
+        return feature_major(grad).t()
+    return grad.contiguous(memory_format=torch.channels_last if grad.dim() == 4 else torch.contiguous_format)

@@ -41,8 +41,8 @@ class ChannelNorm(nn.Module):
         self.features = features
         self.eps = eps
         self.trials = 1
-        self.weight = nn.Parameter(torch.ones(features)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(features)) if affine else None
+        self.register_parameter("weight", nn.Parameter(torch.ones(features)) if affine else None)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(features)) if affine else None)
 
     @classmethod
     def fold(cls, norms: Sequence[Self]) -> Self:
@@ -52,6 +52,8 @@ class ChannelNorm(nn.Module):
             NormError: If they differ in a setting that one norm has but once.
         """
         first = norms[0]
+        if len({norm.weight is None for norm in norms}) > 1:
+            raise NormError(f"some {cls.__name__} of the pack have an affine and some have none")
         for name, value in first._settings().items():
             values = {repr(norm._settings()[name]) for norm in norms}
             if len(values) > 1:

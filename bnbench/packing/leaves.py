@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnbench.layout import contiguously, exact, stored_grad, trial_rows
+from bnbench.layout import exact, stored_grad, trial_rows
 from bnbench.norms.batch import BatchNorm
 
 __all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "UnpackableError"]
@@ -31,6 +32,8 @@ def _stack(leaves: Sequence[nn.Module], name: str) -> nn.Parameter | None:
     values = [getattr(leaf, name) for leaf in leaves]
     if all(value is None for value in values):
         return None
+    if any(value is None for value in values):
+        raise UnpackableError(f"some {type(leaves[0]).__name__} of the pack have a {name} and some have none")
     return nn.Parameter(torch.stack([value.detach() for value in values]))
 
 
@@ -120,17 +123,6 @@ class ExactActivation(nn.Module):
         return _Exact.apply(x, self.leaf)  # type: ignore[no-any-return,no-untyped-call]
 
 
-class ContiguousActivation(nn.Module):
-    """An elementwise activation that is only given contiguous memory; see `contiguously`."""
-
-    def __init__(self, leaf: nn.Module) -> None:
-        super().__init__()
-        self.leaf = leaf
-
-    def forward(self, x: Tensor) -> Tensor:
-        return contiguously(self.leaf, x)
-
-
 class _Exact(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, leaf: Callable[[Tensor], Tensor]) -> Tensor:
@@ -160,11 +152,10 @@ def _shared(leaves: Sequence[nn.Module]) -> nn.Module:
     """A leaf that works channel by channel or element by element: one serves all trials as it is."""
     if len({repr(leaf) for leaf in leaves}) > 1:
         raise UnpackableError(f"{type(leaves[0]).__name__} differs within the pack")
-    return leaves[0]
-
-
-def _contiguous(leaves: Sequence[nn.Module]) -> nn.Module:
-    return ContiguousActivation(_shared(leaves))
+    leaf = copy.copy(leaves[0])
+    if hasattr(leaf, "inplace"):
+        leaf.inplace = False  # type: ignore[assignment]  # it would overwrite what another leaf's gradient still needs
+    return leaf
 
 
 def _exact(leaves: Sequence[nn.Module]) -> nn.Module:
@@ -179,7 +170,6 @@ RULES: dict[type[nn.Module], Callable[[Sequence[Any]], nn.Module]] = {
     nn.Flatten: _flatten,
     **dict.fromkeys([nn.Identity, nn.ReLU, nn.LeakyReLU, nn.Tanh], _shared),
     **dict.fromkeys([nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d], _shared),
-    nn.GELU: _contiguous,
-    **dict.fromkeys([nn.Sigmoid, nn.ELU, nn.SiLU, nn.Softplus], _exact),
+    **dict.fromkeys([nn.Sigmoid, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus], _exact),
 }
 """From a leaf's class to what makes one of K of them. Exact classes only: a subclass may compute anything."""

@@ -73,7 +73,7 @@ class PackSGD(PackOptimizer):
         torch._fused_sgd_(
             params,
             grads,
-            self._velocity[slot],
+            self._velocity[slot] if self._heavy and config.momentum else [],
             weight_decay=config.weight_decay,
             momentum=config.momentum if self._heavy else 0.0,
             lr=self.lrs[slot],

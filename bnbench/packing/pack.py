@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from bnbench.layout import Layout, fold_images, trial_rows
 from bnbench.norms.batch import BatchNorm, Statistics
-from bnbench.norms.norm import ChannelNorm, NormError
+from bnbench.norms.norm import NormError
 from bnbench.packing.leaves import RULES, FoldedConv2d, UnpackableError
 from bnbench.packing.width import aligned_width
 
@@ -85,16 +85,16 @@ def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
     kinds = {type(net) for net in nets}
     if len(kinds) > 1:
         raise UnpackableError(f"{path or 'the network'} differs in kind: {sorted(kind.__name__ for kind in kinds)}")
-    rule = RULES.get(type(first))
+    rule = RULES.get(type(first)) or getattr(type(first), "fold", None)
     if rule is not None:
-        return rule(nets)
-    if isinstance(first, ChannelNorm):
-        return _fold_norms([net for net in nets if isinstance(net, ChannelNorm)])
+        return _by_rule(rule, nets)
     here = f"{path or 'the network'} ({type(first).__name__})"
     if not first._modules:
         raise UnpackableError(f"{here} is a leaf that bnbench has no rule for")
     if first._parameters or first._buffers:
         raise UnpackableError(f"{here} owns parameters or buffers beside its children")
+    if len({_structure(net) for net in nets}) > 1:
+        raise UnpackableError(f"{here} differs within the pack in its children or settings")
     folded = copy.copy(first)
     folded._modules = {}
     for name, child in first._modules.items():
@@ -104,9 +104,16 @@ def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
     return folded
 
 
-def _fold_norms(norms: Sequence[ChannelNorm]) -> ChannelNorm:
+def _structure(module: nn.Module) -> str:
+    """What a forward could branch on: which children there are, and the plain values among the attributes."""
+    children = [(name, child is None) for name, child in module._modules.items()]
+    plain = {name: v for name, v in vars(module).items() if isinstance(v, bool | int | float | str | None)}
+    return repr((children, sorted(plain.items())))
+
+
+def _by_rule(rule: Callable[[Sequence[nn.Module]], nn.Module], leaves: Sequence[nn.Module]) -> nn.Module:
     try:
-        return type(norms[0]).fold(norms)
+        return rule(leaves)
     except NormError as error:
         raise UnpackableError(str(error)) from error
 

@@ -38,9 +38,7 @@ def spatial_batchnorm_forward(
     return _images(y, x.shape), cache
 
 
-def spatial_batchnorm_backward(
-    dout: np.ndarray, cache: BatchNormCache
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spatial_batchnorm_backward(dout: np.ndarray, cache: BatchNormCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients by x, gamma and beta, shapes (N, C, H, W), (C,), (C,), from `dout` of shape (N, C, H, W)."""
     dx, dgamma, dbeta = batchnorm_backward(_rows(dout), cache)
     return _images(dx, dout.shape), dgamma, dbeta

@@ -113,9 +113,7 @@ def check_state(state: BatchNormState, features: int) -> None:
     if not 0 <= state["eps"] < np.inf:
         raise ValueError(f"eps={state['eps']} is added to a variance; allowed: finite, at least 0")
     if state.get("ddof", 0) not in (0, 1):
-        raise ValueError(
-            f"ddof={state['ddof']} is taken off N, the running variance's divisor; allowed: 0, 1"
-        )
+        raise ValueError(f"ddof={state['ddof']} is taken off N, the running variance's divisor; allowed: 0, 1")
     _check_statistics(state, features)
 
 

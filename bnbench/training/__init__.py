@@ -1,1 +1,5 @@
-"""Training: packs of trials through Lightning. Import `bnbench.training.fit` for it; this file stays light."""
+"""Training: packs of trials through Lightning."""
+
+from bnbench.vision_ops import ensure_torchvision
+
+ensure_torchvision()  # before Lightning, which imports torchvision

@@ -63,7 +63,10 @@ class CurveRecorder(pl.Callback):
         measured[names.TRAIN_LOSS] = [module.train_loss(slot) for slot in slots]
         measured[names.TRAIN_ACC] = [module.train_acc(slot) for slot in slots]
         for slot, curves in enumerate(self.curves):
-            if module.diverged_at[slot] is None:
+            if not math.isfinite(running.loss[slot]):
+                if step == self._grid[-1] and module.diverged_at[slot] is None:
+                    module.diverged_at[slot] = step  # lost in the last update, whose loss no step will see
+            elif module.diverged_at[slot] is None:
                 for key, values in measured.items():
                     if math.isfinite(values[slot]):
                         curves.setdefault(key, []).append((step, values[slot]))

@@ -10,24 +10,20 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 
-from bnbench.vision_ops import ensure_torchvision
+import pytorch_lightning as pl
+import torch
 
-ensure_torchvision()  # before Lightning, which imports torchvision
-
-import pytorch_lightning as pl  # noqa: E402
-import torch  # noqa: E402
-
-from bnbench import names  # noqa: E402
-from bnbench.config import Trial  # noqa: E402
-from bnbench.data import ImageData  # noqa: E402
-from bnbench.measures import summarize_curve  # noqa: E402
-from bnbench.models import build_model  # noqa: E402
-from bnbench.packing.pack import pack  # noqa: E402
-from bnbench.results import TrialResult  # noqa: E402
-from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter  # noqa: E402
-from bnbench.training.data_module import PackDataModule  # noqa: E402
-from bnbench.training.evaluate import evaluate  # noqa: E402
-from bnbench.training.module import PackModule  # noqa: E402
+from bnbench import names
+from bnbench.config import Trial
+from bnbench.data import ImageData
+from bnbench.measures import summarize_curve
+from bnbench.models import build_model
+from bnbench.packing.pack import pack
+from bnbench.results import TrialResult
+from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
+from bnbench.training.data_module import PackDataModule
+from bnbench.training.evaluate import evaluate
+from bnbench.training.module import PackModule
 
 __all__ = ["fit"]
 

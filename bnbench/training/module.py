@@ -71,15 +71,15 @@ class PackModule(pl.LightningModule):
             losses.append(loss.detach())
             self.correct_sums += correct(logits.detach(), labels)
             self.examples += labels.shape[1]
-        table = torch.stack(losses).to(torch.float64)  # (S, K)
-        self.loss_sums += table.sum(0) * block.rows.shape[2]
+        table = torch.stack(losses, 1).to(torch.float64)  # (K, S): each trial's sum runs along its own row
+        self.loss_sums += table.sum(1) * block.rows.shape[2]
         self._freeze_diverged(table, block.start, update)
 
     def _freeze_diverged(self, losses: Tensor, start: int, optimizer: PackOptimizer) -> None:
         finite = torch.isfinite(losses)
-        for slot in torch.nonzero(~finite.all(0)).flatten().tolist():
+        for slot in torch.nonzero(~finite.all(1)).flatten().tolist():
             if self.diverged_at[slot] is None:
-                self.diverged_at[slot] = start + 1 + int(finite[:, slot].int().argmin())
+                self.diverged_at[slot] = start + 1 + int(finite[slot].int().argmin())
                 optimizer.active[slot] = False
                 self.pack.clear(slot)
         if all(step is not None for step in self.diverged_at):

@@ -51,9 +51,7 @@ def broadcastable(draw, shape):
 def test_normalization_is_that_of_the_numpy_twin_for_any_broadcasting(data, seed):
     shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
     x = values(*shape, seed=seed)
-    mean, variance, beta, gamma = (
-        values(*data.draw(broadcastable(shape)), seed=seed + i + 1) for i in range(4)
-    )
+    mean, variance, beta, gamma = (values(*data.draw(broadcastable(shape)), seed=seed + i + 1) for i in range(4))
     variance = variance**2
     offset, scale = (value if data.draw(st.booleans()) else None for value in (beta, gamma))
     arrays = [None if v is None else v.numpy() for v in (x, mean, variance, offset, scale)]

@@ -1,0 +1,3 @@
+"""bnbench before torch, in every test process: it says how MKL is to round."""
+
+import bnbench  # noqa: F401

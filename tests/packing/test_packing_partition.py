@@ -1,0 +1,66 @@
+"""Which trials train together, judged by the laws of a partition."""
+
+from collections import Counter
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from bnbench.config import Trial, schema
+from bnbench.packing.partition import partition
+
+
+@cache
+def trial(seed: int, lr: float, *overrides: str) -> Trial:
+    given = OmegaConf.from_dotlist([f"seed={seed}", f"optimizer.lr={lr}", *overrides])
+    config = OmegaConf.to_object(OmegaConf.merge(schema(), given))
+    return Trial.from_config(config, train_size=1000, data_checksum="")
+
+
+ARMS = [
+    (),
+    ("norm.name=batch",),
+    ("norm.name=batch", "norm.placement=after"),
+    ("norm.name=batch", "norm.momentum=0.5"),  # may share a pack with the second
+    ("training.batch_size=8",),
+    ("model.name=cnn", "model.width=1"),
+    ("model.name=cnn", "model.width=4"),
+]
+lists = st.lists(
+    st.tuples(st.integers(0, 20), st.sampled_from([0.1, 0.2]), st.sampled_from(ARMS)),
+    max_size=60,
+    unique=True,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(lists)
+def test_packs_are_a_partition_into_agreeing_trials_that_could_not_be_coarser(chosen):
+    trials = [trial(seed, lr, *arm) for seed, lr, arm in chosen]
+    packs = partition(trials)
+    assert Counter(id(t) for pack in packs for t in pack) == Counter(map(id, trials)), "each in exactly one"
+    assert all(len({t.signature for t in pack}) == 1 for pack in packs), "a pack agrees"
+    order = {id(t): i for i, t in enumerate(trials)}
+    assert all([order[id(t)] for t in pack] == sorted(order[id(t)] for t in pack) for pack in packs), "order kept"
+    by_signature: dict[object, list[int]] = {}
+    for pack in packs:
+        by_signature.setdefault(pack[0].signature, []).append(len(pack))
+    for signature, lengths in by_signature.items():
+        limit = width_limit(dict(signature))
+        assert max(lengths) <= limit
+        assert max(lengths) - min(lengths) <= 1, "as equal as can be"
+        assert len(lengths) == 1 or sum(sorted(lengths)[:2]) > limit, "no two would fit into one"
+
+
+def width_limit(signature: dict[str, object]) -> int:
+    return 16 if signature["model"] == "fc" else {1: 16, 4: 8}[signature["model.width"]]
+
+
+def test_max_pack_bounds_a_pack():
+    packs = partition([trial(seed, 0.1, "training.max_pack=3") for seed in range(10)])
+    assert sorted(map(len, packs)) == [2, 2, 3, 3]
+
+
+def test_no_trials_make_no_packs():
+    assert partition([]) == []
