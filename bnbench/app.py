@@ -27,6 +27,9 @@ def register() -> None:
 
 def task(config: DictConfig) -> None:
     """What Hydra runs for each job: one pack."""
+    if config.pack is None:  # said here: Hydra puts a line of its own before a job's exception
+        print("hydra.mode=RUN is not allowed; leave it MULTIRUN: bnbench trains through its sweeper", file=sys.stderr)
+        sys.exit(2)
     from bnbench.sweep.job import train_pack
 
     train_pack(config)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from bnbench.config import ConfigError
 from bnbench.data import DataError
+from bnbench.sweep.compose import explained
 from bnbench.tracking import TrackingError
 
 __all__ = ["bad_input", "exit_status"]
@@ -51,6 +53,10 @@ def bad_input(error: BaseException) -> list[str] | None:
         return str(error).splitlines()
     if isinstance(error, MissingConfigException):
         return [_missing(error)]
+    if isinstance(error, ConfigCompositionException) and "not in 'SweepConfig'" in str(error):
+        return [f"{_flat(error)}; a sweep file's first line must be '# @package _global_'"]
+    if isinstance(error, YAMLError):
+        return [f"a configuration file is not YAML: {' '.join(str(error).split())}"]
     if isinstance(error, HydraException | OmegaConfBaseException):
         return [_flat(error)]
     return None
@@ -69,8 +75,8 @@ def _flat(error: BaseException) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         error = cause
+    if isinstance(error, OmegaConfBaseException):
+        return f"{error.full_key}: {explained(error)}" if error.full_key else explained(error)
     notes = ("full_key:", "object_type=", "reference_type=", "See https")
     lines = [line.strip() for line in str(error).splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(notes))
-    key = getattr(error, "full_key", None)
-    return f"{key}: {text}" if key else text
+    return " ".join(line for line in lines if line and not line.startswith(notes))

@@ -58,7 +58,7 @@ def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
         classes: Outputs.
 
     Example:
-        >>> from bnbench.config import Config
+        >>> from bnbench.config import Config, Trial
         >>> trial = Trial.from_config(Config(), train_size=100, data_checksum="")
         >>> print(explain(trial, (1, 28, 28), 10).splitlines()[0])
         model=fc norm=none, input (1, 28, 28), 10 classes, batches of 64

@@ -13,7 +13,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "exact", "feature_major", "fold_images", "stored_grad", "trial_rows"]
+__all__ = ["Layout", "exact", "feature_major", "fold_images", "stored", "stored_grad", "trial_rows"]
 
 # The widest vector loop of torch's elementwise CPU kernels handles this many elements at a time (4 registers
 # of 16 floats); what is left over takes a scalar path whose exp and log round differently.
@@ -94,11 +94,12 @@ def stored_grad(x: Tensor) -> Tensor:
     stored in rows: otherwise the last channels round differently.
     """
     if x.requires_grad:
-        x.register_hook(_stored)  # type: ignore[no-untyped-call]
+        x.register_hook(stored)  # type: ignore[no-untyped-call]
     return x
 
 
-def _stored(grad: Tensor) -> Tensor:
-    if grad.dim() == 2:
-        return feature_major(grad).t()
-    return grad.contiguous(memory_format=torch.channels_last if grad.dim() == 4 else torch.contiguous_format)
+def stored(x: Tensor) -> Tensor:
+    """`x` stored as a pack stores activations, a 3-D one contiguous; a copy only where it was not, as a crop is not."""
+    if x.dim() == 2:
+        return feature_major(x).t()
+    return x.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.contiguous_format)

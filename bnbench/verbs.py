@@ -31,10 +31,16 @@ def explain(words: Sequence[str]) -> None:
     from bnbench.config import Trial
     from bnbench.data import DATASETS
     from bnbench.explain import explain as explanation
+    from bnbench.sweep.plan import norm_errors
 
     config = compose_one(words)
+    if config.data.name not in DATASETS:
+        raise ConfigError(f"data={config.data.name} is unknown; allowed: {', '.join(DATASETS)}")
     info = DATASETS[config.data.name]
     trial = Trial.from_config(config, train_size=info.train, data_checksum="")
+    unfit = [*norm_errors(config)]
+    if unfit:
+        raise ConfigError("\n".join(unfit))
     print(explanation(trial, info.shape, info.classes))
 
 

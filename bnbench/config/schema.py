@@ -170,7 +170,7 @@ class ModelConfig:
     width: int = _number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
     stride_every: int = _number(3, 1)  # cnn: every so many layers, stride 2
     min_map: int = _number(1, 1)  # cnn: no stride that would leave a map smaller than this
-    hidden: int = _number(100, 1)  # cnn: features of the fully connected layer
+    hidden: int = _number(100, 0)  # cnn: features of the fully connected layer; 0 for none
     activation: Activation = Activation.relu
     bias: Bias = Bias.auto
     init: Init = Init.torch

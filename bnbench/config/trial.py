@@ -238,14 +238,18 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
             f"training.batch_size={training.batch_size} is more than the {train_size} training images of "
             f"data={config.data.name}; it must be at most {train_size}"
         )
-    elif training.examples is not None and training.examples < training.batch_size:
+    elif training.examples is not None and 0 < training.examples < training.batch_size:
         yield (
             f"training.examples={training.examples} is less than one batch; it must be at least "
             f"training.batch_size={training.batch_size}"
         )
-    for target in _targets(config):
-        if not 0 < target <= 1:
-            yield f"training.targets has {target}; a target is an accuracy > 0 and <= 1"
+    key, targets = _given_targets(config)
+    if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):
+        yield f"{key}={targets} is not allowed; it must be a list of accuracies > 0 and <= 1"
+    else:
+        for target in targets:
+            if not 0 < target <= 1:
+                yield f"{key} has {target}; a target is an accuracy > 0 and <= 1"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
         yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
 
@@ -265,10 +269,14 @@ def _scaled_lr(optimizer: OptimizerConfig, batch_size: int) -> float:
 
 
 def _targets(config: Config) -> tuple[float, ...]:
-    targets = config.training.targets
-    if targets is None:
-        targets = config.data.targets.get(config.model.name, [])
-    return tuple(sorted(float(target) for target in targets))
+    return tuple(sorted(float(target) for target in _given_targets(config)[1]))
+
+
+def _given_targets(config: Config) -> tuple[str, Any]:
+    """The targets as given, not yet checked, and the key they stand under."""
+    if config.training.targets is not None:
+        return "training.targets", config.training.targets
+    return f"data.targets.{config.model.name}", config.data.targets.get(config.model.name, [])
 
 
 @cache

@@ -12,7 +12,7 @@ __all__ = ["CNN"]
 
 
 class CNN(nn.Module):
-    """`depth` conv blocks, a fully connected block of `hidden` features, and a linear head without norm.
+    """`depth` conv blocks, a fully connected block of `hidden` features (none for 0), and a linear head without norm.
 
     With 28x28 images, depth 19 and width 4 it is the tutorials' 20-layer network, whose maps shrink to 1x1.
 
@@ -36,8 +36,9 @@ class CNN(nn.Module):
         last = convs[-1]
         self.flatten = nn.Flatten()
         flat = last.out_channels * last.height * last.width
-        self.hidden = Block(nn.Linear(flat, model.hidden, bias=bias), model.hidden, model, norm)
-        self.head = nn.Linear(model.hidden, classes)
+        dense = nn.Linear(flat, model.hidden, bias=bias) if model.hidden else None
+        self.hidden = nn.Identity() if dense is None else Block(dense, model.hidden, model, norm)
+        self.head = nn.Linear(model.hidden or flat, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:

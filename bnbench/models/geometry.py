@@ -55,4 +55,4 @@ def norm_sites(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[No
         return [NormSite(f"blocks.{i}", model.width, 1) for i in range(model.depth)]
     layers = conv_layers(model, image_shape)
     convs = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
-    return [*convs, NormSite("hidden", model.hidden, 1)]
+    return [*convs, NormSite("hidden", model.hidden, 1)] if model.hidden else convs

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnbench.layout import exact, stored_grad, trial_rows
+from bnbench.layout import exact, stored, stored_grad, trial_rows
 from bnbench.norms.batch import BatchNorm
 
 __all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "UnpackableError"]
@@ -120,7 +120,7 @@ class ExactActivation(nn.Module):
         self.leaf = leaf
 
     def forward(self, x: Tensor) -> Tensor:
-        return _Exact.apply(x, self.leaf)  # type: ignore[no-any-return,no-untyped-call]
+        return _Exact.apply(stored(x), self.leaf)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Exact(torch.autograd.Function):

@@ -46,5 +46,6 @@ def _work(model: ModelConfig, data: str) -> tuple[float, float, float, int]:
     layers = conv_layers(model, info.shape)
     conv = sum(9 * c.in_channels * c.out_channels * c.height * c.width for c in layers)
     last = layers[-1]
-    linear = last.out_channels * last.height * last.width * model.hidden + model.hidden * info.classes
+    sizes = [last.out_channels * last.height * last.width, *([model.hidden] if model.hidden else []), info.classes]
+    linear = sum(a * b for a, b in itertools.pairwise(sizes))
     return linear, conv, sum(c.out_channels * c.height * c.width for c in layers), len(layers) + 2

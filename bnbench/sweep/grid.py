@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 
 from bnbench.config import ConfigError
 
 __all__ = ["Grid", "Value", "expand"]
+
+_LISTS = {ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP, ValueType.RANGE_SWEEP}
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,21 @@ def expand(
     axes: dict[str, Axis] = {key: _param_axis(key, value) for key, value in params.items()}
     sets = [[_arm(alternative, name) for alternative in alternatives] for name, alternatives in arms.items()]
     in_arms = {key for alternatives in sets for arm in alternatives for key in arm}
-    # An arm's own grid is the more specific: it replaces an axis of the same key.
-    axes = {key: axis for key, axis in axes.items() if key not in in_arms}
 
     settled = set()  # keys whose command-line value the arms have taken in
     for override in typed:
         key = override.key_or_group
-        if override.get_key_element().startswith(("+", "~")):
+        if override.is_delete():
             continue
+        if key == "sweep" and _varies(override):
+            raise ConfigError(f"{override.input_line} is several sweeps; to combine them, write +sweep=[a,b]")
         if key in in_arms:
             values = _axis(override)
             if is_group(key):
                 sets = [_select(alternatives, key, values) for alternatives in sets]
+                settled.add(key)
             else:
-                sets = [[{**arm, key: values} if key in arm else arm for arm in alts] for alts in sets]
-            settled.add(key)
+                sets = [_replace(alternatives, key, values) for alternatives in sets]
         elif _varies(override):
             axes[key] = _axis(override)
         else:
@@ -104,12 +106,14 @@ def expand(
         extra = [s for s in tuning_seeds if s not in {v.parsed for v in seeds}]
         axes["seed"] = [*seeds, *(Value("seed", str(s), s) for s in extra)]
     arm_points = [[p for arm in alternatives for p in itertools.product(*arm.values())] for alternatives in sets]
-    points = [
-        tuple(itertools.chain(*arm_choice, axis_choice))
-        for arm_choice in itertools.product(*arm_points)
-        for axis_choice in itertools.product(*axes.values())
-    ]
-    return Grid(fixed, points, sorted({*axes, *(v.key for p in points for v in p)}))
+    points = []
+    for arm_choice in itertools.product(*arm_points):
+        values = [*itertools.chain(*arm_choice)]
+        # An arm's own grid is the more specific: it replaces an axis of the same key.
+        own = {value.key for value in values}
+        free = [axis for key, axis in axes.items() if key not in own]
+        points += [(*values, *axis_choice) for axis_choice in itertools.product(*free)]
+    return Grid(fixed, points, sorted({value.key for point in points for value in point}))
 
 
 def _select(alternatives: list[dict[str, Axis]], key: str, values: Axis) -> list[dict[str, Axis]]:
@@ -121,6 +125,13 @@ def _select(alternatives: list[dict[str, Axis]], key: str, values: Axis) -> list
         having = [{**arm, key: [value]} for arm in alternatives if value.text in {v.text for v in arm.get(key, [])}]
         chosen += having or [{**arm, key: [value]} for arm in alternatives]
     return chosen
+
+
+def _replace(alternatives: list[dict[str, Axis]], key: str, values: Axis) -> list[dict[str, Axis]]:
+    """The values in every alternative, also those that leave the key at its default."""
+    if not any(key in arm for arm in alternatives):
+        return alternatives
+    return [{**arm, key: values} for arm in alternatives]
 
 
 def _arm(overrides: Iterable[str], name: str) -> dict[str, Axis]:
@@ -152,10 +163,13 @@ def _axis(override: Override) -> Axis:
     key = override.key_or_group
     if not override.is_sweep_override():
         return [Value(key, override.get_value_element_as_str(), override.value())]
+    if override.value_type not in _LISTS:
+        raise ConfigError(f"{override.input_line} has no list of values; give {key}=a,b or {key}=range(start,stop)")
     parser = OverridesParser.create()
-    return [
-        Value(key, text, parser.parse_override(f"{key}={text}").value()) for text in override.sweep_string_iterator()
-    ]
+    texts = [*override.sweep_string_iterator()]
+    if not texts:
+        raise ConfigError(f"{override.input_line} has no values; give at least one")
+    return [Value(key, text, parser.parse_override(f"{key}={text}").value()) for text in texts]
 
 
 def _varies(override: Override) -> bool:

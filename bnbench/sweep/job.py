@@ -46,7 +46,8 @@ class Job:
     @property
     def override(self) -> str:
         """The Hydra override that carries this job."""
-        text = json.dumps(asdict(self)).replace("\\", "\\\\").replace("'", "\\'")
+        # In JSON's own escapes, so that Hydra finds neither a quote nor an interpolation in it.
+        text = json.dumps(asdict(self)).replace("'", r"\u0027").replace("$", r"\u0024")
         return f"++pack='{text}'"
 
     @property
@@ -80,13 +81,7 @@ def read_progress(job: Job) -> Progress:
 
 
 def train_pack(config: DictConfig) -> None:
-    """Hydra's task: train the pack that `config.pack` describes and spool its results.
-
-    Raises:
-        ConfigError: If there is no pack: Hydra was told to run without the sweeper.
-    """
-    if config.pack is None:
-        raise ConfigError("hydra.mode=RUN is not allowed: bnbench trains through its sweeper; leave hydra.mode alone")
+    """Hydra's task: train the pack that `config.pack` describes and spool its results."""
     job = Job(**json.loads(config.pack))
     started = time.time()
     trials = _trials(config, job)

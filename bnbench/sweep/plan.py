@@ -114,15 +114,16 @@ def make_plan(
     """
     points = list(composed)
     _check([config for config, _, _ in points])
+    reasons = [undefined_reason(config) for config, _, _ in points]
+    if None not in reasons:
+        raise ConfigError("\n".join(dict.fromkeys(str(reason) for reason in reasons)))
     planned: dict[str, Planned] = {}
-    for config, overrides, values in points:
+    for (config, overrides, values), reason in zip(points, reasons, strict=True):
         trial = Trial.from_config(
             config, train_size=DATASETS[config.data.name].train, data_checksum=data.checksum(config)
         )
-        planned.setdefault(trial.key, Planned(trial, overrides, values, undefined_reason(trial)))
+        planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
-    if all(p.undefined is not None for p in trials):
-        raise ConfigError("\n".join({str(p.undefined): None for p in trials}))
     defined = {p.trial.key: p for p in trials if p.undefined is None}
     done = frozenset(finished()) & defined.keys()
     to_train = {key: p for key, p in defined.items() if key not in done}
@@ -131,13 +132,14 @@ def make_plan(
     return Plan(trials, len(points) - len(trials), done, packs)
 
 
-def undefined_reason(trial: Trial) -> str | None:
+def undefined_reason(trial: Config | Trial) -> str | None:
     """Why a trial has no result by definition: a norm over the batch that sees one value per channel."""
     norm = NORMS[trial.norm.name]
     sites = norm_sites(trial.model, DATASETS[trial.data.name].shape)
     batch_size = trial.training.batch_size
     if norm.over_positions:
-        cause, examples, remedy = "its maps", 1, "use another norm, or a model whose maps stay larger than 1x1"
+        cause, examples = "a 1x1 map", 1
+        remedy = "use another norm, or a model whose maps stay larger than 1x1"
     elif norm.over_batch and trial.norm.single_value == SingleValue.error:
         ghosts = trial.norm.name == "ghost_batch"
         examples = trial.norm.ghost_size if ghosts else batch_size
@@ -181,9 +183,8 @@ def _check(configs: Iterable[Config]) -> None:
     errors: dict[str, None] = {}
     for config in configs:
         unknown = list(_unknown_names(config))
-        if not unknown:
-            unknown = [*config_errors(config, DATASETS[config.data.name].train), *norm_errors(config)]
-        errors.update(dict.fromkeys(unknown))
+        wrong = unknown or config_errors(config, DATASETS[config.data.name].train)
+        errors.update(dict.fromkeys(wrong or norm_errors(config)))
     if errors:
         raise ConfigError("\n".join(errors))
 

@@ -28,6 +28,7 @@ class SweepProgress:
 
     def __init__(self, jobs: Sequence[tuple[Job, float, int]], trials: int) -> None:
         self._jobs = list(jobs)
+        self._keys = {key for job, _, _ in self._jobs for key in job.keys}
         self._trials = trials
         self._finished: set[str] = set()
         self._diverged = 0
@@ -39,6 +40,8 @@ class SweepProgress:
     def add(self, result: TrialResult) -> None:
         """Count a trial that has ended; called from any thread."""
         with self._lock:
+            if result.key not in self._keys:  # of an earlier sweep that was killed before it recorded this
+                return
             self._finished.add(result.key)
             self._diverged += result.status == "diverged"
             self._failed += result.status == "failed"
@@ -78,7 +81,7 @@ class SweepProgress:
         for job, seconds, steps in self._jobs:
             ended = self._finished.issuperset(job.keys)
             done += seconds * (1.0 if ended else min(read_progress(job).steps / steps, 1.0))
-        return done / total
+        return done / total if total else 1.0
 
     def _line(self, fraction: float) -> str:
         running = sum(read_progress(job).diverged for job, _, _ in self._jobs if job.keys[0] not in self._finished)

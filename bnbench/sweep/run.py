@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stderr, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,12 +21,13 @@ from bnbench.config import Config
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
 from bnbench.sweep.compose import compose, to_config
-from bnbench.sweep.describe import describe_plan, describe_question, varied_keys
+from bnbench.sweep.describe import count, describe_plan, describe_question, varied_keys
 from bnbench.sweep.failure import SweepFailedError
 from bnbench.sweep.grid import expand
 from bnbench.sweep.job import Job, spool_folder
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
 from bnbench.tracking import NothingRecordedError, TrackingError
+from bnbench.tracking.address import Address
 
 if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
@@ -101,6 +103,7 @@ def run_sweep(
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     grid = expand(params, arms, command_line, is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
+    Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
 
     stores: list[Store] = []
 
@@ -143,6 +146,7 @@ def _execute(
     run_id = store.start_sweep(meta, [_planned(p) for p in plan.planned])
     jobs = [_job(number, pack, runs_dir, folder) for number, pack in enumerate(plan.packs)]
     timed = [(job, pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
+    trained = {key for job in jobs for key in job.keys}
     failed: list[TrialResult] = []
     started = time.monotonic()
     outcome: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
@@ -152,7 +156,7 @@ def _execute(
 
             def on_result(result: TrialResult) -> None:
                 progress.add(result)
-                if result.status == "failed":
+                if result.status == "failed" and result.key in trained:
                     failed.append(result)
 
             stack.enter_context(Drain(store, spool_folder(runs_dir), run_id, on_result=on_result))
@@ -161,8 +165,10 @@ def _execute(
                 folder.mkdir(parents=True, exist_ok=True)
                 overrides = [[*pack[0].overrides, job.override] for job, pack in zip(jobs, plan.packs, strict=True)]
                 for job_return in hydra.launch(overrides, folder):
-                    _ = job_return.return_value  # raises what the job raised
-        outcome = "FAILED" if failed else "FINISHED"
+                    with redirect_stderr(StringIO()):  # Hydra would print the whole pack
+                        _ = job_return.return_value  # raises what the job raised
+        lost = trained - store.finished().keys() - {result.key for result in failed}
+        outcome = "FAILED" if failed or lost else "FINISHED"
     finally:
         if outcome == "KILLED":
             with suppress(TrackingError):  # what ended the training matters more
@@ -170,7 +176,9 @@ def _execute(
     sweep = publish(store, run_id, folder, outcome, time.monotonic() - started, say)
     if failed:
         lines = {f"{result.params}: {(result.reason or '').splitlines()[-1]}": None for result in failed}
-        raise SweepFailedError(f"{len(failed)} trials failed:\n" + "\n".join(lines))
+        raise SweepFailedError(f"{count(len(failed), 'trial')} failed:\n" + "\n".join(lines))
+    if lost:
+        raise SweepFailedError(f"{count(len(lost), 'trial')} left no result; the same command trains what is missing")
     return sweep
 
 

@@ -34,11 +34,7 @@ def test_a_level_is_named_by_what_tells_it_from_the_others(
 
 
 def test_other_compared_keys_read_as_they_are_typed(table_of: Any) -> None:
-    rows = [
-        {"model.activation": a, "norm.eps": e, "norm": "batch"}
-        for a in ("relu", "tanh")
-        for e in (1e-3, 1e-5)
-    ]
+    rows = [{"model.activation": a, "norm.eps": e, "norm": "batch"} for a in ("relu", "tanh") for e in (1e-3, 1e-5)]
     table = table_of(rows, compare=["model.activation", "norm.eps"])
     assert level_labels(table).tolist()[:2] == [
         "model.activation=relu, norm.eps=0.001",
@@ -81,9 +77,7 @@ def test_strata_are_the_varied_keys_that_follow_from_nothing_else(table_of: Any)
 
 def test_a_stratum_that_some_trials_do_not_have_is_one_more_value(table_of: Any) -> None:
     rows: list[dict[str, Any]] = [{"model": "fc"} | norm for norm in (NONE, BEFORE)]
-    rows += [
-        {"model": "cnn", "model.stride_every": every} | norm for every in (3, 2) for norm in (NONE, BEFORE)
-    ]
+    rows += [{"model": "cnn", "model.stride_every": every} | norm for every in (3, 2) for norm in (NONE, BEFORE)]
     table = table_of(rows, varied=["model", "model.stride_every", "norm"])
     # As the tracking store gives it: whole numbers with missing values.
     table.trials["model.stride_every"] = table.trials["model.stride_every"].astype("Int64")

@@ -156,9 +156,7 @@ def test_checksum_sees_content_not_memory_layout():
 
 def test_changed_content_of_an_embedded_set_is_refused(tmp_path, monkeypatch):
     other = {"images": np.zeros((1797, 1, 8, 8), np.uint8), "labels": np.zeros(1797, np.int64)}
-    monkeypatch.setattr(
-        "bnbench.data.load.load_embedded", lambda *_: (*other.values(), "scikit-learn's digits")
-    )
+    monkeypatch.setattr("bnbench.data.load.load_embedded", lambda *_: (*other.values(), "scikit-learn's digits"))
     with pytest.raises(DataError, match="data=digits: scikit-learn's digits hold other images or labels"):
         load_data("digits")
 

@@ -192,9 +192,7 @@ def test_downloaded_files_are_read_from_torchvisions_folder_in_the_cache(tmp_pat
     ensure_torchvision()
     from torchvision import datasets
 
-    monkeypatch.setattr(
-        datasets.MNIST, "download", lambda self: write_idx_files(Path(self.raw_folder)) and None
-    )
+    monkeypatch.setattr(datasets.MNIST, "download", lambda self: write_idx_files(Path(self.raw_folder)) and None)
     data = load_data("mnist", cache_dir=tmp_path)
     assert data.source == f"idx files in {tmp_path / 'torchvision' / 'MNIST' / 'raw'}"
     assert load_data("mnist", cache_dir=tmp_path, download=False).checksum == data.checksum
@@ -257,8 +255,6 @@ def test_missing_cifar10_file_is_not_called_damaged(small_cifar10, no_network):
 
 
 def test_importing_the_package_imports_no_torch_and_no_parser():
-    code = (
-        "import sys, bnbench.data; sys.exit(any(m in sys.modules for m in ('torch', 'sklearn', 'mlxtend')))"
-    )
+    code = "import sys, bnbench.data; sys.exit(any(m in sys.modules for m in ('torch', 'sklearn', 'mlxtend')))"
     root = Path(sys.modules["bnbench.data"].__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

@@ -65,7 +65,5 @@ def test_standard_refuses_a_constant_channel_by_its_number(colours, split):
 
 
 def test_unknown_kind_is_refused_with_the_kinds_there_are(colours, split):
-    with pytest.raises(
-        DataError, match="data.scaling=zscore is unknown; use unit, symmetric, standard or raw"
-    ):
+    with pytest.raises(DataError, match=r"data\.scaling=zscore is unknown; use unit, symmetric, standard or raw"):
         scaling(colours, split, "zscore")

@@ -72,9 +72,7 @@ def test_first_images_of_each_split_are_a_fair_subset():
     split = split_data(data, kind="by_seed", seed=0)
     for rows in (split.train, split.val, split.test):
         for n in (10, 20, 50, 90):
-            assert (
-                np.abs(np.array(class_counts(data, rows[:n])) - n * np.array([0.1, 0.2, 0.3, 0.4])).max() <= 1
-            )
+            assert np.abs(np.array(class_counts(data, rows[:n])) - n * np.array([0.1, 0.2, 0.3, 0.4])).max() <= 1
 
 
 def test_equal_classes_take_turns(cache_dir):
@@ -139,7 +137,7 @@ def test_by_seed_redraws_validation_in_proportion_but_never_the_official_test():
 
 
 def test_unknown_kind_is_refused_with_the_kinds_there_are():
-    with pytest.raises(DataError, match="data.split=random is unknown; use data.split=fixed or"):
+    with pytest.raises(DataError, match=r"data\.split=random is unknown; use data\.split=fixed or"):
         split_data(made_up("toy", [5, 5]), kind="random", seed=0)
 
 

@@ -30,21 +30,15 @@ def passes(x: np.ndarray):
     return spatial_batchnorm_forward, spatial_batchnorm_backward
 
 
-def torch_norm(
-    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, eps: float, momentum: float
-) -> nn.Module:
-    norm = (nn.BatchNorm1d if x.ndim == 2 else nn.BatchNorm2d)(
-        x.shape[1], eps=eps, momentum=momentum
-    ).double()
+def torch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, eps: float, momentum: float) -> nn.Module:
+    norm = (nn.BatchNorm1d if x.ndim == 2 else nn.BatchNorm2d)(x.shape[1], eps=eps, momentum=momentum).double()
     with torch.no_grad():
         norm.weight.copy_(torch.from_numpy(gamma))
         norm.bias.copy_(torch.from_numpy(beta))
     return norm
 
 
-def agree_with_torch(
-    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dout: np.ndarray, *, rtol: float
-) -> None:
+def agree_with_torch(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dout: np.ndarray, *, rtol: float) -> None:
     """Two training passes, then one in test mode, each with its gradients and the statistics after it."""
     forward, backward = passes(x)
     state = torch_state(x.shape[1], eps=1e-3, momentum=0.3)
@@ -113,9 +107,7 @@ def staged_backward(x: np.ndarray, gamma: np.ndarray, dout: np.ndarray, eps: flo
 def test_the_closed_form_is_the_staged_computational_graph(shape):
     x, gamma, dout = values(*shape), values(shape[1], seed=1), values(*shape, seed=2)
     _, cache = batchnorm_forward(x, gamma, np.zeros(shape[1]), torch_state(shape[1]))
-    for closed, staged in zip(
-        batchnorm_backward(dout, cache), staged_backward(x, gamma, dout, 1e-5), strict=True
-    ):
+    for closed, staged in zip(batchnorm_backward(dout, cache), staged_backward(x, gamma, dout, 1e-5), strict=True):
         np.testing.assert_allclose(closed, staged, rtol=1e-12, atol=1e-12)
 
 
@@ -140,9 +132,7 @@ def test_gradients_are_the_slopes_of_the_output(shape, mode):
     dx, dgamma, dbeta = backward(dout, forward(x, gamma, beta, torch_state(3, mode=mode, eps=1e-2))[1])
     # central differences err by h² = 1e-10 and by rounding / h = 1e-11
     np.testing.assert_allclose(dx, numeric_gradient(lambda at: loss(x=at), x), rtol=1e-7, atol=1e-8)
-    np.testing.assert_allclose(
-        dgamma, numeric_gradient(lambda at: loss(gamma=at), gamma), rtol=1e-7, atol=1e-8
-    )
+    np.testing.assert_allclose(dgamma, numeric_gradient(lambda at: loss(gamma=at), gamma), rtol=1e-7, atol=1e-8)
     np.testing.assert_allclose(dbeta, numeric_gradient(lambda at: loss(beta=at), beta), rtol=1e-7, atol=1e-8)
 
 

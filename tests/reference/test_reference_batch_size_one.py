@@ -28,9 +28,7 @@ def test_with_one_value_a_channel_the_output_is_beta_and_the_gradient_zero(shape
     x, dout = scale * values(*shape), values(*shape, seed=1)
     spatial = len(shape) == 4
     forward, backward = (
-        (spatial_batchnorm_forward, spatial_batchnorm_backward)
-        if spatial
-        else (batchnorm_forward, batchnorm_backward)
+        (spatial_batchnorm_forward, spatial_batchnorm_backward) if spatial else (batchnorm_forward, batchnorm_backward)
     )
     y, cache = forward(x, GAMMA, BETA, torch_state(3))
     dx, dgamma, dbeta = backward(dout, cache)

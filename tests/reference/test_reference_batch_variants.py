@@ -23,9 +23,7 @@ def values(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def renorm(x, *, mode="train", r_max=3.0, d_max=5.0, momentum=0.01, eps=1e-3, mean=MEAN, std=STD):
-    return batch_renorm(
-        x, GAMMA, BETA, mean, std, mode=mode, momentum=momentum, eps=eps, r_max=r_max, d_max=d_max
-    )
+    return batch_renorm(x, GAMMA, BETA, mean, std, mode=mode, momentum=momentum, eps=eps, r_max=r_max, d_max=d_max)
 
 
 def batch_norm(x: np.ndarray) -> np.ndarray:
@@ -44,9 +42,7 @@ def test_batch_renorm_follows_the_paper_value_by_value(shape):
         r = min(max(sigma / STD[c], 1 / 1.5), 1.5)
         d = min(max((mu - MEAN[c]) / STD[c], -0.4), 0.4)
         clipped += [r in (1 / 1.5, 1.5), d in (-0.4, 0.4)]
-        np.testing.assert_allclose(
-            y[:, c], GAMMA[c] * ((v - mu) / sigma * r + d) + BETA[c], rtol=1e-12, atol=1e-12
-        )
+        np.testing.assert_allclose(y[:, c], GAMMA[c] * ((v - mu) / sigma * r + d) + BETA[c], rtol=1e-12, atol=1e-12)
         assert mean[c] == pytest.approx(0.75 * MEAN[c] + 0.25 * mu, rel=1e-12)
         assert std[c] == pytest.approx(0.75 * STD[c] + 0.25 * sigma, rel=1e-12)
     assert any(clipped)
@@ -94,9 +90,7 @@ def test_gradients_through_batch_renorm_are_those_of_batch_norm_times_r():
     np.testing.assert_allclose(batchnorm_backward(dout, cache)[0], judge.numpy(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("limits", "said"), [((0.5, 1), "r_max=0.5"), ((1, -1), "d_max=-1"), ((np.nan, 1), "r_max")]
-)
+@pytest.mark.parametrize(("limits", "said"), [((0.5, 1), "r_max=0.5"), ((1, -1), "d_max=-1"), ((np.nan, 1), "r_max")])
 def test_reversed_renorm_limits_are_refused(limits, said):
     with pytest.raises(ValueError, match=said):
         renorm(values(4, 3), r_max=limits[0], d_max=limits[1])

@@ -129,9 +129,7 @@ def test_weight_standardization_is_batch_norm_of_the_transposed_weights(shape):
     weight = values(*shape) + 2
     ours = weight_standardization(weight, eps=1e-3)
     rows = weight.reshape(len(weight), -1).T  # (I, O): output channels as features
-    judge, _ = batchnorm_forward(
-        rows, np.ones(len(weight)), np.zeros(len(weight)), torch_state(len(weight), eps=1e-3)
-    )
+    judge, _ = batchnorm_forward(rows, np.ones(len(weight)), np.zeros(len(weight)), torch_state(len(weight), eps=1e-3))
     np.testing.assert_allclose(ours, judge.T.reshape(shape), rtol=1e-12, atol=1e-12)
     same(ours, F.layer_norm(*tensors(weight), shape[1:], eps=1e-3))
 
@@ -147,9 +145,7 @@ def test_weight_standardization_is_batch_norm_of_the_transposed_weights(shape):
     ],
     ids=["layer", "group", "instance", "rms", "filter_response"],
 )
-def test_what_each_norm_makes_redundant_before_it(
-    norm, removes_a_channel_shift, removes_a_common_shift, removes_scale
-):
+def test_what_each_norm_makes_redundant_before_it(norm, removes_a_channel_shift, removes_a_common_shift, removes_scale):
     x = values(2, 6, 3, 5)
     channel = np.arange(6.0).reshape(6, 1, 1)
     for changed, cancels in (

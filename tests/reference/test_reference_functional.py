@@ -29,9 +29,7 @@ def test_the_small_matrix_normalizes_to_the_numbers_worked_by_hand(dtype):
     y = batch_normalization(x, *moments(x, axes=[0]), None, None, 1e-3)
     assert y.dtype == dtype
     row = np.array([0.99992, 0.99998, 0.9995])
-    np.testing.assert_allclose(
-        y, [-row * [1, -1, 1], row * [1, -1, 1]], rtol=0, atol=5e-6
-    )  # five digits given
+    np.testing.assert_allclose(y, [-row * [1, -1, 1], row * [1, -1, 1]], rtol=0, atol=5e-6)  # five digits given
     exact = np.array([2.5, 5, 1]) / np.sqrt([6.251, 25.001, 1.001])
     np.testing.assert_allclose(y[1], exact * [1, -1, 1], rtol=4 * np.finfo(dtype).eps)
 
@@ -69,9 +67,7 @@ def test_the_two_layouts_of_an_image_have_the_same_moments():
 def test_fully_connected_axes_on_an_image_are_wrong_without_an_error():
     x = values(6, 4, 4, 4) + np.arange(4.0)[:, None, None]  # (N, C, H, W), channel c around c
     right = batch_normalization(x, *moments(x, axes=[0, 2, 3], keepdims=True), None, None, 0)
-    wrong = batch_normalization(
-        x, *moments(x, axes=[0, 1, 2]), None, None, 0
-    )  # those of NHWC: W = C hides it
+    wrong = batch_normalization(x, *moments(x, axes=[0, 1, 2]), None, None, 0)  # those of NHWC: W = C hides it
     np.testing.assert_allclose(right.mean(axis=(0, 2, 3)), 0, atol=1e-12)
     assert wrong.shape == right.shape
     assert np.abs(wrong.mean(axis=(0, 2, 3))).max() > 0.5
@@ -126,9 +122,7 @@ def test_a_large_mean_is_subtracted_before_scaling():
     x = 1e6 + values(50)
     mean, variance = moments(x, axes=0)
     y = batch_normalization(x, mean, variance, 0.0, 1.0, 1e-3)
-    judge = [
-        (Fraction(v) - Fraction(float(mean))) / Fraction(float(np.sqrt(variance + 1e-3))) for v in x.tolist()
-    ]
+    judge = [(Fraction(v) - Fraction(float(mean))) / Fraction(float(np.sqrt(variance + 1e-3))) for v in x.tolist()]
     np.testing.assert_allclose(y, [float(value) for value in judge], rtol=1e-15)
     inverse = 1 / np.sqrt(variance + 1e-3)
     assert np.abs(x * inverse + (0.0 - mean * inverse) - y).max() > 1e-11  # TensorFlow's order of operations

@@ -72,9 +72,7 @@ def build_sweep(
                 **dict(zip(axes, values, strict=True)),
             }
             own = targets if not isinstance(targets, Mapping) else targets[params["model"]]
-            row, curve = _trial(
-                params, level, accuracy(params, level), noise, status(params, level), own, grid_points
-            )
+            row, curve = _trial(params, level, accuracy(params, level), noise, status(params, level), own, grid_points)
             rows.append({**row, "tuning": seed in tuning_seeds})
             curves += curve
     trials = pd.DataFrame(rows)
@@ -85,9 +83,7 @@ def build_sweep(
     return SweepTable(
         {**_meta(list(axes), tuning_seeds), **(meta or {})},
         trials,
-        pd.DataFrame(curves, columns=columns)
-        if curves
-        else pd.DataFrame(columns=columns).astype({"step": int}),
+        pd.DataFrame(curves, columns=columns) if curves else pd.DataFrame(columns=columns).astype({"step": int}),
     )
 
 
@@ -112,9 +108,7 @@ def _trial(
         **_PLACEMENTS[level],
     }
     if status == "undefined":
-        row["reason"] = (
-            "batch size 1 leaves one value per channel, and norm=batch normalizes that to a constant"
-        )
+        row["reason"] = "batch size 1 leaves one value per channel, and norm=batch normalizes that to a constant"
     if status == "failed":
         row["reason"] = "RuntimeError: out of memory"
     if status not in ("finished", "diverged"):

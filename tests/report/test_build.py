@@ -100,9 +100,7 @@ CASES: dict[str, dict[str, Any]] = {
     "batch sizes": {
         "axes": {"training.batch_size": (1, 8, 64), "optimizer.lr": LRS},
         "tuning_seeds": (100, 101, 102),
-        "status": lambda p, level: (
-            "undefined" if level != "none" and p["training.batch_size"] == 1 else "finished"
-        ),
+        "status": lambda p, level: "undefined" if level != "none" and p["training.batch_size"] == 1 else "finished",
         "meta": {"axis": "training.batch_size"},
     },
     "unknown surroundings": {
@@ -113,9 +111,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
-def test_a_report_is_written_whatever_became_of_the_trials(
-    make_sweep: Any, tmp_path: Path, case: str
-) -> None:
+def test_a_report_is_written_whatever_became_of_the_trials(make_sweep: Any, tmp_path: Path, case: str) -> None:
     paths = write_report(make_sweep(**CASES[case]), tmp_path / "made")
     assert list(paths) == FILES
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == sorted(FILES)
@@ -202,9 +198,7 @@ def test_curves_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) 
 
 def test_the_manifest_is_strict_json_with_the_keys_of_all_trials(make_sweep: Any, tmp_path: Path) -> None:
     table = make_sweep()
-    manifest = json.loads(
-        write_report(table, tmp_path)["manifest.json"].read_text(), parse_constant=pytest.fail
-    )
+    manifest = json.loads(write_report(table, tmp_path)["manifest.json"].read_text(), parse_constant=pytest.fail)
     assert manifest["keys"] == table.trials["key"].tolist()
     assert {"command", "config", "versions", "git", "data", "hardware"} <= set(manifest)
 
@@ -218,9 +212,7 @@ def test_markdown_has_every_table_and_caution(make_sweep: Any, tmp_path: Path) -
     assert f"checksum {'ab' * 32}" in text
 
 
-def test_a_failing_write_leaves_the_older_report_whole(
-    make_sweep: Any, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path: Path, monkeypatch: Any) -> None:
     before = write_report(make_sweep(), tmp_path)["trials.csv"].read_bytes()
 
     def fail(*_: Path) -> None:

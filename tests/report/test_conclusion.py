@@ -76,9 +76,7 @@ def test_a_best_learning_rate_at_the_grids_edge_is_inconclusive(make_sweep: Any)
 def test_without_tuning_seeds_no_learning_rate_is_picked(make_sweep: Any) -> None:
     table = make_sweep(
         axes={"optimizer.lr": LRS},
-        accuracy=peaked(
-            dict.fromkeys(("none", "before", "after"), 0.3), {"none": 0.9, "before": 0.94, "after": 0.94}
-        ),
+        accuracy=peaked(dict.fromkeys(("none", "before", "after"), 0.3), {"none": 0.9, "before": 0.94, "after": 0.94}),
     )
     assert "tuned" not in " ".join(said(table))
     assert said(table)[0].startswith("Before against none at equal learning rates: before leads at all 3")
@@ -103,9 +101,7 @@ def test_undefined_levels_are_named_with_their_place(make_sweep: Any) -> None:
         ),
     )
     assert "before undefined at batch size 1" in said(table)[0]
-    assert said(table)[-1] == (
-        "Undefined, so without any result: before at batch size 1 and after at batch size 1."
-    )
+    assert said(table)[-1] == ("Undefined, so without any result: before at batch size 1 and after at batch size 1.")
 
 
 def test_one_seed_gets_a_difference_and_no_interval(make_sweep: Any) -> None:

@@ -75,9 +75,7 @@ def test_a_store_that_refuses_for_a_while_gets_everything_once_and_progress_does
     assert recorder.calls == 4
 
 
-def test_a_store_that_stays_down_keeps_the_files_and_the_error_says_where(
-    tmp_path: Path, make_result: Make
-) -> None:
+def test_a_store_that_stays_down_keeps_the_files_and_the_error_says_where(tmp_path: Path, make_result: Make) -> None:
     for seed in range(5):
         spool.write(tmp_path, [make_result(seed)])
     with pytest.raises(TrackingError) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, None):

@@ -114,9 +114,7 @@ def test_a_trial_counts_in_every_sweep_that_lists_it(store: Store, make_result: 
 
 def test_the_newest_finished_run_of_a_trial_counts(store: Store, make_result: Make, start: Start) -> None:
     def result(started: float, accuracy: float, status: str = "finished") -> TrialResult:
-        return make_result(
-            0, started=started, ended=started, status=status, metrics={names.TEST_ACC: accuracy}
-        )
+        return make_result(0, started=started, ended=started, status=status, metrics={names.TEST_ACC: accuracy})
 
     start([make_result(0)])
     store.record([result(3e9, 0.3)], None)

@@ -25,9 +25,7 @@ def test_importing_the_package_does_not_import_mlflow() -> None:
 
 def test_processes_that_open_a_fresh_database_at_once_agree_and_say_nothing_else(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _OPEN, str(tmp_path / "runs")]
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     answers = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert answers == [answers[0]] * 3
@@ -47,9 +45,7 @@ def test_processes_that_open_a_fresh_database_at_once_agree_and_say_nothing_else
         ("redis://me:secret@host/x", "redis://me:***@host/x", "not the address"),
     ],
 )
-def test_an_address_that_is_no_store_is_refused_in_one_line(
-    tmp_path: Path, uri: str, shown: str, reason: str
-) -> None:
+def test_an_address_that_is_no_store_is_refused_in_one_line(tmp_path: Path, uri: str, shown: str, reason: str) -> None:
     with pytest.raises(TrackingError) as caught:
         Store.open(uri, runs_dir=tmp_path, experiment="bnbench")
     message = str(caught.value)

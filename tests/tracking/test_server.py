@@ -56,9 +56,7 @@ def test_a_taken_port_is_answered_in_one_line(runs_dir: Path, store: Store) -> N
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        with pytest.raises(
-            TrackingError, match=rf"^port={port} on host=127.0.0.1 cannot be used .*another port$"
-        ):
+        with pytest.raises(TrackingError, match=rf"^port={port} on host=127.0.0.1 cannot be used .*another port$"):
             serve_ui(None, runs_dir=runs_dir, port=port)
 
 

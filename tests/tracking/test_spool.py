@@ -38,9 +38,7 @@ def test_pending_files_come_oldest_first(tmp_path: Path, make_result: Make) -> N
     assert spool.pending(tmp_path) == paths[::-1]
 
 
-def test_two_packs_with_the_same_first_trial_do_not_overwrite_each_other(
-    tmp_path: Path, make_result: Make
-) -> None:
+def test_two_packs_with_the_same_first_trial_do_not_overwrite_each_other(tmp_path: Path, make_result: Make) -> None:
     assert spool.write(tmp_path, [make_result(0)]) != spool.write(tmp_path, [make_result(0)])
     assert len(spool.pending(tmp_path)) == 2
 

@@ -22,9 +22,7 @@ def _runs(store: Store, filter_string: str = "") -> list[Run]:
     return list(connection.client.search_runs([connection.experiment_id], filter_string=filter_string))
 
 
-def test_a_recorded_trial_is_a_finished_run_under_its_sweep(
-    store: Store, make_result: Make, start: Start
-) -> None:
+def test_a_recorded_trial_is_a_finished_run_under_its_sweep(store: Store, make_result: Make, start: Start) -> None:
     result = make_result(3)
     sweep_run_id = start([result])
     store.record([result], sweep_run_id)
@@ -43,9 +41,7 @@ def test_a_recorded_trial_is_a_finished_run_under_its_sweep(
     assert (dataset.dataset.name, dataset.dataset.digest) == ("mnist_5k", "ab" * 18)
 
 
-def test_the_times_of_a_curve_run_from_the_start_to_the_end_of_the_training(
-    store: Store, make_result: Make
-) -> None:
+def test_the_times_of_a_curve_run_from_the_start_to_the_end_of_the_training(store: Store, make_result: Make) -> None:
     result = make_result(0)
     store.record([result], None)
     history = store._connection.client.get_metric_history(store.finished()[result.key], names.VAL_ACC)
@@ -170,9 +166,7 @@ def test_runs_of_a_killed_process_are_closed_when_the_next_sweep_starts(
     assert (status[alive], status[killed]) == ("RUNNING", "KILLED")
 
 
-def test_a_finished_sweep_keeps_its_report_and_its_numbers(
-    store: Store, start: Start, tmp_path: Path
-) -> None:
+def test_a_finished_sweep_keeps_its_report_and_its_numbers(store: Store, start: Start, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "a.svg").write_text("<svg/>")
     (tmp_path / "report.md").write_text("# Before or after?")

@@ -1,0 +1,87 @@
+"""Hydra in this process, and trials and plans without data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from bnbench.app import register, task
+from bnbench.confdir import conf_dir
+from bnbench.config import Config, Trial, schema
+from bnbench.data import DATASETS
+from bnbench.sweep.compose import compose, set_values
+from bnbench.sweep.grid import expand
+from bnbench.sweep.plan import Plan, make_plan
+from bnbench.sweep.run import HydraSweep
+
+Composed = tuple[Config, list[str], dict[str, Any]]
+
+
+@dataclass
+class CountingSweep:
+    """What Hydra hands the sweeper, with a record of every compose."""
+
+    hydra: HydraSweep
+    composed: list[list[str]]
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        self.composed.append(overrides)
+        return self.hydra.compose(overrides)
+
+    def points(self, params: dict[str, Any], typed: Sequence[str] = (), arms: Any = None) -> list[Composed]:
+        """Each point of the grid as a worker's process would see it."""
+        grid = expand(params, arms or {}, [*typed], is_group=self.hydra.is_group)
+        return [*compose(grid, self.compose, is_group=self.hydra.is_group)]
+
+
+@pytest.fixture
+def sweep() -> Iterator[CountingSweep]:
+    register()
+    with initialize_config_dir(str(conf_dir()), job_name="test", version_base="1.3"):
+        inner = GlobalHydra.instance().hydra
+        assert inner is not None
+        context = HydraContext(config_loader=inner.config_loader, callbacks=None)  # type: ignore[arg-type]
+        config = hydra_compose("config", return_hydra_config=True)
+        yield CountingSweep(HydraSweep(config, context, task), [])
+
+
+class NoData:
+    """Stands for a `DataLoader` where no image is looked at: a checksum for each data set and split."""
+
+    def checksum(self, config: Config) -> str:
+        return f"{config.data.name}:{config.data.split}:{config.seed if config.data.split == 'by_seed' else ''}"
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[[dict[str, Any]], Config]:
+    """The defaults with some values set, each by its dotted key."""
+    return lambda values: set_values(schema(), values)
+
+
+@pytest.fixture(scope="session")
+def make_trial(make_config: Callable[[dict[str, Any]], Config]) -> Callable[[dict[str, Any]], Trial]:
+    def make(values: dict[str, Any]) -> Trial:
+        config = make_config(values)
+        return Trial.from_config(
+            config, train_size=DATASETS[config.data.name].train, data_checksum=NoData().checksum(config)
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plan() -> Callable[..., Plan]:
+    """A plan of composed points; `finished` holds the keys that the store has results of."""
+
+    def make(points: Sequence[Composed], finished: Sequence[str] = ()) -> Plan:
+        return make_plan(points, NoData(), lambda: finished)  # type: ignore[arg-type]
+
+    return make

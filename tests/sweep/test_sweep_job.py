@@ -1,0 +1,150 @@
+"""A pack's way to its worker and back: nothing is lost in an override, and a failure is a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from bnbench.config import ConfigError
+from bnbench.data import ImageData
+from bnbench.names import Tag
+from bnbench.results import TrialResult
+from bnbench.sweep.job import Job, Progress, read_progress, train_pack
+from bnbench.sweep.plan import DataLoader, Plan, make_plan
+from bnbench.tracking import spool
+
+if TYPE_CHECKING:
+    from conftest import CountingSweep
+
+
+def _job(tmp_path: Path, **changes: Any) -> Job:
+    values: dict[str, Any] = {
+        "number": 3,
+        "keys": ["a" * 16, "b" * 16],
+        "values": [{"seed": 0, "optimizer.lr": 0.1}, {"seed": 1, "optimizer.lr": 1e-5}],
+        "runs_dir": str(tmp_path / "runs"),
+        "sweep_dir": str(tmp_path / "runs" / "placement-0a1b"),
+    }
+    return Job(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"values": [{"norm.affine": True, "training.targets": [0.5, 0.9], "model.head_init": None}, {}]},
+        {"values": [{"optimizer.lr": 0.1 + 0.2}, {"optimizer.lr": 5e-324}]},
+        {"runs_dir": '/tmp/it\'s my "runs"'},
+        {"runs_dir": "/tmp/back\\slash\\"},
+        {"runs_dir": "/tmp/{a: [1,2]}, #=$ %~"},
+        {"runs_dir": "/tmp/ünï — 数"},
+        {"runs_dir": "/tmp/two\nlines"},
+        {"runs_dir": "/tmp/${seed}"},
+    ],
+)
+def test_a_job_arrives_in_the_worker_as_it_was_sent(
+    changes: dict[str, Any], tmp_path: Path, sweep: CountingSweep
+) -> None:
+    job = _job(tmp_path, **changes)
+    config = sweep.compose([job.override])
+    assert Job(**json.loads(config.pack)) == job
+
+
+def test_progress_that_was_not_written_is_none(tmp_path: Path) -> None:
+    assert read_progress(_job(tmp_path)) == Progress(0, 0)
+
+
+# The worker's side, with made-up images and no training.
+
+
+@pytest.fixture
+def images(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.arange(60 * 64, dtype=np.uint8).reshape(60, 1, 8, 8)
+    data = ImageData.from_arrays("digits", pixels, np.arange(60) % 10, classes=10, source="this test")
+    monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: data)
+
+
+@pytest.fixture
+def planned(sweep: CountingSweep, images: None, tmp_path: Path) -> Plan:
+    points = sweep.points({"seed": "0,1", "optimizer.lr": "0.1,0.2"}, ["data=digits", "norm=batch", "training.steps=5"])
+    return make_plan(points, DataLoader(tmp_path / "cache"), list)
+
+
+def _send(plan: Plan, tmp_path: Path, sweep: CountingSweep) -> tuple[Job, Any]:
+    [pack] = plan.packs
+    job = _job(tmp_path, keys=[p.trial.key for p in pack], values=[p.values for p in pack])
+    return job, sweep.compose([*pack[0].overrides, job.override])
+
+
+def _result(key: str, params: dict[str, Any]) -> TrialResult:
+    return TrialResult(key=key, params=params, status="finished", metrics={"test/acc": 0.5})
+
+
+def test_a_worker_trains_the_planned_trials_and_spools_their_results(
+    planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(config: Any, job: Job, trials: Sequence[Any]) -> list[TrialResult]:
+        return [_result(trial.key, trial.params) for trial in trials]
+
+    monkeypatch.setattr("bnbench.sweep.job._fit", fit)
+    job, config = _send(planned, tmp_path, sweep)
+    train_pack(config)
+    [file] = spool.pending(job.spool)
+    results = spool.read(file)
+    assert [r.key for r in results] == job.keys
+    assert [r.params for r in results] == [p.trial.params for p in planned.planned]
+    assert {r.tags[Tag.PACK] for r in results} == {"placement-0a1b/3"}
+
+
+def test_a_pack_that_fails_is_a_result_of_each_of_its_trials(
+    planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: Any) -> list[TrialResult]:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("bnbench.sweep.job._fit", fit)
+    job, config = _send(planned, tmp_path, sweep)
+    train_pack(config)
+    [file] = spool.pending(job.spool)
+    results = spool.read(file)
+    assert [(r.key, r.status) for r in results] == [(key, "failed") for key in job.keys]
+    assert all((r.reason or "").splitlines()[-1] == "RuntimeError: out of memory" for r in results)
+    assert all(r.ended >= r.started > 0 for r in results)
+
+
+def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
+    planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, config = _send(planned, tmp_path, sweep)
+    pixels = np.zeros((60, 1, 8, 8), dtype=np.uint8)
+    other = ImageData.from_arrays("digits", pixels, np.arange(60) % 10, classes=10, source="another host")
+    monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: other)
+    with pytest.raises(ConfigError, match=f"not the planned {job.keys[0]}: it has other data"):
+        train_pack(config)
+    assert spool.pending(job.spool) == []
+
+
+def test_progress_is_written_whole_and_not_more_often_than_anybody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bnbench.sweep import job as module
+
+    now = 100.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    job = _job(tmp_path)
+    report: Callable[[int, int], None] = module._reporter(job.progress_file)
+    report(10, 0)
+    assert read_progress(job) == Progress(10, 0)
+    report(20, 1)
+    assert read_progress(job) == Progress(10, 0)
+    now += 1
+    report(30, 1)
+    assert read_progress(job) == Progress(30, 1)
+    assert [file.name for file in job.progress_file.parent.iterdir()] == ["3.json"]
+    assert asdict(read_progress(job)) == {"steps": 30, "diverged": 1}

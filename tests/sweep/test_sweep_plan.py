@@ -1,0 +1,386 @@
+"""The plan: what is dropped, what is undefined, and what is packed with what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hydra.types import RunMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from bnbench.config import (
+    Config,
+    ConfigError,
+    ModelConfig,
+    NormConfig,
+    OptimizerConfig,
+    TrainingConfig,
+    Trial,
+)
+from bnbench.data import DATASETS, DataError
+from bnbench.packing.partition import partition
+from bnbench.sweep.plan import DataLoader, Plan, undefined_reason
+
+if TYPE_CHECKING:
+    from conftest import Composed, CountingSweep
+
+MakePlan = Callable[..., Plan]
+MakeConfig = Callable[[dict[str, Any]], Config]
+MakeTrial = Callable[[dict[str, Any]], Trial]
+
+
+def _composed(config: Config) -> Composed:
+    return config, [], {}
+
+
+# What is dropped.
+
+
+def test_points_that_are_one_trial_are_planned_once_in_the_grid_s_order(sweep: CountingSweep, plan: MakePlan) -> None:
+    params = {"norm": "none,batch", "norm.placement": "before,after", "seed": "0,1"}
+    planned = plan(sweep.points(params))
+    told = [
+        (p.trial.norm.name, p.trial.norm.placement if p.trial.norm.name != "none" else None, p.trial.seed)
+        for p in planned.planned
+    ]
+    assert told == [
+        ("none", None, 0),
+        ("none", None, 1),
+        ("batch", "before", 0),
+        ("batch", "before", 1),
+        ("batch", "after", 0),
+        ("batch", "after", 1),
+    ]
+    assert planned.duplicates == 2
+
+
+def test_finished_trials_are_planned_but_not_packed(sweep: CountingSweep, plan: MakePlan) -> None:
+    points = sweep.points({"seed": "range(4)"})
+    keys = [p.trial.key for p in plan(points).planned]
+    again = plan(points, finished=[keys[2], "0123456789abcdef"])
+    assert [p.trial.key for p in again.planned] == keys
+    assert again.finished == {keys[2]}
+    assert [p.trial.seed for pack in again.packs for p in pack] == [0, 1, 3]
+
+
+def test_a_sweep_that_is_finished_has_nothing_to_train(sweep: CountingSweep, plan: MakePlan) -> None:
+    points = sweep.points({"seed": "range(4)"})
+    keys = [p.trial.key for p in plan(points).planned]
+    done = plan(points, finished=keys)
+    assert done.packs == []
+    assert done.seconds == 0
+    assert len(done.planned) == 4
+
+
+def test_the_longest_pack_comes_first(sweep: CountingSweep, plan: MakePlan) -> None:
+    packs = plan(sweep.points({"training.steps": "100,4000,800"})).packs
+    assert [pack[0].trial.steps for pack in packs] == [4000, 800, 100]
+
+
+# What is undefined.
+
+_BATCH_1 = {"norm.name": "batch", "training.batch_size": 1}
+_DEEP_CNN = {"model.name": "cnn", "model.depth": 19, "model.width": 4, "model.stride_every": 3}
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        (_BATCH_1, "in model=fc,"),
+        (_BATCH_1 | _DEEP_CNN, "in model=cnn from blocks.14 on,"),
+        (
+            {"norm.name": "ghost_batch", "norm.ghost_size": 1},
+            "norm.ghost_size=1 leaves one value per channel in model=fc,",
+        ),
+        ({"norm.name": "instance"}, "in model=fc,"),
+        (_BATCH_1 | _DEEP_CNN | {"model.min_map": 4}, "in model=cnn from hidden on,"),
+        (_BATCH_1 | _DEEP_CNN | {"data.name": "digits"}, "in model=cnn from blocks.8 on,"),
+    ],
+)
+def test_a_norm_over_a_single_value_is_undefined_and_says_where(
+    values: dict[str, Any], where: str, make_trial: MakeTrial
+) -> None:
+    reason = undefined_reason(make_trial(values))
+    assert reason is not None
+    assert where in reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"norm.name": "none", "training.batch_size": 1},
+        {"norm.name": "none", "training.batch_size": 1} | _DEEP_CNN,
+        {"norm.name": "batch", "training.batch_size": 2},
+        {"norm.name": "batch", "training.batch_size": 2} | _DEEP_CNN,
+        _BATCH_1 | {"norm.single_value": "constant"},
+        {"norm.name": "layer", "training.batch_size": 1},
+        {"norm.name": "ghost_batch", "norm.ghost_size": 2, "training.batch_size": 2},
+        _BATCH_1 | _DEEP_CNN | {"model.min_map": 4, "model.hidden": 0},
+        _BATCH_1 | _DEEP_CNN | {"norm.single_value": "constant"},
+    ],
+)
+def test_a_trial_whose_norms_all_see_two_values_or_may_be_constant_is_defined(
+    values: dict[str, Any], make_trial: MakeTrial
+) -> None:
+    assert undefined_reason(make_trial(values)) is None
+
+
+def test_undefined_trials_are_planned_with_their_reason_and_not_packed(sweep: CountingSweep, plan: MakePlan) -> None:
+    points = sweep.points({"norm": "none,batch", "training.batch_size": "1,8", "seed": "0,1"}, ["model=fc"])
+    planned = plan(points)
+    assert [(p.trial.norm.name, p.trial.training.batch_size) for p in planned.undefined] == [("batch", 1)] * 2
+    packed = {p.trial.key for pack in planned.packs for p in pack}
+    assert packed == {p.trial.key for p in planned.planned} - {p.trial.key for p in planned.undefined}
+
+
+def test_undefined_trials_that_were_recorded_as_such_are_undefined_not_finished(
+    sweep: CountingSweep, plan: MakePlan
+) -> None:
+    points = sweep.points({"training.batch_size": "1,8"}, ["model=fc", "norm=batch"])
+    keys = [p.trial.key for p in plan(points).planned]
+    again = plan(points, finished=keys)
+    assert again.finished == {keys[1]}
+    assert len(again.undefined) == 1
+
+
+def test_the_batch_size_sweep_really_trains_batch_norm_at_batch_size_1(sweep: CountingSweep, plan: MakePlan) -> None:
+    composed = sweep.hydra.context.config_loader.load_configuration(
+        "config", overrides=["+sweep=batch_size"], run_mode=RunMode.MULTIRUN
+    )
+    sweeper = OmegaConf.to_container(composed.hydra.sweeper)
+    assert isinstance(sweeper, dict)
+    planned = plan(sweep.points(sweeper["params"], ["+sweep=batch_size"], sweeper["arms"]))
+    one = [p for p in planned.planned if p.trial.norm.name == "batch" and p.trial.training.batch_size == 1]
+    assert {p.trial.model.name for p in one if p.undefined is None} == {"cnn"}
+    assert {p.trial.model.name for p in one if p.undefined is not None} == {"fc", "cnn"}
+
+
+def test_a_sweep_of_undefined_trials_alone_is_answered_with_what_to_do(sweep: CountingSweep, plan: MakePlan) -> None:
+    points = sweep.points({"seed": "range(3)"}, ["norm=batch", "training.batch_size=1"])
+    with pytest.raises(ConfigError) as caught:
+        plan(points)
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(
+        "training.batch_size=1 leaves one value per channel in model=fc, and norm=batch normalizes that to a constant; "
+        "set norm.single_value=constant to train it all the same, or use norm=none"
+    )
+    assert line.endswith("training.batch_size>=2")
+
+
+def test_a_sweep_of_undefined_trials_alone_is_answered_before_any_image_is_read(
+    sweep: CountingSweep, tmp_path: Path
+) -> None:
+    from bnbench.sweep.plan import make_plan
+
+    points = sweep.points({}, ["norm=batch", "training.batch_size=1"])
+    with pytest.raises(ConfigError):
+        make_plan(points, DataLoader(tmp_path / "cache"), list)
+    assert [*tmp_path.iterdir()] == []
+
+
+# What is wrong.
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (
+            {"norm.name": "group", "norm.groups": 3, "model.width": 8},
+            "norm.groups=3 does not divide 8 channels of model=fc; it must",
+        ),
+        (
+            {"norm.name": "ghost_batch", "norm.ghost_size": 24},
+            "norm.ghost_size=24 does not divide training.batch_size=64; it must",
+        ),
+        (
+            {"norm.name": "group", "norm.groups": 0},
+            "norm.groups=0 is not allowed; it must be a whole number >= 1",
+        ),
+        (
+            {"norm.name": "ghost_batch", "norm.ghost_size": 0},
+            "norm.ghost_size=0 is not allowed; it must be a whole number >= 1",
+        ),
+    ],
+)
+def test_a_norm_that_does_not_fit_its_model_is_answered_in_one_line(
+    values: dict[str, Any], line: str, make_config: MakeConfig, plan: MakePlan
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan([_composed(make_config(values))])
+    assert str(caught.value) == line
+
+
+def test_every_error_of_a_sweep_is_told_once_before_the_store_is_asked(make_config: MakeConfig, tmp_path: Path) -> None:
+    from bnbench.sweep.plan import make_plan
+
+    points = [
+        _composed(make_config({"seed": seed, "training.batch_size": size}))
+        for seed in (-1, 0)
+        for size in (0, 8, 10**6)
+    ]
+    asked = []
+    with pytest.raises(ConfigError) as caught:
+        make_plan(points, DataLoader(tmp_path), lambda: asked.append(1) or [])  # type: ignore[func-returns-value]
+    assert str(caught.value).splitlines() == [
+        "seed=-1 is not allowed; it must be a whole number >= 0",
+        "training.batch_size=0 is not allowed; it must be a whole number >= 1",
+        "training.batch_size=1000000 is more than the 3500 training images of data=mnist_5k; it must be at most 3500",
+    ]
+    assert not asked
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed"),
+    [
+        ("data", "mnist_5k, digits, mnist, fashion_mnist, cifar10"),
+        ("model", "fc, cnn"),
+        ("norm", "none, batch, "),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_known_ones(
+    key: str, allowed: str, make_config: MakeConfig, plan: MakePlan
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}=nope is unknown; allowed: {allowed}"):
+        plan([_composed(make_config({f"{key}.name": "nope"}))])
+
+
+# What is packed with what.
+
+
+def _laws_hold(trials: list[Trial], packs: list[list[Trial]]) -> None:
+    place = {trial.key: i for i, trial in enumerate(trials)}
+    assert sorted(trial.key for pack in packs for trial in pack) == sorted(place), "every trial in exactly one pack"
+    widest: dict[Any, int] = {}
+    for pack in packs:
+        assert len({trial.signature for trial in pack}) == 1, "a pack agrees on what cannot be batched"
+        assert [place[t.key] for t in pack] == sorted(place[t.key] for t in pack), "a pack keeps the order"
+        signature = pack[0].signature
+        widest[signature] = max(widest.get(signature, 0), len(pack))
+    for signature, width in widest.items():
+        sizes = sorted(len(pack) for pack in packs if pack[0].signature == signature)
+        limit = packs[0][0].training.max_pack
+        if limit is not None:
+            assert width <= limit
+            assert len(sizes) == 1 or sizes[0] + sizes[1] > limit, "no two packs would fit into one"
+        assert sizes[-1] - sizes[0] <= 1, "packs of one signature are equal in size as far as can be"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    limit=st.integers(1, 7),
+    choices=st.lists(
+        st.tuples(
+            st.integers(0, 9),
+            st.sampled_from([0.1, 0.2]),
+            st.sampled_from(["none", "batch"]),
+            st.integers(1, 2),
+        ),
+        unique=True,
+        min_size=1,
+        max_size=40,
+    ),
+)
+def test_partition_keeps_its_laws(limit: int, choices: list[tuple[int, float, str, int]]) -> None:
+    trials = [
+        Trial.from_config(
+            Config(
+                seed=seed,
+                model=ModelConfig(depth=depth),
+                norm=NormConfig(name=norm),
+                optimizer=OptimizerConfig(lr=lr),
+                training=TrainingConfig(max_pack=limit),
+            ),
+            train_size=100,
+            data_checksum="",
+        )
+        for seed, lr, norm, depth in choices
+    ]
+    _laws_hold(trials, partition(trials))
+
+
+@pytest.mark.parametrize("name", ["fc", "cnn"])
+def test_packs_are_filled_up_to_a_width_of_the_model(name: str, make_trial: MakeTrial) -> None:
+    trials = [make_trial({"model.name": name, "seed": seed}) for seed in range(33)]
+    packs = partition(trials)
+    _laws_hold(trials, packs)
+    assert len(partition(trials[: len(packs[0])])) == 1
+    assert 2 <= len(packs) < len(trials)
+
+
+def test_trials_of_other_files_are_other_jobs(sweep: CountingSweep, plan: MakePlan) -> None:
+    """A pack's job is composed once: schedules may share a pack, but their files cannot share a compose."""
+    planned = plan(sweep.points({"schedule": "constant,cosine", "seed": "0,1"}))
+    assert [[p.overrides for p in pack] for pack in planned.packs] == [
+        [["schedule=constant"]] * 2,
+        [["schedule=cosine"]] * 2,
+    ]
+    assert len({p.trial.signature for pack in planned.packs for p in pack}) == 1
+
+
+def test_two_thousand_trials_are_planned_with_four_composes(sweep: CountingSweep, plan: MakePlan) -> None:
+    points = sweep.points(
+        {
+            "norm": "none,batch",
+            "model": "fc,cnn",
+            "optimizer.lr": ",".join(str(lr) for lr in np.geomspace(0.001, 1, 50).round(6)),
+            "seed": "range(10)",
+        }
+    )
+    planned = plan(points)
+    assert len(points) == len(planned.planned) == 2000
+    assert len(sweep.composed) == 4
+    assert sum(len(pack) for pack in planned.packs) == 2000
+
+
+# The images behind the keys.
+
+
+def test_the_checksum_of_trials_follows_their_split(make_config: MakeConfig) -> None:
+    data = DataLoader(Path("no such folder"))
+    data._loaded[("digits", None)] = _made_up()
+    fixed = [data.checksum(make_config({"data.name": "digits", "seed": seed})) for seed in (0, 1)]
+    drawn = [
+        data.checksum(make_config({"data.name": "digits", "data.split": "by_seed", "seed": seed})) for seed in (0, 1)
+    ]
+    assert fixed[0] == fixed[1]
+    assert len({fixed[0], *drawn}) == 3
+
+
+def test_a_data_set_is_loaded_once(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def load(name: str, **_: Any) -> Any:
+        calls.append(name)
+        return _made_up()
+
+    monkeypatch.setattr("bnbench.sweep.plan.load_data", load)
+    data = DataLoader(Path("no such folder"))
+    for seed in range(3):
+        data.checksum(make_config({"data.name": "digits", "seed": seed}))
+    data.load(make_config({"data.name": "digits", "data.root": "elsewhere"}))
+    assert calls == ["digits", "digits"]
+
+
+def test_data_that_are_nowhere_are_a_data_error(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config({"data.name": "mnist", "data.root": str(tmp_path), "data.download": False})
+    with pytest.raises(DataError, match=r"data=mnist") as caught:
+        DataLoader(tmp_path / "cache").load(config)
+    assert len(str(caught.value).splitlines()) == 1
+    assert [*tmp_path.iterdir()] == []
+
+
+def _made_up() -> Any:
+    from bnbench.data import ImageData
+
+    images = np.arange(60 * 64, dtype=np.uint8).reshape(60, 1, 8, 8)
+    return ImageData.from_arrays("made_up", images, np.arange(60) % 10, classes=10, source="this test")
+
+
+def test_plans_use_the_sizes_that_data_sets_have() -> None:
+    assert all(info.train > info.val > 0 for info in DATASETS.values())
