@@ -102,13 +102,14 @@ class BatchNorm(ChannelNorm):
         if not self.training and self.statistics != Statistics.batch:
             mean, var = self._evaluation_statistics()
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
+        if not self.training:
+            return F.batch_norm(x, None, None, weight, bias, True, 0.0, self.eps)
         mean, var = self.batch_mean.flatten(), self.batch_var.flatten()  # views, which the kernel writes through
         y = stored_grad(F.batch_norm(x, mean, var, weight, bias, True, 1.0, self.eps))
-        if self.training:
-            with torch.no_grad():
-                values = x.numel() // x.shape[1]
-                var = self.batch_var if self.unbiased else self.batch_var * ((values - 1) / values)
-                self.update_running(self.batch_mean, var)
+        with torch.no_grad():
+            values = x.numel() // x.shape[1]
+            var = self.batch_var if self.unbiased else self.batch_var * ((values - 1) / values)
+            self.update_running(self.batch_mean, var)
         return y
 
     def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:

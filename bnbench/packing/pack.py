@@ -76,7 +76,8 @@ class Pack(nn.Module):
     def clear(self, slot: int) -> None:
         """Zero a slot's parameters and buffers, so that a diverged trial's NaNs cost no time."""
         with torch.no_grad():
-            for value in self.net.state_dict().values():
+            scratch = [buffer for norm in self._norms for buffer in (norm.batch_mean, norm.batch_var)]
+            for value in (*self.net.state_dict().values(), *scratch):
                 value[slot].zero_()
 
 

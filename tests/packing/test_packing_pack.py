@@ -280,6 +280,21 @@ def test_batch_statistics_normalize_as_in_training_and_leave_the_running_ones_al
     assert_equal(pack_norm(x), expected, "under running statistics again")
 
 
+@pytest.mark.parametrize("shape", NORM_SHAPES, ids=str)
+def test_an_evaluation_that_overflows_leaves_no_trace_in_training(shape):
+    lone = norms(shape, own=True, affine=True)
+    pack_norm = fold(lone)
+    _, x = folded(shape, 0)
+    pack_norm.eval().statistics = Statistics.batch
+    pack_norm(torch.full_like(x, torch.inf))
+    xs, x = folded(shape, 1)
+    y = pack_norm.train()(x)
+    assert_equal(y, torch.cat([norm(each) for norm, each in zip(lone, xs, strict=True)], 1), "output")
+    for k, norm in enumerate(lone):
+        assert_equal(pack_norm.running_mean[k], norm.running_mean, f"running mean of slot {k}")
+        assert_equal(pack_norm.running_var[k], norm.running_var, f"running variance of slot {k}")
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)], ids=str)
 @pytest.mark.parametrize("affine", [True, False])
 def test_a_single_value_a_channel_is_the_same_constant_in_a_pack(shape, affine):

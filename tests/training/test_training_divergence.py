@@ -8,6 +8,8 @@ from torch import nn
 
 from bnbench import names
 from bnbench.models import build_model
+from bnbench.packing.pack import pack
+from bnbench.training import fit as training_fit
 from bnbench.training.fit import fit
 from bnbench.training.grid import evaluation_steps
 from bnbench.training.images import BatchOrder
@@ -140,6 +142,19 @@ def test_a_diverged_trial_has_neither_final_metrics_nor_curves_from_its_last_eva
     assert result.metrics[names.reached(0.9999)] == 0
     assert {step for points in result.curves.values() for step, _ in points} <= {0, 40}
     assert result.to_json(), "strict JSON takes it"
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_diverged_slot_is_cleared_and_stays_so(norm, trial_of, sick_trial, images_of, monkeypatch):
+    packs = []
+    monkeypatch.setattr(training_fit, "pack", lambda nets: packs.append(pack(nets)) or packs[0])
+    overrides = (*MODELS["fc"], f"norm.name={norm}", "training.steps=9")
+    fit(
+        [trial_of(*overrides), sick_trial(float("nan"), *overrides), trial_of(*overrides, "seed=1")], images_of(1, 8, 8)
+    )
+    values = [list(packs[0].slot_state(slot).values()) for slot in range(3)]
+    assert all(value.count_nonzero() == 0 for value in values[1])
+    assert not any(value.count_nonzero() == 0 for value in (*values[0], *values[2]))
 
 
 def test_training_stops_at_the_end_of_the_block_in_which_the_last_trial_diverged(exploding, images_of):
