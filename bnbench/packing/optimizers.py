@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from bnbench.config import OptimizerConfig, OptimizerName
 __all__ = ["PackAdam", "PackOptimizer", "PackSGD", "make_optimizer"]
 
 
-class PackOptimizer(torch.optim.Optimizer):
+class PackOptimizer(torch.optim.Optimizer, ABC):
     """Updates each slot of stacked parameters (K, …) by itself.
 
     The update is `torch.optim`'s with `fused=True`, called on one slot's views at a time, and so equal to it to
@@ -34,11 +35,13 @@ class PackOptimizer(torch.optim.Optimizer):
         self._slots = _by_slot(self._params)
         self._prepare()
 
+    @abstractmethod
     def _prepare(self) -> None:
         """Make the state."""
 
+    @abstractmethod
     def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
-        raise AssertionError("a subclass updates")
+        """One slot's update, in place."""
 
     def _buffers(self, name: str) -> list[list[Tensor]]:
         """One buffer a parameter, kept in the optimizer's state under `name`; as views by slot."""
@@ -117,7 +120,7 @@ class PackAdam(PackOptimizer):
 
 def make_optimizer(params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig]) -> PackOptimizer:
     """The optimizer that the configurations, which agree on its name, ask for."""
-    kinds = {
+    kinds: dict[OptimizerName, type[PackSGD] | type[PackAdam]] = {
         OptimizerName.sgd: PackSGD,
         OptimizerName.momentum: PackSGD,
         OptimizerName.adam: PackAdam,
