@@ -15,9 +15,9 @@ from bnbench.packing.width import aligned_width
 __all__ = ["training_seconds"]
 
 # Measured on one core of a 2-core server CPU with AVX-512 (2026); other machines differ by their speed.
-_LINEAR_MACS_PER_SECOND = 2.2e10
-_CONV_MACS_PER_SECOND = 1.2e10
-_VALUES_PER_SECOND = 2.5e8  # activations normalized, activated and stored, forward and backward
+_LINEAR_MACS_PER_SECOND = 3.2e10
+_CONV_MACS_PER_SECOND = 1.7e10
+_VALUES_PER_SECOND = 3.6e8  # activations normalized, activated and stored, forward and backward
 _LAYER_SECONDS = 60e-6  # of a pack, whatever its width
 _EVALUATION = 1.25
 _START_SECONDS = 0.5
