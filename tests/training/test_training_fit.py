@@ -13,7 +13,7 @@ from bnbench import names
 from bnbench.config import Loss
 from bnbench.data import split_data
 from bnbench.models import build_model
-from bnbench.norms.batch import Statistics
+from bnbench.norms.batch import BatchNorm, Statistics
 from bnbench.packing.pack import pack
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import evaluate
@@ -152,6 +152,7 @@ def test_evaluation_under_batch_statistics_leaves_the_running_ones_and_the_mode_
     measured = evaluate(packed, images, rows, Loss.softmax, batch=30, statistics=Statistics.batch)
     assert all(torch.equal(value, before[name]) for name, value in packed.state_dict().items())
     assert packed.training
+    assert all(norm.statistics == Statistics.running for norm in packed.modules() if isinstance(norm, BatchNorm))
     for k, trial in enumerate(trials):
         plain = Plain(trial, data)
         halves = [plain.measure(half) for half in rows[k].split(30)]
@@ -251,14 +252,16 @@ def test_progress_is_reported_after_every_block(trial_of, images_of):
 
 
 def test_an_interrupt_is_a_keyboard_interrupt_and_ctrl_c_still_works_after_it(trial_of, images_of):
-    handler = signal.getsignal(signal.SIGINT)
-
     def interrupt(steps: int, diverged: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        fit([trial_of(*SHORT)], images_of(1, 6, 6), report=interrupt)
-    assert signal.getsignal(signal.SIGINT) is handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit([trial_of(*SHORT)], images_of(1, 6, 6), report=interrupt)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_on_the_way_is_raised_as_it_is(trial_of, images_of):
