@@ -213,6 +213,7 @@ def _by_hand(norm: NormConfig) -> Iterator[str]:
     unbiased = ((x - mean) ** 2).sum(axis=0) / (len(x) - 1)
     normalized = (x - mean) / np.sqrt(var + norm.eps)
     new = norm.momentum
+    assert new is not None  # a trial's are resolved
     yield "batch norm by hand: 2 examples (rows) of 3 channels (columns)"
     yield from _matrix("x", x)
     yield from _matrix("mean", mean)

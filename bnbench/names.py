@@ -28,6 +28,8 @@ __all__ = [
     "metric",
     "reached",
     "steps_to",
+    "test_acc_one_by_one_under",
+    "test_acc_under",
 ]
 
 TRAIN_LOSS = "train/loss"
@@ -63,11 +65,11 @@ class Metric:
 METRICS = {
     TRAIN_LOSS: Metric("nats", "lower", "mean loss of the training batches since the evaluation before"),
     TRAIN_ACC: Metric("fraction", "higher", "accuracy on the training batches since the evaluation before"),
-    VAL_LOSS: Metric("nats", "lower", "mean validation loss, under running statistics"),
-    VAL_ACC: Metric("fraction", "higher", "validation accuracy, under running statistics"),
+    VAL_LOSS: Metric("nats", "lower", "mean validation loss, under the statistics of norm.inference"),
+    VAL_ACC: Metric("fraction", "higher", "validation accuracy, under the statistics of norm.inference"),
     VAL_ACC_BATCH: Metric("fraction", "higher", "validation accuracy, under the evaluation batch's own statistics"),
-    TEST_ACC: Metric("fraction", "higher", "test accuracy after the last step, under running statistics"),
-    TEST_LOSS: Metric("nats", "lower", "mean test loss after the last step, under running statistics"),
+    TEST_ACC: Metric("fraction", "higher", "test accuracy after the last step, under the statistics of norm.inference"),
+    TEST_LOSS: Metric("nats", "lower", "mean test loss after the last step, under the statistics of norm.inference"),
     TEST_ACC_ONE_BY_ONE: Metric("fraction", "higher", "accuracy on the first 100 test images, one at a time"),
     ACC_BEST: Metric("fraction", "higher", "best validation accuracy on the grid"),
     ACC_BEST_STEP: Metric("steps", "lower", "the first step with the best validation accuracy"),
@@ -92,6 +94,16 @@ def reached(target: float) -> str:
     return f"reached/val_acc_{target:g}"
 
 
+def test_acc_under(statistics: str) -> str:
+    """Accuracy on the first 1,000 test images, in batches of 128, under one kind of statistics."""
+    return f"{TEST_ACC}_{statistics}"
+
+
+def test_acc_one_by_one_under(statistics: str) -> str:
+    """Accuracy on the first 100 test images, one at a time, under one kind of statistics."""
+    return f"{TEST_ACC_ONE_BY_ONE}_{statistics}"
+
+
 def metric(key: str) -> Metric:
     """The meaning of a metric key, those with a target included.
 
@@ -105,7 +117,13 @@ def metric(key: str) -> Metric:
         return Metric("examples", "lower", f"examples to validation accuracy {target}; the budget if not reached")
     if target and head == "reached":
         return Metric("0 or 1", "higher", f"whether validation accuracy {target} was reached")
+    for base, images in ((TEST_ACC_ONE_BY_ONE, "first 100 test images, one at a time"), (TEST_ACC, _IN_BATCHES)):
+        if key not in METRICS and key.startswith(f"{base}_"):
+            return Metric("fraction", "higher", f"accuracy on the {images}, under {key[len(base) + 1 :]} statistics")
     return METRICS[key]
+
+
+_IN_BATCHES = "first 1,000 test images, in batches of at most 128"
 
 
 class Tag:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "DataConfig",
     "EvalGrid",
+    "Impl",
     "Init",
     "Loss",
     "LrScaling",
@@ -27,12 +28,14 @@ __all__ = [
     "OptimizerName",
     "Placement",
     "Precision",
+    "Preset",
     "RunningVar",
     "Scaling",
     "ScheduleConfig",
     "ScheduleName",
     "SingleValue",
     "SplitKind",
+    "Statistics",
     "SweepConfig",
     "TrackingConfig",
     "TrainingConfig",
@@ -100,6 +103,25 @@ class Averaging(StrEnum):
 class RunningVar(StrEnum):
     unbiased = "unbiased"  # divisor N - 1, PyTorch's
     biased = "biased"  # divisor N, that of TensorFlow's low-level code
+
+
+class Preset(StrEnum):
+    torch = "torch"
+    tensorflow = "tensorflow"
+
+
+class Impl(StrEnum):
+    native = "native"  # torch's batch norm kernel
+    manual = "manual"  # the formula, written out
+
+
+class Statistics(StrEnum):
+    """What an evaluation normalizes with, in norms over the batch."""
+
+    running = "running"  # the averages kept while training
+    batch = "batch"  # the evaluated batch's own
+    precise = "precise"  # the training images' under the present weights: PreciseBN
+    initial = "initial"  # mean 0 and variance 1: averages that were never updated
 
 
 class SingleValue(StrEnum):
@@ -181,23 +203,45 @@ class ModelConfig:
     head_sd: float | None = _number(None, 0, low_is_allowed=False)
 
 
+_PRESETS: dict[Preset, dict[str, Any]] = {
+    Preset.torch: {"momentum": 0.1, "eps": 1e-5, "running_var": RunningVar.unbiased},
+    # Keras' layers say momentum=0.99 and the low-level code decay=0.99, the weight of the old statistics.
+    Preset.tensorflow: {"momentum": 0.01, "eps": 1e-3, "running_var": RunningVar.biased},
+}
+
+
 @dataclass(frozen=True)
 class NormConfig:
-    """The normalization and its place in each block."""
+    """The normalization and its place in each block.
+
+    What is None is the preset's. The affine starts at weight 1 and bias 0 in both.
+    """
 
     name: str = "none"
     placement: Placement = Placement.before
-    momentum: float = _number(0.1, 0, 1)
-    eps: float = _number(1e-5, 0, low_is_allowed=False)
+    preset: Preset = Preset.torch
+    momentum: float | None = _number(None, 0, 1)
+    eps: float | None = _number(None, 0, low_is_allowed=False)
+    running_var: RunningVar | None = None
     affine: bool = True
-    single_value: SingleValue = SingleValue.error
+    weight_standardization: bool = False
+    impl: Impl = Impl.native
+    inference: Statistics = Statistics.running
     averaging: Averaging = Averaging.exponential
-    running_var: RunningVar = RunningVar.unbiased
+    single_value: SingleValue = SingleValue.error
     groups: int = _number(4, 1)
     ghost_size: int = _number(16, 1)
     r_max: float = _number(3.0, 1)
     d_max: float = _number(5.0, 0)
     renorm_warmup_steps: int = _number(0, 0)
+    noise_shift: float = _number(0.5, 0)
+    noise_scale: float = _number(1.25, 1)
+    decay_forward: float = _number(0.999, 0, 1)
+    decay_backward: float = _number(0.99, 0, 1)
+
+    def resolved(self) -> NormConfig:
+        """With the preset's values where none are given."""
+        return replace(self, **{key: v for key, v in _PRESETS[self.preset].items() if getattr(self, key) is None})
 
 
 @dataclass(frozen=True)

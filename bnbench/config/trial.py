@@ -74,13 +74,17 @@ _SCHEDULE_KEYS = {
     ScheduleName.cosine: {"warmup_steps", "final_factor"},
     ScheduleName.step: {"warmup_steps", "every_steps", "step_factor"},
 }
-_PER_EXAMPLE_KEYS = {"placement", "eps", "affine"}
-_BATCH_KEYS = _PER_EXAMPLE_KEYS | {"momentum", "averaging", "running_var", "single_value"}
+_NO_NORM_KEYS = {"weight_standardization"}
+_PER_EXAMPLE_KEYS = _NO_NORM_KEYS | {"placement", "eps", "affine"}
+_BATCH_KEYS = _PER_EXAMPLE_KEYS | {"momentum", "averaging", "running_var", "single_value", "inference"}
 _NORM_KEYS = {
-    "none": set[str](),
-    "batch": _BATCH_KEYS,
+    "none": _NO_NORM_KEYS,
+    "batch": _BATCH_KEYS | {"impl"},
     "ghost_batch": _BATCH_KEYS | {"ghost_size"},
     "batch_renorm": _BATCH_KEYS | {"r_max", "d_max", "renorm_warmup_steps"},
+    "noisy_batch": _BATCH_KEYS | {"noise_shift", "noise_scale"},
+    "frozen_batch": _PER_EXAMPLE_KEYS,
+    "online": _PER_EXAMPLE_KEYS | {"decay_forward", "decay_backward"},
     "group": _PER_EXAMPLE_KEYS | {"groups"},
     "layer": _PER_EXAMPLE_KEYS,
     "instance": _PER_EXAMPLE_KEYS,
@@ -112,6 +116,7 @@ class Trial:
 
     Attributes:
         steps: Optimizer steps, resolved from `training.steps`, `.epochs` or `.examples`.
+        norm: With its preset's values.
         lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
         targets: Validation accuracies whose first hit is recorded, ascending.
         data_checksum: SHA-256 of the data and of the split.
@@ -146,7 +151,7 @@ class Trial:
             raise ConfigError("\n".join(errors))
         return cls(
             seed=config.seed,
-            **{name: getattr(config, name) for name in _SECTIONS},
+            **{name: getattr(config, name) for name in _SECTIONS} | {"norm": config.norm.resolved()},
             steps=_steps(config.training, train_size),
             lr=_scaled_lr(config.optimizer, config.training.batch_size),
             targets=_targets(config),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bnbench.config import Activation, Bias, ModelConfig, NormConfig, Placement
+from bnbench.models.geometry import Conv
 from bnbench.norms import NORMS, make_norm
+from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear
 
-__all__ = ["Block", "make_activation"]
+__all__ = ["Block", "make_activation", "make_conv", "make_linear"]
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.relu: nn.ReLU,
@@ -27,13 +29,32 @@ def make_activation(name: Activation) -> nn.Module:
     return _ACTIVATIONS[name]()
 
 
+def make_linear(wide: int, narrow: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
+    """A block's linear layer from `wide` to `narrow` features."""
+    kind = StandardizedLinear if norm.weight_standardization else nn.Linear
+    return kind(wide, narrow, bias=_has_bias(model, norm))
+
+
+def make_conv(conv: Conv, model: ModelConfig, norm: NormConfig) -> nn.Conv2d:
+    """A block's conv layer."""
+    kind = StandardizedConv2d if norm.weight_standardization else nn.Conv2d
+    return kind(conv.in_channels, conv.out_channels, 3, conv.stride, padding=1, bias=_has_bias(model, norm))
+
+
+def _has_bias(model: ModelConfig, norm: NormConfig) -> bool:
+    """Whether the layer of a block keeps its bias: not where a norm that cancels it follows directly."""
+    if model.bias == Bias.auto:
+        return not (NORMS[norm.name].removes_shift and norm.placement == Placement.before)
+    return model.bias == Bias.always
+
+
 class Block(nn.Module):
     """Layer, norm, activation (`placement=before`), or layer, activation, norm (`after`).
 
     Args:
-        layer: The linear or conv layer; `has_bias` says whether to give it one.
+        layer: From `make_linear` or `make_conv`.
         features: The layer's output channels.
-        model: Says the activation and the bias.
+        model: Says the activation.
         norm: Says the norm and its placement.
     """
 
@@ -52,10 +73,3 @@ class Block(nn.Module):
         if self.norm is not None and not self.norm_first:
             x = self.norm(x)
         return x
-
-    @staticmethod
-    def has_bias(model: ModelConfig, norm: NormConfig) -> bool:
-        """Whether the layer of a block keeps its bias: not where a norm that cancels it follows directly."""
-        if model.bias == Bias.auto:
-            return not (NORMS[norm.name].removes_shift and norm.placement == Placement.before)
-        return model.bias == Bias.always

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bnbench.config import ModelConfig, NormConfig
-from bnbench.models.block import Block
+from bnbench.models.block import Block, make_conv, make_linear
 from bnbench.models.geometry import conv_layers
 
 __all__ = ["CNN"]
@@ -22,21 +22,14 @@ class CNN(nn.Module):
 
     def __init__(self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        bias = Block.has_bias(model, norm)
         convs = conv_layers(model, image_shape)
         self.blocks = nn.ModuleList(
-            Block(
-                nn.Conv2d(conv.in_channels, conv.out_channels, 3, conv.stride, padding=1, bias=bias),
-                conv.out_channels,
-                model,
-                norm,
-            )
-            for conv in convs
+            Block(make_conv(conv, model, norm), conv.out_channels, model, norm) for conv in convs
         )
         last = convs[-1]
         self.flatten = nn.Flatten()
         flat = last.out_channels * last.height * last.width
-        dense = nn.Linear(flat, model.hidden, bias=bias) if model.hidden else None
+        dense = make_linear(flat, model.hidden, model, norm) if model.hidden else None
         self.hidden = nn.Identity() if dense is None else Block(dense, model.hidden, model, norm)
         self.head = nn.Linear(model.hidden or flat, classes)
 

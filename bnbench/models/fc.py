@@ -7,7 +7,7 @@ import itertools
 from torch import Tensor, nn
 
 from bnbench.config import ModelConfig, NormConfig
-from bnbench.models.block import Block
+from bnbench.models.block import Block, make_linear
 
 __all__ = ["FC"]
 
@@ -23,10 +23,10 @@ class FC(nn.Module):
         super().__init__()
         channels, height, width = image_shape
         sizes = [channels * height * width, *[model.width] * model.depth]
-        bias = Block.has_bias(model, norm)
         self.flatten = nn.Flatten()
         self.blocks = nn.ModuleList(
-            Block(nn.Linear(wide, narrow, bias=bias), narrow, model, norm) for wide, narrow in itertools.pairwise(sizes)
+            Block(make_linear(wide, narrow, model, norm), narrow, model, norm)
+            for wide, narrow in itertools.pairwise(sizes)
         )
         self.head = nn.Linear(sizes[-1], classes)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bnbench.config import Averaging, NormConfig, RunningVar, SingleValue
+from bnbench.config import Averaging, Impl, NormConfig, RunningVar, SingleValue
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,22 +61,29 @@ def _renorm(config: NormConfig) -> dict[str, Any]:
     return {**_batch(config), **limits}
 
 
+def _noisy(config: NormConfig) -> dict[str, Any]:
+    return {**_batch(config), "shift": config.noise_shift, "scale": config.noise_scale}
+
+
+def _online(config: NormConfig) -> dict[str, Any]:
+    decays = {"decay_forward": config.decay_forward, "decay_backward": config.decay_backward}
+    return {**_per_example(config), **decays}
+
+
 def _group(config: NormConfig) -> dict[str, Any]:
     return {**_per_example(config), "groups": config.groups}
 
 
+_PER_CHANNEL = {"removes_shift": True, "over_batch": True}
+
 NORMS = {
     "none": Norm("no normalization", "", "", lambda config: {}),
-    "batch": Norm(
-        "batch norm (Ioffe & Szegedy 2015)", "batch", "BatchNorm", _batch, removes_shift=True, over_batch=True
-    ),
+    "batch": Norm("batch norm (Ioffe & Szegedy 2015)", "batch", "BatchNorm", _batch, **_PER_CHANNEL),
     "ghost_batch": Norm(
-        "batch norm over parts of the batch (Hoffer et al. 2017)",
-        "ghost",
-        "GhostBatchNorm",
-        _ghost,
-        removes_shift=True,
-        over_batch=True,
+        "batch norm over parts of the batch (Hoffer et al. 2017)", "ghost", "GhostBatchNorm", _ghost, **_PER_CHANNEL
+    ),
+    "noisy_batch": Norm(
+        "batch norm with noise after it (Santurkar et al. 2018)", "noisy", "NoisyBatchNorm", _noisy, **_PER_CHANNEL
     ),
     "batch_renorm": Norm(
         "batch norm corrected towards its running statistics (Ioffe 2017)",
@@ -85,6 +92,10 @@ NORMS = {
         _renorm,
         over_batch=True,
     ),
+    "frozen_batch": Norm(
+        "batch norm with the statistics of the start, held fixed", "frozen", "FrozenBatchNorm", _per_example
+    ),
+    "online": Norm("online normalization, example by example (Chiley et al. 2019)", "online", "OnlineNorm", _online),
     "layer": Norm("layer norm (Ba et al. 2016)", "group", "LayerNorm", _per_example),
     "instance": Norm(
         "instance norm (Ulyanov et al. 2016)",
@@ -101,12 +112,15 @@ NORMS = {
     ),
 }
 
+_MANUAL = Norm("batch norm, written out", "manual", "ManualBatchNorm", _batch, **_PER_CHANNEL)
+
 
 def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     """The normalization of `features` channels that a configuration asks for, or None for `norm=none`."""
-    norm = NORMS[config.name]
+    manual = config.name == "batch" and config.impl == Impl.manual
+    norm = _MANUAL if manual else NORMS[config.name]
     if not norm.layer:
         return None
     layer = getattr(import_module(f"bnbench.norms.{norm.module}"), norm.layer)
-    made: nn.Module = layer(features, **norm.settings(config))
+    made: nn.Module = layer(features, **norm.settings(config.resolved()))
     return made

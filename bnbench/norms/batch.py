@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bnbench.config import Statistics
 from bnbench.layout import feature_major, stored_grad
 from bnbench.norms.norm import ChannelNorm
 
-__all__ = ["BatchNorm", "Statistics"]
-
-
-class Statistics(StrEnum):
-    """What an evaluation normalizes with."""
-
-    running = "running"  # the averages kept while training
-    batch = "batch"  # the evaluated batch's own
-    precise = "precise"  # the training set's under the present weights; see `bnbench.training.precise`
-    initial = "initial"  # mean 0 and variance 1: averages that were never updated
+__all__ = ["BatchNorm"]
 
 
 class BatchNorm(ChannelNorm):
@@ -56,6 +46,8 @@ class BatchNorm(ChannelNorm):
     momentum: Tensor
     keep: Tensor
     batches: Tensor
+    precise_mean: Tensor
+    precise_var: Tensor
     batch_mean: Tensor
     batch_var: Tensor
 
@@ -82,26 +74,32 @@ class BatchNorm(ChannelNorm):
         self.register_buffer("momentum", weight, persistent=False)
         self.register_buffer("keep", 1 - weight, persistent=False)
         self.register_buffer("batches", torch.zeros(1), persistent=False)
+        self.register_buffer("precise_mean", torch.zeros(features), persistent=False)
+        self.register_buffer("precise_var", torch.ones(features), persistent=False)
         # The kernel blends with one momentum for all channels: it is asked for the batch's own, into these.
         self.register_buffer("batch_mean", torch.zeros(features), persistent=False)
         self.register_buffer("batch_var", torch.ones(features), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.numel() == x.shape[1] and (self.training or self.statistics == Statistics.batch):
+        if x.numel() == x.shape[1] and self._over_batch():
             return self._single_value(x)
         if x.dim() == 2:
             return self._normalize(feature_major(x).unsqueeze(0)).squeeze(0).t()
         if x.shape[2:] == (1, 1):
             # torch takes a 1x1 map for 2-D data, over which its backward rounds the last channels differently.
-            rows = self.forward(x.flatten(1))
+            rows = BatchNorm.forward(self, x.flatten(1))
             return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
         return self._normalize(x)
 
+    def _over_batch(self) -> bool:
+        """Whether the statistics are those of the input itself."""
+        return self.training or self.statistics == Statistics.batch
+
     def _normalize(self, x: Tensor) -> Tensor:
         weight, bias = _flat(self.weight), _flat(self.bias)
-        if not self.training and self.statistics != Statistics.batch:
+        if not self._over_batch():
             mean, var = self._evaluation_statistics()
-            return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
+            return stored_grad(F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps))
         if not self.training:
             return F.batch_norm(x, None, None, weight, bias, True, 0.0, self.eps)
         mean, var = self.batch_mean.flatten(), self.batch_var.flatten()  # views, which the kernel writes through
@@ -117,6 +115,8 @@ class BatchNorm(ChannelNorm):
         if self.statistics == Statistics.initial:
             mean = self.running_mean.flatten()
             return torch.zeros_like(mean), torch.ones_like(mean)
+        if self.statistics == Statistics.precise:
+            return self.precise_mean.flatten(), self.precise_var.flatten()
         return self.running_mean.flatten(), self.running_var.flatten()
 
     def _single_value(self, x: Tensor) -> Tensor:
@@ -136,6 +136,11 @@ class BatchNorm(ChannelNorm):
         shape = self.running_mean.shape
         var = var * (values / (values - 1)) if self.unbiased else var
         self.update_running(mean.view(shape), var.view(shape))
+
+    def set_population(self, mean: Tensor, var: Tensor) -> None:
+        """Take in the training images' statistics, K * C of each, `var` with divisor N."""
+        self.precise_mean.copy_(mean.view_as(self.precise_mean))
+        self.precise_var.copy_(var.view_as(self.precise_var))
 
     def update_running(self, mean: Tensor, var: Tensor | None) -> None:
         """Blend a batch's statistics into the running ones; `var=None` leaves the variance as it was."""

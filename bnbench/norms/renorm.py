@@ -64,10 +64,10 @@ class BatchRenorm(BatchNorm):
         return self.from_rows(self.scale_and_shift((y * r + d).view_as(rows)), x)
 
     def _limits(self) -> tuple[float, float]:
-        """r_max and d_max at this step; all trials of a pack are at the same one."""
+        """r_max and d_max at this step; all trials of a pack that are not cleared are at the same one."""
         if self.warmup_steps == 0:
             return self.r_max, self.d_max
-        share = min(1.0, float(self.steps.flatten()[0]) / self.warmup_steps)
+        share = min(1.0, float(self.steps.max()) / self.warmup_steps)
         return 1 + (self.r_max - 1) * share, self.d_max * share
 
 

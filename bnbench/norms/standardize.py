@@ -28,7 +28,7 @@ class _Standardize(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        grad = grads[0]
+        grad = grads[0].contiguous()
         y, scale = ctx.saved_tensors
         inner = grad - y * ctx.average(grad * y)
         if ctx.centered:

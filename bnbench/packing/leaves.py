@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bnbench.layout import exact, stored, stored_grad, trial_rows
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear, standardized
 
 __all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "UnpackableError"]
 
@@ -47,7 +48,18 @@ class FoldedLinear(nn.Module):
         self.bias = _stack(leaves, "bias")  # (K, O)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _linear(self.weight, self.bias, trial_rows(x, len(self.weight)))
+        return _linear(self.used_weight(), self.bias, trial_rows(x, len(self.weight)))
+
+    def used_weight(self) -> Tensor:
+        """What the input is multiplied with."""
+        return self.weight
+
+
+class FoldedStandardizedLinear(FoldedLinear):
+    """K linear layers with standardized weights."""
+
+    def used_weight(self) -> Tensor:
+        return standardized(self.weight.flatten(0, 1)).view_as(self.weight)
 
 
 def _linear(weight: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
@@ -76,13 +88,26 @@ class FoldedConv2d(nn.Module):
         self._keeps_single_pixel = odd and first.groups == 1 and first.padding == around
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self.used_weight()
         if x.shape[2:] == (1, 1) and self._keeps_single_pixel:
             # Around a 1x1 map lies only padding: the kernel's middle is a linear layer, and several times as fast.
-            h, w = self.weight.shape[3:]
-            rows = _linear(self.weight[:, :, :, h // 2, w // 2], self.bias, trial_rows(x.flatten(1), len(self.weight)))
+            h, w = weight.shape[3:]
+            rows = _linear(weight[:, :, :, h // 2, w // 2], self.bias, trial_rows(x.flatten(1), len(weight)))
             return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
         bias = None if self.bias is None else self.bias.flatten()
-        return F.conv2d(x, self.weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(x, weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def used_weight(self) -> Tensor:
+        """What the input is convolved with."""
+        return self.weight
+
+
+class FoldedStandardizedConv2d(FoldedConv2d):
+    """K conv layers with standardized weights."""
+
+    def used_weight(self) -> Tensor:
+        rows = self.weight.permute(0, 1, 3, 4, 2)  # (K, O, h, w, C), as it is stored
+        return standardized(rows.flatten(2).flatten(0, 1)).view_as(rows).permute(0, 1, 4, 2, 3)
 
 
 def _torch_batch_norm(leaves: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> BatchNorm:
@@ -165,6 +190,8 @@ def _exact(leaves: Sequence[nn.Module]) -> nn.Module:
 RULES: dict[type[nn.Module], Callable[[Sequence[Any]], nn.Module]] = {
     nn.Linear: FoldedLinear,
     nn.Conv2d: FoldedConv2d,
+    StandardizedLinear: FoldedStandardizedLinear,
+    StandardizedConv2d: FoldedStandardizedConv2d,
     nn.BatchNorm1d: _torch_batch_norm,
     nn.BatchNorm2d: _torch_batch_norm,
     nn.Flatten: _flatten,

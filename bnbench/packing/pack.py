@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from bnbench.config import Statistics
 from bnbench.layout import Layout, fold_images, trial_rows
-from bnbench.norms.batch import BatchNorm, Statistics
+from bnbench.norms.batch import BatchNorm
+from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.norms.norm import NormError
 from bnbench.packing.leaves import RULES, FoldedConv2d, UnpackableError
 from bnbench.packing.width import aligned_width
@@ -38,6 +40,7 @@ class Pack(nn.Module):
         slots: K.
         trials: How many of them are no padding.
         layout: How `forward` wants its images stored.
+        norms: The norms over the batch, in the order of the network.
     """
 
     def __init__(self, nets: Sequence[nn.Module], trials: int) -> None:
@@ -49,7 +52,7 @@ class Pack(nn.Module):
         self.net = _fold(nets, "")
         convolves = any(isinstance(leaf, FoldedConv2d) for leaf in self.net.modules())
         self.layout = Layout.channels_last if convolves else Layout.feature_major
-        self._norms = [leaf for leaf in self.net.modules() if isinstance(leaf, BatchNorm)]
+        self.norms = [leaf for leaf in self.net.modules() if isinstance(leaf, BatchNorm)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (K, classes, N), contiguous, of folded images (N, K*C, H, W)."""
@@ -62,12 +65,18 @@ class Pack(nn.Module):
     @property
     def has_running_statistics(self) -> bool:
         """Whether evaluation under running and under batch statistics can differ."""
-        return bool(self._norms)
+        return any(not isinstance(norm, FrozenBatchNorm) for norm in self.norms)
+
+    @property
+    def needs_population(self) -> bool:
+        """Whether training cannot start before the norms were given the training images' statistics."""
+        return any(isinstance(norm, FrozenBatchNorm) for norm in self.norms)
 
     def use_statistics(self, statistics: Statistics) -> None:
-        """Choose what evaluation normalizes with."""
-        for norm in self._norms:
-            norm.statistics = statistics
+        """Choose what evaluation normalizes with; frozen norms have no choice."""
+        for norm in self.norms:
+            if not isinstance(norm, FrozenBatchNorm):
+                norm.statistics = statistics
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
         """Slot k's state_dict, with the lone network's names and shapes."""
@@ -76,8 +85,7 @@ class Pack(nn.Module):
     def clear(self, slot: int) -> None:
         """Zero a slot's parameters and buffers, so that a diverged trial's NaNs cost no time."""
         with torch.no_grad():
-            scratch = [buffer for norm in self._norms for buffer in (norm.batch_mean, norm.batch_var)]
-            for value in (*self.net.state_dict().values(), *scratch):
+            for value in (*self.net.parameters(), *self.net.buffers()):
                 value[slot].zero_()
 
 

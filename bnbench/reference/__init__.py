@@ -13,6 +13,12 @@ from bnbench.reference.ghost_batch_norm import ghost_batch_norm
 from bnbench.reference.group_norm import group_norm
 from bnbench.reference.instance_norm import instance_norm
 from bnbench.reference.layer_norm import layer_norm
+from bnbench.reference.online_norm import (
+    OnlineNormState,
+    online_norm_backward,
+    online_norm_forward,
+    online_norm_state,
+)
 from bnbench.reference.rms_norm import rms_norm
 from bnbench.reference.spatial_batch_norm import spatial_batchnorm_backward, spatial_batchnorm_forward
 from bnbench.reference.state import (
@@ -27,6 +33,7 @@ from bnbench.reference.weight_standardization import weight_standardization
 __all__ = [
     "BatchNormCache",
     "BatchNormState",
+    "OnlineNormState",
     "batch_norm_with_global_normalization",
     "batch_normalization",
     "batch_renorm",
@@ -40,6 +47,9 @@ __all__ = [
     "layer_norm",
     "moments",
     "momentum_to_decay",
+    "online_norm_backward",
+    "online_norm_forward",
+    "online_norm_state",
     "renorm_correction",
     "rms_norm",
     "spatial_batchnorm_backward",

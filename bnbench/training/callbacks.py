@@ -9,11 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 
 from bnbench import names
-from bnbench.config import Trial
-from bnbench.norms.batch import Statistics
+from bnbench.config import Statistics, Trial
 from bnbench.training.evaluate import evaluate
 from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps
 from bnbench.training.module import PackModule
+from bnbench.training.population import estimate_population
 
 __all__ = ["CurveRecorder", "Curves", "ProgressReporter"]
 
@@ -21,7 +21,7 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 class CurveRecorder(pl.Callback):
-    """Evaluates every slot on the grid and keeps its curves.
+    """Evaluates every slot on the grid, with the statistics that `norm.inference` says, and keeps its curves.
 
     Args:
         trial: Any of the pack's: they agree on the grid.
@@ -38,6 +38,7 @@ class CurveRecorder(pl.Callback):
         self._coarse = {*self._grid[::BATCH_STATISTICS_EVERY], self._grid[-1]}
         self._examples = evaluation_examples(trial, val_size)
         self._loss = trial.training.loss
+        self._statistics = trial.norm.inference
         self.curves: list[Curves] = [{} for _ in range(slots)]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,8 +55,10 @@ class CurveRecorder(pl.Callback):
 
     def _evaluate(self, module: PackModule, step: int) -> None:
         rows = module.images.rows("val", self._examples)
-        running = evaluate(module.pack, module.images, rows, self._loss)
-        measured = {names.VAL_LOSS: running.loss.tolist(), names.VAL_ACC: running.acc.tolist()}
+        if self._statistics == Statistics.precise:
+            estimate_population(module.pack, module.images)
+        held_out = evaluate(module.pack, module.images, rows, self._loss, statistics=self._statistics)
+        measured = {names.VAL_LOSS: held_out.loss.tolist(), names.VAL_ACC: held_out.acc.tolist()}
         if module.pack.has_running_statistics and step in self._coarse:
             batch = evaluate(module.pack, module.images, rows, self._loss, statistics=Statistics.batch)
             measured[names.VAL_ACC_BATCH] = batch.acc.tolist()
@@ -63,7 +66,7 @@ class CurveRecorder(pl.Callback):
         measured[names.TRAIN_LOSS] = [module.train_loss(slot) for slot in slots]
         measured[names.TRAIN_ACC] = [module.train_acc(slot) for slot in slots]
         for slot, curves in enumerate(self.curves):
-            if not math.isfinite(running.loss[slot]):
+            if not math.isfinite(held_out.loss[slot]):
                 if step == self._grid[-1] and module.diverged_at[slot] is None:
                     module.diverged_at[slot] = step  # lost in the last update, whose loss no step will see
             elif module.diverged_at[slot] is None:

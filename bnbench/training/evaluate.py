@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bnbench.config import Loss
-from bnbench.norms.batch import Statistics
+from bnbench.config import Loss, Statistics
 from bnbench.packing.pack import Pack
 from bnbench.training.images import PackImages
 from bnbench.training.losses import correct, example_losses
@@ -44,7 +43,8 @@ def evaluate(
         rows: (K, n) rows of the data set, split into batches of almost equal size.
         loss: Which loss.
         batch: Images in one forward pass at most.
-        statistics: What norms over the batch normalize with.
+        statistics: What norms over the batch normalize with; `precise` are those last given by
+            `estimate_population`.
     """
     K, n = rows.shape
     total, right = torch.zeros(K, dtype=torch.float64), torch.zeros(K, dtype=torch.int64)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from bnbench import names
-from bnbench.config import Trial
+from bnbench.config import Statistics, Trial
 from bnbench.data import ImageData
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
@@ -22,12 +23,14 @@ from bnbench.packing.pack import pack
 from bnbench.results import TrialResult
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.data_module import PackDataModule
-from bnbench.training.evaluate import evaluate
+from bnbench.training.evaluate import EVALUATION_BATCH, evaluate
 from bnbench.training.module import PackModule
+from bnbench.training.population import estimate_population
 
 __all__ = ["fit"]
 
 _ONE_BY_ONE = 100
+_IN_BATCHES = 1000
 
 
 def fit(
@@ -51,6 +54,8 @@ def fit(
     packed = pack(nets)
     slots = [*trials, *[trials[-1]] * (packed.slots - len(trials))]
     blocks = PackDataModule(data, slots)
+    if packed.needs_population:
+        estimate_population(packed, blocks.images)
     module = PackModule(packed, blocks.images, slots)
     recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
     _train(module, blocks, [recorder, ProgressReporter(report, len(trials))], trials[0].steps)
@@ -110,16 +115,27 @@ def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callba
 
 def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
     """Final test metrics by slot; nothing for what is not finite."""
-    loss = module.trials[0].training.loss
-    size = min(len(split.test) for split in module.images.splits)
-    whole = evaluate(module.pack, module.images, module.images.rows("test", size), loss)
-    first = module.images.rows("test", _ONE_BY_ONE)
-    single = evaluate(module.pack, module.images, first, loss, batch=1)
+    pack, images, trial = module.pack, module.images, module.trials[0]
+    if pack.has_running_statistics:
+        estimate_population(pack, images)
+
+    def accuracy(examples: int, batch: int, statistics: Statistics) -> Tensor:
+        rows = images.rows("test", examples)
+        return evaluate(pack, images, rows, trial.training.loss, batch=batch, statistics=statistics).acc
+
+    inference = trial.norm.inference
+    size = min(len(split.test) for split in images.splits)
+    whole = evaluate(pack, images, images.rows("test", size), trial.training.loss, statistics=inference)
     measured = {
         names.TEST_ACC: whole.acc,
         names.TEST_LOSS: whole.loss,
-        names.TEST_ACC_ONE_BY_ONE: single.acc,
+        names.TEST_ACC_ONE_BY_ONE: accuracy(_ONE_BY_ONE, 1, inference),
     }
+    if pack.has_running_statistics:
+        for statistics in Statistics:
+            measured[names.test_acc_under(statistics)] = accuracy(_IN_BATCHES, EVALUATION_BATCH, statistics)
+        for statistics in (Statistics.running, Statistics.batch):
+            measured[names.test_acc_one_by_one_under(statistics)] = accuracy(_ONE_BY_ONE, 1, statistics)
     return [
         {key: float(values[slot]) for key, values in measured.items() if math.isfinite(values[slot])}
         for slot in range(trials)

@@ -61,6 +61,7 @@ class PackImages:
         self.labels = torch.from_numpy(data.labels)
         by_seed = {t.seed: split_data(data, kind=t.data.split, seed=t.seed) for t in trials}
         self.splits: list[Split] = [by_seed[t.seed] for t in trials]
+        self._batch_size = trials[0].training.batch_size
         self._seeds = [t.seed for t in trials]
         self._orders = {t.seed: BatchOrder(t.seed, by_seed[t.seed].train, t.training.batch_size) for t in trials}
         scales = {t.seed: scaling(data, by_seed[t.seed], t.data.scaling) for t in trials}
@@ -72,6 +73,12 @@ class PackImages:
         """Rows of the data set for the slots' training steps, shape (stop - start, K, N)."""
         by_seed = {seed: order.rows(start, stop) for seed, order in self._orders.items()}
         return torch.from_numpy(np.stack([by_seed[seed] for seed in self._seeds], axis=1))
+
+    def first_train_rows(self, count: int) -> Tensor:
+        """The first `count` rows of each slot's training, at most an epoch's, shape (K, n)."""
+        steps = min(-(-count // self._batch_size), len(self.splits[0].train) // self._batch_size)
+        rows = self.train_rows(0, steps)  # (S, K, N)
+        return rows.transpose(0, 1).flatten(1)[:, :count]
 
     def rows(self, part: str, count: int) -> Tensor:
         """The first `count` rows of each slot's `val` or `test` split, shape (K, count)."""

@@ -137,6 +137,12 @@ _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("norm.r_max", {"norm.name": "batch_renorm"}, {"norm.name": "batch"}),
     ("norm.d_max", {"norm.name": "batch_renorm"}, {"norm.name": "ghost_batch"}),
     ("norm.renorm_warmup_steps", {"norm.name": "batch_renorm"}, {"norm.name": "instance"}),
+    ("norm.impl", {"norm.name": "batch"}, {"norm.name": "ghost_batch"}),
+    ("norm.inference", {"norm.name": "noisy_batch"}, {"norm.name": "frozen_batch"}),
+    ("norm.noise_shift", {"norm.name": "noisy_batch"}, {"norm.name": "batch"}),
+    ("norm.noise_scale", {"norm.name": "noisy_batch"}, {"norm.name": "online"}),
+    ("norm.decay_forward", {"norm.name": "online"}, {"norm.name": "batch"}),
+    ("norm.decay_backward", {"norm.name": "online"}, {"norm.name": "none"}),
     ("optimizer.momentum", {"optimizer.name": "momentum"}, {"optimizer.name": "adam"}),
     ("optimizer.momentum", {"optimizer.name": "momentum"}, {"optimizer.name": "sgd"}),
     ("optimizer.nesterov", {"optimizer.name": "momentum"}, {"optimizer.name": "adamw"}),
@@ -289,6 +295,13 @@ _VALUES: dict[str, list[Any]] = {
     "norm.single_value": ["error", "constant"],
     "norm.averaging": ["exponential", "cumulative"],
     "norm.running_var": ["unbiased", "biased"],
+    "norm.impl": ["native", "manual"],
+    "norm.inference": ["running", "batch", "precise", "initial"],
+    "norm.weight_standardization": [False, True],
+    "norm.noise_shift": [0.5, 1.0],
+    "norm.noise_scale": [1.25, 2.0],
+    "norm.decay_forward": [0.999, 0.9],
+    "norm.decay_backward": [0.99, 0.9],
     "norm.groups": [2, 4],
     "norm.ghost_size": [8, 16],
     "norm.r_max": [3.0, 2.0],
@@ -351,6 +364,7 @@ def test_trials_may_share_a_pack_exactly_if_what_differs_may_vary_in_one(
 def test_every_key_of_a_trial_is_varied_above() -> None:
     no_effect = {"data.root", "data.download", "data.targets", "training.targets", "training.max_pack"}
     other_spellings = {
+        "norm.preset",
         "training.epochs",
         "training.examples",
         "optimizer.lr_scaling",
@@ -358,6 +372,26 @@ def test_every_key_of_a_trial_is_varied_above() -> None:
     }
     keys = {key.removesuffix(".name") for key in _VALUES}
     assert keys == flatten(Config()).keys() - no_effect - other_spellings
+
+
+_PRESETS = {
+    "torch": {"norm.momentum": 0.1, "norm.eps": 1e-5, "norm.running_var": "unbiased"},
+    "tensorflow": {"norm.momentum": 0.01, "norm.eps": 1e-3, "norm.running_var": "biased"},
+}
+
+
+@pytest.mark.parametrize("preset", _PRESETS)
+def test_a_preset_is_another_spelling_of_its_values(preset: str, make_trial: MakeTrial) -> None:
+    batch = {"norm.name": "batch"}
+    named, spelt = make_trial(batch | {"norm.preset": preset}), make_trial(batch | _PRESETS[preset])
+    assert named.key == spelt.key
+    assert {key: named.params[key] for key in _PRESETS[preset]} == _PRESETS[preset]
+    assert named.norm.momentum == _PRESETS[preset]["norm.momentum"]
+
+
+def test_a_value_given_wins_over_the_preset(make_trial: MakeTrial) -> None:
+    trial = make_trial({"norm.name": "batch", "norm.preset": "tensorflow", "norm.eps": 0.5})
+    assert (trial.norm.eps, trial.norm.momentum) == (0.5, 0.01)
 
 
 def test_what_may_vary_in_a_pack_is_what_it_holds_as_vectors_or_draws_for_each_trial() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from bnbench.config import Activation, Bias, ModelConfig, NormConfig, Placement
 from bnbench.models import MODELS, norm_sites
-from bnbench.models.block import Block, make_activation
+from bnbench.models.block import Block, make_activation, make_linear
 from bnbench.models.geometry import conv_layers
 from bnbench.norms.batch import BatchNorm
 
@@ -87,7 +87,7 @@ def make_block(placement: Placement, bias: Bias = Bias.auto, norm: str = "batch"
         ModelConfig(activation=Activation.relu, bias=bias),
         NormConfig(name=norm, placement=placement),
     )
-    layer = nn.Linear(3, 4, bias=Block.has_bias(model, config))
+    layer = make_linear(3, 4, model, config)
     g = torch.Generator().manual_seed(1)
     block = Block(layer, 4, model, config).double()
     with torch.no_grad():

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench.config import Config, ModelConfig, NormConfig, Placement, Precision, TrainingConfig, Trial
+from bnbench.config import Config, ModelConfig, NormConfig, Placement, Precision, Statistics, TrainingConfig, Trial
 from bnbench.layout import Layout
 from bnbench.models import build_model
 from bnbench.norms import NORMS
-from bnbench.norms.batch import BatchNorm, Statistics
+from bnbench.norms.batch import BatchNorm
 from bnbench.norms.norm import ChannelNorm
 from bnbench.packing.leaves import UnpackableError
 from bnbench.packing.pack import Pack, pack

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from bnbench import names
-from bnbench.config import Loss
+from bnbench.config import Loss, Statistics
 from bnbench.data import split_data
 from bnbench.models import build_model
-from bnbench.norms.batch import BatchNorm, Statistics
+from bnbench.norms.batch import BatchNorm
 from bnbench.packing.pack import pack
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import evaluate

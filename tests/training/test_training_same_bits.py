@@ -66,7 +66,8 @@ def trials_of(trial_of):
     """Makes 24 trials that differ in everything in which trials of a pack may differ."""
 
     def make(*overrides: str, count: int = 24):
-        adam = any(override.startswith("optimizer.name=adam") for override in overrides)
+        # What Adam, and norms whose statistics do not follow the weights, can take.
+        gentle = any(o.startswith("optimizer.name=adam") or o == "norm.name=frozen_batch" for o in overrides)
         rng = random.Random(0)
         return [
             trial_of(
@@ -74,7 +75,7 @@ def trials_of(trial_of):
                 "training.targets=[0.1]",
                 *overrides,
                 f"seed={slot // 2}",  # two trials share their weights and images
-                f"optimizer.lr={rng.choice([0.003, 0.01, 0.02]) if adam else rng.choice([0.03, 0.1, 0.2])}",
+                f"optimizer.lr={rng.choice([0.003, 0.01, 0.02]) if gentle else rng.choice([0.03, 0.1, 0.2])}",
                 f"optimizer.momentum={rng.choice([0.5, 0.9, 0.95])}",
                 f"optimizer.beta1={rng.choice([0.5, 0.9])}",
                 f"optimizer.beta2={rng.choice([0.9, 0.999])}",
@@ -185,6 +186,25 @@ def test_bits_are_the_same_with_every_norm(model, name, trials_of, images_of):
     shape, overrides = ((1, 8, 8), ("model.width=34",)) if model == "fc" else cnn(2)
     settings = (f"norm.name={name}", "norm.groups=2", "norm.ghost_size=3", "model.hidden=10")
     trials = trials_of(*overrides, *settings, "training.batch_size=9", count=5)
+    assert_same_bits(trials, images_of(*shape), [[4, 3, 2, 1, 0], [1, 3], [2, 0, 4], [3]])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("norm.name=batch", "norm.impl=manual"),
+        ("norm.name=batch", "norm.preset=tensorflow", "norm.inference=precise"),
+        ("norm.name=ghost_batch", "norm.ghost_size=3", "norm.inference=batch"),
+        ("norm.name=group", "norm.groups=2", "norm.weight_standardization=true"),
+        ("norm.name=none", "norm.weight_standardization=true", "model.init_gain=0.1"),
+        ("norm.name=online", "training.batch_size=1"),
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+@pytest.mark.parametrize("model", ["fc", "cnn"])
+def test_bits_are_the_same_with_every_way_to_normalize(model, settings, trials_of, images_of):
+    shape, overrides = ((1, 8, 8), ("model.width=34",)) if model == "fc" else cnn(2)
+    trials = trials_of(*overrides, "model.hidden=10", "training.batch_size=9", *settings, count=5)
     assert_same_bits(trials, images_of(*shape), [[4, 3, 2, 1, 0], [1, 3], [2, 0, 4], [3]])
 
 

@@ -1,0 +1,38 @@
+"""Batch norm written out with the low-level functions: what `norm.impl=manual` trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bnbench.norms.batch import BatchNorm
+from bnbench.norms.functional import batch_normalization, moments
+
+__all__ = ["ManualBatchNorm"]
+
+
+class ManualBatchNorm(BatchNorm):
+    """`BatchNorm` from `moments` and `batch_normalization` alone, its gradient from autograd.
+
+    The layer that tutorials write by hand: population mean and variance beside the parameters, a training branch
+    that normalizes with the batch's moments and moves the population's towards them, an inference branch that
+    uses the population's. It shares no kernel with the native layer and agrees with it to rounding.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        over_batch = self._over_batch()
+        if over_batch and x.numel() == x.shape[1]:
+            return self._single_value(x)
+        rows = self.rows(x)  # (K*C, N, P)
+        values = rows.flatten(1)
+        if over_batch:
+            mean, var = moments(values, 1, keepdims=True)
+        else:
+            mean, var = (statistic.unsqueeze(1) for statistic in self._evaluation_statistics())
+        if self.training:
+            with torch.no_grad():
+                self.blend(mean, var, values.shape[1])
+        offset = None if self.bias is None else self.bias.view(-1, 1)
+        scale = None if self.weight is None else self.weight.view(-1, 1)
+        y = batch_normalization(values, mean, var, offset, scale, self.eps)
+        return self.from_rows(y.view_as(rows), x)

@@ -1,0 +1,70 @@
+"""Noisy batch normalization: the control that takes away what batch norm is said to give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bnbench.norms.batch import BatchNorm
+from bnbench.seeding import generator
+
+__all__ = ["NoisyBatchNorm"]
+
+
+class NoisyBatchNorm(BatchNorm):
+    """While training, m + s * batch_norm(x), with noise m and s whose distribution changes at every step.
+
+    At each step every channel draws mu from U(-shift, shift) and sigma from U(1, scale), and then every value m
+    from U(mu - 0.1, mu + 0.1) and s from N(sigma, 0.1²): activations drift as if nothing normalized them,
+    and the gradient is batch norm's. Evaluation is batch norm's.
+
+    The noise of a step depends on `reseed`'s seed and on how many steps were taken, on nothing else.
+
+    Args:
+        features: Channels C.
+        shift: Largest mean of the added noise.
+        scale: Largest mean of the factor, at least 1.
+        settings: `BatchNorm`'s.
+
+    References:
+        Santurkar, Tsipras, Ilyas & Madry (2018), arXiv:1805.11604, appendix A.
+    """
+
+    seeds: Tensor
+    steps: Tensor
+
+    def __init__(self, features: int, *, shift: float = 0.5, scale: float = 1.25, **settings: Any) -> None:
+        super().__init__(features, **settings)
+        self.shift = shift
+        self.scale = scale
+        self.register_buffer("seeds", torch.zeros(1, dtype=torch.int64), persistent=False)
+        self.register_buffer("steps", torch.zeros(1), persistent=False)
+
+    def reseed(self, seed: int) -> None:
+        """Key the noise."""
+        self.seeds.fill_(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if not self.training:
+            return y
+        rows = self.rows(y)  # (K*C, N, P)
+        step = int(self.steps.max())
+        self.steps += 1
+        draws = [self._draw(seed, step, rows) for seed in self.seeds.flatten().tolist()]
+        m, s = (torch.cat(parts) for parts in zip(*draws, strict=True))
+        return self.from_rows(rows * s + m, y)
+
+    def _draw(self, seed: int, step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """One trial's noise, m and s, of shape (C, N, P)."""
+        g = generator(seed, "noise", step)
+        shape = (self.features, *rows.shape[1:])
+        mu, sigma = rows.new_empty(2, self.features, 1, 1).uniform_(generator=g)
+        m = rows.new_empty(shape).uniform_(-_SPREAD, _SPREAD, generator=g)
+        s = rows.new_empty(shape).normal_(0, _SPREAD, generator=g)
+        return m + (2 * mu - 1) * self.shift, s + 1 + (self.scale - 1) * sigma
+
+
+_SPREAD = 0.1
