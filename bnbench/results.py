@@ -17,7 +17,7 @@ class TrialResult:
         key: The trial's key.
         params: What defines the trial, by dotted config key.
         status: One of `names.STATUSES`.
-        reason: Why the trial is undefined, diverged or failed; None if it finished.
+        reason: Why the trial is undefined, diverged or failed; if it finished, what its reader must know, or None.
         metrics: Final values by metric key; finite only.
         curves: By metric key, (step, value) pairs on the evaluation grid; finite only.
         diverged_step: First step with a non-finite loss, or None.

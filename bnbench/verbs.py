@@ -31,7 +31,7 @@ def explain(words: Sequence[str]) -> None:
     from bnbench.config import Trial
     from bnbench.data import DATASETS
     from bnbench.explain import explain as explanation
-    from bnbench.sweep.plan import norm_errors
+    from bnbench.sweep.norm_rules import norm_errors
 
     config = compose_one(words)
     if config.data.name not in DATASETS:

@@ -67,7 +67,8 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
     """Each trial's compared level in a word or two, aligned with `table.trials`.
 
     A trial without norm is "none". With one kind of norm in two placements the others are "before"
-    and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value".
+    and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value"; a word that
+    is all there is to tell stands alone: "native", "manual".
     """
     trials = table.trials
     compared = [key for key in table.meta["compare"] if key in trials]
@@ -78,8 +79,9 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
             parts.append(norm)
     others = [key for key in compared if key not in _NORM or "norm" not in compared]
     varied = [key for key in others if trials[key].nunique(dropna=False) > 1]
+    bare = len(varied) == 1 and not parts and all(isinstance(value, str) for value in trials[varied[0]])
     for key in varied or (others if not parts else []):
-        parts.append(trials[key].map(lambda value, key=key: "" if pd.isna(value) else f"{key}={_text(value)}"))
+        parts.append(trials[key].map(lambda value, key=key: _part(key, value, bare)))
     joined = [", ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     return pd.Series(joined or ["all"] * len(trials), index=trials.index, dtype=object, name="level")
 
@@ -92,6 +94,12 @@ def _norm_labels(trials: pd.DataFrame, *, placed: bool) -> pd.Series[str]:
     if trials.loc[normed, "norm"].nunique() > 1:
         label = trials["norm"].astype(object) + " " + label
     return label.where(normed, "none")
+
+
+def _part(key: str, value: Any, bare: bool) -> str:
+    if pd.isna(value):
+        return ""
+    return str(value) if bare else f"{key}={_text(value)}"
 
 
 def _text(value: Any) -> str:

@@ -134,6 +134,9 @@ class BatchNorm(ChannelNorm):
     def blend(self, mean: Tensor, var: Tensor, values: int) -> None:
         """Blend statistics of batches of so many values a channel, `var` with divisor N, K * C of each."""
         shape = self.running_mean.shape
+        if self.unbiased and values == 1:
+            self.update_running(mean.view(shape), None)
+            return
         var = var * (values / (values - 1)) if self.unbiased else var
         self.update_running(mean.view(shape), var.view(shape))
 

@@ -19,6 +19,7 @@ class BatchRenorm(BatchNorm):
     r = clip(sigma / running_sigma, 1/r_max, r_max) and d = clip((mean - running_mean) / running_sigma, -d_max,
     d_max) are constants to the gradient; with r = 1 and d = 0 it is batch norm, and where neither is clipped it
     normalizes with the running statistics. Evaluation is batch norm's. sigma = sqrt(var + eps), divisor N.
+    With a single value a channel the output is weight * d + bias, and what comes before gets no gradient.
 
     Args:
         features: Channels C.
@@ -51,8 +52,13 @@ class BatchRenorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         rows = self.rows(x)  # (K*C, N, P)
         values = rows.shape[1] * rows.shape[2]
-        if not self.training or values == 1:
+        if not self.training:
             return super().forward(x)
+        if values == 1 and not self.constant:
+            raise ValueError(
+                f"batch renormalization of one value per channel, input {tuple(x.shape)}, passes no gradient; "
+                "set norm.single_value=constant to train it all the same"
+            )
         y, mean, var = standardize(rows.flatten(1), _over_batch, self.eps)
         with torch.no_grad():
             running_sigma = torch.sqrt(self.running_var.view_as(var) + self.eps)

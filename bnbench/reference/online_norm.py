@@ -64,9 +64,10 @@ def online_norm_forward(
 def online_norm_backward(
     dout: np.ndarray, y: np.ndarray, std: np.ndarray, state: OnlineNormState, *, decay: float
 ) -> tuple[np.ndarray, OnlineNormState]:
-    """The controlled gradient: over time it has nothing along y and nothing along 1, as batch norm's has within a batch.
+    """The controlled gradient: over time it has nothing along y and nothing along 1.
 
-    It is no derivative of the forward pass: the statistics depend on all earlier examples, and are held constant.
+    Batch norm's has neither within each batch. It is no derivative of the forward pass: the statistics depend on all
+    earlier examples, and are held constant.
 
     Args:
         dout: Gradient by y, shape (N, C, P).

@@ -70,7 +70,7 @@ def _failures(subject: Subject) -> Iterator[str]:
 
 def _reasons(table: SweepTable) -> Iterator[str]:
     trials = table.trials
-    told = trials[trials["status"].isin(["undefined", "failed"]) & (trials["reason"] != "")]
+    told = trials[trials["status"].isin(["undefined", "failed", "finished"]) & (trials["reason"] != "")]
     for (status, reason), group in told.groupby(["status", "reason"], sort=False):
         yield f"{count(len(group), 'trial')} {status}: {str(reason).strip().splitlines()[-1].rstrip('.')}."
 

@@ -23,9 +23,18 @@ def describe_question(name: str, config: Config) -> str:
 
 
 def varied_keys(trials: Sequence[Trial], axes: Sequence[str]) -> list[str]:
-    """The axes that take more than one value over the trials, in the order of the configuration."""
-    keys = dict.fromkeys(key for trial in trials for key in trial.params if key in axes)
-    return [key for key in keys if len({repr(trial.params.get(key)) for trial in trials}) > 1]
+    """The params that make the trials differ: the axes that do, and what they stand for where they are no params.
+
+    `norm.preset`, say, is another spelling of `norm.momentum` and `norm.eps`: the first of these tells its values
+    apart. What follows from the keys already named is left out, unless it is an axis itself.
+    """
+    params = dict.fromkeys(key for trial in trials for key in trial.params)
+    varied = [key for key in params if len({repr(trial.params.get(key)) for trial in trials}) > 1]
+    named = [key for key in varied if key in axes]
+    for key in varied:
+        if key not in named and not _follows(trials, key, named):
+            named.append(key)
+    return [key for key in varied if key in named]
 
 
 def arm_keys(trials: Sequence[Trial], varied: Sequence[str]) -> list[str]:
@@ -35,13 +44,19 @@ def arm_keys(trials: Sequence[Trial], varied: Sequence[str]) -> list[str]:
     """
     kept: list[str] = []
     for key in varied:
-        seen: dict[tuple[str, ...], set[str]] = {}
-        for trial in trials:
-            before = tuple(repr(trial.params.get(k)) for k in kept)
-            seen.setdefault(before, set()).add(repr(trial.params.get(key)))
-        if key != "seed" and any(len(values) > 1 for values in seen.values()):
+        if key != "seed" and not _follows(trials, key, kept):
             kept.append(key)
     return kept
+
+
+def _follows(trials: Sequence[Trial], key: str, given: Sequence[str]) -> bool:
+    """Whether trials that agree on the given keys agree on this one."""
+    seen: dict[tuple[str, ...], str] = {}
+    for trial in trials:
+        value = repr(trial.params.get(key))
+        if seen.setdefault(tuple(repr(trial.params.get(k)) for k in given), value) != value:
+            return False
+    return True
 
 
 def arm_label(trial: Trial, keys: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bnbench.config import ConfigError, Trial
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
 from bnbench.sweep.compose import set_values, to_config
+from bnbench.sweep.norm_rules import remark
 from bnbench.sweep.plan import DataLoader
 
 __all__ = ["Job", "Progress", "read_progress", "train_pack"]
@@ -104,7 +105,10 @@ def _fit(config: DictConfig, job: Job, trials: list[Trial]) -> list[TrialResult]
 
     torch.set_num_threads(1)  # one-thread workers beat threads on small networks, and keep every bit the same
     data = DataLoader(Path(job.runs_dir) / "cache").load(to_config(config))
-    return fit(trials, data, report=_reporter(job.progress_file))
+    results = fit(trials, data, report=_reporter(job.progress_file))
+    return [
+        replace(result, reason=result.reason or remark(trial)) for result, trial in zip(results, trials, strict=True)
+    ]
 
 
 def _trials(config: DictConfig, job: Job) -> list[Trial]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnbench.config import Config, ConfigError, SingleValue, SplitKind, Trial, config_errors
+from bnbench.config import Config, ConfigError, SplitKind, Trial, config_errors
 from bnbench.data import DATASETS, ImageData, load_data, split_checksum, split_data
-from bnbench.models import MODELS, norm_sites
+from bnbench.models import MODELS
 from bnbench.norms import NORMS
 from bnbench.packing.partition import partition
 from bnbench.sweep.estimate import training_seconds
+from bnbench.sweep.norm_rules import norm_errors, undefined_reason
 
-__all__ = ["DataLoader", "Pack", "Plan", "Planned", "make_plan", "undefined_reason"]
+__all__ = ["DataLoader", "Pack", "Plan", "Planned", "make_plan"]
 
 
 class DataLoader:
@@ -130,47 +131,6 @@ def make_plan(
     packs = _by_overrides(partition([p.trial for p in to_train.values()]), to_train)
     packs.sort(key=pack_seconds, reverse=True)
     return Plan(trials, len(points) - len(trials), done, packs)
-
-
-def undefined_reason(trial: Config | Trial) -> str | None:
-    """Why a trial has no result by definition: a norm over the batch that sees one value per channel."""
-    norm = NORMS[trial.norm.name]
-    sites = norm_sites(trial.model, DATASETS[trial.data.name].shape)
-    batch_size = trial.training.batch_size
-    if norm.over_positions:
-        cause, examples = "a 1x1 map", 1
-        remedy = "use another norm, or a model whose maps stay larger than 1x1"
-    elif norm.over_batch and trial.norm.single_value == SingleValue.error:
-        ghosts = trial.norm.name == "ghost_batch"
-        examples = trial.norm.ghost_size if ghosts else batch_size
-        cause = f"norm.ghost_size={examples}" if ghosts else f"training.batch_size={examples}"
-        remedy = (
-            "set norm.single_value=constant to train it all the same, or use norm=none, norm=layer or "
-            f"{cause.partition('=')[0]}>=2"
-        )
-    else:
-        return None
-    single = [site.block for site in sites if examples * site.positions == 1]
-    if not single:
-        return None
-    where = f"in model={trial.model.name}" + ("" if len(single) == len(sites) else f" from {single[0]} on")
-    return (
-        f"{cause} leaves one value per channel {where}, and norm={trial.norm.name} normalizes that to a constant; "
-        f"{remedy}"
-    )
-
-
-def norm_errors(config: Config) -> Iterator[str]:
-    """What is wrong with a norm's settings for the model and batch size at hand, one line each."""
-    norm, batch_size = config.norm, config.training.batch_size
-    if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
-        yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"
-    if norm.name == "group":
-        sites = norm_sites(config.model, DATASETS[config.data.name].shape)
-        uneven = sorted({site.channels for site in sites if site.channels % norm.groups})
-        if uneven:
-            channels = ", ".join(map(str, uneven))
-            yield f"norm.groups={norm.groups} does not divide {channels} channels of model={config.model.name}; it must"
 
 
 def pack_seconds(pack: Sequence[Planned]) -> float:

@@ -42,6 +42,12 @@ def test_other_compared_keys_read_as_they_are_typed(table_of: Any) -> None:
     ]
 
 
+def test_a_compared_word_that_is_all_there_is_to_tell_stands_alone(table_of: Any) -> None:
+    rows = [{"norm": "batch", "norm.impl": impl, "norm.eps": 1e-5} for impl in ("native", "manual")]
+    assert levels(table_of(rows, compare=["norm.impl"])) == ["native", "manual"]
+    assert levels(table_of(rows, compare=["norm.eps", "norm.impl"])) == ["native", "manual"]
+
+
 def test_levels_stand_in_the_planned_order_with_none_first(table_of: Any) -> None:
     assert levels(table_of([AFTER, NONE, BEFORE])) == ["none", "after", "before"]
 

@@ -46,7 +46,12 @@ def test_varied_keys_are_the_axes_with_two_values(make_trial: MakeTrial) -> None
         "norm",
         "norm.placement",
     ]
-    assert varied_keys(trials, ["norm"]) == ["norm"]
+    assert varied_keys(trials[:2], ["norm"]) == ["norm"]
+
+
+def test_an_axis_that_spells_other_keys_varies_the_first_of_them(make_trial: MakeTrial) -> None:
+    trials = [make_trial({"norm.name": "batch", "norm.preset": preset}) for preset in ("torch", "tensorflow")]
+    assert varied_keys(trials, ["norm.preset"]) == ["norm.momentum"]
 
 
 def test_an_arm_s_label_leaves_out_the_seed_and_what_follows_from_the_rest(make_trial: MakeTrial) -> None:

@@ -1,0 +1,90 @@
+"""What a norm asks of the model and the batch size, and what it does where a channel has a single value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bnbench.config import Config, SingleValue, Trial
+from bnbench.data import DATASETS
+from bnbench.models import NormSite, norm_sites
+from bnbench.norms import NORMS
+
+__all__ = ["norm_errors", "remark", "undefined_reason"]
+
+
+def norm_errors(config: Config) -> Iterator[str]:
+    """What is wrong with a norm's settings for the model and batch size at hand, one line each."""
+    norm, batch_size = config.norm, config.training.batch_size
+    if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
+        yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"
+    if norm.name == "group":
+        uneven = sorted({site.channels for site in _sites(config) if site.channels % norm.groups})
+        if uneven:
+            channels = ", ".join(map(str, uneven))
+            yield f"norm.groups={norm.groups} does not divide {channels} channels of model={config.model.name}; it must"
+
+
+def undefined_reason(trial: Config | Trial) -> str | None:
+    """Why a trial has no result by definition: a norm that sees one value per channel, where nothing is learned."""
+    norm = NORMS[trial.norm.name]
+    if norm.over_positions:
+        cause, remedy = "a 1x1 map", "use another norm, or a model whose maps stay larger than 1x1"
+    elif norm.over_batch and trial.norm.single_value == SingleValue.error:
+        cause = _batch(trial)
+        remedy = (
+            "set norm.single_value=constant to train it all the same, or use norm=none, norm=layer or "
+            f"{cause.partition('=')[0]}>=2"
+        )
+    else:
+        return None
+    single = _single_value_sites(trial)
+    if not single:
+        return None
+    return (
+        f"{cause} leaves one value per channel in model={trial.model.name}{_where(trial, single)}, and "
+        f"norm={trial.norm.name} {_outcome(trial)}; {remedy}"
+    )
+
+
+def remark(trial: Trial) -> str | None:
+    """What a reader must know of a norm over the batch that saw one example at a time, or None."""
+    if not NORMS[trial.norm.name].over_batch or _examples(trial) > 1:
+        return None
+    single, sites = _single_value_sites(trial), _sites(trial)
+    parts = []
+    if single:
+        parts.append(f"one value per channel{_where(trial, single)}, and norm={trial.norm.name} {_outcome(trial)}")
+    if len(single) < len(sites):
+        rest = " in the other layers" if single else ""
+        parts.append(f"the statistics of one image's positions{rest}, as instance norm has while training")
+    return f"{_batch(trial)} leaves {'; '.join(parts)}; evaluation used norm.inference={trial.norm.inference}"
+
+
+def _outcome(trial: Config | Trial) -> str:
+    if trial.norm.name == "batch_renorm":
+        return "passes no gradient through that"
+    return "normalizes that to a constant"
+
+
+def _sites(trial: Config | Trial) -> list[NormSite]:
+    return norm_sites(trial.model, DATASETS[trial.data.name].shape)
+
+
+def _examples(trial: Config | Trial) -> int:
+    """Over how many examples a mean is taken."""
+    if NORMS[trial.norm.name].over_positions:
+        return 1
+    return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
+
+
+def _batch(trial: Config | Trial) -> str:
+    key = "norm.ghost_size" if trial.norm.name == "ghost_batch" else "training.batch_size"
+    return f"{key}={_examples(trial)}"
+
+
+def _single_value_sites(trial: Config | Trial) -> list[NormSite]:
+    return [site for site in _sites(trial) if _examples(trial) * site.positions == 1]
+
+
+def _where(trial: Config | Trial, single: Sequence[NormSite]) -> str:
+    return "" if len(single) == len(_sites(trial)) else f" from {single[0].block} on"
