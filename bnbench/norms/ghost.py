@@ -34,8 +34,13 @@ class GhostBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         rows = self.rows(x)  # (K*C, N, P)
         values = self.ghost_size * rows.shape[2]
-        if not self.training or values == 1:
+        if not self.training:
             return super().forward(x)
+        if values == 1 and not self.constant:
+            raise ValueError(
+                f"ghost batches of one value per channel, input {tuple(x.shape)}, are constants; "
+                "set norm.single_value=constant to train them all the same"
+            )
         y, mean, var = standardize(rows.view(len(rows), -1, values), _over_part, self.eps)
         with torch.no_grad():
             for part in range(mean.shape[1]):

@@ -53,17 +53,17 @@ class NoisyBatchNorm(BatchNorm):
         rows = self.rows(y)  # (K*C, N, P)
         step = int(self.steps.max())
         self.steps += 1
-        draws = [self._draw(seed, step, rows) for seed in self.seeds.flatten().tolist()]
-        m, s = (torch.cat(parts) for parts in zip(*draws, strict=True))
-        return self.from_rows(rows * s + m, y)
+        noisy = []
+        for seed, own in zip(self.seeds.flatten().tolist(), torch.split(rows, self.features), strict=True):
+            m, s = self._draw(generator(seed, "noise", step), own)
+            noisy.append(own * s + m)
+        return self.from_rows(torch.cat(noisy), y)
 
-    def _draw(self, seed: int, step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """One trial's noise, m and s, of shape (C, N, P)."""
-        g = generator(seed, "noise", step)
-        shape = (self.features, *rows.shape[1:])
+    def _draw(self, g: torch.Generator, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """One trial's noise of one step, m and s, of the shape of its rows, (C, N, P)."""
         mu, sigma = rows.new_empty(2, self.features, 1, 1).uniform_(generator=g)
-        m = rows.new_empty(shape).uniform_(-_SPREAD, _SPREAD, generator=g)
-        s = rows.new_empty(shape).normal_(0, _SPREAD, generator=g)
+        m = torch.empty_like(rows).uniform_(-_SPREAD, _SPREAD, generator=g)
+        s = torch.empty_like(rows).normal_(0, _SPREAD, generator=g)
         return m + (2 * mu - 1) * self.shift, s + 1 + (self.scale - 1) * sigma
 
 

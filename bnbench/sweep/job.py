@@ -102,7 +102,9 @@ def _fit(config: DictConfig, job: Job, trials: list[Trial]) -> list[TrialResult]
     import torch
 
     from bnbench.training.fit import fit
+    from bnbench.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     torch.set_num_threads(1)  # one-thread workers beat threads on small networks, and keep every bit the same
     data = DataLoader(Path(job.runs_dir) / "cache").load(to_config(config))
     results = fit(trials, data, report=_reporter(job.progress_file))

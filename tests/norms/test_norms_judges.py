@@ -1,0 +1,417 @@
+"""Every norm, value by value: outputs, gradients and running statistics, each by two judges or three.
+
+The judges are the NumPy oracles of `bnbench.reference` (with the gradient in closed form), autograd of the paper's
+formula written out in plain torch, and `torch.nn` where it has the norm. In double precision all agree to 1e-12.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from bnbench import reference
+from bnbench.norms.batch import BatchNorm
+from bnbench.norms.filter_response import FilterResponseNorm
+from bnbench.norms.ghost import GhostBatchNorm
+from bnbench.norms.group import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.renorm import BatchRenorm
+
+# eps bounds what a norm may multiply an error by: 1 / sqrt(1e-3) = 32, also where a map is nearly constant.
+EPS, MOMENTUM, C, GROUPS, STEPS = 1e-3, 0.3, 9, 3, 3
+
+CASES = {
+    "batch": (BatchNorm, {}),
+    "batch_divisor_N": (BatchNorm, {"unbiased": False}),
+    "batch_cumulative": (BatchNorm, {"cumulative": True}),
+    "batch_cumulative_divisor_N": (BatchNorm, {"cumulative": True, "unbiased": False}),
+    "batch_constant": (BatchNorm, {"constant": True}),
+    "batch_constant_cumulative": (BatchNorm, {"constant": True, "cumulative": True}),
+    "batch_constant_divisor_N": (BatchNorm, {"constant": True, "unbiased": False}),
+    "ghost_1": (GhostBatchNorm, {"ghost_size": 1}),
+    "ghost_2": (GhostBatchNorm, {"ghost_size": 2}),
+    "ghost_3": (GhostBatchNorm, {"ghost_size": 3}),
+    "ghost_3_divisor_N": (GhostBatchNorm, {"ghost_size": 3, "unbiased": False}),
+    "ghost_3_cumulative": (GhostBatchNorm, {"ghost_size": 3, "cumulative": True}),
+    "renorm_clipped": (BatchRenorm, {"r_max": 1.1, "d_max": 0.2}),
+    "renorm_unclipped": (BatchRenorm, {"r_max": 1e9, "d_max": 1e9}),
+    "renorm_warming_up": (BatchRenorm, {"r_max": 1.4, "d_max": 0.6, "warmup_steps": 2}),
+    "renorm_without_room": (BatchRenorm, {"r_max": 1.0, "d_max": 0.0}),
+    "renorm_divisor_N": (BatchRenorm, {"r_max": 1.1, "unbiased": False}),
+    "renorm_cumulative": (BatchRenorm, {"r_max": 1.1, "cumulative": True}),
+    "renorm_constant": (BatchRenorm, {"r_max": 1.1, "d_max": 0.8, "constant": True}),
+    "renorm_constant_divisor_N": (BatchRenorm, {"r_max": 1e9, "d_max": 1e9, "constant": True, "unbiased": False}),
+    "layer": (LayerNorm, {}),
+    "instance": (InstanceNorm, {}),
+    "group": (GroupNorm, {"groups": GROUPS}),
+    "rms": (RMSNorm, {}),
+    "filter_response": (FilterResponseNorm, {}),
+}
+SHAPES = [(6, C), (2, C), (1, C), (3, C, 2, 5), (2, C, 5, 3), (1, C, 4, 1), (6, C, 1, 1), (1, C, 1, 1)]
+GROUPS_OF = {"layer": 1, "rms": 1, "group": GROUPS, "instance": C, "filter_response": C}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Thousands of tiny tensors: more threads would only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def positions(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[2:]))
+
+
+def defined(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether the norm trains on that shape: a whole number of ghosts, and more than one value where it must be."""
+    cls, given_settings = CASES[name]
+    size = given_settings.get("ghost_size", shape[0])
+    single = issubclass(cls, BatchNorm) and size * positions(shape) == 1 and "constant" not in given_settings
+    return shape[0] % size == 0 and not single
+
+
+PAIRS = [(name, shape) for name in CASES for shape in SHAPES if defined(name, shape)]
+over_cases = pytest.mark.parametrize(("name", "shape"), PAIRS)
+with_and_without_affine = pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
+
+
+def make(name: str, *, affine: bool = True, features: int = C, dtype: torch.dtype = torch.float64) -> ChannelNorm:
+    """The norm with parameters and statistics that are not 0 and 1, some of the parameters negative."""
+    cls, given_settings = CASES[name]
+    if issubclass(cls, BatchNorm):
+        given_settings = {"momentum": MOMENTUM, **given_settings}
+    norm = cls(features, eps=EPS, affine=affine, **given_settings).to(dtype)
+    g = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for key, value in norm.state_dict().items():
+            drawn = torch.randn(value.shape, generator=g, dtype=torch.float64)
+            value.copy_(0.5 + drawn.abs() if key == "running_var" else drawn)
+    return norm
+
+
+def batches(shape: tuple[int, ...], *, seed: int = 1, offset: float = 0.0) -> Iterator[tuple[Tensor, Tensor]]:
+    """An input and the gradient that arrives at its output, for each step; no two steps are alike."""
+    g = torch.Generator().manual_seed(seed)
+    for step in range(STEPS):
+        drawn = torch.randn((2, *shape), generator=g, dtype=torch.float64)
+        yield offset + (1 + step) * drawn[0] + 0.7 * step, drawn[1]
+
+
+def play(norm: nn.Module, steps: list[tuple[Tensor, Tensor]]) -> dict[str, np.ndarray]:
+    """Some training steps and an evaluation, and everything there is to see of them."""
+    seen: dict[str, Tensor] = {}
+    for step, (x, dout) in enumerate(steps):
+        leaf = x.clone().requires_grad_()
+        y = norm.train()(leaf)
+        names = ["x", *dict(norm.named_parameters())]
+        grads = torch.autograd.grad(y, [leaf, *norm.parameters()], dout)
+        seen |= {f"y, step {step}": y} | {f"d{k}, step {step}": g for k, g in zip(names, grads, strict=True)}
+        if getattr(norm, "running_mean", None) is not None:
+            stats = {"running_mean": norm.running_mean, "running_var": norm.running_var}
+            seen |= {f"{key}, step {step}": value.clone() for key, value in stats.items()}
+    seen["y, evaluated"] = norm.eval()(steps[0][0])
+    return {key: value.detach().numpy() for key, value in seen.items()}
+
+
+def agree(mine: dict[str, np.ndarray], judge: dict[str, np.ndarray], *, tolerance: float = 1e-12) -> None:
+    assert mine.keys() == judge.keys()
+    for key, value in mine.items():
+        assert value.shape == judge[key].shape, key
+        np.testing.assert_allclose(value, judge[key], rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+def limits(name: str, step: int) -> dict[str, float]:
+    """A renorm's r_max and d_max at a step, by the definition of the warm-up."""
+    given_settings = {"r_max": 3.0, "d_max": 5.0, "warmup_steps": 0, **CASES[name][1]}
+    steps = given_settings["warmup_steps"]
+    share = min(1, step / steps) if steps else 1
+    return {"r_max": 1 + share * (given_settings["r_max"] - 1), "d_max": share * given_settings["d_max"]}
+
+
+class Formula(nn.Module):
+    """The papers' formulas, one plain operation of torch after the other, for autograd to differentiate."""
+
+    def __init__(self, name: str, norm: ChannelNorm) -> None:
+        super().__init__()
+        self.name, self.settings = name, CASES[name][1]
+        self.step = self.blended = 0
+        for key, value in norm.named_parameters():
+            self.register_parameter(key, nn.Parameter(value.detach().clone()))
+        if isinstance(norm, BatchNorm):
+            self.running_mean, self.running_var = norm.running_mean.clone(), norm.running_var.clone()
+
+    def forward(self, x: Tensor) -> Tensor:
+        kind = self.name.split("_")[0]
+        if kind not in ("batch", "ghost", "renorm"):
+            return self.per_example(x)
+        if not self.training:
+            return self.affine(
+                (x - self.column(self.running_mean, x)) / (self.column(self.running_var, x) + EPS) ** 0.5
+            )
+        parts = x.split(self.settings.get("ghost_size", len(x)))
+        return torch.cat([self.over_batch(part) for part in parts])
+
+    def over_batch(self, x: Tensor) -> Tensor:
+        axes = (0, *range(2, x.dim()))
+        mean = x.mean(axes, keepdim=True)
+        var = ((x - mean) ** 2).mean(axes, keepdim=True)
+        y = (x - mean) / (var + EPS) ** 0.5
+        if self.name.startswith("renorm"):
+            top = limits(self.name, self.step)
+            running_sigma = (self.column(self.running_var, x) + EPS) ** 0.5
+            r = ((var + EPS) ** 0.5 / running_sigma).detach().clip(1 / top["r_max"], top["r_max"])
+            d = ((mean - self.column(self.running_mean, x)) / running_sigma).detach().clip(-top["d_max"], top["d_max"])
+            y = y * r + d
+        self.step += 1
+        self.blended += 1
+        m = 1 / self.blended if self.settings.get("cumulative") else MOMENTUM
+        n, ddof = x.numel() // x.shape[1], int(self.settings.get("unbiased", True))
+        self.running_mean = (1 - m) * self.running_mean + m * mean.detach().flatten()
+        if n > ddof:
+            self.running_var = (1 - m) * self.running_var + m * var.detach().flatten() * n / (n - ddof)
+        return self.affine(y)
+
+    def per_example(self, x: Tensor) -> Tensor:
+        grouped = x.reshape(len(x), GROUPS_OF[self.name], -1)
+        if self.name in ("rms", "filter_response"):
+            eps = EPS + (self.learned_eps.abs()[None, :, None] if self.name == "filter_response" else 0)
+            y = grouped / ((grouped**2).mean(2, keepdim=True) + eps) ** 0.5
+        else:
+            mean = grouped.mean(2, keepdim=True)
+            y = (grouped - mean) / (((grouped - mean) ** 2).mean(2, keepdim=True) + EPS) ** 0.5
+        y = self.affine(y.reshape(x.shape))
+        if self.name == "filter_response":
+            tau = self.column(self.threshold, x)
+            y = torch.where(y > tau, y, tau)
+        return y
+
+    def affine(self, y: Tensor) -> Tensor:
+        if not hasattr(self, "weight"):
+            return y
+        return self.column(self.weight, y) * y + self.column(self.bias, y)
+
+    @staticmethod
+    def column(values: Tensor, x: Tensor) -> Tensor:
+        return values.reshape(1, -1, *[1] * (x.dim() - 2))
+
+
+class Oracle:
+    """`bnbench.reference` and the gradient in closed form, all of it in NumPy and in double precision."""
+
+    def __init__(self, name: str, norm: ChannelNorm) -> None:
+        self.name, self.settings = name, CASES[name][1]
+        self.p = {key: value.detach().numpy().astype(np.float64) for key, value in norm.named_parameters()}
+        self.gamma, self.beta = self.p.get("weight", np.ones(C)), self.p.get("bias", np.zeros(C))
+        if isinstance(norm, BatchNorm):
+            ddof = int(self.settings.get("unbiased", True))
+            self.state = reference.torch_state(C, eps=EPS, momentum=MOMENTUM, ddof=ddof)
+            for key in ("running_mean", "running_var"):
+                self.state[key] = getattr(norm, key).numpy().astype(np.float64)
+        self.blended = 0
+
+    def play(self, steps: list[tuple[Tensor, Tensor]]) -> dict[str, np.ndarray]:
+        """As `play` above."""
+        seen: dict[str, np.ndarray] = {}
+        numbers = [(x.numpy().astype(np.float64), dout.numpy().astype(np.float64)) for x, dout in steps]
+        for step, (x, dout) in enumerate(numbers):
+            y, grads = self.over_batch(x, dout, step) if hasattr(self, "state") else self.per_example(x, dout)
+            seen |= {f"y, step {step}": y, f"dx, step {step}": grads["x"]}
+            seen |= {f"d{key}, step {step}": grads[key] for key in self.p}
+            if hasattr(self, "state"):
+                seen |= {f"{key}, step {step}": self.state[key] for key in ("running_mean", "running_var")}
+        x, dout = numbers[0]
+        if hasattr(self, "state"):
+            forward, _ = self.passes(x)
+            seen["y, evaluated"] = forward(x, self.gamma, self.beta, {**self.state, "mode": "test"})[0]
+        else:
+            seen["y, evaluated"] = self.per_example(x, dout)[0]
+        return seen
+
+    @staticmethod
+    def passes(x: np.ndarray):
+        if x.ndim == 2:
+            return reference.batchnorm_forward, reference.batchnorm_backward
+        return reference.spatial_batchnorm_forward, reference.spatial_batchnorm_backward
+
+    def over_batch(self, x: np.ndarray, dout: np.ndarray, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        forward, backward = self.passes(x)
+        count = len(x) // self.settings.get("ghost_size", len(x))
+        parts = []
+        before = dict(self.state)
+        for part, upstream in zip(np.split(x, count), np.split(dout, count), strict=True):
+            self.blended += 1
+            if self.settings.get("cumulative"):
+                self.state["momentum"] = 1 / self.blended
+            y, cache = forward(part, self.gamma, self.beta, self.state)
+            parts.append((y, *backward(upstream, cache)))
+        y, dx, dgamma, dbeta = (list(values) for values in zip(*parts, strict=True))
+        grads = {"x": np.concatenate(dx), "weight": sum(dgamma), "bias": sum(dbeta)}
+        if self.name.startswith("ghost") and "cumulative" not in self.settings:
+            ghosts = reference.ghost_batch_norm(x, self.gamma, self.beta, before, ghost_size=len(x) // count)
+            np.testing.assert_array_equal(before["running_var"], self.state["running_var"])
+            return ghosts, grads
+        if self.name.startswith("renorm"):
+            return self.renorm(x, dout, before, limits(self.name, step))
+        return np.concatenate(y), grads
+
+    def renorm(self, x, dout, before, top) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Its running variance is batch norm's; to its output only the deviation matters, to its gradient r."""
+        forward, backward = self.passes(x)
+        running = (before["running_mean"], np.sqrt(before["running_var"] + EPS))
+        y = reference.batch_renorm(x, self.gamma, self.beta, *running, mode="train", momentum=0, eps=EPS, **top)[0]
+        mean, var = reference.moments(x, axes=(0, *range(2, x.ndim)))
+        r, d = reference.renorm_correction(mean, np.sqrt(var + EPS), *running, **top)
+        dx, dgamma, dbeta = backward(dout, forward(x, self.gamma * r, self.beta, dict(before))[1])
+        return y, {"x": dx, "weight": dgamma * r + dbeta * d, "bias": dbeta}  # x_hat * r + d meets gamma
+
+    def per_example(self, x: np.ndarray, dout: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        column = (-1,) + (1,) * (x.ndim - 2)
+        axes = (0, *range(2, x.ndim))
+        gamma, beta = self.gamma.reshape(column), self.beta.reshape(column)
+        rows = x.reshape(len(x) * GROUPS_OF[self.name], -1)
+        grads = {}
+        eps = np.full((len(rows), 1), EPS)
+        if self.name == "filter_response":
+            learned = self.p["learned_eps"]
+            eps += np.tile(np.abs(learned), len(x))[:, None]
+            linear = reference.filter_response_norm(x, self.gamma, self.beta, eps=EPS + np.abs(learned))
+            y = reference.filter_response_norm(x, self.gamma, self.beta, self.p["threshold"], eps=EPS + np.abs(learned))
+            passed = linear > self.p["threshold"].reshape(column)
+            grads["threshold"] = np.where(passed, 0, dout).sum(axes)
+            dout = np.where(passed, dout, 0)
+        elif self.name == "rms":
+            y = reference.rms_norm(x, self.gamma, eps=EPS) + beta
+        elif self.name == "layer":
+            y = reference.layer_norm(x, self.gamma, self.beta, eps=EPS)
+        elif self.name == "instance" and x.ndim == 4:
+            y = reference.instance_norm(x, self.gamma, self.beta, eps=EPS)
+        else:
+            y = reference.group_norm(x, GROUPS_OF[self.name], self.gamma, self.beta, eps=EPS)
+        upstream = (dout * gamma).reshape(rows.shape)
+        if self.name in ("rms", "filter_response"):
+            root = np.sqrt((rows**2).mean(1, keepdims=True) + eps)
+            x_hat = rows / root
+            dx = (upstream - x_hat * (upstream * x_hat).mean(1, keepdims=True)) / root
+            slope = -0.5 * (upstream * x_hat).sum(1, keepdims=True) / root**2  # by eps, a row each
+            if self.name == "filter_response":
+                grads["learned_eps"] = np.sign(learned) * slope.reshape(len(x), C).sum(0)
+        else:  # what is normalized together stands where the oracle has its batch
+            ones = np.ones(len(rows))
+            _, cache = reference.batchnorm_forward(rows.T, ones, 0 * ones, reference.tutorial_state(len(rows), eps=EPS))
+            x_hat, dx = cache.x_hat.T, reference.batchnorm_backward(upstream.T, cache)[0].T
+        grads |= {"weight": (dout * x_hat.reshape(x.shape)).sum(axes), "bias": dout.sum(axes)}
+        return y, {**grads, "x": dx.reshape(x.shape)}
+
+
+def in_parts(layer: type[nn.Module], size: int) -> type[nn.Module]:
+    """Torch's batch norm, but training on each part of so many examples in its turn."""
+
+    class Parts(layer):
+        def forward(self, x: Tensor) -> Tensor:
+            parts = x.split(size) if self.training else [x]
+            return torch.cat([super(Parts, self).forward(part) for part in parts])
+
+    return Parts
+
+
+class TorchRMS(nn.RMSNorm):
+    """Torch's has one weight for each element, and no bias; ours one of each a channel."""
+
+    def __init__(self, shape: tuple[int, ...], *, affine: bool) -> None:
+        super().__init__(shape[1:], eps=EPS, elementwise_affine=False)
+        self.weight, self.bias = ((nn.Parameter(torch.ones(C)) if affine else None) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.rms_norm(x, self.normalized_shape, None, EPS)
+        column = (C,) + (1,) * (x.dim() - 2)
+        return y if self.weight is None else y * self.weight.view(column) + self.bias.view(column)
+
+
+def torchs(name: str, shape: tuple[int, ...], norm: ChannelNorm, *, affine: bool) -> nn.Module | None:
+    """The same norm out of `torch.nn`, or None where it has none or refuses the shape."""
+    cls, given_settings = CASES[name]
+    flat, values = len(shape) == 2, shape[0] * positions(shape)
+    twin: nn.Module | None = None
+    if name in ("layer", "group") or (name == "instance" and positions(shape) == 1 and values > 1):
+        twin = nn.GroupNorm(GROUPS_OF[name], C, eps=EPS, affine=affine)
+        if name == "layer" and flat:
+            twin = nn.LayerNorm(C, eps=EPS, elementwise_affine=affine)
+    elif name == "instance" and positions(shape) > 1:
+        twin = nn.InstanceNorm2d(C, eps=EPS, affine=affine)
+    elif name == "rms":
+        twin = TorchRMS(shape, affine=affine)
+    elif issubclass(cls, BatchNorm) and values > 1 and given_settings.get("unbiased", True):
+        if issubclass(cls, BatchRenorm) and name != "renorm_without_room":
+            return None
+        momentum = None if given_settings.get("cumulative") else MOMENTUM
+        kind = in_parts(nn.BatchNorm1d if flat else nn.BatchNorm2d, given_settings.get("ghost_size", shape[0]))
+        twin = kind(C, eps=EPS, momentum=momentum, affine=affine)
+    if twin is None:
+        return None
+    twin.double().load_state_dict(norm.state_dict(), strict=False)
+    return twin
+
+
+@with_and_without_affine
+@over_cases
+def test_output_gradients_and_statistics_are_those_of_the_numpy_oracle(name, shape, affine):
+    norm, steps = make(name, affine=affine), list(batches(shape))
+    judge = Oracle(name, norm).play(steps)
+    agree(play(norm, steps), judge)
+
+
+@with_and_without_affine
+@over_cases
+def test_output_gradients_and_statistics_are_those_of_the_formula_by_autograd(name, shape, affine):
+    norm, steps = make(name, affine=affine), list(batches(shape))
+    judge = play(Formula(name, norm), steps)
+    agree(play(norm, steps), judge)
+
+
+IN_TORCH = [(name, shape) for name, shape in PAIRS if torchs(name, shape, make(name), affine=True) is not None]
+
+
+@with_and_without_affine
+@pytest.mark.parametrize(("name", "shape"), IN_TORCH)
+def test_output_gradients_and_statistics_are_those_of_torch_nn(name, shape, affine):
+    norm, steps = make(name, affine=affine), list(batches(shape))
+    judge = play(torchs(name, shape, norm, affine=affine), steps)
+    agree(play(norm, steps), judge)
+
+
+@over_cases
+def test_in_float32_they_are_those_of_the_oracle_in_double_precision(name, shape):
+    norm = make(name, dtype=torch.float32)
+    steps = [(x.float(), dout.float()) for x, dout in batches(shape)]
+    judge = Oracle(name, norm).play(steps)  # of the same, already rounded, numbers
+    # A rounding is 6e-8. A sum here has at most 45 terms of size about 3, and 1 / sqrt(eps) = 32 is the most by
+    # which the gradient of a nearly constant map multiplies what its cancellation leaves: 32 * 3 * 6e-8 * a few.
+    agree(play(norm, steps), judge, tolerance=2e-5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    name=st.sampled_from(sorted(CASES)),
+    N=st.integers(1, 7),
+    image=st.one_of(st.just(()), st.tuples(st.integers(1, 5), st.integers(1, 5))),
+    offset=st.sampled_from([0.0, -3.0, 1e4]),
+    affine=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_random_shapes_and_offsets_agree_with_the_oracle_and_the_formula(name, N, image, offset, affine, seed):
+    shape = (N, C, *image)
+    assume(defined(name, shape))
+    norm, steps = make(name, affine=affine), list(batches(shape, seed=seed, offset=offset))
+    judges = Oracle(name, norm).play(steps), play(Formula(name, norm), steps)
+    mine = play(norm, steps)
+    for judge in judges:
+        # A value of 1e4 has its last digit at 2e-12, of which eps lets 1 / sqrt(eps) = 32 times through, once more
+        # for the gradient: 2e-9 where the map is nearly constant.
+        agree(mine, judge, tolerance=1e-12 if offset < 1e4 else 2e-9)
