@@ -30,7 +30,7 @@ from bnbench.config.schema import (
 
 __all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "config_errors", "flatten"]
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
 
 DEFAULT_STEPS = 1000

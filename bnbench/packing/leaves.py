@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnbench.layout import exact, stored, stored_grad, trial_rows
+from bnbench.layout import exact, stored
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear, standardized
+from bnbench.packing.products import Descent, linear
 
 __all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "UnpackableError"]
 
@@ -39,16 +40,21 @@ def _stack(leaves: Sequence[nn.Module], name: str) -> nn.Parameter | None:
 
 
 class FoldedLinear(nn.Module):
-    """K linear layers as one batched product; (N, K*C) in, (N, K*O) out."""
+    """K linear layers as one batched product; (N, K*C) in, (N, K*O) out.
+
+    Attributes:
+        descent: What an optimizer sets that wants the weight moved in the backward pass.
+    """
 
     def __init__(self, leaves: Sequence[nn.Linear]) -> None:
         super().__init__()
+        self.descent: Descent | None = None
         _agree(leaves, "in_features", "out_features")
         self.weight = nn.Parameter(torch.stack([leaf.weight.detach() for leaf in leaves]))  # (K, O, C)
         self.bias = _stack(leaves, "bias")  # (K, O)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _linear(self.used_weight(), self.bias, trial_rows(x, len(self.weight)))
+        return linear(self.used_weight(), self.bias, x, self.descent)
 
     def used_weight(self) -> Tensor:
         """What the input is multiplied with."""
@@ -60,12 +66,6 @@ class FoldedStandardizedLinear(FoldedLinear):
 
     def used_weight(self) -> Tensor:
         return standardized(self.weight.flatten(0, 1)).view_as(self.weight)
-
-
-def _linear(weight: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
-    """(N, K*O), feature-major, of weights (K, O, C), biases (K, O) and inputs (K, C, N)."""
-    out = torch.bmm(weight, rows) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, rows)
-    return stored_grad(out.flatten(0, 1).t())  # the bias's gradient is a sum over N, along rows
 
 
 class FoldedConv2d(nn.Module):
@@ -92,7 +92,7 @@ class FoldedConv2d(nn.Module):
         if x.shape[2:] == (1, 1) and self._keeps_single_pixel:
             # Around a 1x1 map lies only padding: the kernel's middle is a linear layer, and several times as fast.
             h, w = weight.shape[3:]
-            rows = _linear(weight[:, :, :, h // 2, w // 2], self.bias, trial_rows(x.flatten(1), len(weight)))
+            rows = linear(weight[:, :, :, h // 2, w // 2], self.bias, x.flatten(1))
             return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
         bias = None if self.bias is None else self.bias.flatten()
         return F.conv2d(x, weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups)

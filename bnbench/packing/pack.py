@@ -13,7 +13,7 @@ from bnbench.layout import Layout, fold_images, trial_rows
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.norms.norm import NormError
-from bnbench.packing.leaves import RULES, FoldedConv2d, UnpackableError
+from bnbench.packing.leaves import RULES, FoldedConv2d, FoldedLinear, UnpackableError
 from bnbench.packing.width import aligned_width
 
 __all__ = ["Pack", "pack"]
@@ -41,6 +41,7 @@ class Pack(nn.Module):
         trials: How many of them are no padding.
         layout: How `forward` wants its images stored.
         norms: The norms over the batch, in the order of the network.
+        linear: The linear layers that multiply with their weights as they are.
     """
 
     def __init__(self, nets: Sequence[nn.Module], trials: int) -> None:
@@ -52,6 +53,7 @@ class Pack(nn.Module):
         self.net = _fold(nets, "")
         convolves = any(isinstance(leaf, FoldedConv2d) for leaf in self.net.modules())
         self.layout = Layout.channels_last if convolves else Layout.feature_major
+        self.linear = [leaf for leaf in self.net.modules() if type(leaf) is FoldedLinear]
         self.norms = [leaf for leaf in self.net.modules() if isinstance(leaf, BatchNorm)]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class PackModule(pl.LightningModule):
         return self.pack(x)  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return make_optimizer(self.pack.parameters(), [trial.optimizer for trial in self.trials])
+        return make_optimizer(self.pack.parameters(), [trial.optimizer for trial in self.trials], self.pack.linear)
 
     def reset_training_metrics(self) -> None:
         """Start the next interval's training loss and accuracy."""
@@ -61,12 +61,12 @@ class PackModule(pl.LightningModule):
         update: PackOptimizer = optimizer.optimizer
         losses = []
         for step, rows in enumerate(block.rows, start=block.start):
+            update.set_lrs([t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials])
             x, labels = self.images.batch(self.pack, rows)
             logits = self(x)
             loss = example_losses(logits, labels, self.trials[0].training.loss).mean(1)
             optimizer.zero_grad()
             self.manual_backward(loss.sum())
-            update.lrs = [t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials]
             optimizer.step()
             losses.append(loss.detach())
             self.correct_sums += correct(logits.detach(), labels)

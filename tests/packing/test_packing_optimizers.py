@@ -78,7 +78,7 @@ def test_twenty_steps_give_each_slot_the_bits_of_torchs_fused_update(case, dtype
     judges = [torchs(ps, config, config.lr) for ps, config in zip(lone, configs(case), strict=True)]
     for step in range(STEPS):
         grads = set_grads(params, step)
-        optimizer.lrs = [lr / (1 + step) for lr in LRS]  # a schedule
+        optimizer.set_lrs([lr / (1 + step) for lr in LRS])  # a schedule
         optimizer.step()
         for k, judge in enumerate(judges):
             judge.param_groups[0]["lr"] = optimizer.lrs[k]
