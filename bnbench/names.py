@@ -95,7 +95,7 @@ def reached(target: float) -> str:
 
 
 def test_acc_under(statistics: str) -> str:
-    """Accuracy on the first 1,000 test images, in batches of 128, under one kind of statistics."""
+    """Accuracy on the first 500 test images, in batches of 128, under one kind of statistics."""
     return f"{TEST_ACC}_{statistics}"
 
 
@@ -123,7 +123,7 @@ def metric(key: str) -> Metric:
     return METRICS[key]
 
 
-_IN_BATCHES = "first 1,000 test images, in batches of at most 128"
+_IN_BATCHES = "first 500 test images, in batches of at most 128"
 
 
 class Tag:

@@ -190,7 +190,9 @@ class Trial:
         """
         fixed = {key: value for key, value in self.params.items() if key not in VARIES_IN_PACK}
         data = "" if self.data.split == "by_seed" else self.data_checksum
-        return (*sorted(fixed.items()), ("data_checksum", data))
+        # Without decay, weights that get no gradient are left out of the update: another path, not another value.
+        decays = self.optimizer.weight_decay > 0
+        return (*sorted(fixed.items()), ("data_checksum", data), ("decays", decays))
 
     @cached_property
     def _flat(self) -> dict[str, Any]:

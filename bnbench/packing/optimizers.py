@@ -170,8 +170,13 @@ def make_optimizer(
 
 
 def _by_slot(stacked: Sequence[Tensor]) -> list[list[Tensor]]:
-    """K lists of views, one list a slot with a view a parameter."""
-    return [list(views) for views in zip(*(tensor.detach().unbind(0) for tensor in stacked), strict=True)]
+    """K lists of views, one list a slot with a view a parameter.
+
+    A view is flat, in the order of memory: torch's kernels would first copy what is dense in another order, as conv
+    weights are.
+    """
+    flat = (t.detach().as_strided((len(t), t.stride(0)), (t.stride(0), 1)) for t in stacked)
+    return [list(views) for views in zip(*(t.unbind(0) for t in flat), strict=True)]
 
 
 def _like(grad: Tensor | None, param: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,25 @@ from bnbench.layout import Layout, fold_images, trial_rows
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.norms.norm import NormError
-from bnbench.packing.leaves import RULES, FoldedConv2d, FoldedLinear, UnpackableError
+from bnbench.packing.leaves import (
+    RULES,
+    FoldedConv2d,
+    FoldedLinear,
+    FoldedPixelConv2d,
+    FoldedStandardizedLinear,
+    UnpackableError,
+)
 from bnbench.packing.width import aligned_width
 
 __all__ = ["Pack", "pack"]
 
 
-def pack(nets: Sequence[nn.Module]) -> Pack:
+def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> Pack:
     """The networks as one, padded with copies of the last where the layout asks for more slots.
+
+    Args:
+        nets: One a trial.
+        pixels: Names of the conv layers to train as linear ones, from `single_pixel_layers`; not with weight decay.
 
     Raises:
         UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied, or a module
@@ -28,7 +40,7 @@ def pack(nets: Sequence[nn.Module]) -> Pack:
     """
     channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
     width = aligned_width(len(nets), channels)
-    return Pack([*nets, *[nets[-1]] * (width - len(nets))], trials=len(nets))
+    return Pack([*nets, *[nets[-1]] * (width - len(nets))], len(nets), pixels)
 
 
 class Pack(nn.Module):
@@ -44,16 +56,17 @@ class Pack(nn.Module):
         linear: The linear layers that multiply with their weights as they are.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], trials: int) -> None:
+    def __init__(self, nets: Sequence[nn.Module], trials: int, pixels: Collection[str] = ()) -> None:
         super().__init__()
         for net in nets:
             _refuse_tied(net)
         self.slots = len(nets)
         self.trials = trials
-        self.net = _fold(nets, "")
-        convolves = any(isinstance(leaf, FoldedConv2d) for leaf in self.net.modules())
+        self.net = _fold(nets, "", pixels)
+        convolves = any(isinstance(leaf, FoldedConv2d | FoldedPixelConv2d) for leaf in self.net.modules())
         self.layout = Layout.channels_last if convolves else Layout.feature_major
-        self.linear = [leaf for leaf in self.net.modules() if type(leaf) is FoldedLinear]
+        linear = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedLinear)]
+        self.linear = [leaf for leaf in linear if not isinstance(leaf, FoldedStandardizedLinear)]
         self.norms = [leaf for leaf in self.net.modules() if isinstance(leaf, BatchNorm)]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,7 +95,9 @@ class Pack(nn.Module):
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:
         """Slot k's state_dict, with the lone network's names and shapes."""
-        return {name: value[slot] for name, value in self.net.state_dict().items()}
+        state = {name: value[slot] for name, value in self.net.state_dict().items()}
+        pixels = {f"{n}.weight": m for n, m in self.net.named_modules() if isinstance(m, FoldedPixelConv2d)}
+        return state | {name: leaf.kernel(slot) for name, leaf in pixels.items()}
 
     def clear(self, slot: int) -> None:
         """Zero a slot's parameters and buffers, so that a diverged trial's NaNs cost no time."""
@@ -91,12 +106,14 @@ class Pack(nn.Module):
                 value[slot].zero_()
 
 
-def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
+def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.Module:
     first = nets[0]
     kinds = {type(net) for net in nets}
     if len(kinds) > 1:
         raise UnpackableError(f"{path or 'the network'} differs in kind: {sorted(kind.__name__ for kind in kinds)}")
-    rule = RULES.get(type(first)) or getattr(type(first), "fold", None)
+    rule: Callable[[Sequence[Any]], nn.Module] | None = RULES.get(type(first)) or getattr(type(first), "fold", None)
+    if path in pixels:
+        rule = FoldedPixelConv2d
     if rule is not None:
         return _by_rule(rule, nets)
     here = f"{path or 'the network'} ({type(first).__name__})"
@@ -111,7 +128,7 @@ def _fold(nets: Sequence[nn.Module], path: str) -> nn.Module:
     for name, child in first._modules.items():
         children = [net._modules[name] for net in nets]
         where = f"{path}.{name}".lstrip(".")
-        folded._modules[name] = None if child is None else _fold([c for c in children if c is not None], where)
+        folded._modules[name] = None if child is None else _fold([c for c in children if c is not None], where, pixels)
     return folded
 
 
@@ -122,7 +139,7 @@ def _structure(module: nn.Module) -> str:
     return repr((children, sorted(plain.items())))
 
 
-def _by_rule(rule: Callable[[Sequence[nn.Module]], nn.Module], leaves: Sequence[nn.Module]) -> nn.Module:
+def _by_rule(rule: Callable[[Sequence[Any]], nn.Module], leaves: Sequence[nn.Module]) -> nn.Module:
     try:
         return rule(leaves)
     except NormError as error:

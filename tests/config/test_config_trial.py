@@ -314,7 +314,7 @@ _VALUES: dict[str, list[Any]] = {
     "optimizer.beta1": [0.9, 0.8],
     "optimizer.beta2": [0.999, 0.99],
     "optimizer.eps": [1e-8, 1e-6],
-    "optimizer.weight_decay": [0.0, 0.1],
+    "optimizer.weight_decay": [0.1, 0.2],
     "schedule.name": ["constant", "warmup", "linear", "cosine", "step"],
     "schedule.warmup_steps": [5, 10],
     "schedule.final_factor": [0.0, 0.1],
@@ -359,6 +359,11 @@ def test_trials_may_share_a_pack_exactly_if_what_differs_may_vary_in_one(
     matters = key in one.params or key in two.params
     assert (one.key == two.key) == (not matters)
     assert (one.signature == two.signature) == (key in _MAY_VARY or not matters)
+
+
+def test_trials_with_decay_and_without_share_no_pack(make_trial: MakeTrial) -> None:
+    none, some = (make_trial({"optimizer.weight_decay": decay}) for decay in (0.0, 0.1))
+    assert none.signature != some.signature
 
 
 def test_every_key_of_a_trial_is_varied_above() -> None:

@@ -147,7 +147,7 @@ def test_a_diverged_trial_has_neither_final_metrics_nor_curves_from_its_last_eva
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_a_diverged_slot_is_cleared_and_stays_so(norm, trial_of, sick_trial, images_of, monkeypatch):
     packs = []
-    monkeypatch.setattr(training_fit, "pack", lambda nets: packs.append(pack(nets)) or packs[0])
+    monkeypatch.setattr(training_fit, "pack", lambda *nets: packs.append(pack(*nets)) or packs[0])
     overrides = (*MODELS["fc"], f"norm.name={norm}", "training.steps=9")
     fit(
         [trial_of(*overrides), sick_trial(float("nan"), *overrides), trial_of(*overrides, "seed=1")], images_of(1, 8, 8)

@@ -68,6 +68,9 @@ def trials_of(trial_of):
     def make(*overrides: str, count: int = 24):
         # What Adam, and norms whose statistics do not follow the weights, can take.
         gentle = any(o.startswith("optimizer.name=adam") or o == "norm.name=frozen_batch" for o in overrides)
+        decays = (
+            [1e-4, 1e-3] if any(o in {"optimizer.name=momentum", "optimizer.name=adamw"} for o in overrides) else [0]
+        )
         rng = random.Random(0)
         return [
             trial_of(
@@ -79,7 +82,7 @@ def trials_of(trial_of):
                 f"optimizer.momentum={rng.choice([0.5, 0.9, 0.95])}",
                 f"optimizer.beta1={rng.choice([0.5, 0.9])}",
                 f"optimizer.beta2={rng.choice([0.9, 0.999])}",
-                f"optimizer.weight_decay={rng.choice([0.0, 1e-3])}",
+                f"optimizer.weight_decay={rng.choice(decays)}",
                 f"norm.momentum={rng.choice([0.1, 0.37, 0.9])}",
                 f"model.init_gain={rng.choice([0.7, 1.0, 1.3])}",
                 f"model.init={rng.choice(['torch', 'kaiming_normal', 'orthogonal'])}",
