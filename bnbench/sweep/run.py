@@ -108,13 +108,13 @@ def run_sweep(
     stores: list[Store] = []
 
     def finished() -> list[str]:
-        stores.append(_open_store(config, runs_dir))
+        try:
+            stores.append(_open_store(config, runs_dir))
+        except NothingRecordedError:  # only planning, where nothing was ever run
+            return []
         return list(stores[0].finished()) if config.resume else []
 
-    try:
-        plan = make_plan(points, DataLoader(runs_dir / "cache"), finished)
-    except NothingRecordedError:  # only planning, where nothing was ever run
-        plan = make_plan(points, DataLoader(runs_dir / "cache"), list)
+    plan = make_plan(points, DataLoader(runs_dir / "cache"), finished)
     workers = min(hydra.workers, max(1, len(plan.packs)))
     say(describe_plan(plan, grid.axes, workers))
     if config.plan_only:
