@@ -7,13 +7,13 @@ along a row, in an order that depends on neither K nor the slot. A 4-D one is ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "exact", "feature_major", "fold_images", "stored", "stored_grad", "trial_rows"]
+__all__ = ["Layout", "exact", "feature_major", "fold_images", "select_slots", "stored", "stored_grad", "trial_rows"]
 
 # The widest vector loop of torch's elementwise CPU kernels handles this many elements at a time (4 registers
 # of 16 floats); what is left over takes a scalar path whose exp and log round differently.
@@ -60,6 +60,11 @@ def trial_rows(x: Tensor, K: int) -> Tensor:
     """(N, K*C) in, contiguous (K, C, N) out."""
     rows = feature_major(x)
     return rows.view(K, rows.shape[0] // K, rows.shape[1])
+
+
+def select_slots(x: Tensor, slots: Sequence[int]) -> Tensor:
+    """Rows of a tensor (K, …), in new memory that is stored in the same order."""
+    return x.new_empty(len(slots) * x.stride(0)).as_strided((len(slots), *x.shape[1:]), x.stride()).copy_(x[[*slots]])
 
 
 def exact(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class FoldedConv2d(nn.Module):
         self.weight = nn.Parameter(stored.permute(0, 1, 4, 2, 3))
         self.bias = _stack(leaves, "bias")
         self.stride, self.padding, self.dilation = first.stride, first.padding, first.dilation
-        self.groups = first.groups * len(leaves)
+        self.groups = first.groups  # of one trial
         self._keeps_single_pixel = is_linear_on_a_pixel(first)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +91,8 @@ class FoldedConv2d(nn.Module):
         if x.shape[2:] == (1, 1) and self._keeps_single_pixel:
             return _on_a_pixel(linear(_middle(weight), self.bias, x.flatten(1)))
         bias = None if self.bias is None else self.bias.flatten()
-        return F.conv2d(x, weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, self.groups)
+        groups = self.groups * len(weight)
+        return F.conv2d(x, weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, groups)
 
     def used_weight(self) -> Tensor:
         """What the input is convolved with."""

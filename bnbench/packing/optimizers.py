@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import OptimizerConfig, OptimizerName
+from bnbench.layout import select_slots
 from bnbench.packing.leaves import FoldedLinear
 from bnbench.packing.products import Descent
 
@@ -28,6 +29,10 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         configs: One a slot.
         layers: Linear layers whose weights are among the parameters and may be updated in the backward pass; see
             `PackSGD`.
+
+    Attributes:
+        active: By slot, whether it is updated. What was once inactive stays so.
+        taken: Steps so far.
     """
 
     def __init__(
@@ -43,7 +48,9 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         early = {id(layer.weight) for layer in self._layers}
         self._params = [p for group in self.param_groups for p in group["params"] if id(p) not in early]
         self._slots = _by_slot(self._params)
+        self.taken = 0
         self._prepare()
+        self._view()
         self.set_lrs([config.lr for config in configs])
 
     @property
@@ -57,17 +64,34 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make the state."""
+        """Make the state, with `_make`."""
+
+    @abstractmethod
+    def _view(self) -> None:
+        """Take views of the state by slot."""
 
     @abstractmethod
     def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
         """One slot's update, in place."""
 
-    def _buffers(self, name: str) -> list[list[Tensor]]:
-        """One buffer a parameter, kept in the optimizer's state under `name`; as views by slot."""
+    def _make(self, name: str) -> None:
+        """One buffer of zeros a parameter, kept in the optimizer's state."""
         for p in self._params:
             self.state[p][name] = torch.zeros_like(p, memory_format=torch.preserve_format)
+
+    def _views(self, name: str) -> list[list[Tensor]]:
         return _by_slot([self.state[p][name] for p in self._params])
+
+    def select(self, slots: Sequence[int]) -> None:
+        """Keep some slots, after the parameters were reduced to them."""
+        self.configs = [self.configs[slot] for slot in slots]
+        self.active = [self.active[slot] for slot in slots]
+        for state in self.state.values():
+            for name, value in state.items():
+                state[name] = select_slots(value, slots)
+        self._slots = _by_slot(self._params)
+        self._view()
+        self.set_lrs([self.lrs[slot] for slot in slots])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -77,6 +101,7 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
             with torch.enable_grad():
                 loss = closure()
         grads = _by_slot([_like(p.grad, p) for p in self._params])
+        self.taken += 1
         for slot, active in enumerate(self.active):
             if active:
                 self._update(slot, self._slots[slot], grads[slot])
@@ -106,8 +131,11 @@ class PackSGD(PackOptimizer):
 
     def _prepare(self) -> None:
         self._heavy = self.configs[0].name == OptimizerName.momentum
-        self._velocity = self._buffers("momentum_buffer") if self._heavy else [[] for _ in self.configs]
-        self._started = [False] * len(self.configs)
+        if self._heavy:
+            self._make("momentum_buffer")
+
+    def _view(self) -> None:
+        self._velocity = self._views("momentum_buffer") if self._heavy else [[] for _ in self.configs]
 
     def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
         config = self.configs[slot]
@@ -121,9 +149,8 @@ class PackSGD(PackOptimizer):
             dampening=0.0,
             nesterov=config.nesterov and self._heavy,
             maximize=False,
-            is_first_step=not self._started[slot],
+            is_first_step=self.taken == 1,
         )
-        self._started[slot] = True
 
 
 class PackAdam(PackOptimizer):
@@ -132,20 +159,21 @@ class PackAdam(PackOptimizer):
     def _prepare(self) -> None:
         decoupled = self.configs[0].name == OptimizerName.adamw
         self._kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        self._mean = self._buffers("exp_avg")
-        self._square = self._buffers("exp_avg_sq")
-        self._steps = [torch.zeros(()) for _ in self.configs]
+        self._make("exp_avg")
+        self._make("exp_avg_sq")
+
+    def _view(self) -> None:
+        self._mean, self._square = self._views("exp_avg"), self._views("exp_avg_sq")
 
     def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
         config = self.configs[slot]
-        self._steps[slot] += 1
         self._kernel(
             params,
             grads,
             self._mean[slot],
             self._square[slot],
             [],
-            [self._steps[slot]] * len(params),
+            [torch.tensor(float(self.taken))] * len(params),  # an active slot has taken every step
             lr=self.lrs[slot],
             beta1=config.beta1,
             beta2=config.beta2,

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Statistics
-from bnbench.layout import Layout, fold_images, trial_rows
+from bnbench.layout import Layout, fold_images, select_slots, trial_rows
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
-from bnbench.norms.norm import NormError
+from bnbench.norms.norm import ChannelNorm, NormError
 from bnbench.packing.leaves import (
     RULES,
     FoldedConv2d,
@@ -98,6 +98,21 @@ class Pack(nn.Module):
         state = {name: value[slot] for name, value in self.net.state_dict().items()}
         pixels = {f"{n}.weight": m for n, m in self.net.named_modules() if isinstance(m, FoldedPixelConv2d)}
         return state | {name: leaf.kernel(slot) for name, leaf in pixels.items()}
+
+    def width_of(self, trials: int) -> int:
+        """Slots that a pack of so many of these trials has."""
+        convs = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedConv2d | FoldedPixelConv2d)]
+        return aligned_width(trials, [leaf.weight.shape[1] for leaf in convs])
+
+    def select(self, slots: Sequence[int]) -> None:
+        """Keep some slots and forget the others; a slot may be kept twice. Parameters stay the same objects."""
+        for value in (*self.net.parameters(), *self.net.buffers()):
+            value.data = select_slots(value.data, slots)
+            value.grad = None
+        for norm in self.net.modules():
+            if isinstance(norm, ChannelNorm):
+                norm.trials = len(slots)
+        self.slots = len(slots)
 
     def clear(self, slot: int) -> None:
         """Zero a slot's parameters and buffers, so that a diverged trial's NaNs cost no time."""

@@ -25,21 +25,21 @@ class CurveRecorder(pl.Callback):
 
     Args:
         trial: Any of the pack's: they agree on the grid.
-        slots: How many slots to keep curves of, from the first.
+        trials: How many trials to keep curves of, from the first slot on.
         val_size: Images in the validation split.
 
     Attributes:
-        curves: By slot, then metric; (step, value) pairs, finite ones only, none after a divergence.
+        curves: By trial, then metric; (step, value) pairs, finite ones only, none after a divergence.
     """
 
-    def __init__(self, trial: Trial, slots: int, val_size: int) -> None:
+    def __init__(self, trial: Trial, trials: int, val_size: int) -> None:
         self._grid = evaluation_steps(trial)
         self._points = set(self._grid)
         self._coarse = {*self._grid[::BATCH_STATISTICS_EVERY], self._grid[-1]}
         self._examples = evaluation_examples(trial, val_size)
         self._loss = trial.training.loss
         self._statistics = trial.norm.inference
-        self.curves: list[Curves] = [{} for _ in range(slots)]
+        self.curves: list[Curves] = [{} for _ in range(trials)]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, PackModule)
@@ -62,17 +62,17 @@ class CurveRecorder(pl.Callback):
         if module.pack.has_running_statistics and step in self._coarse:
             batch = evaluate(module.pack, module.images, rows, self._loss, statistics=Statistics.batch)
             measured[names.VAL_ACC_BATCH] = batch.acc.tolist()
-        slots = range(len(self.curves))
+        slots = range(module.pack.slots)
         measured[names.TRAIN_LOSS] = [module.train_loss(slot) for slot in slots]
         measured[names.TRAIN_ACC] = [module.train_acc(slot) for slot in slots]
-        for slot, curves in enumerate(self.curves):
+        for trial, slot in module.slots_of(len(self.curves)).items():
             if not math.isfinite(held_out.loss[slot]):
-                if step == self._grid[-1] and module.diverged_at[slot] is None:
-                    module.diverged_at[slot] = step  # lost in the last update, whose loss no step will see
-            elif module.diverged_at[slot] is None:
+                if step == self._grid[-1] and module.diverged_at[trial] is None:
+                    module.diverged_at[trial] = step  # lost in the last update, whose loss no step will see
+            elif module.diverged_at[trial] is None:
                 for key, values in measured.items():
                     if math.isfinite(values[slot]):
-                        curves.setdefault(key, []).append((step, values[slot]))
+                        self.curves[trial].setdefault(key, []).append((step, values[slot]))
         module.reset_training_metrics()
 
 

@@ -78,7 +78,7 @@ def fit(
                     names.Tag.DEVICE: "cpu",
                 },
                 parameters=sum(p.numel() for p in nets[slot].parameters()),
-                statistics=sum(buffer[slot].numel() for buffer in _statistics(packed)),
+                statistics=sum(buffer[0].numel() for buffer in _statistics(packed)),
                 data=_describe(data, blocks, slot),
                 times=(started, ended),
             )
@@ -115,7 +115,7 @@ def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callba
 
 
 def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
-    """Final test metrics by slot; nothing for what is not finite."""
+    """Final test metrics by trial; nothing for what is not finite, or has diverged."""
     pack, images, trial = module.pack, module.images, module.trials[0]
     if pack.has_running_statistics:
         estimate_population(pack, images)
@@ -135,10 +135,10 @@ def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
         for statistics in (Statistics.running, Statistics.batch):
             again = one_by_one if statistics == inference else accuracy(_ONE_BY_ONE, 1, statistics)
             measured[names.test_acc_one_by_one_under(statistics)] = again
-    return [
-        {key: float(values[slot]) for key, values in measured.items() if math.isfinite(values[slot])}
-        for slot in range(trials)
-    ]
+    final: list[dict[str, float]] = [{} for _ in range(trials)]
+    for index, slot in module.slots_of(trials).items():
+        final[index] = {key: float(values[slot]) for key, values in measured.items() if math.isfinite(values[slot])}
+    return final
 
 
 def _result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,6 +69,17 @@ class PackImages:
         dtype = getattr(torch, trials[0].training.precision)
         self._scale = torch.from_numpy(np.stack([scales[t.seed][0] for t in trials])).to(dtype).view(1, -1, 1, 1)
         self._shift = torch.from_numpy(np.stack([scales[t.seed][1] for t in trials])).to(dtype).view(1, -1, 1, 1)
+
+    def of(self, slots: Sequence[int]) -> PackImages:
+        """The same images, as seen by some of the slots."""
+        chosen = copy.copy(self)
+        chosen.splits = [self.splits[slot] for slot in slots]
+        chosen._seeds = [self._seeds[slot] for slot in slots]
+        channels = self._scale.shape[1] // len(self.splits)
+        chosen._scale, chosen._shift = (
+            x.view(-1, channels)[[*slots]].view(1, -1, 1, 1) for x in (self._scale, self._shift)
+        )
+        return chosen
 
     def train_rows(self, start: int, stop: int) -> Tensor:
         """Rows of the data set for the slots' training steps, shape (stop - start, K, N)."""

@@ -26,10 +26,12 @@ class PackModule(pl.LightningModule):
 
     The optimized loss is the sum of the trials' mean losses: its gradient with respect to a trial's parameters is
     that of the trial's own loss alone. A trial whose loss is not finite has diverged: at the block's end it is
-    frozen and its slot cleared, so that its numbers neither reach a neighbour nor cost time.
+    frozen and its slot cleared, so that its numbers neither reach a neighbour nor cost time; and once a pack of half
+    as many slots would hold those that are left, they move into it.
 
     Attributes:
-        diverged_at: By slot, the first step (counted from 1) whose loss was not finite, or None.
+        diverged_at: By the slot a trial started in, the first step (counted from 1) whose loss was not finite, or None.
+        started_in: By slot, the one in which its trial started.
         loss_sums: (K,) sums of the mean training losses since `reset_training_metrics`, float64.
         correct_sums: (K,) right answers since then.
         examples: Training images a slot since then.
@@ -42,6 +44,7 @@ class PackModule(pl.LightningModule):
         self.images = images
         self.trials = list(trials)
         self.diverged_at: list[int | None] = [None] * pack.slots
+        self.started_in = [*range(pack.slots)]
         self.reset_training_metrics()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +63,8 @@ class PackModule(pl.LightningModule):
         optimizer: Any = self.optimizers()
         update: PackOptimizer = optimizer.optimizer
         losses = []
-        for step, rows in enumerate(block.rows, start=block.start):
+        block_rows = block.rows if len(self.started_in) == block.rows.shape[1] else block.rows[:, self.started_in]
+        for step, rows in enumerate(block_rows, start=block.start):
             update.set_lrs([t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials])
             x, labels = self.images.batch(self.pack, rows)
             logits = self(x)
@@ -78,12 +82,30 @@ class PackModule(pl.LightningModule):
     def _freeze_diverged(self, losses: Tensor, start: int, optimizer: PackOptimizer) -> None:
         finite = torch.isfinite(losses)
         for slot in torch.nonzero(~finite.all(1)).flatten().tolist():
-            if self.diverged_at[slot] is None:
-                self.diverged_at[slot] = start + 1 + int(finite[slot].int().argmin())
+            if optimizer.active[slot]:
+                self.diverged_at[self.started_in[slot]] = start + 1 + int(finite[slot].int().argmin())
                 optimizer.active[slot] = False
                 self.pack.clear(slot)
-        if all(step is not None for step in self.diverged_at):
+        alive = [slot for slot, active in enumerate(optimizer.active) if active]
+        if not alive:
             self.trainer.should_stop = True
+        elif self.pack.width_of(len(alive)) <= self.pack.slots // 2:
+            self._move(alive, optimizer)
+
+    def _move(self, alive: list[int], optimizer: PackOptimizer) -> None:
+        """Go on with the slots that are alive and, where the layout asks for more, copies of the last."""
+        kept = alive + alive[-1:] * (self.pack.width_of(len(alive)) - len(alive))
+        self.pack.select(kept)
+        optimizer.select(kept)
+        self.images = self.images.of(kept)
+        self.trials = [self.trials[slot] for slot in kept]
+        self.started_in = [self.started_in[slot] for slot in kept]
+        self.loss_sums, self.correct_sums = self.loss_sums[kept], self.correct_sums[kept]
+
+    def slots_of(self, trials: int) -> dict[int, int]:
+        """Where those of the first so many trials are that have not been left behind, by the slot they started in."""
+        places = {start: slot for slot, start in reversed([*enumerate(self.started_in)])}
+        return {start: slot for start, slot in sorted(places.items()) if start < trials}
 
     def train_loss(self, slot: int) -> float:
         """Mean training loss of a slot since the last reset; NaN before any step."""

@@ -153,23 +153,6 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_a_frozen_slot_that_comes_back_takes_its_own_step_count():
-    # Adam's bias correction counts a trial's own steps, not the pack's.
-    params = stacked(torch.float64)
-    optimizer = make_optimizer(params, configs("adam"))
-    lone = [nn.Parameter(p.detach()[1].clone()) for p in params]
-    judge = torchs(lone, configs("adam")[1], LRS[1])
-    for step in range(6):
-        optimizer.active[1] = step not in (1, 2)
-        grads = set_grads(params, step)
-        optimizer.step()
-        if optimizer.active[1]:
-            for p, grad in zip(lone, grads, strict=True):
-                p.grad = torch.empty_like(p).copy_(grad[1])
-            judge.step()
-    assert all(torch.equal(p.detach()[1], q) for p, q in zip(params, lone, strict=True))
-
-
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf, 1e30])
 def test_one_slots_learning_rate_or_gradient_does_not_reach_another(case, poison):

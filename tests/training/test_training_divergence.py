@@ -10,6 +10,7 @@ from bnbench import names
 from bnbench.models import build_model
 from bnbench.packing.pack import pack
 from bnbench.training import fit as training_fit
+from bnbench.training import module as training_module
 from bnbench.training.fit import fit
 from bnbench.training.grid import evaluation_steps
 from bnbench.training.images import BatchOrder
@@ -173,6 +174,51 @@ def test_progress_counts_the_trials_that_diverged_and_none_of_the_padding(explod
     reports.clear()
     fit([exploding(1000.0), exploding(0.0), exploding(28.0)], images_of(1, 4, 4), report=report)
     assert reports == [(40, 1), (80, 2), (100, 2)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("norm", ["none", "batch", "online", "noisy_batch"])
+@pytest.mark.parametrize("model", MODELS)
+def test_those_left_alive_move_together_and_keep_every_bit(
+    model, norm, optimizer, trial_of, sick_trial, images_of, monkeypatch
+):
+    widths = []
+    moved = training_module.PackModule._move
+    monkeypatch.setattr(
+        training_module.PackModule,
+        "_move",
+        lambda module, alive, opt: (moved(module, alive, opt), widths.append(module.pack.slots))[0],
+    )
+    overrides = (
+        *MODELS[model],
+        f"norm.name={norm}",
+        f"optimizer.name={optimizer}",
+        "training.steps=24",
+        "training.eval_grid=linear",
+        "training.eval_every=6",
+        "training.targets=[0.1]",
+    )
+    data = images_of(1, 8, 8)
+    healthy = [trial_of(*overrides, f"seed={seed}", f"optimizer.lr={0.01 * (1 + seed)}") for seed in range(3)]
+    alone = [numbers(result) for result in fit(healthy, data)]
+    assert not widths
+    sick = [sick_trial(float("nan"), *overrides, f"seed={seed}") for seed in range(7, 28)]
+    places = (2, 11, 23)
+    trials = [healthy[places.index(slot)] if slot in places else sick.pop() for slot in range(24)]
+    results = fit(trials, data)
+    assert [numbers(results[place]) for place in places] == alone
+    assert {r.diverged_step for i, r in enumerate(results) if i not in places} == {2}
+    assert widths == [3 if model == "fc" else 16], "24 or 32 slots before; with 3 channels, convs want 16 at a time"
+
+
+def test_trials_that_diverge_one_after_the_other_are_left_behind_and_the_last_goes_on(exploding, images_of):
+    data = images_of(1, 4, 4)
+    decays = [1000.0, 30.0, 0.0, 100.0, 45.0, 28.0, 24.0, 500.0]
+    trials = [exploding(decay, "training.eval_every=10", seed=i) for i, decay in enumerate(decays)]
+    decaying = [trial for trial in trials if trial.optimizer.weight_decay]
+    whole, alone = fit(trials, data), fit([trials[2]], data)
+    assert numbers(whole[2]) == numbers(alone[0])
+    assert [r.diverged_step for i, r in enumerate(whole) if i != 2] == [first_bad_step(t, data) for t in decaying]
 
 
 @pytest.mark.parametrize("overrides", [("optimizer.lr=1e6",), ("norm.name=batch", "optimizer.lr=1e6")])
