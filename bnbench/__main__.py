@@ -15,6 +15,9 @@ _HELP = """bnbench: what does normalization do to this network?
   python -m bnbench list                  sweeps, models, norms, data sets
   python -m bnbench explain [KEY=VALUE …] a trial's layers, shapes and parameters; normalization worked by hand
   python -m bnbench report [SWEEP]        write a sweep's report again (default: latest)
+  python -m bnbench verify [SWEEP] [--sample N|all]
+                                          train some of a sweep's trials again, each alone, and compare every digit
+  python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
   python -m bnbench ui [--port N] [runs_dir=…]
                                           open the MLflow UI on this machine
 
@@ -29,7 +32,7 @@ keys worth knowing:
   --hydra-help     Hydra's other flags
 """
 
-_VERBS = {"list", "explain", "report", "ui"}
+_VERBS = {"bench", "list", "explain", "report", "ui", "verify"}
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bnbench.config import Config, ConfigError
 
-__all__ = ["explain", "list", "report", "ui"]
+__all__ = ["bench", "explain", "list", "report", "ui", "verify"]
 
 
 def list(words: Sequence[str]) -> None:
@@ -77,6 +77,38 @@ def ui(words: Sequence[str]) -> None:
         port=options.port,
         open_browser=options.open,
     )
+
+
+def verify(words: Sequence[str]) -> None:
+    """Train some of a sweep's trials again, each alone, and compare every digit with the tracking store's."""
+    from bnbench.sweep.verify import verify as verify_sweep
+
+    sweep: str | None = None
+    sample: int | None = 4
+    settings = [word for word in words if word.startswith(("runs_dir=", "tracking.", "data.root="))]
+    rest = [word for word in words if word not in settings]
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--sample=") or (word == "--sample" and rest):
+            given = word.partition("=")[2] or rest.pop(0)
+            if given != "all" and not (given.isdecimal() and int(given)):
+                raise ConfigError(f"--sample {given} is not allowed; it must be a whole number >= 1, or all")
+            sample = None if given == "all" else int(given)
+        elif sweep is not None or word.startswith("-") or "=" in word:
+            raise ConfigError(
+                f"verify {word} is not understood; allowed: verify [SWEEP] [--sample N|all] [runs_dir=…] "
+                "[tracking.uri=…] [tracking.experiment=…] [data.root=…]"
+            )
+        else:
+            sweep = word
+    verify_sweep(sweep or "latest", _settings(settings), sample)
+
+
+def bench(words: Sequence[str]) -> None:
+    """Time bnbench on this machine beside the usual way and a hand-written loop."""
+    from bnbench.bench.command import bench as run
+
+    run(words)
 
 
 def _settings(words: Sequence[str]) -> Config:
