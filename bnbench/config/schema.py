@@ -288,6 +288,8 @@ class TrainingConfig:
     targets: list[float] | None = None
     precision: Precision = Precision.float32
     max_pack: int | None = _number(None, 1)
+    # GiB a worker's pack may take; by default half of the machine's memory, shared by a worker a core.
+    max_memory: float | None = _number(None, 0, low_is_allowed=False)
 
 
 @dataclass(frozen=True)

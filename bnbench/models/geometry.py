@@ -1,12 +1,14 @@
-"""Where a model's norms sit and how many values each one sees, worked out without building the model."""
+"""A model's layers, sizes and norms, worked out without building it."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import NamedTuple
 
 from bnbench.config import ModelConfig
 
-__all__ = ["Conv", "NormSite", "conv_layers", "norm_sites"]
+__all__ = ["Conv", "NormSite", "Work", "conv_layers", "norm_sites", "work"]
 
 
 class Conv(NamedTuple):
@@ -56,3 +58,32 @@ def norm_sites(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[No
     layers = conv_layers(model, image_shape)
     convs = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
     return [*convs, NormSite("hidden", model.hidden, 1)] if model.hidden else convs
+
+
+class Work(NamedTuple):
+    """What one example's forward pass takes; multiply-adds of linear layers are also their weights."""
+
+    linear: int  # multiply-adds of linear layers
+    conv: int  # multiply-adds of conv layers
+    activations: int  # values that layers put out
+    layers: int
+
+
+def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Work:
+    """The work of a model without its norms.
+
+    Args:
+        model: Its configuration.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+    """
+    if model.name == "fc":
+        sizes = [math.prod(image_shape), *[model.width] * model.depth, classes]
+        return Work(sum(a * b for a, b in itertools.pairwise(sizes)), 0, sum(sizes[1:]), len(sizes))
+    convs = conv_layers(model, image_shape)
+    macs = sum(9 * c.in_channels * c.out_channels * c.height * c.width for c in convs)
+    last = convs[-1]
+    sizes = [last.out_channels * last.height * last.width, *([model.hidden] if model.hidden else []), classes]
+    linear = sum(a * b for a, b in itertools.pairwise(sizes))
+    activations = sum(c.out_channels * c.height * c.width for c in convs)
+    return Work(linear, macs, activations, len(convs) + 2)

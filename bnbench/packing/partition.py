@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from bnbench.config import Trial
+from bnbench.packing.size import trial_bytes, worker_bytes
 from bnbench.packing.width import aligned_width
 
 __all__ = ["partition"]
@@ -18,7 +19,9 @@ _CONV_WIDTH = 8
 def partition(trials: Sequence[Trial]) -> list[list[Trial]]:
     """Packs of trials that agree on `Trial.signature`, as equal in size as can be.
 
-    Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share.
+    Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share. None is
+    wider than `training.max_pack`, or than what `training.max_memory` holds (where one trial does not fit, it is
+    trained all the same).
 
     Args:
         trials: Distinct trials in the order planned, which a pack keeps.
@@ -39,8 +42,9 @@ def _split(group: list[Trial], width: int) -> list[list[Trial]]:
 
 
 def _width(trial: Trial) -> int:
-    if trial.training.max_pack is not None:
-        return trial.training.max_pack
-    if trial.model.name in _WIDTH:
-        return _WIDTH[trial.model.name]
-    return max(_CONV_WIDTH, aligned_width(1, [trial.model.width]))
+    width = trial.training.max_pack or _WIDTH.get(trial.model.name)
+    if width is None:
+        width = max(_CONV_WIDTH, aligned_width(1, [trial.model.width]))
+    limit = trial.training.max_memory
+    memory = worker_bytes() if limit is None else limit * 2**30
+    return max(1, min(width, int(memory / trial_bytes(trial))))

@@ -102,12 +102,13 @@ def _fit(config: DictConfig, job: Job, trials: list[Trial]) -> list[TrialResult]
     import torch
 
     from bnbench.training.fit import fit
-    from bnbench.training.memory import keep_freed_memory
+    from bnbench.training.memory import fit_in_memory, keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(1)  # one-thread workers beat threads on small networks, and keep every bit the same
     data = DataLoader(Path(job.runs_dir) / "cache").load(to_config(config))
-    results = fit(trials, data, report=_reporter(job.progress_file))
+    report = _reporter(job.progress_file)
+    results = fit_in_memory(lambda part: fit(part, data, report=report), trials)
     return [
         replace(result, reason=result.reason or remark(trial)) for result, trial in zip(results, trials, strict=True)
     ]

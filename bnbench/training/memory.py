@@ -1,11 +1,16 @@
-"""How a training process asks the system for memory."""
+"""How a training process asks the system for memory, and what it does where there is not enough."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
+from collections.abc import Callable, Sequence
 
-__all__ = ["keep_freed_memory"]
+from bnbench.config import Trial
+from bnbench.results import TrialResult
+
+__all__ = ["fit_in_memory", "keep_freed_memory"]
 
 # mallopt's numbers of its parameters, and their largest values.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -24,3 +29,26 @@ def keep_freed_memory() -> None:
     mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
     mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_TOP_PAD, 64 * 2**20)
+
+
+def fit_in_memory(fit: Callable[[Sequence[Trial]], list[TrialResult]], trials: Sequence[Trial]) -> list[TrialResult]:
+    """The results of a pack; where memory runs out, those of its halves, one after the other, and so on.
+
+    A trial's results do not depend on its pack, so this costs time and nothing else.
+
+    Raises:
+        MemoryError, RuntimeError: If a trial does not fit even alone.
+    """
+    try:
+        return fit(trials)
+    except (MemoryError, RuntimeError) as error:
+        if len(trials) == 1 or not _is_out_of_memory(error):
+            raise
+    gc.collect()  # after the handler, which kept the pack alive through the traceback
+    half = len(trials) // 2
+    return [*fit_in_memory(fit, trials[:half]), *fit_in_memory(fit, trials[half:])]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text

@@ -61,6 +61,7 @@ _NUMBERS = {
     "training.eval_every": _WHOLE_FROM_1,
     "training.eval_examples": _WHOLE_FROM_1,
     "training.max_pack": _WHOLE_FROM_1,
+    "training.max_memory": _POSITIVE,
 }
 _BAD = [(key, value) for key, (_, bad, _) in _NUMBERS.items() for value in bad]
 _GOOD = [(key, value) for key, (_, _, good) in _NUMBERS.items() for value in good]

@@ -184,6 +184,7 @@ def test_params_hold_a_key_exactly_where_it_can_matter(
         ("data.targets", [{"fc": [0.5]}, {}]),
         ("training.targets", [[0.5], [0.6], None]),
         ("training.max_pack", [1, None]),
+        ("training.max_memory", [1.0, None]),
         ("runs_dir", ["a", "b"]),
         ("tracking.uri", ["http://localhost:1", None]),
         ("tracking.experiment", ["a", "b"]),
@@ -367,7 +368,14 @@ def test_trials_with_decay_and_without_share_no_pack(make_trial: MakeTrial) -> N
 
 
 def test_every_key_of_a_trial_is_varied_above() -> None:
-    no_effect = {"data.root", "data.download", "data.targets", "training.targets", "training.max_pack"}
+    no_effect = {
+        "data.root",
+        "data.download",
+        "data.targets",
+        "training.targets",
+        "training.max_pack",
+        "training.max_memory",
+    }
     other_spellings = {
         "norm.preset",
         "training.epochs",

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from bnbench.config import Trial, schema
 from bnbench.packing.partition import partition
+from bnbench.packing.size import trial_bytes
 
 
 @cache
@@ -64,3 +65,20 @@ def test_max_pack_bounds_a_pack():
 
 def test_no_trials_make_no_packs():
     assert partition([]) == []
+
+
+def test_max_memory_bounds_a_pack_and_never_refuses_one_trial():
+    one = trial(0, 0.1, "training.batch_size=512")
+    trials = [
+        trial(seed, 0.1, "training.batch_size=512", f"training.max_memory={3.5 * trial_bytes(one) / 2**30}")
+        for seed in range(9)
+    ]
+    assert [len(pack) for pack in partition(trials)] == [3, 3, 3]
+    tiny = [trial(seed, 0.1, "training.max_memory=1e-6") for seed in range(3)]
+    assert [len(pack) for pack in partition(tiny)] == [1, 1, 1]
+
+
+def test_a_trial_takes_more_memory_with_what_needs_it():
+    base = trial_bytes(trial(0, 0.1))
+    for more in ("training.batch_size=1000", "model.width=500", "training.precision=float64", "optimizer.name=adam"):
+        assert trial_bytes(trial(0, 0.1, more)) > base, more

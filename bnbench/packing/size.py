@@ -1,0 +1,39 @@
+"""How much memory a pack takes; torch-free, because planning asks."""
+
+from __future__ import annotations
+
+import os
+
+from bnbench.config import OptimizerName, Precision, Trial
+from bnbench.data import DATASETS
+from bnbench.models.geometry import conv_layers, work
+
+__all__ = ["trial_bytes", "worker_bytes"]
+
+# Copies of every activation that a training step holds at its peak: the layer's output, the norm's and the
+# activation's, what they keep for their gradients, and gradients on their way.
+_ACTIVATION_COPIES = 12
+_EVALUATED_AT_ONCE = 128
+_EVALUATION_COPIES = 4
+_STATES = {OptimizerName.sgd: 0, OptimizerName.momentum: 1, OptimizerName.adam: 2, OptimizerName.adamw: 2}
+
+
+def trial_bytes(trial: Trial) -> int:
+    """A rough bound of what one more trial adds to a pack: weights, gradients, optimizer state, activations."""
+    info = DATASETS[trial.data.name]
+    done = work(trial.model, info.shape, info.classes)
+    convs = conv_layers(trial.model, info.shape) if done.conv else []
+    weights = done.linear + sum(9 * c.in_channels * c.out_channels for c in convs)
+    examples = max(
+        trial.training.batch_size * _ACTIVATION_COPIES,
+        min(_EVALUATED_AT_ONCE, info.val) * _EVALUATION_COPIES,
+    )
+    pixels = info.shape[0] * info.shape[1] * info.shape[2]
+    numbers = weights * (2 + _STATES[trial.optimizer.name]) + examples * (done.activations + pixels)
+    return numbers * (8 if trial.training.precision == Precision.float64 else 4)
+
+
+def worker_bytes() -> int:
+    """What a worker's pack may take by default: half of the machine's memory, shared by a worker a core."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(total / 2 / (os.cpu_count() or 1))
