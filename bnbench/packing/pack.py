@@ -99,6 +99,12 @@ class Pack(nn.Module):
         pixels = {f"{n}.weight": m for n, m in self.net.named_modules() if isinstance(m, FoldedPixelConv2d)}
         return state | {name: leaf.kernel(slot) for name, leaf in pixels.items()}
 
+    def sizes(self) -> tuple[int, int]:
+        """How many trainable parameters and running statistics each trial has."""
+        state = self.slot_state(0)
+        trainable = sum(state[name].numel() for name, _ in self.net.named_parameters())
+        return trainable, sum(value.numel() for value in state.values()) - trainable
+
     def width_of(self, trials: int) -> int:
         """Slots that a pack of so many of these trials has."""
         convs = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedConv2d | FoldedPixelConv2d)]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bnbench.config import Trial
 from bnbench.packing.size import trial_bytes, worker_bytes
 from bnbench.packing.width import aligned_width
+from bnbench.packing.widths import shape_of
 
-__all__ = ["partition"]
+__all__ = ["CANDIDATES", "partition"]
 
+# Fast on the machine they were tried on; conv layers by the largest batch size they are for.
 _WIDTH = {"fc": 16}
+_CONV_WIDTHS = {2: 32, 32: 16}
 _CONV_WIDTH = 8
 
+CANDIDATES = (4, 8, 16, 32)
+"""Widths to choose from by measurement."""
 
-def partition(trials: Sequence[Trial]) -> list[list[Trial]]:
+
+def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None) -> list[list[Trial]]:
     """Packs of trials that agree on `Trial.signature`, as equal in size as can be.
 
     Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share. None is
@@ -25,6 +31,7 @@ def partition(trials: Sequence[Trial]) -> list[list[Trial]]:
 
     Args:
         trials: Distinct trials in the order planned, which a pack keeps.
+        widths: Those measured to be fastest, by `shape_of`; rough ones stand in for others.
 
     Returns:
         Every trial in exactly one pack; no two packs of one signature would fit into one.
@@ -32,7 +39,7 @@ def partition(trials: Sequence[Trial]) -> list[list[Trial]]:
     groups: dict[tuple[tuple[str, object], ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.signature, []).append(trial)
-    return [pack for group in groups.values() for pack in _split(group, _width(group[0]))]
+    return [pack for group in groups.values() for pack in _split(group, _width(group[0], widths or {}))]
 
 
 def _split(group: list[Trial], width: int) -> list[list[Trial]]:
@@ -41,10 +48,15 @@ def _split(group: list[Trial], width: int) -> list[list[Trial]]:
     return [group[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def _width(trial: Trial) -> int:
-    width = trial.training.max_pack or _WIDTH.get(trial.model.name)
-    if width is None:
-        width = max(_CONV_WIDTH, aligned_width(1, [trial.model.width]))
+def _width(trial: Trial, widths: Mapping[str, int]) -> int:
+    width = trial.training.max_pack or widths.get(shape_of(trial)) or _rough_width(trial)
     limit = trial.training.max_memory
     memory = worker_bytes() if limit is None else limit * 2**30
     return max(1, min(width, int(memory / trial_bytes(trial))))
+
+
+def _rough_width(trial: Trial) -> int:
+    if trial.model.name in _WIDTH:
+        return _WIDTH[trial.model.name]
+    fitting = (width for batch, width in _CONV_WIDTHS.items() if trial.training.batch_size <= batch)
+    return max(next(fitting, _CONV_WIDTH), aligned_width(1, [trial.model.width]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,13 @@ class Plan:
         """Trials without a result by definition."""
         return [p for p in self.planned if p.undefined is not None]
 
+    def repacked(self, widths: Mapping[str, int]) -> Plan:
+        """The same trials, in packs of these widths, by `shape_of`."""
+        left = {p.trial.key: p for p in self.planned if p.undefined is None and p.trial.key not in self.finished}
+        packs = _by_overrides(partition([p.trial for p in left.values()], widths), left)
+        packs.sort(key=pack_seconds, reverse=True)
+        return replace(self, packs=packs)
+
     @property
     def seconds(self) -> float:
         """Estimated core seconds of training."""
@@ -125,12 +132,8 @@ def make_plan(
         )
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
-    defined = {p.trial.key: p for p in trials if p.undefined is None}
-    done = frozenset(finished()) & defined.keys()
-    to_train = {key: p for key, p in defined.items() if key not in done}
-    packs = _by_overrides(partition([p.trial for p in to_train.values()]), to_train)
-    packs.sort(key=pack_seconds, reverse=True)
-    return Plan(trials, len(points) - len(trials), done, packs)
+    done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
+    return Plan(trials, len(points) - len(trials), done, []).repacked({})
 
 
 def pack_seconds(pack: Sequence[Planned]) -> float:

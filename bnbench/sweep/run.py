@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from bnbench.config import Config
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
+from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.compose import compose, to_config
 from bnbench.sweep.describe import count, describe_plan, describe_question, varied_keys
 from bnbench.sweep.failure import SweepFailedError
@@ -116,6 +117,8 @@ def run_sweep(
 
     plan = make_plan(points, DataLoader(runs_dir / "cache"), finished)
     workers = min(hydra.workers, max(1, len(plan.packs)))
+    if not config.plan_only:
+        plan = calibrated(plan, runs_dir, workers, say)
     say(describe_plan(plan, grid.axes, workers))
     if config.plan_only:
         return None

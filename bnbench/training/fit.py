@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from bnbench import names
@@ -19,7 +18,7 @@ from bnbench.config import Statistics, Trial
 from bnbench.data import ImageData
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
-from bnbench.packing.pack import pack
+from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
 from bnbench.results import TrialResult
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
@@ -28,7 +27,7 @@ from bnbench.training.evaluate import EVALUATION_BATCH, evaluate
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 
-__all__ = ["fit"]
+__all__ = ["fit", "make_pack"]
 
 _ONE_BY_ONE = 100
 _IN_BATCHES = 500
@@ -51,10 +50,8 @@ def fit(
         One result a trial, in their order; the same to the bit whatever other trials are in the pack.
     """
     started = time.time()
-    nets = [build_model(trial, data.shape, data.classes) for trial in trials]
-    decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
-    packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
-    slots = [*trials, *[trials[-1]] * (packed.slots - len(trials))]
+    packed, slots = make_pack(trials, data)
+    parameters, statistics = packed.sizes()
     blocks = PackDataModule(data, slots)
     if packed.needs_population:
         estimate_population(packed, blocks.images)
@@ -77,13 +74,21 @@ def fit(
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
                     names.Tag.DEVICE: "cpu",
                 },
-                parameters=sum(p.numel() for p in nets[slot].parameters()),
-                statistics=sum(buffer[0].numel() for buffer in _statistics(packed)),
+                parameters=parameters,
+                statistics=statistics,
                 data=_describe(data, blocks, slot),
                 times=(started, ended),
             )
         )
     return results
+
+
+def make_pack(trials: Sequence[Trial], data: ImageData) -> tuple[Pack, list[Trial]]:
+    """The trials' networks as one, and the trial of each of its slots: padding trains the last one again."""
+    nets = [build_model(trial, data.shape, data.classes) for trial in trials]
+    decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
+    packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
+    return packed, [*trials, *[trials[-1]] * (packed.slots - len(trials))]
 
 
 def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], steps: int) -> None:
@@ -178,12 +183,6 @@ def _result(
         started=times[0],
         ended=times[1],
     )
-
-
-def _statistics(packed: torch.nn.Module) -> list[torch.Tensor]:
-    """The running statistics: the buffers that are part of the networks' state."""
-    parameters = {name for name, _ in packed.named_parameters()}
-    return [value for name, value in packed.state_dict().items() if name not in parameters]
 
 
 def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, object]:

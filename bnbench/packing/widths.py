@@ -1,0 +1,42 @@
+"""The pack widths that were measured to be fastest on this machine, kept between sweeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bnbench.config import Trial
+
+__all__ = ["load_widths", "save_widths", "shape_of"]
+
+# What a step's arithmetic does not depend on, though trials of a pack may differ in none but some of it.
+_NO_SHAPE = ("seed", "training.steps", "training.eval", "schedule", "norm.inference", "optimizer.lr")
+
+
+def shape_of(trial: Trial) -> str:
+    """A key that trials share whose steps do the same arithmetic, and so are fastest at the same width."""
+    parts = {key: value for key, value in trial.signature if not key.startswith((*_NO_SHAPE, "data_checksum"))}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_widths(folder: Path, machine: str) -> dict[str, int]:
+    """Widths by shape, as far as they were measured on this machine."""
+    try:
+        widths: dict[str, int] = json.loads((folder / "pack_widths.json").read_text())[machine]
+    except (FileNotFoundError, KeyError):
+        return {}
+    return widths
+
+
+def save_widths(folder: Path, machine: str, widths: Mapping[str, int]) -> None:
+    """Keep widths for later sweeps, beside those of other machines that share the folder."""
+    file = folder / "pack_widths.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    known[machine] = {**known.get(machine, {}), **widths}
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(known, indent=1))
+    os.replace(temporary, file)

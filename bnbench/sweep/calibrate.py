@@ -1,0 +1,72 @@
+"""Pack widths for a sweep that is long enough for measuring them to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from bnbench.config import Trial
+from bnbench.data import load_data
+from bnbench.packing.partition import CANDIDATES
+from bnbench.packing.widths import load_widths, save_widths, shape_of
+from bnbench.sweep.describe import count
+from bnbench.sweep.plan import Plan, pack_seconds
+from bnbench.tracking import environment
+
+__all__ = ["calibrated"]
+
+_SECONDS_A_SHAPE = 4
+_START_SECONDS = 10
+_SHARE = 0.05  # of the sweep's time, at most
+
+
+def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], None]) -> Plan:
+    """The plan in packs of the widths that are fastest here, measured before or now.
+
+    Now where that takes less than a twentieth of the time that training is estimated to: the shapes with most to
+    train first. What was measured is kept under `runs_dir`.
+    """
+    folder = runs_dir / "cache"
+    machine = _machine()
+    widths = load_widths(folder, machine)
+    budget = _SHARE * plan.seconds / workers - _START_SECONDS
+    affordable = max(0, int(budget * workers / _SECONDS_A_SHAPE))
+    unknown = list(_unknown(plan, widths).items())[:affordable]
+    if unknown:
+        say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
+        found = Parallel(n_jobs=workers)(delayed(_measure)(trial, runs_dir) for _, trial in unknown)
+        new = {shape: width for (shape, _), width in zip(unknown, found, strict=True)}
+        save_widths(folder, machine, new)
+        widths |= new
+    return plan.repacked(widths) if widths else plan
+
+
+def _unknown(plan: Plan, widths: dict[str, int]) -> dict[str, Trial]:
+    """A trial of each shape whose width is not known and not given, the shapes with most to train first."""
+    seconds: dict[str, float] = {}
+    trials: dict[str, Trial] = {}
+    for pack in plan.packs:
+        trial = pack[0].trial
+        shape = shape_of(trial)
+        if shape not in widths and trial.training.max_pack is None and len(pack) >= CANDIDATES[0]:
+            seconds[shape] = seconds.get(shape, 0.0) + pack_seconds(pack)
+            trials.setdefault(shape, trial)
+    return {shape: trials[shape] for shape in sorted(seconds, key=lambda shape: -seconds[shape])}
+
+
+def _measure(trial: Trial, runs_dir: Path) -> int:
+    from bnbench.vision_ops import ensure_torchvision
+
+    ensure_torchvision()  # before Lightning
+    from bnbench.training.calibrate import fastest_width
+
+    root = None if trial.data.root is None else Path(trial.data.root).expanduser().absolute()
+    data = load_data(trial.data.name, root=root, cache_dir=runs_dir / "cache", download=trial.data.download)
+    return fastest_width(trial, data, CANDIDATES)
+
+
+def _machine() -> str:
+    hardware = environment.hardware()
+    return f"{hardware['cpu']}, {hardware['cores']} cores, torch {environment.versions().get('torch')}"
