@@ -1,0 +1,40 @@
+"""A timed process: `python -m bnbench.bench.child SIDE` answers requests, a JSON line each, until its input ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from dataclasses import asdict
+from importlib import import_module
+from typing import Any
+
+__all__ = ["PEERS"]
+
+PEERS = frozenset({"usual", "handwritten"})
+"""Sides that are not bnbench, and that nothing bnbench asks of MKL may slow down."""
+
+
+def _main(side: str) -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no answer
+    if side in PEERS:
+        os.environ.pop("MKL_CBWR", None)  # `import bnbench` set it; torch, which reads it, is not loaded yet
+    try:
+        worker: Any = import_module(f"bnbench.bench.{side}").Side()
+        _say(answers, {"answer": None})
+        for line in sys.stdin:
+            request = json.loads(line)
+            _say(answers, {"answer": getattr(worker, request["do"])(**request["given"])})
+    except Exception as error:
+        traceback.print_exc()
+        _say(answers, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"})
+
+
+def _say(answers: Any, reply: dict[str, Any]) -> None:
+    print(json.dumps(reply, default=asdict), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

@@ -1,0 +1,115 @@
+"""What `bench` is asked to measure: the words after it, checked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from bnbench.bench.workloads import DEFAULT, QUICK, WORKLOADS, Workload
+from bnbench.confdir import conf_dir
+from bnbench.config import ConfigError
+
+__all__ = ["SECTIONS", "Options", "parse"]
+
+SECTIONS = {
+    "inner": "the inner step against the usual way and a hand-written loop",
+    "ratios": "the same, with whole sweeps beside it (takes most of the time)",
+    "widths": "the inner step's rate by the number of trials in a pack",
+    "shares": "where the time goes, and how much of the processor's product rate is used",
+    "norms": "each norm folded for 8 trials against 8 alone, and batch norm against torch's",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, and for how long.
+
+    Attributes:
+        sections: Of `SECTIONS`.
+        workloads: In the order of the tables.
+        rounds: How often all sides take their turn.
+        seconds: Of one turn of one side.
+        sweep_seconds: How much longer the longer one of two sweeps is to take.
+        widths: Trials in a pack.
+        sweep: The sweep to time as a whole, or None.
+        quick: Whether this only shows that everything works.
+        json: Whether to print one JSON object instead of tables.
+    """
+
+    sections: tuple[str, ...]
+    workloads: tuple[Workload, ...]
+    rounds: int
+    seconds: float
+    sweep_seconds: float
+    widths: tuple[int, ...]
+    sweep: str | None
+    quick: bool
+    json: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"bench: {message}; python -m bnbench bench --help says what is allowed")
+
+
+def parse(words: Sequence[str]) -> Options:
+    """The options that the command line's words ask for.
+
+    Raises:
+        ConfigError: If a word is not understood; one line.
+    """
+    parser = _Parser(
+        prog="python -m bnbench bench",
+        description="Time bnbench on this machine beside the usual way (Lightning, DataLoader, MLFlowLogger) and a "
+        "hand-written PyTorch loop. Leave the machine alone meanwhile; about 15 minutes on 2 cores.",
+        epilog="sections: " + "; ".join(f"{name}, {what}" for name, what in SECTIONS.items()),
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--quick", action="store_true", help="does it work? one tiny network, too short to tell speeds")
+    parser.add_argument("--only", metavar="SECTION,…", help="measure only these (default: all but inner)")
+    parser.add_argument("--workload", metavar="NAME", nargs="+", action="extend", help=f"of {', '.join(WORKLOADS)}")
+    parser.add_argument("--rounds", metavar="N", type=int, help="turns of each side (default: 3)")
+    parser.add_argument("--sweep", metavar="NAME", help="time this sweep, and estimate the usual way's time for it")
+    given = parser.parse_args([*words])
+    if given.rounds is not None and given.rounds < 1:
+        raise ConfigError(f"bench --rounds {given.rounds} is not allowed; it must be a whole number >= 1")
+    return Options(
+        sections=_sections(given.only, given.sweep),
+        workloads=_workloads(given.workload, given.quick),
+        rounds=given.rounds or (1 if given.quick else 3),
+        seconds=0.2 if given.quick else 1.0,
+        sweep_seconds=0.5 if given.quick else 2.0,
+        widths=(1, 2, 4) if given.quick else (1, 2, 4, 8, 16, 32, 64),
+        sweep=_sweep(given.sweep),
+        quick=given.quick,
+        json=given.json,
+    )
+
+
+def _sections(only: str | None, sweep: str | None) -> tuple[str, ...]:
+    if only is None:
+        return () if sweep else tuple(name for name in SECTIONS if name != "inner")
+    names = dict.fromkeys(only.split(","))
+    for name in names:
+        if name not in SECTIONS:
+            raise ConfigError(f"bench --only {name} is unknown; allowed: {', '.join(SECTIONS)}")
+    return tuple(name for name in SECTIONS if name in names and not (name == "inner" and "ratios" in names))
+
+
+def _workloads(names: list[str] | None, quick: bool) -> tuple[Workload, ...]:
+    if names is None:
+        return (QUICK,) if quick else DEFAULT
+    for name in names:
+        if name not in WORKLOADS:
+            raise ConfigError(f"bench --workload {name} is unknown; allowed: {', '.join(WORKLOADS)}")
+    return tuple(WORKLOADS[name] for name in dict.fromkeys(names))
+
+
+def _sweep(name: str | None) -> str | None:
+    known = sorted(file.stem for file in (conf_dir() / "sweep").glob("*.yaml"))
+    if name is not None and name not in known:
+        raise ConfigError(f"bench --sweep {name} is unknown; allowed: {', '.join(known)}")
+    return name

@@ -1,0 +1,229 @@
+"""bnbench's inner step: one pack on one thread, without Lightning's loop, evaluation and tracking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from bnbench.vision_ops import ensure_torchvision
+
+ensure_torchvision()  # before Lightning
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from bnbench.bench.ceiling import multiply_adds  # noqa: E402
+from bnbench.bench.layers import batch_norm_against_torch, fold_against_lone  # noqa: E402
+from bnbench.bench.sweeps import of_length  # noqa: E402
+from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
+from bnbench.config import Statistics, Trial  # noqa: E402
+from bnbench.data import ImageData  # noqa: E402
+from bnbench.packing.pack import Pack  # noqa: E402
+from bnbench.training import fit as training  # noqa: E402
+from bnbench.training.data_module import Block  # noqa: E402
+from bnbench.training.evaluate import evaluate  # noqa: E402
+from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps  # noqa: E402
+from bnbench.training.images import PackImages  # noqa: E402
+from bnbench.training.memory import keep_freed_memory  # noqa: E402
+from bnbench.training.module import PackModule  # noqa: E402
+from bnbench.training.population import estimate_population  # noqa: E402
+
+__all__ = ["PHASES", "BarePack", "Side", "TimedPack", "make_pack"]
+
+PHASES = ("data", "forward", "loss", "backward", "optimizer")
+"""The parts of a training step; `loss` is all that is in none of the others."""
+
+_MAX_BLOCK = 128
+_BLOCKS_A_RUN = 8
+_PROBE_IMAGES = 512
+_EVALUATIONS = 3
+_LONG_STEP_SECONDS = 0.3
+
+
+class BarePack(PackModule):
+    """A pack's module with a training step that needs no Trainer: the step itself is the one that sweeps take."""
+
+    def __init__(self, packed: Pack, images: PackImages, trials: Sequence[Trial]) -> None:
+        super().__init__(packed, images, trials)
+        update = self.configure_optimizers()
+        # What Lightning's wrapper of an optimizer has of it.
+        self._update = SimpleNamespace(optimizer=update, zero_grad=update.zero_grad, step=update.step)
+        self._done = 0
+
+    def optimizers(self, use_pl_optimizer: bool = True) -> Any:
+        return self._update
+
+    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def take(self, steps: int) -> None:
+        """The next block of training steps, its rows drawn as the data module draws them."""
+        stop = self._done + steps
+        self.training_step(Block(self._done, self.images.train_rows(self._done, stop)), 0)
+        self._done = stop
+
+
+class TimedPack(BarePack):
+    """The same, with the seconds spent in each of `PHASES` so far."""
+
+    def __init__(self, packed: Pack, images: PackImages, trials: Sequence[Trial]) -> None:
+        super().__init__(packed, images, trials)
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        update: Any = self._update
+        update.zero_grad = self._timed("optimizer", update.zero_grad)
+        update.step = self._timed("optimizer", update.step)
+        images.batch = self._timed("data", images.batch)  # type: ignore[method-assign]
+        images.train_rows = self._timed("data", images.train_rows)  # type: ignore[method-assign]
+        packed.forward = self._timed("forward", packed.forward)  # type: ignore[method-assign]
+
+    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        with self._counted("backward"):
+            super().manual_backward(loss, *args, **kwargs)
+
+    def take(self, steps: int) -> None:
+        apart = [name for name in PHASES if name != "loss"]
+        before = sum(self.seconds[name] for name in apart)
+        started = time.perf_counter()
+        super().take(steps)
+        whole = time.perf_counter() - started
+        self.seconds["loss"] += whole - (sum(self.seconds[name] for name in apart) - before)
+
+    def _timed(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self._counted(phase):
+                return function(*args, **kwargs)
+
+        return timed
+
+    @contextmanager
+    def _counted(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] += time.perf_counter() - started
+
+
+def make_pack(kind: type[BarePack], trials: Sequence[Trial], data: ImageData) -> BarePack:
+    """Those trials as one pack, as `training.fit` makes it."""
+    packed, slots = training.make_pack(trials, data)
+    images = PackImages(data, slots)
+    if packed.needs_population:
+        estimate_population(packed, images)
+    return kind(packed, images, slots)
+
+
+class Side:
+    """A process of bnbench's inner step: set up as a sweep's worker is."""
+
+    def __init__(self) -> None:
+        keep_freed_memory()
+        torch.set_num_threads(1)
+
+    def prepare(self, overrides: list[str], folder: str, width: int, first_seed: int) -> dict[str, Any]:
+        """Build and warm up a pack of `width` trials, seeds from `first_seed`."""
+        self._trials = trials_of(overrides, range(first_seed, first_seed + width))
+        self._data = load_images(tuple(overrides), Path(folder))
+        self._module = make_pack(BarePack, self._trials, self._data)
+        self._step_seconds = _warm(self._module)
+        packed = self._module.pack
+        return {
+            "parameters": packed.sizes()[0],
+            "slots": packed.slots,
+            "threads": torch.get_num_threads(),
+            "rate": width / self._step_seconds,
+        }
+
+    def run(self, seconds: float) -> dict[str, float]:
+        """Trial-steps a second, of at least that long, and the mean training loss before and after."""
+        before = self._loss()
+        steps, elapsed = _run(self._module, seconds, self._step_seconds)
+        return {"rate": len(self._trials) * steps / elapsed, "loss_before": before, "loss_after": self._loss()}
+
+    def phases(self, seconds: float) -> dict[str, float]:
+        """Seconds of a trial-step in each of `PHASES`."""
+        module = make_pack(TimedPack, self._trials, self._data)
+        assert isinstance(module, TimedPack)
+        _warm(module)
+        module.seconds = dict.fromkeys(PHASES, 0.0)
+        steps, _ = _run(module, seconds, self._step_seconds)
+        return {name: spent / (steps * len(self._trials)) for name, spent in module.seconds.items()}
+
+    def around(self, steps: int) -> dict[str, float]:
+        """Seconds of a whole trial of that many steps that are not training.
+
+        Args:
+            steps: On which the grid of evaluations depends.
+
+        Returns:
+            `evaluation`: all evaluations on the grid, timed on one. `ends`: what `fit` needs for a trial of one
+            step, less its evaluations: building, Lightning's start, the final tests.
+        """
+        trial = of_length(self._trials[0], steps)
+        one = self._evaluation(trial)
+        short = [of_length(t, 1) for t in self._trials]
+        started = time.perf_counter()
+        training.fit(short, self._data)
+        ends = time.perf_counter() - started - self._evaluation(short[0])
+        K = len(self._trials)
+        return {"evaluation": one / K, "ends": max(ends, 0.0) / K}
+
+    def multiply_adds(self) -> int:
+        """Useful multiply-adds of a trial-step."""
+        trial = self._trials[0]
+        return trial.training.batch_size * multiply_adds(trial, self._data.shape, self._data.classes)
+
+    def norms(self, seconds: float) -> dict[str, Any]:
+        """Every norm folded against alone, and batch norm against torch's."""
+        return {"folded": fold_against_lone(seconds), "batch_norm": batch_norm_against_torch(seconds)}
+
+    def _evaluation(self, trial: Trial) -> float:
+        """Seconds that the pack's evaluations on the trial's grid take."""
+        module = self._module
+        images, loss = module.images, trial.training.loss
+        rows = images.rows("val", evaluation_examples(trial, len(images.splits[0].val)))
+        grid = evaluation_steps(trial)
+        kinds = {Statistics.running: len(grid)}
+        if module.pack.has_running_statistics:
+            kinds[Statistics.batch] = len({*grid[::BATCH_STATISTICS_EVERY], grid[-1]})
+        total = 0.0
+        for statistics, count in kinds.items():
+            times = []
+            for _ in range(_EVALUATIONS):
+                started = time.perf_counter()
+                evaluate(module.pack, images, rows, loss, statistics=statistics)
+                times.append(time.perf_counter() - started)
+            total += count * min(times)
+        return total
+
+    def _loss(self) -> float:
+        module = self._module
+        rows = module.images.first_train_rows(_PROBE_IMAGES)
+        loss = self._trials[0].training.loss
+        values = evaluate(module.pack, module.images, rows, loss, batch=_PROBE_IMAGES, statistics=Statistics.batch).loss
+        return float(values[: len(self._trials)].mean())
+
+
+def _warm(module: BarePack) -> float:
+    """Seconds of a step, after a first one that allocates; of the first where steps are long."""
+    started = time.perf_counter()
+    module.take(1)
+    first = time.perf_counter() - started
+    if first > _LONG_STEP_SECONDS:
+        return first
+    module.take(2)
+    return (time.perf_counter() - started - first) / 2
+
+
+def _run(module: BarePack, seconds: float, step_seconds: float) -> tuple[int, float]:
+    """Steps, and the seconds they took."""
+    block = round(seconds / _BLOCKS_A_RUN / step_seconds)
+    block = min(_MAX_BLOCK, max(1, block))
+    steps = 0
+    started = time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        module.take(block)
+        steps += block
+    return steps, elapsed

@@ -1,0 +1,66 @@
+"""Alternation and spread: sides take turns, ratios are taken within a round, and the spread is over rounds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+__all__ = ["Spread", "alternate", "ratio", "turns"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of some rounds' values, and how far they lie apart.
+
+    Attributes:
+        median: Of the rounds.
+        low: The least.
+        high: The greatest.
+        values: By round.
+    """
+
+    median: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of at least one value.
+
+        >>> Spread.of([3.0, 1.0, 2.0])
+        Spread(median=2.0, low=1.0, high=3.0, values=(3.0, 1.0, 2.0))
+        """
+        return cls(statistics.median(values), min(values), max(values), tuple(values))
+
+
+def ratio(over: Spread, under: Spread) -> Spread:
+    """One side's values by another's, round by round: what slows a whole round cancels.
+
+    The median is that of the rounds' ratios, not the ratio of the medians.
+    """
+    return Spread.of([a / b for a, b in zip(over.values, under.values, strict=True)])
+
+
+def turns(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
+    """The sides' order in each round; it rotates, so that none always follows the same other.
+
+    >>> list(turns(["a", "b", "c"], 2))
+    [['a', 'b', 'c'], ['b', 'c', 'a']]
+    """
+    for number in range(rounds):
+        start = number % len(names)
+        yield [*names[start:], *names[:start]]
+
+
+def alternate(sides: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """What each side returns in each round, all of a round before any of the next."""
+    measured: dict[str, list[T]] = {name: [] for name in sides}
+    for order in turns(list(sides), rounds):
+        for name in order:
+            measured[name].append(sides[name]())
+    return measured

@@ -1,0 +1,196 @@
+"""The parent's ends of the timed processes: start them, ask them, and leave none behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import bnbench
+
+__all__ = ["Child", "SideError", "Sides", "Team", "environment"]
+
+_GRACE_SECONDS = 5.0
+
+
+class SideError(RuntimeError):
+    """One line: which timed process failed, and what it said."""
+
+
+class Child:
+    """One timed process, of a session of its own: a terminal's Ctrl-C reaches the parent alone.
+
+    Args:
+        side: A module of this package with a class `Side`.
+        folder: Its working folder, also for its log and temporary files.
+    """
+
+    def __init__(self, side: str, folder: Path) -> None:
+        self._side = side
+        self._log = folder / f"{side}-{uuid.uuid4().hex}.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bnbench.bench.child", side],
+                cwd=folder,
+                env=environment(folder),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        self._pending = 1  # it says when it has started
+
+    def send(self, do: str, **given: Any) -> None:
+        """Ask without waiting."""
+        self._settle()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended; `receive` says why
+            print(json.dumps({"do": do, "given": given}), file=self._process.stdin, flush=True)
+        self._pending += 1
+
+    def receive(self) -> Any:
+        """The answer to what was asked last.
+
+        Raises:
+            SideError: If the process failed.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        self._pending -= 1
+        if not line:
+            said = [text for text in self._log.read_text(errors="replace").splitlines() if text.strip()]
+            raise SideError(f"bench: the process of {self._side} ended: {said[-1] if said else 'it said nothing'}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise SideError(f"bench: {self._side} failed: {reply['error']}")
+        return reply["answer"]
+
+    def ask(self, do: str, **given: Any) -> Any:
+        """Ask, and wait for the answer."""
+        self.send(do, **given)
+        return self.receive()
+
+    def _settle(self) -> None:
+        while self._pending:
+            self.receive()
+
+    def end(self) -> None:
+        """End the process, and those that it started."""
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, kind)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE_SECONDS)
+            if self._group_ended():
+                break
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
+    def _group_ended(self) -> bool:
+        """Whether, within a short while, the whole group is gone: its workers tidy up after themselves."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(self._process.pid, 0)
+            except (ProcessLookupError, PermissionError):
+                return True
+            time.sleep(0.02)
+        return False
+
+
+class Team:
+    """Processes of one side that do the same at the same time."""
+
+    def __init__(self, side: str, folder: Path, size: int) -> None:
+        self.members = [Child(side, folder) for _ in range(size)]
+
+    def ask(self, do: str, each: Callable[[int], Mapping[str, Any]] = lambda number: {}, **given: Any) -> list[Any]:
+        """Everybody's answer; they start together.
+
+        Args:
+            do: What to do.
+            each: What one of them is given beside the others' lot, by its number.
+            given: What all are given.
+        """
+        for number, member in enumerate(self.members):
+            member.send(do, **given, **each(number))
+        return [member.receive() for member in self.members]
+
+
+class Sides:
+    """Every timed process, started when first asked for; a context manager that ends them all.
+
+    Args:
+        folder: For all that they write.
+        cores: How many single-thread processes run at once.
+    """
+
+    def __init__(self, folder: Path, cores: int) -> None:
+        self._folder = folder
+        self._cores = cores
+        self._started: dict[str, Team] = {}
+
+    @property
+    def usual(self) -> Child:
+        return self._team("usual").members[0]
+
+    @property
+    def handwritten_threads(self) -> Child:
+        """One process with all threads."""
+        return self._team("handwritten_threads").members[0]
+
+    @property
+    def handwritten_processes(self) -> Team:
+        """One process a core, to be given one thread each."""
+        return self._team("handwritten_processes")
+
+    @property
+    def packed(self) -> Team:
+        """One process a core, of one thread each."""
+        return self._team("packed")
+
+    @property
+    def whole(self) -> Child:
+        return self._team("whole").members[0]
+
+    def start(self, *names: str) -> None:
+        """Start sides without waiting for them."""
+        for name in names:
+            self._team(name)
+
+    def _team(self, name: str) -> Team:
+        if name not in self._started:
+            size = self._cores if name in ("handwritten_processes", "packed") else 1
+            self._started[name] = Team(name.partition("_")[0], self._folder, size)
+        return self._started[name]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:  # goes on where one raises
+            for team in self._started.values():
+                for child in team.members:
+                    stack.callback(child.end)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A timed process's: this bnbench, found from any folder, and temporary files where they are removed."""
+    home = str(Path(bnbench.__file__).resolve().parent.parent)
+    paths = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)}

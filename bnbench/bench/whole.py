@@ -1,0 +1,117 @@
+"""bnbench's real entry: sweeps as `bnbench.run` runs them, planned, trained by workers, evaluated and tracked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+import bnbench
+from bnbench.bench.sweeps import SweepShape, shape_sweep
+from bnbench.bench.workloads import trials_of
+from bnbench.config import Config, Trial
+from bnbench.config.trial import VARIES_IN_PACK, flatten
+from bnbench.data import DATASETS
+from bnbench.results import TrialResult
+from bnbench.tracking.store import Store
+from bnbench.training.grid import evaluation_examples, evaluation_steps
+
+__all__ = ["Side", "kinds_of_trials"]
+
+# The usual way's rate does not depend on these.
+_OF_NO_EFFECT = VARIES_IN_PACK | {"training.steps", "training.eval_grid", "training.eval_every"}
+
+
+class Side:
+    """The process that runs sweeps; its workers stay, as do its imports, so that only the first pays for them."""
+
+    def __init__(self) -> None:
+        self._next_seed = 0
+        self._tracking_seconds = 0.0
+        self._time_tracking()
+
+    def shape(self, overrides: list[str], steps: float) -> SweepShape:
+        """The sweep to time for a workload; see `shape_sweep`."""
+        return shape_sweep(overrides, steps)
+
+    def sweep(self, overrides: list[str], folder: str, trials: int, steps: int) -> dict[str, float]:
+        """Seconds of a sweep of so many trials, and those of its tracking thread's processor time.
+
+        Each call takes seeds that none took before: a trial that the store knows would not be written again.
+
+        Args:
+            overrides: The workload's.
+            folder: The sweep's `runs_dir`.
+            trials: How many seeds.
+            steps: Of each trial.
+        """
+        first, self._next_seed = self._next_seed, self._next_seed + trials
+        before = self._tracking_seconds
+        started = time.perf_counter()
+        bnbench.run(
+            *overrides, f"seed=range({first},{first + trials})", f"training.steps={steps}", f'runs_dir="{folder}"'
+        )
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "tracking_seconds": self._tracking_seconds - before}
+
+    def named_sweep(self, name: str, folder: str) -> None:
+        """Run the sweep `+sweep=name` as it stands."""
+        bnbench.run(f"+sweep={name}", f'runs_dir="{folder}"')
+
+    def kinds(self, folder: str) -> list[dict[str, Any]]:
+        """What the newest sweep in a `runs_dir` trained, as `kinds_of_trials` has it."""
+        return kinds_of_trials(bnbench.load("latest", f'runs_dir="{folder}"').trials)
+
+    def _time_tracking(self) -> None:
+        record = Store.record
+
+        def timed(store: Store, results: list[TrialResult], sweep_run_id: str | None, *, replace: bool = False) -> None:
+            started = time.thread_time()  # of a background thread: what it takes from the workers, not what it waits
+            try:
+                record(store, results, sweep_run_id, replace=replace)
+            finally:
+                self._tracking_seconds += time.thread_time() - started
+
+        Store.record = timed  # type: ignore[method-assign, assignment]
+
+
+def kinds_of_trials(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The trials of a sweep's table that were trained, by what the usual way's speed depends on.
+
+    Returns:
+        For each kind `overrides`, how many `trials`, their `steps` in all, and the `images` they evaluate in all:
+        on the grid under one kind of statistics, and the whole test split once.
+    """
+    keys = [key for key in flatten(Config()) if key in table]
+    kinds: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in table[table["status"].isin(["finished", "diverged"])][keys].to_dict("records"):
+        params = {str(key): value for key, value in row.items() if not pd.isna(value)}
+        overrides = tuple(_overrides((key, value) for key, value in params.items() if key not in _OF_NO_EFFECT))
+        kind = kinds.setdefault(overrides, {"overrides": [*overrides], "trials": 0, "steps": 0, "images": 0})
+        (trial,) = trials_of(overrides, [0])
+        steps = int(params["training.steps"])
+        kind["trials"] += 1
+        kind["steps"] += steps
+        kind["images"] += _images(replace(trial, steps=steps))
+    return [*kinds.values()]
+
+
+def _overrides(params: Iterable[tuple[str, Any]]) -> list[str]:
+    """Groups first, so that what is set in them stands."""
+    texts = [f"{key}={_text(value)}" for key, value in params]
+    return sorted(texts, key=lambda text: ("." in text.partition("=")[0], text))
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra reads it; a table's column of whole numbers with gaps holds floats."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _images(trial: Trial) -> int:
+    info = DATASETS[trial.data.name]
+    return len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.test

@@ -1,0 +1,208 @@
+"""Every side trains the network that bnbench trains, and it learns."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from bnbench.bench import handwritten, packed, usual
+from bnbench.bench.packed import PHASES, BarePack, TimedPack, make_pack
+from bnbench.bench.plain import batch_loss, parameter_count, plain_network, plain_optimizer
+from bnbench.bench.sweeps import of_length, shape_sweep
+from bnbench.bench.workloads import DEFAULT, pack_width, trials_of
+from bnbench.config import Loss, Trial
+from bnbench.data import ImageData
+from bnbench.models import build_model
+from bnbench.norms.batch import BatchNorm
+from bnbench.packing.optimizers import make_optimizer
+from bnbench.training.data_module import PackDataModule
+from bnbench.training.grid import evaluation_examples, evaluation_steps
+from bnbench.training.losses import example_losses
+from bnbench.training.module import PackModule
+
+Make = Callable[..., Trial]
+
+
+# The peers' network, loss, optimizer and images.
+
+
+def test_the_peers_network_is_the_trial_s(network: list[str], trial: Make, images: ImageData) -> None:
+    """Judge: the model that bnbench builds, in the same state."""
+    ours = build_model(trial(network), images.shape, images.classes)
+    theirs = plain_network(trial(network), images.shape, images.classes)
+    assert parameter_count(theirs) == parameter_count(ours)
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    x = torch.randn(8, *images.shape, generator=torch.Generator().manual_seed(1))
+    for mode in (True, False):  # in this order: evaluation after an update of the running statistics
+        torch.testing.assert_close(theirs.train(mode)(x), ours.train(mode)(x), rtol=1e-4, atol=1e-5)
+    torch_s = [m for m in theirs if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert len(torch_s) == sum(type(m) is BatchNorm for m in ours.modules())
+    assert not any(type(m) is BatchNorm for m in theirs)
+
+
+@pytest.mark.parametrize("loss", Loss)
+def test_the_peers_loss_is_the_trial_s(loss: Loss) -> None:
+    logits = torch.randn(16, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.arange(16) % 10
+    ours = example_losses(logits.t().unsqueeze(0).contiguous(), labels.unsqueeze(0), loss).mean()
+    torch.testing.assert_close(batch_loss(loss)(logits, labels), ours)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "adamw"])
+def test_the_peers_optimizer_has_the_trial_s_settings(name: str, trial: Make, images: ImageData) -> None:
+    """Judge: bnbench's optimizer on the same gradients; torch's own fused one is equal to it to the bit."""
+    of = trial(["data=digits", f"optimizer={name}", "optimizer.weight_decay=0.02", "optimizer.lr=0.05", "norm=none"])
+    net = plain_network(of, images.shape, images.classes)
+    stacked = [nn.Parameter(p.detach().clone().unsqueeze(0)) for p in net.parameters()]
+    theirs, ours = plain_optimizer(of.optimizer, of.lr, net, fused=True), make_optimizer(stacked, [of.optimizer])
+    g = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for p, q in zip(net.parameters(), stacked, strict=True):
+            p.grad = torch.randn(p.shape, generator=g)
+            q.grad = p.grad.unsqueeze(0).clone()
+        theirs.step()
+        ours.step()
+    for p, q in zip(net.parameters(), stacked, strict=True):
+        assert torch.equal(p, q[0])
+
+
+@pytest.mark.parametrize("scaling", ["unit", "symmetric", "standard", "raw"])
+def test_the_peers_see_the_pixels_that_bnbench_sees(scaling: str, trial: Make, images: ImageData) -> None:
+    of = trial(["data=digits", f"data.scaling={scaling}", "training.batch_size=4"])
+    module = make_pack(BarePack, [of], images)
+    rows = module.images.train_rows(0, 1)[0]
+    folded, labels = module.images.batch(module.pack, rows)
+    ours = folded[:, : images.shape[0]]
+    pairs = [usual._Images(images, of)[row] for row in rows[0].tolist()]
+    theirs = torch.stack([image for image, _ in pairs])
+    tolerance = 1e-5 * float(ours.abs().max())  # ToTensor divides first
+    torch.testing.assert_close(theirs, ours.contiguous(), rtol=1e-5, atol=tolerance)
+    assert [label for _, label in pairs] == labels[0].tolist()
+    tensors, targets = handwritten._tensors(of, images, torch.contiguous_format)
+    order = module.images.splits[0].train.tolist()
+    torch.testing.assert_close(tensors[[order.index(row) for row in rows[0].tolist()]], ours.contiguous())
+    assert targets[[order.index(row) for row in rows[0].tolist()]].tolist() == labels[0].tolist()
+
+
+# They train.
+
+
+def test_every_side_learns_and_has_the_same_parameters(
+    network: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the usual side makes its store
+    by_hand, inner = handwritten.Side(), packed.Side()
+    lightning = usual.Side()
+    counts = {
+        lightning.prepare(network, str(tmp_path))["parameters"],
+        by_hand.prepare(network, str(tmp_path), threads=1)["parameters"],
+        inner.prepare(network, str(tmp_path), width=3, first_seed=0)["parameters"],
+    }
+    assert len(counts) == 1
+    for side in (lightning, by_hand, inner):
+        for _ in range(20):  # a busy machine takes few steps in a turn
+            answer = side.run(0.1)
+            assert answer["rate"] > 0
+            if answer["loss_after"] < answer["loss_before"]:
+                break
+        assert answer["loss_after"] < answer["loss_before"], side
+    assert lightning.validate() > 0
+
+
+def test_the_usual_side_logs_to_mlflow_every_fifty_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    side = usual.Side()
+    side.prepare(["data=digits", "norm=none", "training.batch_size=8"], str(tmp_path))
+    side.run(0.05)
+    client = MlflowClient(f"sqlite:///{tmp_path / 'usual.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'usual'")
+    runs = client.search_runs([experiment.experiment_id])
+    logged = [point.step for run in runs for point in client.get_metric_history(run.info.run_id, "train_loss")]
+    assert len(logged) >= 2
+    *logged, _ = logged  # Lightning logs the step at which it stops too
+    assert all((step + 1) % 50 == 0 for step in logged)
+
+
+# bnbench's inner step is the one that sweeps take.
+
+
+def test_the_inner_step_has_the_bits_of_lightning_s_training(
+    network: list[str], trial: Make, images: ImageData
+) -> None:
+    """Judge: the module and data module of a sweep, under a Trainer."""
+    steps = 6
+    trials = [trial([*network, f"training.steps={steps}"], seed) for seed in range(3)]
+    bare, timed, model = (make_pack(kind, trials, images) for kind in (BarePack, TimedPack, BarePack))
+    for module in (bare, timed):
+        module.take(2)
+        module.take(steps - 2)
+    blocks = PackDataModule(images, model.trials)
+    trained = PackModule(copy.deepcopy(model.pack), blocks.images, model.trials)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(trained, datamodule=blocks)
+    assert trainer.global_step == steps
+    assert isinstance(timed, TimedPack)
+    assert list(timed.seconds) == [*PHASES]
+    assert all(seconds > 0 for seconds in timed.seconds.values())
+    for name, value in trained.pack.state_dict().items():
+        assert torch.equal(bare.pack.state_dict()[name], value), name
+        assert torch.equal(timed.pack.state_dict()[name], value), name
+
+
+def test_what_surrounds_the_steps_is_measured(network: list[str], tmp_path: Path) -> None:
+    side = packed.Side()
+    side.prepare(network, str(tmp_path), width=2, first_seed=0)
+    assert set(side.phases(0.02)) == {*PHASES}
+    around = side.around(50)
+    assert set(around) == {"evaluation", "ends"}
+    assert around["evaluation"] > 0
+    assert side.multiply_adds() > 0
+
+
+# The workloads and the sweeps that are timed.
+
+
+@pytest.mark.parametrize("steps", [3, 30, 400])
+@pytest.mark.parametrize("workload", DEFAULT, ids=lambda workload: workload.name)
+def test_a_timed_sweep_evaluates_as_a_trial_of_default_length(workload, steps: int) -> None:
+    shape = shape_sweep(workload.overrides, steps)
+    whole = of_length(trials_of(workload.overrides, [0])[0], 1000)
+    short, long = (of_length(trials_of(shape.overrides, [0])[0], n * shape.steps) for n in (1, 2))
+    more = _evaluated(long) - _evaluated(short)
+    assert 0.5 * steps <= shape.steps <= max(1.5 * steps, 12)
+    assert more / shape.steps == pytest.approx(_evaluated(whole) / 1000, rel=0.1)
+
+
+def _evaluated(trial: Trial) -> int:
+    """Images on the grid."""
+    return len(evaluation_steps(trial)) * evaluation_examples(trial, 500)
+
+
+@pytest.mark.parametrize("workload", DEFAULT, ids=lambda workload: workload.name)
+def test_every_workload_is_a_trial_with_a_result(workload) -> None:
+    from bnbench.api import compose_one
+    from bnbench.sweep.norm_rules import norm_errors, undefined_reason
+
+    config = compose_one(workload.overrides)
+    assert undefined_reason(config) is None
+    assert [*norm_errors(config)] == []
+    seven = trials_of(workload.overrides, [7])[0]
+    assert (seven.seed, seven.training.batch_size) == (7, int(workload.name.split("-")[1]))
+    assert pack_width(workload.overrides) > 1
