@@ -14,15 +14,15 @@ from bnbench.packing.widths import shape_of
 __all__ = ["CANDIDATES", "partition"]
 
 # Fast on the machine they were tried on; conv layers by the largest batch size they are for.
-_WIDTH = {"fc": 16}
+_WIDTH = {"fc": 32}
 _CONV_WIDTHS = {2: 32, 32: 16}
 _CONV_WIDTH = 8
 
-CANDIDATES = (4, 8, 16, 32)
+CANDIDATES = (4, 8, 16, 32, 64)
 """Widths to choose from by measurement."""
 
 
-def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None) -> list[list[Trial]]:
+def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, workers: int = 1) -> list[list[Trial]]:
     """Packs of trials that agree on `Trial.signature`, as equal in size as can be.
 
     Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share. None is
@@ -33,13 +33,22 @@ def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None) 
         trials: Distinct trials in the order planned, which a pack keeps.
         widths: Those measured to be fastest, by `shape_of`; rough ones stand in for others.
 
+        workers: How many packs can be trained at once: with fewer packs than that, the largest are halved as long
+            as their halves are worth a worker.
+
     Returns:
-        Every trial in exactly one pack; no two packs of one signature would fit into one.
+        Every trial in exactly one pack; no two packs of one signature would fit into one, but for the workers' sake.
     """
     groups: dict[tuple[tuple[str, object], ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.signature, []).append(trial)
-    return [pack for group in groups.values() for pack in _split(group, _width(group[0], widths or {}))]
+    packs = [pack for group in groups.values() for pack in _split(group, _width(group[0], widths or {}))]
+    while 0 < len(packs) < workers:
+        largest = max(range(len(packs)), key=lambda i: len(packs[i]))
+        if len(packs[largest]) < 2 * CANDIDATES[0]:
+            break
+        packs[largest : largest + 1] = _split(packs[largest], math.ceil(len(packs[largest]) / 2))
+    return packs
 
 
 def _split(group: list[Trial], width: int) -> list[list[Trial]]:

@@ -17,13 +17,13 @@ from bnbench.tracking import environment
 
 __all__ = ["calibrated"]
 
-_SECONDS_A_SHAPE = 4
+_SECONDS_A_SHAPE = 5
 _START_SECONDS = 10
 _SHARE = 0.05  # of the sweep's time, at most
 
 
 def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], None]) -> Plan:
-    """The plan in packs of the widths that are fastest here, measured before or now.
+    """The plan in packs of the widths that are fastest here, measured before or now, and enough of them to share.
 
     Now where that takes less than a twentieth of the time that training is estimated to: the shapes with most to
     train first. What was measured is kept under `runs_dir`.
@@ -40,7 +40,7 @@ def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], No
         new = {shape: width for (shape, _), width in zip(unknown, found, strict=True)}
         save_widths(folder, machine, new)
         widths |= new
-    return plan.repacked(widths) if widths else plan
+    return plan.repacked(widths, workers)
 
 
 def _unknown(plan: Plan, widths: dict[str, int]) -> dict[str, Trial]:

@@ -92,10 +92,10 @@ class Plan:
         """Trials without a result by definition."""
         return [p for p in self.planned if p.undefined is not None]
 
-    def repacked(self, widths: Mapping[str, int]) -> Plan:
-        """The same trials, in packs of these widths, by `shape_of`."""
+    def repacked(self, widths: Mapping[str, int], workers: int = 1) -> Plan:
+        """The same trials, in packs of these widths, by `shape_of`, for so many workers."""
         left = {p.trial.key: p for p in self.planned if p.undefined is None and p.trial.key not in self.finished}
-        packs = _by_overrides(partition([p.trial for p in left.values()], widths), left)
+        packs = _by_overrides(partition([p.trial for p in left.values()], widths, workers), left)
         packs.sort(key=pack_seconds, reverse=True)
         return replace(self, packs=packs)
 

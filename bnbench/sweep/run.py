@@ -116,9 +116,9 @@ def run_sweep(
         return list(stores[0].finished()) if config.resume else []
 
     plan = make_plan(points, DataLoader(runs_dir / "cache"), finished)
-    workers = min(hydra.workers, max(1, len(plan.packs)))
-    if not config.plan_only:
-        plan = calibrated(plan, runs_dir, workers, say)
+    workers = hydra.workers
+    plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
+    workers = min(workers, max(1, len(plan.packs)))
     say(describe_plan(plan, grid.axes, workers))
     if config.plan_only:
         return None

@@ -3,6 +3,7 @@
 from collections import Counter
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -55,7 +56,7 @@ def test_packs_are_a_partition_into_agreeing_trials_that_could_not_be_coarser(ch
 
 
 def width_limit(signature: dict[str, object]) -> int:
-    return 16 if signature["model"] == "fc" else {1: 16, 4: 8}[signature["model.width"]]
+    return 32 if signature["model"] == "fc" else {1: 16, 4: 8}[signature["model.width"]]
 
 
 def test_max_pack_bounds_a_pack():
@@ -82,3 +83,12 @@ def test_a_trial_takes_more_memory_with_what_needs_it():
     base = trial_bytes(trial(0, 0.1))
     for more in ("training.batch_size=1000", "model.width=500", "training.precision=float64", "optimizer.name=adam"):
         assert trial_bytes(trial(0, 0.1, more)) > base, more
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "sizes"),
+    [(30, 1, [30]), (30, 2, [15, 15]), (30, 4, [8, 8, 7, 7]), (7, 2, [7]), (9, 2, [5, 4]), (40, 2, [20, 20])],
+)
+def test_workers_share_what_one_pack_would_hold_if_their_parts_are_worth_it(count, workers, sizes):
+    packs = partition([trial(seed, 0.1) for seed in range(count)], workers=workers)
+    assert sorted(map(len, packs), reverse=True) == sizes

@@ -41,7 +41,7 @@ LONG = {"training.steps": 1_000_000}
 
 def test_a_short_sweep_measures_nothing(make_trial, measured, tmp_path):
     plan = plan_of(make_trial, {"training.steps": 100})
-    assert calibrated(plan, tmp_path, 2, print) == plan
+    assert calibrated(plan, tmp_path, 1, print) == plan
     assert not measured
     assert not (tmp_path / "cache").exists()
 
@@ -70,7 +70,7 @@ def test_a_width_that_is_given_or_cannot_be_reached_is_not_measured(make_trial, 
 
 def test_the_time_for_measuring_is_bounded_by_a_share_of_the_sweep_s(make_trial, measured, tmp_path):
     plan = plan_of(make_trial, *({"training.batch_size": n, "training.steps": 70_000} for n in (4, 8, 16, 32)))
-    affordable = int((0.05 * plan.seconds / 2 - 10) * 2 / 4)
+    affordable = int((0.05 * plan.seconds / 2 - 10) * 2 / calibrate._SECONDS_A_SHAPE)
     assert 0 < affordable < 4, "the plan is made so"
     calibrated(plan, tmp_path, 2, print)
     assert measured == [32, 16, 8, 4][:affordable]
@@ -79,7 +79,13 @@ def test_the_time_for_measuring_is_bounded_by_a_share_of_the_sweep_s(make_trial,
 def test_widths_of_another_machine_are_not_used(make_trial, measured, tmp_path):
     plan = plan_of(make_trial, {"training.steps": 10})
     save_widths(tmp_path / "cache", "another machine", {shape_of(plan.packs[0][0].trial): 4})
-    assert calibrated(plan, tmp_path, 2, print) == plan
+    assert calibrated(plan, tmp_path, 1, print) == plan
+
+
+def test_there_are_packs_for_all_workers(make_trial, measured, tmp_path):
+    plan = plan_of(make_trial, {"training.steps": 10}, seeds=20)
+    assert [len(pack) for pack in plan.packs] == [20]
+    assert [len(pack) for pack in calibrated(plan, tmp_path, 2, print).packs] == [10, 10]
 
 
 def test_finished_trials_stay_out_of_the_packs(make_trial, measured, tmp_path):

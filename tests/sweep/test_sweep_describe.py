@@ -134,7 +134,7 @@ def test_more_work_is_estimated_to_take_longer(
 
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 def test_a_pack_is_estimated_to_take_less_than_its_trials_alone(model: str, make_trial: MakeTrial) -> None:
-    trials = [make_trial({"model.name": model, "seed": seed}) for seed in range(8)]
+    trials = [make_trial({"model.name": model, "model.width": 4, "seed": seed}) for seed in range(8)]
     [pack] = partition(trials)
     alone = sum(training_seconds([trial]) for trial in trials)
     assert training_seconds(trials[:1]) <= training_seconds(pack) < alone
