@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _NORM = "norm"  # what a block calls its norm
+_OTHER_SOURCES = {
+    "frozen_batch": "constants taken from the training images at the start",
+    "online": "statistics of the examples before it",
+}
 
 
 class _Layer(NamedTuple):
@@ -172,7 +176,8 @@ def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
         return
     yield f"  {len(sites)}, {NORMS[norm.name].summary}, {norm.placement} the activation"
     if examples is None:
-        yield "  each example is normalized by values of its own, whatever the batch size"
+        source = _OTHER_SOURCES.get(norm.name, "values of its own")
+        yield f"  each example is normalized by {source}, whatever the batch size"
         return
     yield "  each channel's mean and variance are taken over examples x height x width values of it:"
     for positions in dict.fromkeys(layer.positions for layer in sites):

@@ -227,3 +227,11 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 def test_success_is_status_0() -> None:
     assert exit_status(lambda: None) == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    command = f"'{sys.executable}' -m bnbench explain model=cnn | head -n 1"
+    answer = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("model=cnn")
+    assert answer.stderr == ""

@@ -127,6 +127,15 @@ def test_norms_are_told_with_the_values_each_sees() -> None:
 
 
 @pytest.mark.parametrize(
+    ("norm", "source"),
+    [("online", "statistics of the examples before it"), ("frozen_batch", "constants taken from the training images")],
+)
+def test_norms_with_statistics_from_elsewhere_say_where_from(norm: str, source: str) -> None:
+    said = "\n".join(_section(_explain(_CNN | {"norm.name": norm}), "norms"))
+    assert f"each example is normalized by {source}" in said
+
+
+@pytest.mark.parametrize(
     ("norm", "values"),
     [("ghost_batch", "128"), ("batch_renorm", "256"), ("instance", "16"), ("layer", ""), ("group", ""), ("rms", "")],
 )
