@@ -28,9 +28,9 @@ from bnbench.training.data_module import Block  # noqa: E402
 from bnbench.training.evaluate import evaluate  # noqa: E402
 from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps  # noqa: E402
 from bnbench.training.images import PackImages  # noqa: E402
-from bnbench.training.memory import keep_freed_memory  # noqa: E402
 from bnbench.training.module import PackModule  # noqa: E402
 from bnbench.training.population import estimate_population  # noqa: E402
+from bnbench.training.process import prepare_process  # noqa: E402
 
 __all__ = ["PHASES", "BarePack", "Side", "TimedPack", "make_pack"]
 
@@ -119,8 +119,7 @@ class Side:
     """A process of bnbench's inner step: set up as a sweep's worker is."""
 
     def __init__(self) -> None:
-        keep_freed_memory()
-        torch.set_num_threads(1)
+        prepare_process()
 
     def prepare(self, overrides: list[str], folder: str, width: int, first_seed: int) -> dict[str, Any]:
         """Build and warm up a pack of `width` trials, seeds from `first_seed`."""

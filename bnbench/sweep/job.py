@@ -99,13 +99,10 @@ def train_pack(config: DictConfig) -> None:
 
 
 def _fit(config: DictConfig, job: Job, trials: list[Trial]) -> list[TrialResult]:
-    import torch
-
     from bnbench.training.fit import fit
-    from bnbench.training.memory import fit_in_memory, keep_freed_memory
+    from bnbench.training.process import fit_in_memory, prepare_process
 
-    keep_freed_memory()
-    torch.set_num_threads(1)  # one-thread workers beat threads on small networks, and keep every bit the same
+    prepare_process()
     data = DataLoader(Path(job.runs_dir) / "cache").load(to_config(config))
     report = _reporter(job.progress_file)
     results = fit_in_memory(lambda part: fit(part, data, report=report), trials)

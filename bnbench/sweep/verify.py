@@ -330,13 +330,10 @@ def _train(cases: Sequence[_Again], cache: Path, workers: int) -> Iterable[Trial
 
 def _train_alone(config: Config, trial: Trial, cache: Path) -> TrialResult:
     """Train in this process as a sweep's worker does, but one trial, and spool nothing."""
-    import torch
-
     from bnbench.training.fit import fit
-    from bnbench.training.memory import keep_freed_memory
+    from bnbench.training.process import prepare_process
 
-    keep_freed_memory()
-    torch.set_num_threads(1)
+    prepare_process()
     try:
         [result] = fit([trial], DataLoader(cache).load(config))
     except Exception as error:  # the other trials are verified all the same

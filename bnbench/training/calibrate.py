@@ -13,8 +13,8 @@ from bnbench.packing.optimizers import make_optimizer
 from bnbench.training.fit import make_pack
 from bnbench.training.images import PackImages
 from bnbench.training.losses import example_losses
-from bnbench.training.memory import keep_freed_memory
 from bnbench.training.population import estimate_population
+from bnbench.training.process import prepare_process
 
 __all__ = ["fastest_width"]
 
@@ -33,8 +33,7 @@ def fastest_width(trial: Trial, data: ImageData, widths: Sequence[int]) -> int:
         data: Its images.
         widths: To choose from, ascending.
     """
-    keep_freed_memory()
-    torch.set_num_threads(1)
+    prepare_process()
     best, best_rate = widths[0], 0.0
     for width in widths:
         rate = width / _step_seconds(trial, data, width)

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from bnbench.training.memory import fit_in_memory
+from bnbench.training.process import fit_in_memory
 
 _PAGES = """
 import resource, sys, torch
-from bnbench.training.memory import keep_freed_memory
+from bnbench.training.process import prepare_process
 if sys.argv[1] == "kept":
-    keep_freed_memory()
+    prepare_process()
 def work():
     for _ in range(10):
         [torch.ones(1_000_000) for _ in range(20)]
@@ -73,7 +73,7 @@ from omegaconf import OmegaConf
 from bnbench.config import Trial, schema
 from bnbench.data import ImageData
 from bnbench.training.fit import fit
-from bnbench.training.memory import fit_in_memory
+from bnbench.training.process import fit_in_memory
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (120, 1, 8, 8), dtype=np.uint8)

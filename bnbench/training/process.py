@@ -1,4 +1,4 @@
-"""How a training process asks the system for memory, and what it does where there is not enough."""
+"""How a training process is set up, and what it does where memory runs out."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ import gc
 import platform
 from collections.abc import Callable, Sequence
 
+import torch
+
 from bnbench.config import Trial
 from bnbench.results import TrialResult
 
-__all__ = ["fit_in_memory", "keep_freed_memory"]
+__all__ = ["fit_in_memory", "prepare_process"]
 
 # mallopt's numbers of its parameters, and their largest values.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
 
-def keep_freed_memory() -> None:
+def prepare_process() -> None:
+    """Set this process up to train packs: on one thread, and keeping the memory it frees.
+
+    One-thread processes, one a core, beat threads on small networks; and only so are a trial's bits the same in
+    every pack.
+    """
+    torch.set_num_threads(1)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
     """Let this process keep the memory it frees, up to what it once needed, where its C library is glibc's.
 
     Every step allocates and frees the same activations. By default glibc gives blocks of more than 128 KiB back to the
