@@ -2,8 +2,9 @@
 
 from bnbench.analysis.intervals import Interval, mean_interval, paired_difference, proportion_interval
 from bnbench.analysis.summary import arms, contrasts, differences
-from bnbench.analysis.table import SweepTable, level_labels, levels, strata, targets
+from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.analysis.tuning import tuned_differences, tuned_learning_rates
+from bnbench.table import SweepTable
 
 __all__ = [
     "Interval",

@@ -12,7 +12,8 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
-from bnbench.analysis.table import MISSING, SweepTable, level_labels, levels, strata, targets
+from bnbench.analysis.table import level_labels, levels, strata, targets
+from bnbench.table import MISSING, SweepTable
 
 __all__ = ["OUTCOMES", "arms", "compare_arms", "contrasts", "counted", "differences", "matching", "split_by"]
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis.summary import compare_arms, contrasts, split_by
-from bnbench.analysis.table import SweepTable, level_labels, levels, strata
+from bnbench.analysis.table import level_labels, levels, strata
+from bnbench.table import SweepTable
 
 __all__ = ["LEARNING_RATE", "tuned_differences", "tuned_learning_rates"]
 

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from bnbench.analysis import SweepTable, levels, strata, targets
-from bnbench.analysis.table import MISSING, unmatched
+from bnbench.analysis.table import unmatched
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import count, key_title, listing, setting
 from bnbench.report.subjects import Subject, subjects
+from bnbench.table import MISSING
 
 __all__ = ["cautions"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench.analysis.table import MISSING, SweepTable
 from bnbench.names import CURVES
+from bnbench.table import MISSING, SweepTable
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points, recorded_trials
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.sweep_runs import find_sweep, read_plan

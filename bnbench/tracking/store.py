@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bnbench.analysis.table import SweepTable
 from bnbench.results import TrialResult
+from bnbench.table import SweepTable
 from bnbench.tracking import sweep_runs
 from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
