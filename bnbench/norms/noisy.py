@@ -12,6 +12,8 @@ from bnbench.seeding import generator
 
 __all__ = ["NoisyBatchNorm"]
 
+_SPREAD = 0.1  # of a value's noise about its channel's
+
 
 class NoisyBatchNorm(BatchNorm):
     """While training, m + s * batch_norm(x), with noise m and s whose distribution changes at every step.
@@ -65,6 +67,3 @@ class NoisyBatchNorm(BatchNorm):
         m = torch.empty_like(rows).uniform_(-_SPREAD, _SPREAD, generator=g)
         s = torch.empty_like(rows).normal_(0, _SPREAD, generator=g)
         return m + (2 * mu - 1) * self.shift, s + 1 + (self.scale - 1) * sigma
-
-
-_SPREAD = 0.1

@@ -40,28 +40,27 @@ def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> Pack:
     """
     channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
     width = aligned_width(len(nets), channels)
-    return Pack([*nets, *[nets[-1]] * (width - len(nets))], len(nets), pixels)
+    return Pack([*nets, *[nets[-1]] * (width - len(nets))], pixels)
 
 
 class Pack(nn.Module):
-    """K slots, of which the first `trials` hold trials of their own; made by `pack`.
+    """K networks in K slots, the last of them perhaps padding; made by `pack`.
 
-    Every parameter and buffer has the lone network's name and shape (K, …): its k-th row is slot k's.
+    Every parameter and buffer has the lone network's name and shape (K, …): its k-th row is slot k's. Of kernels on
+    1x1 maps the parameter is the middle; `slot_state` has them whole.
 
     Attributes:
         slots: K.
-        trials: How many of them are no padding.
         layout: How `forward` wants its images stored.
         norms: The norms over the batch, in the order of the network.
         linear: The linear layers that multiply with their weights as they are.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], trials: int, pixels: Collection[str] = ()) -> None:
+    def __init__(self, nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> None:
         super().__init__()
         for net in nets:
             _refuse_tied(net)
         self.slots = len(nets)
-        self.trials = trials
         self.net = _fold(nets, "", pixels)
         convolves = any(isinstance(leaf, FoldedConv2d | FoldedPixelConv2d) for leaf in self.net.modules())
         self.layout = Layout.channels_last if convolves else Layout.feature_major

@@ -32,7 +32,6 @@ def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, 
     Args:
         trials: Distinct trials in the order planned, which a pack keeps.
         widths: Those measured to be fastest, by `shape_of`; rough ones stand in for others.
-
         workers: How many packs can be trained at once: with fewer packs than that, the largest are halved as long
             as their halves are worth a worker.
 

@@ -12,6 +12,8 @@ from bnbench.config import Trial
 
 __all__ = ["load_widths", "save_widths", "shape_of"]
 
+_FILE = "pack_widths.json"
+
 # What a step's arithmetic does not depend on, though trials of a pack may differ in none but some of it.
 _NO_SHAPE = ("seed", "training.steps", "training.eval", "schedule", "norm.inference", "optimizer.lr")
 
@@ -24,19 +26,23 @@ def shape_of(trial: Trial) -> str:
 
 def load_widths(folder: Path, machine: str) -> dict[str, int]:
     """Widths by shape, as far as they were measured on this machine."""
-    try:
-        widths: dict[str, int] = json.loads((folder / "pack_widths.json").read_text())[machine]
-    except (FileNotFoundError, KeyError):
-        return {}
-    return widths
+    return _load(folder).get(machine, {})
 
 
 def save_widths(folder: Path, machine: str, widths: Mapping[str, int]) -> None:
     """Keep widths for later sweeps, beside those of other machines that share the folder."""
-    file = folder / "pack_widths.json"
-    known = json.loads(file.read_text()) if file.exists() else {}
+    file = folder / _FILE
+    known = _load(folder)
     known[machine] = {**known.get(machine, {}), **widths}
     folder.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps(known, indent=1))
     os.replace(temporary, file)
+
+
+def _load(folder: Path) -> dict[str, dict[str, int]]:
+    try:
+        known: dict[str, dict[str, int]] = json.loads((folder / _FILE).read_text())
+    except (FileNotFoundError, ValueError):  # a damaged file costs a measurement, no sweep
+        return {}
+    return known

@@ -22,6 +22,13 @@ def test_widths_are_kept_by_machine_and_added_to(tmp_path):
     assert [file.name for file in (tmp_path / "cache").iterdir()] == ["pack_widths.json"]
 
 
+def test_a_damaged_file_is_as_good_as_none(tmp_path):
+    (tmp_path / "pack_widths.json").write_text('{"one": {"a"')
+    assert load_widths(tmp_path, "one") == {}
+    save_widths(tmp_path, "one", {"a": 4})
+    assert load_widths(tmp_path, "one") == {"a": 4}
+
+
 def test_trials_share_a_shape_exactly_if_their_steps_do_the_same_arithmetic():
     base = trial()
     for same in ("seed=1", "optimizer.lr=0.5", "training.steps=7", "schedule.name=cosine", "training.eval_every=3"):
