@@ -15,7 +15,7 @@ def values(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
-def same(ours: torch.Tensor, judge: np.ndarray) -> None:
+def assert_same(ours: torch.Tensor, judge: np.ndarray) -> None:
     assert tuple(ours.shape) == judge.shape
     np.testing.assert_allclose(ours.numpy(), judge, rtol=1e-12, atol=1e-12)
 
@@ -36,7 +36,7 @@ def test_moments_are_those_of_the_numpy_twin_for_any_shape_and_axes(case, keepdi
     x = 3 + values(*shape, seed=seed)
     ours, judges = moments(x, axes, keepdims), reference.moments(x.numpy(), axes, keepdims)
     for mine, judge in zip(ours, judges, strict=True):
-        same(mine, judge)
+        assert_same(mine, judge)
 
 
 @st.composite
@@ -55,14 +55,14 @@ def test_normalization_is_that_of_the_numpy_twin_for_any_broadcasting(data, seed
     variance = variance**2
     offset, scale = (value if data.draw(st.booleans()) else None for value in (beta, gamma))
     arrays = [None if v is None else v.numpy() for v in (x, mean, variance, offset, scale)]
-    same(
+    assert_same(
         batch_normalization(x, mean, variance, offset, scale, 1e-3),
         reference.batch_normalization(*arrays, 1e-3),
     )
     for scaled in (True, False):
         ours = batch_norm_with_global_normalization(x, mean, variance, beta, gamma, 1e-3, scaled)
         judge = [v.numpy() for v in (x, mean, variance, beta, gamma)]
-        same(ours, reference.batch_norm_with_global_normalization(*judge, 1e-3, scaled))
+        assert_same(ours, reference.batch_norm_with_global_normalization(*judge, 1e-3, scaled))
 
 
 def test_the_small_matrix_normalizes_to_the_numbers_worked_by_hand():
@@ -97,7 +97,7 @@ def test_moments_and_normalization_compose_to_batch_norm_with_its_gradients(shap
     state = reference.torch_state(3, eps=1e-3)
     oracle, cache = forward(x.numpy(), gamma.numpy(), beta.numpy(), state)
     for mine, theirs in zip((y.detach(), *grads), (oracle, *backward(dout.numpy(), cache)), strict=True):
-        same(mine, theirs)
+        assert_same(mine, theirs)
 
 
 @pytest.mark.parametrize("axes", [0, [0, 2], (-1,), []])

@@ -1,7 +1,6 @@
 """The backward pass of every norm: the slope of its output, and what must be zero in it."""
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -33,15 +32,6 @@ NORMS = {
 RUNNING = ["batch", "batch_divisor_N", "batch_cumulative", "ghost", "renorm_clipped", "renorm_without_room"]
 SHAPES = [(N, C), (N, C, 1, 1), (N, C, 2, 1), (3, C, 1, 3)]
 over_shapes = pytest.mark.parametrize("shape", SHAPES)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Thousands of tiny tensors: more threads would only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def values(*shape: int, seed: int = 1) -> Tensor:

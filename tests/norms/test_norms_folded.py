@@ -1,7 +1,7 @@
 """Folded norms: K trials as one layer, each of which gets what it would alone, and the same bits in every slot."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -38,15 +38,6 @@ NORMS = RUNNING | PER_EXAMPLE
 MOMENTA = [0.3, 0.1, 0.9, 0.01, 1.0, 0.5, 0.0, 0.25]
 
 Record = dict[str, Tensor]  # of one trial, or of K with K the first axis
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """As in a worker: the bits of a pack are only promised there."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def values(*shape: int, seed: int) -> Tensor:

@@ -56,15 +56,6 @@ SHAPES = [(6, C), (2, C), (1, C), (3, C, 2, 5), (2, C, 5, 3), (1, C, 4, 1), (6, 
 GROUPS_OF = {"layer": 1, "rms": 1, "group": GROUPS, "instance": C, "filter_response": C}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Thousands of tiny tensors: more threads would only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def positions(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[2:]))
 
@@ -120,7 +111,7 @@ def play(norm: nn.Module, steps: list[tuple[Tensor, Tensor]]) -> dict[str, np.nd
     return {key: value.detach().numpy() for key, value in seen.items()}
 
 
-def agree(mine: dict[str, np.ndarray], judge: dict[str, np.ndarray], *, tolerance: float = 1e-12) -> None:
+def assert_agree(mine: dict[str, np.ndarray], judge: dict[str, np.ndarray], *, tolerance: float = 1e-12) -> None:
     assert mine.keys() == judge.keys()
     for key, value in mine.items():
         assert value.shape == judge[key].shape, key
@@ -364,7 +355,7 @@ def torchs(name: str, shape: tuple[int, ...], norm: ChannelNorm, *, affine: bool
 def test_output_gradients_and_statistics_are_those_of_the_numpy_oracle(name, shape, affine):
     norm, steps = make(name, affine=affine), list(batches(shape))
     judge = Oracle(name, norm).play(steps)
-    agree(play(norm, steps), judge)
+    assert_agree(play(norm, steps), judge)
 
 
 @with_and_without_affine
@@ -372,7 +363,7 @@ def test_output_gradients_and_statistics_are_those_of_the_numpy_oracle(name, sha
 def test_output_gradients_and_statistics_are_those_of_the_formula_by_autograd(name, shape, affine):
     norm, steps = make(name, affine=affine), list(batches(shape))
     judge = play(Formula(name, norm), steps)
-    agree(play(norm, steps), judge)
+    assert_agree(play(norm, steps), judge)
 
 
 IN_TORCH = [(name, shape) for name, shape in PAIRS if torchs(name, shape, make(name), affine=True) is not None]
@@ -383,7 +374,7 @@ IN_TORCH = [(name, shape) for name, shape in PAIRS if torchs(name, shape, make(n
 def test_output_gradients_and_statistics_are_those_of_torch_nn(name, shape, affine):
     norm, steps = make(name, affine=affine), list(batches(shape))
     judge = play(torchs(name, shape, norm, affine=affine), steps)
-    agree(play(norm, steps), judge)
+    assert_agree(play(norm, steps), judge)
 
 
 @over_cases
@@ -393,7 +384,7 @@ def test_in_float32_they_are_those_of_the_oracle_in_double_precision(name, shape
     judge = Oracle(name, norm).play(steps)  # of the same, already rounded, numbers
     # A rounding is 6e-8. A sum here has at most 45 terms of size about 3, and 1 / sqrt(eps) = 32 is the most by
     # which the gradient of a nearly constant map multiplies what its cancellation leaves: 32 * 3 * 6e-8 * a few.
-    agree(play(norm, steps), judge, tolerance=2e-5)
+    assert_agree(play(norm, steps), judge, tolerance=2e-5)
 
 
 @settings(max_examples=100, deadline=None)
@@ -414,4 +405,4 @@ def test_random_shapes_and_offsets_agree_with_the_oracle_and_the_formula(name, N
     for judge in judges:
         # A value of 1e4 has its last digit at 2e-12, of which eps lets 1 / sqrt(eps) = 32 times through, once more
         # for the gradient: 2e-9 where the map is nearly constant.
-        agree(mine, judge, tolerance=1e-12 if offset < 1e4 else 2e-9)
+        assert_agree(mine, judge, tolerance=1e-12 if offset < 1e4 else 2e-9)

@@ -1,7 +1,7 @@
 """What a norm must not mind: how its input is stored, how far from zero it lies, when it is evaluated and saved."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -41,15 +41,6 @@ every_norm = pytest.mark.parametrize("name", NORMS)
 every_running = pytest.mark.parametrize("name", RUNNING)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Thousands of tiny tensors: more threads would only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def values(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -80,7 +71,7 @@ def everything(norm: nn.Module, base: Tensor, seen_as: Callable[[Tensor], Tensor
     return result | {key: value.clone() for key, value in norm.named_buffers()}
 
 
-def same(mine: dict[str, Tensor], judge: dict[str, Tensor]) -> None:
+def assert_same(mine: dict[str, Tensor], judge: dict[str, Tensor]) -> None:
     assert mine.keys() == judge.keys()
     for key, value in mine.items():
         torch.testing.assert_close(value, judge[key], rtol=1e-12, atol=1e-12, msg=lambda m, key=key: f"{key}: {m}")
@@ -114,7 +105,7 @@ def test_how_the_input_is_stored_does_not_matter(name, how):
     shape, seen_as = STORED[how]
     norm = randomized(name)
     judge = everything(copy.deepcopy(norm), values(*shape), lambda t: seen_as(t).contiguous())
-    same(everything(norm, values(*shape), seen_as), judge)
+    assert_same(everything(norm, values(*shape), seen_as), judge)
 
 
 @every_norm
@@ -357,7 +348,7 @@ def test_any_order_of_the_axes_in_memory_gives_the_same(name, N, thirds, image, 
     norm = randomized(name, 3 * thirds)
     base = values(*(shape[axis] for axis in order), seed=seed)
     judge = everything(copy.deepcopy(norm), base, lambda t: t.permute(back).contiguous())
-    same(everything(norm, base, lambda t: t.permute(back)), judge)
+    assert_same(everything(norm, base, lambda t: t.permute(back)), judge)
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,14 +12,6 @@ from bnbench.seeding import generator
 WIDTHS = (1, 2, 3, 8, 15, 16, 17, 60)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def values(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return torch.randn(shape, dtype=dtype, generator=generator(seed, "test"))
 

@@ -38,7 +38,9 @@ def torch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, eps: float
     return norm
 
 
-def agree_with_torch(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dout: np.ndarray, *, rtol: float) -> None:
+def assert_agrees_with_torch(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dout: np.ndarray, *, rtol: float
+) -> None:
     """Two training passes, then one in test mode, each with its gradients and the statistics after it."""
     forward, backward = passes(x)
     state = torch_state(x.shape[1], eps=1e-3, momentum=0.3)
@@ -61,7 +63,7 @@ def agree_with_torch(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dout: n
 @pytest.mark.parametrize("shape", SHAPES)
 def test_output_gradients_and_statistics_are_those_of_torch(shape):
     c = shape[1]
-    agree_with_torch(values(*shape), values(c, seed=1), values(c, seed=2), values(*shape, seed=3), rtol=1e-12)
+    assert_agrees_with_torch(values(*shape), values(c, seed=1), values(c, seed=2), values(*shape, seed=3), rtol=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -79,7 +81,7 @@ def test_random_shapes_and_offsets_agree_with_torch(shape, offset, seed):
     # rounding a mean of 1e4 moves it by 1e-12, and eps = 1e-3 lets at most 1 / sqrt(eps) = 32 of it through,
     # once more for each further power of 1 / std in the gradient
     rtol = 1e-12 if offset > -1e4 else 1e-8
-    agree_with_torch(x, values(c, seed=seed + 2), values(c, seed=seed + 3), dout, rtol=rtol)
+    assert_agrees_with_torch(x, values(c, seed=seed + 2), values(c, seed=seed + 3), dout, rtol=rtol)
 
 
 def staged_backward(x: np.ndarray, gamma: np.ndarray, dout: np.ndarray, eps: float) -> tuple[np.ndarray, ...]:

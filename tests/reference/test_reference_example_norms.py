@@ -28,7 +28,7 @@ def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
     return [torch.from_numpy(array) for array in arrays]
 
 
-def same(ours: np.ndarray, judge: torch.Tensor) -> None:
+def assert_same(ours: np.ndarray, judge: torch.Tensor) -> None:
     np.testing.assert_allclose(ours, judge.numpy(), rtol=1e-12, atol=1e-12)
 
 
@@ -37,11 +37,11 @@ def same(ours: np.ndarray, judge: torch.Tensor) -> None:
 def test_layer_norm_with_elementwise_affine_is_that_of_torch(shape, offset):
     x = values(*shape) + offset
     gamma, beta = values(*shape[1:], seed=1), values(*shape[1:], seed=2)
-    same(
+    assert_same(
         layer_norm(x, gamma, beta, eps=1e-3),
         F.layer_norm(*tensors(x), shape[1:], *tensors(gamma, beta), 1e-3),
     )
-    same(layer_norm(x, eps=1e-3), F.layer_norm(*tensors(x), shape[1:], eps=1e-3))
+    assert_same(layer_norm(x, eps=1e-3), F.layer_norm(*tensors(x), shape[1:], eps=1e-3))
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 6])
@@ -50,21 +50,21 @@ def test_group_norm_is_that_of_torch(shape, groups):
     x = values(*shape)
     # torch.group_norm, not F.group_norm, which refuses one value a group at batch size 1
     judge = torch.group_norm(*tensors(x), groups, *tensors(GAMMA, BETA), 1e-3)
-    same(group_norm(x, groups, GAMMA, BETA, eps=1e-3), judge)
-    same(group_norm(x, groups, eps=1e-3), torch.group_norm(*tensors(x), groups, eps=1e-3))
+    assert_same(group_norm(x, groups, GAMMA, BETA, eps=1e-3), judge)
+    assert_same(group_norm(x, groups, eps=1e-3), torch.group_norm(*tensors(x), groups, eps=1e-3))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_layer_norm_with_an_affine_a_channel_is_group_norm_with_one_group(shape):
     x = values(*shape)
-    same(layer_norm(x, GAMMA, BETA, eps=1e-3), F.group_norm(*tensors(x), 1, *tensors(GAMMA, BETA), 1e-3))
+    assert_same(layer_norm(x, GAMMA, BETA, eps=1e-3), F.group_norm(*tensors(x), 1, *tensors(GAMMA, BETA), 1e-3))
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 3, 5), (1, 6, 4, 1), (2, 6, 7)])
 def test_instance_norm_is_that_of_torch_and_group_norm_with_a_group_a_channel(shape):
     x = values(*shape)
     ours = instance_norm(x, GAMMA, BETA, eps=1e-3)
-    same(
+    assert_same(
         ours,
         F.instance_norm(*tensors(x), weight=torch.from_numpy(GAMMA), bias=torch.from_numpy(BETA), eps=1e-3),
     )
@@ -79,8 +79,8 @@ def test_instance_norm_of_a_single_pixel_is_beta():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rms_norm_is_that_of_torch(shape):
     x, gamma = values(*shape) + 3, values(*shape[1:], seed=1)
-    same(rms_norm(x, gamma, eps=1e-3), F.rms_norm(*tensors(x), shape[1:], *tensors(gamma), 1e-3))
-    same(rms_norm(x, eps=1e-3), F.rms_norm(*tensors(x), shape[1:], eps=1e-3))
+    assert_same(rms_norm(x, gamma, eps=1e-3), F.rms_norm(*tensors(x), shape[1:], *tensors(gamma), 1e-3))
+    assert_same(rms_norm(x, eps=1e-3), F.rms_norm(*tensors(x), shape[1:], eps=1e-3))
 
 
 def test_rms_norm_takes_a_gamma_a_channel_on_images():
@@ -131,7 +131,7 @@ def test_weight_standardization_is_batch_norm_of_the_transposed_weights(shape):
     rows = weight.reshape(len(weight), -1).T  # (I, O): output channels as features
     judge, _ = batchnorm_forward(rows, np.ones(len(weight)), np.zeros(len(weight)), torch_state(len(weight), eps=1e-3))
     np.testing.assert_allclose(ours, judge.T.reshape(shape), rtol=1e-12, atol=1e-12)
-    same(ours, F.layer_norm(*tensors(weight), shape[1:], eps=1e-3))
+    assert_same(ours, F.layer_norm(*tensors(weight), shape[1:], eps=1e-3))
 
 
 @pytest.mark.parametrize(
