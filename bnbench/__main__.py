@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from bnbench.verbs import VERBS, run_verb
+
 __all__ = ["main"]
 
 _HELP = """bnbench: what does normalization do to this network?
@@ -32,8 +34,6 @@ keys worth knowing:
   --hydra-help     Hydra's other flags
 """
 
-_VERBS = {"bench", "list", "explain", "report", "ui", "verify"}
-
 
 def main() -> None:
     """Run what the command line asks for; exits 0, 1 if trials failed, 2 on bad input, 130 on Ctrl-C."""
@@ -47,10 +47,8 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    if arguments and arguments[0] in _VERBS:
-        from bnbench import verbs
-
-        getattr(verbs, arguments[0])(arguments[1:])
+    if arguments and arguments[0] in VERBS:
+        run_verb(arguments[0], arguments[1:])
         return
     # Hydra would catch exceptions and print its own several lines; ours are one.
     os.environ["HYDRA_FULL_ERROR"] = "1"
