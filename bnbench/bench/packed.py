@@ -109,7 +109,7 @@ class TimedPack(BarePack):
 def make_pack(kind: type[BarePack], trials: Sequence[Trial], data: ImageData) -> BarePack:
     """Those trials as one pack, as `training.fit` makes it."""
     packed, slots = training.make_pack(trials, data)
-    images = PackImages(data, slots)
+    images = PackImages(data, slots, slots[0].training.device)
     if packed.needs_population:
         estimate_population(packed, images)
     return kind(packed, images, slots)

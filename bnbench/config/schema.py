@@ -17,6 +17,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DataConfig",
+    "Device",
     "EvalGrid",
     "Impl",
     "Init",
@@ -160,6 +161,14 @@ class Loss(StrEnum):
     sigmoid = "sigmoid"
 
 
+class Device(StrEnum):
+    """Where a trial is trained."""
+
+    auto = "auto"  # a GPU where there is one
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Precision(StrEnum):
     float32 = "float32"
     float64 = "float64"
@@ -287,6 +296,7 @@ class TrainingConfig:
     eval_examples: int | None = _number(None, 1)
     targets: list[float] | None = None
     precision: Precision = Precision.float32
+    device: Device = Device.auto
     max_pack: int | None = _number(None, 1)
     # GiB a worker's pack may take; by default half of the machine's memory, shared by a worker a core.
     max_memory: float | None = _number(None, 0, low_is_allowed=False)

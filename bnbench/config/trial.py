@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from bnbench.config.schema import (
     Config,
     ConfigError,
     DataConfig,
+    Device,
     EvalGrid,
     Init,
     LrScaling,
@@ -27,6 +28,7 @@ from bnbench.config.schema import (
     TrainingConfig,
     range_errors,
 )
+from bnbench.device import has_gpu
 
 __all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "config_errors", "flatten"]
 
@@ -117,6 +119,7 @@ class Trial:
     Attributes:
         steps: Optimizer steps, resolved from `training.steps`, `.epochs` or `.examples`.
         norm: With its preset's values.
+        training: With the device that `auto` stands for here.
         lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
         targets: Validation accuracies whose first hit is recorded, ascending.
         data_checksum: SHA-256 of the data and of the split.
@@ -149,9 +152,10 @@ class Trial:
         errors = config_errors(config, train_size)
         if errors:
             raise ConfigError("\n".join(errors))
+        resolved = {"norm": config.norm.resolved(), "training": replace(config.training, device=_device(config))}
         return cls(
             seed=config.seed,
-            **{name: getattr(config, name) for name in _SECTIONS} | {"norm": config.norm.resolved()},
+            **{name: getattr(config, name) for name in _SECTIONS} | resolved,
             steps=_steps(config.training, train_size),
             lr=_scaled_lr(config.optimizer, config.training.batch_size),
             targets=_targets(config),
@@ -218,7 +222,9 @@ class Trial:
                 return name in _SCHEDULE_KEYS[self.schedule.name]
             case "training":
                 every = {"eval_every"} if self.training.eval_grid == EvalGrid.linear else set[str]()
-                return name in {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"} | every
+                # A GPU rounds otherwise; the CPU goes without saying.
+                gpu = {"device"} if self.training.device == Device.cuda else set[str]()
+                return name in {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"} | every | gpu
             case "model":
                 return self._model_key_matters(name)
         return True
@@ -257,8 +263,16 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
         for target in targets:
             if not 0 < target <= 1:
                 yield f"{key} has {target}; a target is an accuracy > 0 and <= 1"
+    if training.device == Device.cuda and not has_gpu():
+        yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
         yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
+
+
+def _device(config: Config) -> Device:
+    if config.training.device == Device.auto:
+        return Device.cuda if has_gpu() else Device.cpu
+    return config.training.device
 
 
 def _steps(training: TrainingConfig, train_size: int) -> int:

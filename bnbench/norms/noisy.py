@@ -63,7 +63,8 @@ class NoisyBatchNorm(BatchNorm):
 
     def _draw(self, g: torch.Generator, rows: Tensor) -> tuple[Tensor, Tensor]:
         """One trial's noise of one step, m and s, of the shape of its rows, (C, N, P)."""
-        mu, sigma = rows.new_empty(2, self.features, 1, 1).uniform_(generator=g)
-        m = torch.empty_like(rows).uniform_(-_SPREAD, _SPREAD, generator=g)
-        s = torch.empty_like(rows).normal_(0, _SPREAD, generator=g)
-        return m + (2 * mu - 1) * self.shift, s + 1 + (self.scale - 1) * sigma
+        mu, sigma = rows.new_empty(2, self.features, 1, 1, device="cpu").uniform_(generator=g)
+        m = torch.empty_like(rows, device="cpu").uniform_(-_SPREAD, _SPREAD, generator=g)
+        s = torch.empty_like(rows, device="cpu").normal_(0, _SPREAD, generator=g)
+        noise = m + (2 * mu - 1) * self.shift, s + 1 + (self.scale - 1) * sigma
+        return noise[0].to(rows.device), noise[1].to(rows.device)

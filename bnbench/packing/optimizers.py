@@ -173,7 +173,8 @@ class PackAdam(PackOptimizer):
             self._mean[slot],
             self._square[slot],
             [],
-            [torch.tensor(float(self.taken))] * len(params),  # an active slot has taken every step
+            [params[0].new_tensor(self.taken, dtype=torch.float32)]
+            * len(params),  # an active slot has taken every step
             lr=self.lrs[slot],
             beta1=config.beta1,
             beta2=config.beta2,

@@ -59,7 +59,7 @@ def _split(group: list[Trial], width: int) -> list[list[Trial]]:
 def _width(trial: Trial, widths: Mapping[str, int]) -> int:
     width = trial.training.max_pack or widths.get(shape_of(trial)) or _rough_width(trial)
     limit = trial.training.max_memory
-    memory = worker_bytes() if limit is None else limit * 2**30
+    memory = worker_bytes(trial.training.device) if limit is None else limit * 2**30
     return max(1, min(width, int(memory / trial_bytes(trial))))
 
 

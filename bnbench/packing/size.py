@@ -6,6 +6,7 @@ import os
 
 from bnbench.config import OptimizerName, Precision, Trial
 from bnbench.data import DATASETS
+from bnbench.device import memory_bytes
 from bnbench.models.geometry import conv_layers, work
 
 __all__ = ["trial_bytes", "worker_bytes"]
@@ -33,7 +34,6 @@ def trial_bytes(trial: Trial) -> int:
     return numbers * (8 if trial.training.precision == Precision.float64 else 4)
 
 
-def worker_bytes() -> int:
-    """What a worker's pack may take by default: half of the machine's memory, shared by a worker a core."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(total / 2 / (os.cpu_count() or 1))
+def worker_bytes(device: str) -> int:
+    """What a worker's pack may take by default: half of the device's memory, shared by a worker a core."""
+    return int(memory_bytes(device) / 2 / (os.cpu_count() or 1))

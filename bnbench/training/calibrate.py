@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from bnbench.config import Trial
+from bnbench.config import Device, Trial
 from bnbench.data import ImageData
 from bnbench.packing.optimizers import make_optimizer
 from bnbench.training.fit import make_pack
@@ -45,7 +45,7 @@ def fastest_width(trial: Trial, data: ImageData, widths: Sequence[int]) -> int:
 def _step_seconds(trial: Trial, data: ImageData, width: int) -> float:
     """Of the fastest step, after a first one."""
     packed, slots = make_pack([trial] * width, data)
-    images = PackImages(data, slots)
+    images = PackImages(data, slots, slots[0].training.device)
     if packed.needs_population:
         estimate_population(packed, images)
     optimizer = make_optimizer(packed.parameters(), [t.optimizer for t in slots], packed.linear)
@@ -58,6 +58,8 @@ def _step_seconds(trial: Trial, data: ImageData, width: int) -> float:
         optimizer.zero_grad()
         torch.autograd.backward(loss.sum())
         optimizer.step()
+        if trial.training.device == Device.cuda:
+            torch.cuda.synchronize()
         ended = time.perf_counter()
         if until is None:
             until = ended + _SECONDS

@@ -44,7 +44,7 @@ class PackDataModule(pl.LightningDataModule):
 
     def __init__(self, data: ImageData, trials: Sequence[Trial]) -> None:
         super().__init__()
-        self.images = PackImages(data, trials)
+        self.images = PackImages(data, trials, trials[0].training.device)
         self.steps = trials[0].steps
         self._ends = _block_ends(evaluation_steps(trials[0]))
 

@@ -47,7 +47,8 @@ def evaluate(
             `estimate_population`.
     """
     K, n = rows.shape
-    total, right = torch.zeros(K, dtype=torch.float64), torch.zeros(K, dtype=torch.int64)
+    total = torch.zeros(K, dtype=torch.float64, device=rows.device)
+    right = torch.zeros(K, dtype=torch.int64, device=rows.device)
     pack.eval()
     pack.use_statistics(statistics)
     for part in rows.tensor_split(-(-n // batch), dim=1):

@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from bnbench import names
-from bnbench.config import Statistics, Trial
+from bnbench.config import Device, Statistics, Trial
 from bnbench.data import ImageData
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
@@ -57,7 +58,7 @@ def fit(
         estimate_population(packed, blocks.images)
     module = PackModule(packed, blocks.images, slots)
     recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
-    _train(module, blocks, [recorder, ProgressReporter(report, len(trials))], trials[0].steps)
+    _train(module, blocks, [recorder, ProgressReporter(report, len(trials))], trials[0])
     final = _test(module, len(trials))
     ended = time.time()
     results = []
@@ -72,7 +73,7 @@ def fit(
                     names.Tag.SLOT: str(slot),
                     names.Tag.PACK_WIDTH: str(len(trials)),
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
-                    names.Tag.DEVICE: "cpu",
+                    names.Tag.DEVICE: _device_name(trial.training.device),
                 },
                 parameters=parameters,
                 statistics=statistics,
@@ -88,15 +89,15 @@ def make_pack(trials: Sequence[Trial], data: ImageData) -> tuple[Pack, list[Tria
     nets = [build_model(trial, data.shape, data.classes) for trial in trials]
     decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
-    return packed, [*trials, *[trials[-1]] * (packed.slots - len(trials))]
+    return packed.to(trials[0].training.device), [*trials, *[trials[-1]] * (packed.slots - len(trials))]
 
 
-def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], steps: int) -> None:
+def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], trial: Trial) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     trainer = pl.Trainer(
-        accelerator="cpu",
+        accelerator=str(trial.training.device),
         devices=1,
-        max_steps=steps,
+        max_steps=trial.steps,
         max_epochs=-1,
         logger=False,
         callbacks=callbacks,
@@ -183,6 +184,10 @@ def _result(
         started=times[0],
         ended=times[1],
     )
+
+
+def _device_name(device: Device) -> str:
+    return torch.cuda.get_device_name() if device == Device.cuda else str(device)
 
 
 def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, object]:

@@ -55,11 +55,12 @@ class PackImages:
     Args:
         data: The images, uint8.
         trials: One a slot.
+        device: Where the images are kept and batches gathered.
     """
 
-    def __init__(self, data: ImageData, trials: Sequence[Trial]) -> None:
-        self.images = torch.from_numpy(data.images)
-        self.labels = torch.from_numpy(data.labels)
+    def __init__(self, data: ImageData, trials: Sequence[Trial], device: torch.device | str = "cpu") -> None:
+        self.images = torch.from_numpy(data.images).to(device)
+        self.labels = torch.from_numpy(data.labels).to(device)
         by_seed = {t.seed: split_data(data, kind=t.data.split, seed=t.seed) for t in trials}
         self.splits: list[Split] = [by_seed[t.seed] for t in trials]
         self._batch_size = trials[0].training.batch_size
@@ -67,8 +68,9 @@ class PackImages:
         self._orders = {t.seed: BatchOrder(t.seed, by_seed[t.seed].train, t.training.batch_size) for t in trials}
         scales = {t.seed: scaling(data, by_seed[t.seed], t.data.scaling) for t in trials}
         dtype = getattr(torch, trials[0].training.precision)
-        self._scale = torch.from_numpy(np.stack([scales[t.seed][0] for t in trials])).to(dtype).view(1, -1, 1, 1)
-        self._shift = torch.from_numpy(np.stack([scales[t.seed][1] for t in trials])).to(dtype).view(1, -1, 1, 1)
+        factors, shifts = (torch.from_numpy(np.stack([scales[t.seed][i] for t in trials])) for i in (0, 1))
+        self._scale = factors.to(device, dtype).view(1, -1, 1, 1)
+        self._shift = shifts.to(device, dtype).view(1, -1, 1, 1)
 
     def of(self, slots: Sequence[int]) -> PackImages:
         """The same images, as seen by some of the slots."""
@@ -84,7 +86,7 @@ class PackImages:
     def train_rows(self, start: int, stop: int) -> Tensor:
         """Rows of the data set for the slots' training steps, shape (stop - start, K, N)."""
         by_seed = {seed: order.rows(start, stop) for seed, order in self._orders.items()}
-        return torch.from_numpy(np.stack([by_seed[seed] for seed in self._seeds], axis=1))
+        return torch.from_numpy(np.stack([by_seed[seed] for seed in self._seeds], axis=1)).to(self.images.device)
 
     def first_train_rows(self, count: int) -> Tensor:
         """The first `count` rows of each slot's training, at most an epoch's, shape (K, n)."""
@@ -94,7 +96,8 @@ class PackImages:
 
     def rows(self, part: str, count: int) -> Tensor:
         """The first `count` rows of each slot's `val` or `test` split, shape (K, count)."""
-        return torch.from_numpy(np.stack([getattr(split, part)[:count] for split in self.splits]))
+        rows = np.stack([getattr(split, part)[:count] for split in self.splits])
+        return torch.from_numpy(rows).to(self.images.device)
 
     def batch(self, pack: Pack, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Images as `pack` wants them, and labels (K, N), of rows (K, N)."""

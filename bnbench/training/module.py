@@ -55,8 +55,9 @@ class PackModule(pl.LightningModule):
 
     def reset_training_metrics(self) -> None:
         """Start the next interval's training loss and accuracy."""
-        self.loss_sums = torch.zeros(self.pack.slots, dtype=torch.float64)
-        self.correct_sums = torch.zeros(self.pack.slots, dtype=torch.int64)
+        device = next(self.pack.parameters()).device
+        self.loss_sums = torch.zeros(self.pack.slots, dtype=torch.float64, device=device)
+        self.correct_sums = torch.zeros(self.pack.slots, dtype=torch.int64, device=device)
         self.examples = 0
 
     def training_step(self, block: Block, batch_idx: int) -> None:

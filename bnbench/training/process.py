@@ -26,6 +26,10 @@ def prepare_process() -> None:
     every pack.
     """
     torch.set_num_threads(1)
+    # On a GPU the same: whole float32 products, and no kernel that sums in a different order each time.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
     _keep_freed_memory()
 
 
