@@ -1,6 +1,16 @@
 """Statistics over a sweep's table. Nothing here imports torch or mlflow."""
 
-from bnbench.analysis.intervals import Interval, mean_interval, paired_difference, proportion_interval
+from bnbench.analysis.intervals import (
+    Interval,
+    bootstrap_t_interval,
+    exact_proportion_interval,
+    mean_interval,
+    paired_difference,
+    proportion_interval,
+    skewness,
+)
+from bnbench.analysis.power import detectable_difference, paired_t_power, pairs_needed
+from bnbench.analysis.significance import equivalence_p, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.summary import arms, contrasts, differences
 from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.analysis.tuning import tuned_differences, tuned_learning_rates
@@ -10,13 +20,25 @@ __all__ = [
     "Interval",
     "SweepTable",
     "arms",
+    "bootstrap_t_interval",
     "contrasts",
+    "detectable_difference",
     "differences",
+    "equivalence_p",
+    "exact_proportion_interval",
+    "holm",
     "level_labels",
     "levels",
+    "mcnemar_p",
     "mean_interval",
     "paired_difference",
+    "paired_t_p",
+    "paired_t_power",
+    "pairs_needed",
     "proportion_interval",
+    "seeds_suffice",
+    "sign_flip_p",
+    "skewness",
     "strata",
     "targets",
     "tuned_differences",

@@ -1,4 +1,4 @@
-"""Intervals, judged by scipy's own tests, by closed forms and by how often they cover a known truth."""
+"""Intervals, judged by scipy's own tests and by closed forms; how often they cover stands in test_coverage.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bnbench.analysis import mean_interval, paired_difference, proportion_interval
+from bnbench.analysis import (
+    bootstrap_t_interval,
+    exact_proportion_interval,
+    mean_interval,
+    paired_difference,
+    proportion_interval,
+    skewness,
+)
 
 
 def test_mean_interval_is_scipys_one_sample_t_interval() -> None:
@@ -37,14 +44,6 @@ def test_paired_difference_leaves_out_seeds_that_only_one_arm_has() -> None:
 def test_paired_difference_refuses_a_seed_that_stands_twice() -> None:
     with pytest.raises(ValueError, match="seed stands twice"):
         paired_difference(pd.Series([0.9, 0.8], index=[0, 0]), pd.Series([0.9], index=[0]))
-
-
-@pytest.mark.parametrize("n", [3, 10])
-def test_mean_interval_covers_the_truth_as_often_as_it_says(n: int) -> None:
-    draws = np.random.default_rng(n).normal(0.5, 0.1, (10_000, n))
-    intervals = [mean_interval(draw) for draw in draws]
-    covered = np.mean([i.low <= 0.5 <= i.high for i in intervals if i.low is not None and i.high is not None])
-    assert 0.935 <= covered <= 0.965  # over three standard errors of the simulation on either side
 
 
 def test_one_seed_has_a_mean_and_no_interval() -> None:
@@ -79,3 +78,64 @@ def test_proportion_interval_is_wilsons_closed_form(successes: int, n: int) -> N
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     expected = (n, p, max(0, centre - half), min(1, centre + half))
     assert proportion_interval(successes, n) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10)])
+def test_exact_proportion_interval_is_clopper_pearsons_closed_form(successes: int, n: int) -> None:
+    low = stats.beta.ppf(0.025, successes, n - successes + 1) if successes else 0.0
+    high = stats.beta.ppf(0.975, successes + 1, n - successes) if successes < n else 1.0
+    assert exact_proportion_interval(successes, n) == pytest.approx((n, successes / n, low, high))
+
+
+def test_wilson_covers_about_as_often_as_it_says_and_clopper_pearson_at_least() -> None:
+    shares = np.linspace(0.02, 0.98, 97)
+    for n in (10, 20):
+        odds = stats.binom.pmf(np.arange(n + 1)[:, None], n, shares)  # of each count, by share
+        for interval, least in ((proportion_interval, 0.80), (exact_proportion_interval, 0.95)):
+            bounds = np.array([interval(k, n)[2:] for k in range(n + 1)], dtype=float)
+            covered = (odds * ((bounds[:, :1] <= shares) & (shares <= bounds[:, 1:]))).sum(axis=0)
+            assert covered.min() >= least
+            assert covered.mean() >= 0.945
+
+
+def test_bootstrap_t_repeats_and_follows_a_shift_and_a_scale() -> None:
+    values = np.exp(np.random.default_rng(4).normal(size=10))
+    once, again = bootstrap_t_interval(values), bootstrap_t_interval(values)
+    assert once == again
+    moved = bootstrap_t_interval(3 * values + 7)
+    assert moved[1:] == pytest.approx([3 * x + 7 for x in once[1:] if x is not None])
+
+
+def test_bootstrap_t_reaches_further_on_the_side_of_the_long_tail() -> None:
+    values = np.exp(np.random.default_rng(4).normal(size=10))
+    interval = bootstrap_t_interval(values)
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.high - interval.mean > 1.3 * (interval.mean - interval.low)
+
+
+def test_bootstrap_t_is_scipys_studentized_bootstrap_in_the_limit() -> None:
+    values = np.exp(np.random.default_rng(5).normal(size=15))
+    generator = np.random.default_rng(6)
+    drawn = generator.choice(values, (200_000, 15))
+    t = (drawn.mean(axis=1) - values.mean()) / (drawn.std(axis=1, ddof=1) / np.sqrt(15))
+    se = values.std(ddof=1) / np.sqrt(15)
+    expected = values.mean() - np.quantile(t, [0.975, 0.025]) * se
+    assert bootstrap_t_interval(values)[2:] == pytest.approx(expected, rel=0.08)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], [0.1, 0.1, 0.1, 0.1]])
+def test_bootstrap_t_has_an_interval_where_the_paired_t_has(values: list[float]) -> None:
+    assert bootstrap_t_interval(values) == pytest.approx(mean_interval(values), nan_ok=True)
+
+
+def test_bootstrap_t_has_infinite_bounds_where_too_many_resamples_are_equal() -> None:
+    assert bootstrap_t_interval([0.1, 0.2, 0.4])[2:] == (-np.inf, np.inf)
+    assert bootstrap_t_interval([0.1, 0.1, 0.1, 0.1, 0.4]).high == np.inf
+
+
+def test_skewness_is_pandas_own_and_nan_where_there_is_none() -> None:
+    values = np.exp(np.random.default_rng(7).normal(size=9))
+    assert skewness(values) == pytest.approx(pd.Series(values).skew())
+    assert np.isnan(skewness([1.0, 2.0]))
+    assert np.isnan(skewness([1.0, 1.0, 1.0]))
