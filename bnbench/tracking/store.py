@@ -13,7 +13,8 @@ from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
-from bnbench.tracking.trial_runs import record_trial
+from bnbench.tracking.trial_runs import trial_run
+from bnbench.tracking.write_runs import write_runs
 
 __all__ = ["Store"]
 
@@ -83,13 +84,18 @@ class Store:
             replace: Write them all the same; the newest counts.
 
         Raises:
-            ValueError: If a number is not finite.
+            ValueError: If a number is not finite; nothing is written then.
         """
         finished = self._known_finished()
+        seen, fresh = {*finished}, []
         for result in results:
-            if replace or result.key not in finished:
-                with reported(self.address):
-                    run_id = record_trial(self._connection, result, sweep_run_id)
+            if replace or result.key not in seen:
+                fresh.append(result)
+            if result.status != "failed":
+                seen.add(result.key)
+        runs = [trial_run(result, sweep_run_id) for result in fresh]
+        with reported(self.address):
+            for result, run_id in zip(fresh, write_runs(self._connection, runs), strict=True):
                 if result.status != "failed":
                     finished[result.key] = run_id  # known at once: a pack that breaks off is delivered again
 

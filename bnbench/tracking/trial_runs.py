@@ -1,33 +1,50 @@
-"""Writes one trial's result as one MLflow run."""
+"""What the MLflow run of a trial holds."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from bnbench.names import CURVES, STATUSES, TEST_ACC, Tag
 from bnbench.results import TrialResult
-from bnbench.tracking.connect import Connection
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 
-__all__ = ["record_trial"]
+__all__ = ["TrialRun", "trial_run"]
 
 _DIGEST_LENGTH = 36  # the most MLflow keeps
 _TAG_LENGTH = 8000  # likewise
 
 
-def record_trial(connection: Connection, result: TrialResult, sweep_run_id: str | None) -> str:
-    """The id of the new run.
+@dataclass(frozen=True)
+class TrialRun:
+    """A finished run, ready to be written.
 
-    It is terminated after everything else is in, so a half-written run is never taken for a result.
+    Attributes:
+        start_time: Unix time in milliseconds.
+        end_time: Likewise.
+        status: MLflow's: FINISHED, or FAILED where the trial is to be tried again.
+    """
+
+    name: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: list[Metric]
+    dataset: DatasetInput | None
+    start_time: int
+    end_time: int
+    status: str
+
+
+def trial_run(result: TrialResult, sweep_run_id: str | None) -> TrialRun:
+    """The run of a result.
 
     Args:
-        connection: The open store.
         result: What the trial left behind.
         sweep_run_id: The run of the sweep that trained it, or None.
 
@@ -36,27 +53,18 @@ def record_trial(connection: Connection, result: TrialResult, sweep_run_id: str 
             is taken by a curve.
     """
     _check(result)
-    client = connection.client
     started = result.started or time.time()
     ended = max(result.ended, started)
-    run = client.create_run(
-        connection.experiment_id,
-        start_time=_milliseconds(started),
-        run_name=_name(result.params),
+    return TrialRun(
+        name=_name(result.params),
         tags=_tags(result, sweep_run_id),
-    )
-    run_id = str(run.info.run_id)
-    client.log_batch(
-        run_id,
+        params={key: str(value) for key, value in result.params.items()},
         metrics=_metrics(result, started, ended),
-        params=[Param(key, str(value)) for key, value in result.params.items()],
-        synchronous=True,
+        dataset=_dataset(result.data) if result.data else None,
+        start_time=_milliseconds(started),
+        end_time=_milliseconds(ended),
+        status="FAILED" if result.status == "failed" else "FINISHED",
     )
-    if result.data:
-        client.log_inputs(run_id, datasets=[_dataset(result.data)])
-    status = "FAILED" if result.status == "failed" else "FINISHED"
-    client.set_terminated(run_id, status, end_time=_milliseconds(ended))
-    return run_id
 
 
 def _check(result: TrialResult) -> None:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 
 from bnbench import names
 from bnbench.results import TrialResult
-from bnbench.tracking import TrackingError, tags
+from bnbench.tracking import TrackingError, tags, write_runs
 from bnbench.tracking.store import Store
 
 Make = Callable[..., TrialResult]
@@ -87,10 +89,37 @@ def test_of_a_traceback_too_long_for_a_tag_the_end_is_kept(store: Store, make_re
     assert "**failed**: OSError: no disk" in run.data.tags["mlflow.note.content"]
 
 
-def test_a_half_written_run_does_not_count_and_is_written_again(
-    store: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def by_calls(store: Store) -> Store:
+    """The same store, written call by call as a server is."""
+    return Store(replace(store._connection, store=object()))  # type: ignore[arg-type]
+
+
+def _written(store: Store, results: list[TrialResult]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """What MLflow's client says of the runs of these results, but for their ids; they are deleted afterwards."""
     client = store._connection.client
+    store.record(results, None, replace=True)
+    found = []
+    for run in sorted(_runs(store), key=lambda run: str(run.info.run_name)):
+        run_id = run.info.run_id
+        points = {key: client.get_metric_history(run_id, key) for key in run.data.metrics}
+        history = {key: sorted((m.step, m.timestamp, m.value) for m in values) for key, values in points.items()}
+        found.append((json.loads(json.dumps(run.to_dictionary()).replace(run_id, "RUN")), history))
+        client.delete_run(run_id)
+    return found
+
+
+def test_rows_written_at_once_are_those_of_the_client(store: Store, by_calls: Store, make_result: Make) -> None:
+    results = [make_result(0), make_result(1, status="failed", reason="why", metrics={}, curves={}, data={})]
+    at_once = _written(store, results)
+    assert [run["info"]["status"] for run, _ in at_once] == ["FINISHED", "FAILED"]
+    assert at_once == _written(by_calls, results)
+
+
+def test_a_half_written_run_on_a_server_does_not_count_and_is_written_again(
+    by_calls: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = by_calls._connection.client
     log_inputs = client.log_inputs
     pack = [make_result(0), make_result(1)]
 
@@ -101,20 +130,20 @@ def test_a_half_written_run_does_not_count_and_is_written_again(
 
     monkeypatch.setattr(client, "log_inputs", die_at_the_second)
     with pytest.raises(TrackingError, match="killed here"):
-        store.record(pack, None)
+        by_calls.record(pack, None)
     monkeypatch.undo()
-    assert sorted(run.info.status for run in _runs(store)) == ["FINISHED", "RUNNING"]
-    assert store.finished().keys() == {pack[0].key}
-    store.record(pack, None)
-    assert store.finished().keys() == {pack[0].key, pack[1].key}
-    assert len(_runs(store, "attributes.status = 'FINISHED'")) == 2
+    assert sorted(run.info.status for run in _runs(by_calls)) == ["FINISHED", "RUNNING"]
+    assert by_calls.finished().keys() == {pack[0].key}
+    by_calls.record(pack, None)
+    assert by_calls.finished().keys() == {pack[0].key, pack[1].key}
+    assert len(_runs(by_calls, "attributes.status = 'FINISHED'")) == 2
 
 
-def test_a_pack_that_broke_off_is_delivered_again_without_its_first_trial(
-    store: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
+def test_a_pack_that_broke_off_on_a_server_is_delivered_again_without_its_first_trial(
+    by_calls: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = [make_result(0), make_result(1)]
-    client = store._connection.client
+    client = by_calls._connection.client
     create_run, calls = client.create_run, []
 
     def die_at_the_second(*given: Any, **more: Any) -> Run:
@@ -125,9 +154,29 @@ def test_a_pack_that_broke_off_is_delivered_again_without_its_first_trial(
 
     monkeypatch.setattr(client, "create_run", die_at_the_second)
     with pytest.raises(TrackingError, match="killed here"):
+        by_calls.record(pack, None)
+    by_calls.record(pack, None)
+    assert len(_runs(by_calls)) == 2
+
+
+def test_a_pack_is_in_the_database_whole_or_not_at_all(
+    store: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = [make_result(0), make_result(1)]
+    latest, calls = write_runs._latest, []
+
+    def die_at_the_second(metrics: Sequence[Metric]) -> list[Metric]:
+        calls.append(metrics)
+        # A value's row that breaks the table's key: the database refuses it after the pack's other rows.
+        return latest(metrics) * len(calls)
+
+    monkeypatch.setattr(write_runs, "_latest", die_at_the_second)
+    with pytest.raises(TrackingError, match="UNIQUE"):
         store.record(pack, None)
+    assert _runs(store) == []
+    monkeypatch.undo()
     store.record(pack, None)
-    assert len(_runs(store)) == 2
+    assert store.finished().keys() == {pack[0].key, pack[1].key}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -1,0 +1,162 @@
+"""Writes finished runs: into a database a whole pack in one transaction, to a server call by call.
+
+MLflow's client takes five calls and nine transactions for a run, and SQLAlchemy an object for every value: 37 ms a
+run of 240 values. The rows alone take 8 ms.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mlflow.entities import Dataset, LifecycleStage, Metric, Param, SourceType
+from mlflow.store.tracking.dbmodels.models import (
+    SqlDataset,
+    SqlExperiment,
+    SqlInput,
+    SqlInputTag,
+    SqlLatestMetric,
+    SqlMetric,
+    SqlParam,
+    SqlRun,
+    SqlTag,
+)
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_USER
+from mlflow.utils.uri import append_to_uri_path
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.trial_runs import TrialRun
+
+__all__ = ["write_runs"]
+
+_Row = dict[str, Any]
+
+
+def write_runs(connection: Connection, runs: Sequence[TrialRun]) -> Iterator[str]:
+    """The new runs' ids, in their order, each once its run is in the store and terminated.
+
+    A database has all of them or none. On a server each is terminated after everything else is in, so a half-written
+    run is never taken for a result.
+    """
+    if isinstance(connection.store, SqlAlchemyStore):
+        yield from _insert(connection.store, connection.experiment_id, runs)
+    else:
+        for run in runs:
+            yield _send(connection, run)
+
+
+def _send(connection: Connection, run: TrialRun) -> str:
+    client = connection.client
+    created = client.create_run(
+        connection.experiment_id, start_time=run.start_time, run_name=run.name, tags={**run.tags}
+    )
+    run_id = str(created.info.run_id)
+    params = [Param(key, value) for key, value in run.params.items()]
+    client.log_batch(run_id, metrics=run.metrics, params=params, synchronous=True)
+    if run.dataset is not None:
+        client.log_inputs(run_id, datasets=[run.dataset])
+    client.set_terminated(run_id, run.status, end_time=run.end_time)
+    return run_id
+
+
+def _insert(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[TrialRun]) -> list[str]:
+    by_id = {uuid.uuid4().hex: run for run in runs}
+    rows: dict[type[Any], list[_Row]] = {table: [] for table in (SqlRun, SqlTag, SqlParam, SqlMetric, SqlLatestMetric)}
+    for run_id, run in by_id.items():
+        rows[SqlTag] += _pairs(run_id, {**run.tags, MLFLOW_RUN_NAME: run.name})
+        rows[SqlParam] += _pairs(run_id, run.params)
+        rows[SqlMetric] += [_metric_row(run_id, metric) for metric in dict.fromkeys(run.metrics)]
+        rows[SqlLatestMetric] += [_metric_row(run_id, metric) for metric in _latest(run.metrics)]
+    with store.ManagedSessionMaker(read_only=False) as session:
+        location = session.query(SqlExperiment.artifact_location).filter_by(experiment_id=int(experiment_id)).scalar()
+        rows[SqlRun] += [_run_row(run_id, run, int(experiment_id), location) for run_id, run in by_id.items()]
+        rows |= _input_rows(session, int(experiment_id), by_id)
+        for table, values in rows.items():  # in an order that foreign keys allow
+            if values:
+                session.execute(insert(table.__table__), values)
+    return [*by_id]
+
+
+def _pairs(run_id: str, values: Mapping[str, str]) -> list[_Row]:
+    return [{"run_uuid": run_id, "key": key, "value": value} for key, value in values.items()]
+
+
+def _run_row(run_id: str, run: TrialRun, experiment_id: int, location: str) -> _Row:
+    """As MLflow's `create_run` and `set_terminated` would have left it."""
+    return {
+        "run_uuid": run_id,
+        "name": run.name,
+        "experiment_id": experiment_id,
+        "artifact_uri": append_to_uri_path(location, run_id, SqlAlchemyStore.ARTIFACTS_FOLDER_NAME),
+        "source_type": SourceType.to_string(SourceType.UNKNOWN),  # type: ignore[no-untyped-call]
+        "source_name": "",
+        "entry_point_name": "",
+        "source_version": "",
+        "user_id": run.tags.get(MLFLOW_USER, "unknown"),
+        "status": run.status,
+        "start_time": run.start_time,
+        "end_time": run.end_time,
+        "lifecycle_stage": LifecycleStage.ACTIVE,
+    }
+
+
+def _metric_row(run_id: str, metric: Metric) -> _Row:
+    return {
+        "run_uuid": run_id,
+        "key": metric.key,
+        "value": metric.value,
+        "timestamp": metric.timestamp,
+        "step": metric.step,
+        "is_nan": False,
+    }
+
+
+def _latest(metrics: Sequence[Metric]) -> list[Metric]:
+    """The one of each key that MLflow shows as the run's."""
+    found: dict[str, Metric] = {}
+    for metric in sorted(metrics, key=lambda metric: (metric.step, metric.timestamp, metric.value)):
+        found[metric.key] = metric
+    return [*found.values()]
+
+
+def _input_rows(session: Session, experiment_id: int, runs: Mapping[str, TrialRun]) -> dict[type[Any], list[_Row]]:
+    """The data sets that the store does not know yet, and which run was given which."""
+    columns = SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid
+    stored = session.query(*columns).filter_by(experiment_id=experiment_id).all()
+    known = {(name, digest): dataset_id for name, digest, dataset_id in stored}
+    rows: dict[type[Any], list[_Row]] = {table: [] for table in (SqlDataset, SqlInput, SqlInputTag)}
+    for run_id, run in runs.items():
+        if run.dataset is None:
+            continue
+        dataset, input_id = run.dataset.dataset, uuid.uuid4().hex
+        if (dataset.name, dataset.digest) not in known:
+            known[dataset.name, dataset.digest] = uuid.uuid4().hex
+            rows[SqlDataset].append(_dataset_row(known[dataset.name, dataset.digest], dataset, experiment_id))
+        rows[SqlInput].append(
+            {
+                "input_uuid": input_id,
+                "source_type": "DATASET",
+                "source_id": known[dataset.name, dataset.digest],
+                "destination_type": "RUN",
+                "destination_id": run_id,
+            }
+        )
+        rows[SqlInputTag] += [{"input_uuid": input_id, "name": tag.key, "value": tag.value} for tag in run.dataset.tags]
+    return rows
+
+
+def _dataset_row(dataset_id: str, dataset: Dataset, experiment_id: int) -> _Row:
+    return {
+        "dataset_uuid": dataset_id,
+        "experiment_id": experiment_id,
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "dataset_source_type": dataset.source_type,
+        "dataset_source": dataset.source,
+        "dataset_schema": dataset.schema,
+        "dataset_profile": dataset.profile,
+    }
