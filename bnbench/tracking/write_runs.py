@@ -87,12 +87,15 @@ def _pairs(run_id: str, values: Mapping[str, str]) -> list[_Row]:
 
 def _run_row(run_id: str, run: TrialRun, experiment_id: int, location: str) -> _Row:
     """As MLflow's `create_run` and `set_terminated` would have left it."""
+    artifacts = append_to_uri_path(  # type: ignore[no-untyped-call]
+        location, run_id, SqlAlchemyStore.ARTIFACTS_FOLDER_NAME
+    )
     return {
         "run_uuid": run_id,
         "name": run.name,
         "experiment_id": experiment_id,
-        "artifact_uri": append_to_uri_path(location, run_id, SqlAlchemyStore.ARTIFACTS_FOLDER_NAME),
-        "source_type": SourceType.to_string(SourceType.UNKNOWN),  # type: ignore[no-untyped-call]
+        "artifact_uri": artifacts,
+        "source_type": SourceType.to_string(SourceType.UNKNOWN),
         "source_name": "",
         "entry_point_name": "",
         "source_version": "",
@@ -126,7 +129,7 @@ def _latest(metrics: Sequence[Metric]) -> list[Metric]:
 def _input_rows(session: Session, experiment_id: int, runs: Mapping[str, TrialRun]) -> dict[type[Any], list[_Row]]:
     """The data sets that the store does not know yet, and which run was given which."""
     columns = SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid
-    stored = session.query(*columns).filter_by(experiment_id=experiment_id).all()
+    stored: list[Any] = session.query(*columns).filter_by(experiment_id=experiment_id).all()
     known = {(name, digest): dataset_id for name, digest, dataset_id in stored}
     rows: dict[type[Any], list[_Row]] = {table: [] for table in (SqlDataset, SqlInput, SqlInputTag)}
     for run_id, run in runs.items():
