@@ -1,4 +1,4 @@
-"""What there is to choose from: sweeps, models, norms and data sets, each in a line; imports no torch."""
+"""What there is to choose from: sweeps, experiments, models, norms and data sets, each in a line; imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["listing"]
 
 
 def listing(conf_dirs: Sequence[Path]) -> str:
-    """Every sweep, model, norm and data set, by the word that chooses it.
+    """Every sweep, experiment, model, norm and data set, by the word that chooses it.
 
     Args:
         conf_dirs: Folders of configuration files. A sweep in one hides those of the same name in later ones,
@@ -27,7 +27,8 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         ConfigError: If one of them is not a folder.
     """
     sections = {
-        "sweeps, +sweep=NAME": _sweeps(conf_dirs),
+        "sweeps, +sweep=NAME": _questions(conf_dirs, "sweep"),
+        "experiments, +experiment=NAME": _questions(conf_dirs, "experiment"),
         "models, model=NAME": {name: model.summary for name, model in MODELS.items()},
         "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()},
         "data, data=NAME": {name: info.summary for name, info in DATASETS.items()},
@@ -41,13 +42,13 @@ def _rows(section: Mapping[str, str], width: int) -> Iterator[str]:
         yield f"  {name:<{width}}  {summary}".rstrip()
 
 
-def _sweeps(conf_dirs: Sequence[Path]) -> dict[str, str]:
-    """Each sweep's question by its name, read from the files without Hydra, which would take a second."""
+def _questions(conf_dirs: Sequence[Path], group: str) -> dict[str, str]:
+    """Each file's question by its name, read from the files without Hydra, which would take a second."""
     questions: dict[str, str] = {}
     for folder in conf_dirs:
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {folder} is not a folder; give one that has sweep/*.yaml in it")
-        for file in sorted((folder / "sweep").glob("*.yaml")):
+        for file in sorted((folder / group).glob("*.yaml")):
             questions.setdefault(file.stem, _question(file))
     return questions
 

@@ -60,6 +60,7 @@ class Scaling(StrEnum):
     symmetric = "symmetric"
     standard = "standard"
     raw = "raw"
+    binary = "binary"
 
 
 class Init(StrEnum):
@@ -188,6 +189,8 @@ class DataConfig:
     split: SplitKind = SplitKind.fixed
     scaling: Scaling = Scaling.unit
     download: bool = True
+    # The set to take where this one's files are not here; an experiment says so, data typed by hand stay.
+    stand_in: str | None = None
     # Default targets of validation accuracy, by model.
     targets: dict[str, Any] = field(default_factory=dict)
 

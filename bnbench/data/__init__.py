@@ -4,9 +4,9 @@ Nothing here imports torch, except while torchvision reads or downloads one of i
 """
 
 from bnbench.data.catalog import DATASETS, DatasetInfo
-from bnbench.data.image_data import DataError, ImageData
+from bnbench.data.image_data import DataError, ImageData, MissingDataError
 from bnbench.data.load import load_data
-from bnbench.data.scaling import scaling
+from bnbench.data.scaling import pixels, scaling
 from bnbench.data.splits import Split, split_checksum, split_data
 
 __all__ = [
@@ -14,8 +14,10 @@ __all__ = [
     "DataError",
     "DatasetInfo",
     "ImageData",
+    "MissingDataError",
     "Split",
     "load_data",
+    "pixels",
     "scaling",
     "split_checksum",
     "split_data",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-from bnbench.data.image_data import DataError
+from bnbench.data.image_data import DataError, MissingDataError
 from bnbench.vision_ops import ensure_torchvision
 
 __all__ = ["download_set", "missing_data"]
@@ -39,11 +39,11 @@ def download_set(torchvision_class: str, home: Path | None, *, allowed: bool) ->
         raise DataError(f"the download to {home} failed ({reason})") from error
 
 
-def missing_data(name: str, files: str, places: Sequence[Path], reason: str) -> DataError:
+def missing_data(name: str, files: str, places: Sequence[Path], reason: str) -> MissingDataError:
     """The error for data that are nowhere: what was looked for, where, and the ways out."""
     where = ", ".join(map(str, places)) or "any folder, as data.root is not set"
     debian = " install Debian's package dataset-fashion-mnist," if name == "fashion_mnist" else ""
-    return DataError(
+    return MissingDataError(
         f"data={name}: {files} not found together in {where}; {reason}; put the files in a "
         f"folder and name it in data.root,{debian} download on a machine with network, or use data=mnist_5k, "
         f"which needs no files"

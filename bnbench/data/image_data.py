@@ -8,11 +8,15 @@ from typing import Self
 
 import numpy as np
 
-__all__ = ["DataError", "ImageData", "checksum_arrays"]
+__all__ = ["DataError", "ImageData", "MissingDataError", "checksum_arrays"]
 
 
 class DataError(ValueError):
     """One line about data: what was looked for, where, and what to do."""
+
+
+class MissingDataError(DataError):
+    """The files are nowhere."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,21 +7,22 @@ import numpy as np
 from bnbench.data.image_data import DataError, ImageData
 from bnbench.data.splits import Split
 
-__all__ = ["scaling"]
+__all__ = ["pixels", "scaling"]
 
-_FIXED = {"raw": (1.0, 0.0), "unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0)}
+_FIXED = {"raw": (1.0, 0.0), "unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0), "binary": (1 / 255, 0.0)}
 
 
 def scaling(data: ImageData, split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Scale and shift, so that `x_float = x_uint8 * scale + shift`.
 
     `raw` keeps 0..255, `unit` gives [0, 1], `symmetric` gives [-1, 1], and `standard` gives each channel
-    zero mean and unit variance (divisor N) over the training split, without a look at the others.
+    zero mean and unit variance (divisor N) over the training split, without a look at the others. `binary` is `unit`
+    of pixels that `pixels` has rounded to 0 or 255.
 
     Args:
         data: The images.
         split: Its `train` rows are measured by `standard`.
-        kind: `unit`, `symmetric`, `standard` or `raw`.
+        kind: `unit`, `symmetric`, `standard`, `raw` or `binary`.
 
     Returns:
         scale and shift, float32, each of shape (C,).
@@ -41,8 +42,13 @@ def scaling(data: ImageData, split: Split, kind: str) -> tuple[np.ndarray, np.nd
             )
         scale, shift = 1 / std, -mean / std
     else:
-        raise DataError(f"data.scaling={kind} is unknown; use unit, symmetric, standard or raw")
+        raise DataError(f"data.scaling={kind} is unknown; use unit, symmetric, standard, raw or binary")
     return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def pixels(data: ImageData, kind: str) -> np.ndarray:
+    """The images' bytes, (M, C, H, W): for `binary` each rounded to 0 or 255."""
+    return np.where(data.images >= 128, np.uint8(255), np.uint8(0)) if kind == "binary" else data.images
 
 
 def _mean_std(pixels: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stderr, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -27,6 +27,7 @@ from bnbench.sweep.failure import SweepFailedError
 from bnbench.sweep.grid import expand
 from bnbench.sweep.job import Job, spool_folder
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
+from bnbench.sweep.stand_in import stand_in
 from bnbench.tracking import NothingRecordedError, TrackingError
 from bnbench.tracking.address import Address
 
@@ -100,9 +101,16 @@ def run_sweep(
     """
     config = to_config(_without_hydra(hydra.config))
     name = config.sweep.name or _name(command_line)
-    say(describe_question(name, config))
     runs_dir = Path(config.runs_dir).expanduser().absolute()
-    grid = expand(params, arms, command_line, is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
+    instead = stand_in(config, command_line, runs_dir / "cache")
+    chosen = [] if instead is None else [f"data={instead[0]}"]
+    if instead is not None:
+        config = replace(config, data=to_config(hydra.compose(chosen)).data)
+        say(instead[1])
+    say(describe_question(name, config))
+    grid = expand(
+        params, arms, [*command_line, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds
+    )
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
     Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
 
@@ -123,6 +131,8 @@ def run_sweep(
     if config.plan_only:
         return None
     meta = _meta(config, name, plan, grid.axes, workers, command_line)
+    if instead is not None:
+        meta["notes"].append(f"{instead[1]}.")
     return _execute(hydra, meta, plan, stores[0], runs_dir, say)
 
 
@@ -257,8 +267,8 @@ def _data(name: str, checksum: str) -> dict[str, Any]:
 
 
 def _name(command_line: Sequence[str]) -> str:
-    """The sweep files' names, or `trial` where there are none."""
-    files = [text.partition("=")[2] for text in command_line if text.startswith("+sweep=")]
+    """The sweep and experiment files' names, or `trial` where there are none."""
+    files = [text.partition("=")[2] for text in command_line if text.startswith(("+sweep=", "+experiment="))]
     return "+".join(files).strip("[]").replace(",", "+").replace(" ", "") or "trial"
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Trial
-from bnbench.data import ImageData, Split, scaling, split_data
+from bnbench.data import ImageData, Split, pixels, scaling, split_data
 from bnbench.packing.pack import Pack
 from bnbench.seeding import generator
 
@@ -59,7 +59,7 @@ class PackImages:
     """
 
     def __init__(self, data: ImageData, trials: Sequence[Trial], device: torch.device | str = "cpu") -> None:
-        self.images = torch.from_numpy(data.images).to(device)
+        self.images = torch.from_numpy(pixels(data, trials[0].data.scaling)).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
         by_seed = {t.seed: split_data(data, kind=t.data.split, seed=t.seed) for t in trials}
         self.splits: list[Split] = [by_seed[t.seed] for t in trials]

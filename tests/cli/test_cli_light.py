@@ -82,13 +82,14 @@ def test_the_list_names_everything_that_can_be_chosen(bnbench: Callable[..., Ans
     assert answer.status == 0
     assert answer.err == []
     names = {line.split()[0] for line in answer.out if line.startswith("  ")}
-    sweeps = {file.stem for file in (conf_dir() / "sweep").glob("*.yaml")}
-    assert {"placement", "smoke"} <= sweeps
-    assert names == sweeps | MODELS.keys() | NORMS.keys() | DATASETS.keys()
+    files = {file.stem for group in ("sweep", "experiment") for file in (conf_dir() / group).glob("*.yaml")}
+    assert {"placement", "smoke", "fc_lesson"} <= files
+    assert names == files | MODELS.keys() | NORMS.keys() | DATASETS.keys()
 
 
-def test_every_sweep_of_ours_is_listed_with_its_question() -> None:
-    rows = [line for line in listing([conf_dir()]).split("\n\n")[0].splitlines() if line.startswith("  ")]
+def test_every_sweep_and_experiment_of_ours_is_listed_with_its_question() -> None:
+    sections = listing([conf_dir()]).split("\n\n")[:2]
+    rows = [line for section in sections for line in section.splitlines() if line.startswith("  ")]
     assert all("?" in row for row in rows), rows
 
 

@@ -109,7 +109,7 @@ def test_the_defaults_are_right() -> None:
     ("key", "allowed"),
     [
         ("data.split", "fixed, by_seed"),
-        ("data.scaling", "unit, symmetric, standard, raw"),
+        ("data.scaling", "unit, symmetric, standard, raw, binary"),
         ("model.activation", "relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh, identity"),
         ("model.bias", "auto, always, never"),
         ("norm.placement", "before, after"),

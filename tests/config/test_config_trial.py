@@ -371,6 +371,7 @@ def test_every_key_of_a_trial_is_varied_above() -> None:
     no_effect = {
         "data.root",
         "data.download",
+        "data.stand_in",
         "data.targets",
         "training.targets",
         "training.max_pack",

@@ -65,5 +65,7 @@ def test_standard_refuses_a_constant_channel_by_its_number(colours, split):
 
 
 def test_unknown_kind_is_refused_with_the_kinds_there_are(colours, split):
-    with pytest.raises(DataError, match=r"data\.scaling=zscore is unknown; use unit, symmetric, standard or raw"):
+    with pytest.raises(
+        DataError, match=r"data\.scaling=zscore is unknown; use unit, symmetric, standard, raw or binary"
+    ):
         scaling(colours, split, "zscore")

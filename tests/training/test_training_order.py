@@ -95,7 +95,7 @@ def test_training_never_sees_validation_or_test_images(trial_of, images_of):
 
 
 @pytest.mark.parametrize("model", ["fc", "cnn"])
-@pytest.mark.parametrize("kind", ["unit", "symmetric", "standard", "raw"])
+@pytest.mark.parametrize("kind", ["unit", "symmetric", "standard", "raw", "binary"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_batch_is_each_trials_images_on_its_own_scale(model, kind, precision, trial_of, images_of):
     data = images_of(3, 4, 5)
@@ -115,7 +115,8 @@ def test_a_batch_is_each_trials_images_on_its_own_scale(model, kind, precision, 
         assert labels[k].tolist() == data.labels[rows[k]].tolist()
         split = split_data(data, kind="by_seed", seed=slots[k].seed)
         scale, shift = scaling(data, split, kind)
-        pixels = data.images[rows[k]].astype(precision)
+        pixels = data.images[rows[k]]
+        pixels = (np.where(pixels < 128, 0, 255) if kind == "binary" else pixels).astype(precision)
         expected = pixels * scale.astype(precision)[:, None, None] + shift.astype(precision)[:, None, None]
         tolerance = 1e-12 if precision == "float64" else 1e-6  # the type's own rounding
         np.testing.assert_allclose(x[:, 3 * k : 3 * k + 3], expected, rtol=tolerance, atol=tolerance)
