@@ -1,7 +1,7 @@
 """What a sweep says: as text, as Markdown, as a page, and as the data behind them."""
 
-from bnbench.report.build import write_report
+from bnbench.report.build import FORMATS, write_report
 from bnbench.report.conclusion import Finding, conclude
 from bnbench.report.terminal import terminal_conclusion, terminal_table
 
-__all__ = ["Finding", "conclude", "terminal_conclusion", "terminal_table", "write_report"]
+__all__ = ["FORMATS", "Finding", "conclude", "terminal_conclusion", "terminal_table", "write_report"]

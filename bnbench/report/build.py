@@ -1,24 +1,31 @@
-"""A sweep's report on disk: the page, its Markdown, the data behind it and how it was made."""
+"""A sweep's report on disk: the page, its Markdown, its LaTeX tables, the data behind it and how it was made."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import SweepTable, arms, differences, tuned_differences
+from bnbench.config import ConfigError
 from bnbench.report.html import to_html
+from bnbench.report.latex import to_latex
 from bnbench.report.markdown import to_markdown
 from bnbench.report.provenance import manifest
 
-__all__ = ["curves_csv", "trials_csv", "write_report"]
+__all__ = ["FORMATS", "curves_csv", "trials_csv", "write_report"]
 
 _OUTCOME = ["key", "status", "reason", "diverged_step", "tuning"]
 
 
-def write_report(table: SweepTable, folder: Path) -> dict[str, Path]:
+FORMATS = ("html", "md", "tex", "csv")
+"""What a report can be written as; how it was made is written with each of them."""
+
+
+def write_report(table: SweepTable, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
     """Write a sweep's report; the same table gives the same bytes.
 
     Each file is replaced as a whole, so a reader never meets half of one.
@@ -26,21 +33,26 @@ def write_report(table: SweepTable, folder: Path) -> dict[str, Path]:
     Args:
         table: The sweep.
         folder: Where to; made if absent.
+        formats: Some of `FORMATS`.
 
     Returns:
-        The paths by file name: trials.csv, curves.csv, report.md, report.html, manifest.json.
+        The paths by file name: of `csv` trials.csv, curves.csv, arms.csv and differences.csv; report.md, report.tex,
+        report.html; and always manifest.json.
+
+    Raises:
+        ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
     """
-    texts = {
-        "trials.csv": trials_csv(table),
-        "curves.csv": curves_csv(table),
-        "report.md": to_markdown(table),
-        "report.html": to_html(table),
-        "manifest.json": json.dumps(manifest(table), indent=2, allow_nan=False) + "\n",
-    }
+    for kind in formats:
+        if kind not in FORMATS:
+            raise ConfigError(f"format {kind} is unknown; allowed: {', '.join(FORMATS)}, several with commas")
+    if table.trials.empty:
+        raise ConfigError(f"sweep {table.meta['name']}-{table.meta['id']} has no trial: there is nothing to report")
+    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](table).items()}
+    written["manifest.json"] = json.dumps(manifest(table), indent=2, allow_nan=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
+    for name, text in written.items():
         _replace(folder / name, text)
-    return {name: folder / name for name in texts}
+    return {name: folder / name for name in written}
 
 
 def trials_csv(table: SweepTable) -> str:
@@ -54,6 +66,26 @@ def trials_csv(table: SweepTable) -> str:
 def curves_csv(table: SweepTable) -> str:
     """One row for each trial and step: what was measured on the evaluation grid, to the last bit."""
     return _csv(table.curves)
+
+
+def _tables(table: SweepTable) -> dict[str, str]:
+    """The data and the statistics behind the report, to the last bit."""
+    both = {"": differences(table), "tuned": tuned_differences(table)}
+    compared = [frame.assign(rates=rates or "equal") for rates, frame in both.items() if len(frame)]
+    return {
+        "trials.csv": trials_csv(table),
+        "curves.csv": curves_csv(table),
+        "arms.csv": _csv(arms(table)),
+        "differences.csv": _csv(pd.concat(compared) if compared else pd.DataFrame()),
+    }
+
+
+_WRITERS: dict[str, Callable[[SweepTable], dict[str, str]]] = {
+    "html": lambda table: {"report.html": to_html(table)},
+    "md": lambda table: {"report.md": to_markdown(table)},
+    "tex": lambda table: {"report.tex": to_latex(table)},
+    "csv": _tables,
+}
 
 
 def _csv(frame: pd.DataFrame) -> str:

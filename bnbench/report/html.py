@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from bnbench.analysis import SweepTable, levels
-from bnbench.report.cautions import cautions
-from bnbench.report.conclusion import conclude, setup_sentence
+from bnbench.report.contents import contents
 from bnbench.report.figures import draw_figures, level_index
-from bnbench.report.provenance import created, facts
-from bnbench.report.subjects import subjects
-from bnbench.report.tables import subject_tables
+from bnbench.report.figures.forest import draw_axis, draw_bar
 
-__all__ = ["to_html"]
+__all__ = ["render_page", "to_html"]
 
 
 def to_html(table: SweepTable) -> str:
     """The whole report as HTML, figures included."""
+    return render_page(
+        "report.html",
+        said=contents(table),
+        figures=draw_figures(table),
+        colours=level_index(table),
+        levels=levels(table),
+    )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A page from one of the templates, with its style and its script inside."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -29,22 +37,9 @@ def to_html(table: SweepTable) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["units"] = _keep_units
-    style = environment.get_template("report.css").render()
-    values: dict[str, Any] = {
-        "meta": table.meta,
-        "created": created(table),
-        "style": Markup(style),
-        "setup": setup_sentence(table),
-        "findings": conclude(table),
-        "sections": [(subject.title, subject_tables(table, subject)) for subject in subjects(table)],
-        "figures": draw_figures(table),
-        "markup": Markup,
-        "colours": level_index(table),
-        "levels": levels(table),
-        "cautions": cautions(table),
-        "facts": facts(table),
-    }
-    return environment.get_template("report.html").render(values)
+    style, script = (Markup(environment.get_template(name).render()) for name in ("page.css", "sort.js"))
+    draw = {"draw_axis": draw_axis, "draw_bar": draw_bar}
+    return environment.get_template(template).render(style=style, script=script, markup=Markup, **draw, **values)
 
 
 def _keep_units(text: str) -> str:

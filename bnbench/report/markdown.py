@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnbench.analysis import SweepTable
-from bnbench.report.cautions import cautions
-from bnbench.report.conclusion import conclude, setup_sentence
-from bnbench.report.provenance import created, facts
-from bnbench.report.subjects import subjects
-from bnbench.report.tables import Table, subject_tables
+from bnbench.report.contents import contents
+from bnbench.report.layout import Table
 
-__all__ = ["to_markdown"]
+__all__ = ["markdown_table", "to_markdown"]
 
 
 def to_markdown(table: SweepTable) -> str:
@@ -20,39 +17,44 @@ def to_markdown(table: SweepTable) -> str:
 
 
 def _lines(table: SweepTable) -> Iterator[str]:
-    meta = table.meta
-    yield f"# {_escape(meta['question'] or meta['name'])}"
-    yield from ("", f"Sweep `{meta['name']}`, {meta['id']}, {created(table)}.", "")
-    yield _escape(setup_sentence(table))
-    for finding in conclude(table):
-        yield from ("", f"**{_escape(finding.subject)}**", "") if finding.subject else ("",)
-        yield from (f"- **{_escape(said.claim)}**{_escape(said.evidence)}" for said in finding.sentences)
+    said = contents(table)
+    yield f"# {escape(said.title)}"
+    yield from ("", f"Sweep `{said.sweep}`, {said.created}.", "")
+    yield escape(said.setup)
+    for finding in said.findings:
+        yield from ("", f"**{escape(finding.subject)}**", "") if finding.subject else ("",)
+        yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in finding.sentences)
     yield from ("", "## Results")
-    for subject in subjects(table):
-        if subject.title:
-            yield from ("", f"### {_escape(subject.title)}")
-        for one in subject_tables(table, subject):
-            yield from ("", f"**{one.title}**", "", *_table(one))
-    yield from (
-        "",
-        "Figures are in [report.html](report.html), every number in [trials.csv](trials.csv) and ",
-    )
+    for one in (said.main, said.forest):
+        if one is not None:
+            yield from ("", *markdown_table(one))
+    yield from ("", "## What could mislead", "", *(f"- {escape(line)}" for line in said.cautions))
+    if said.numbers:
+        yield from ("", "## All numbers")
+    for title, tables in said.numbers:
+        if title:
+            yield from ("", f"### {escape(title)}")
+        for one in tables:
+            yield from ("", *markdown_table(one))
+    yield from ("", "Figures are in [report.html](report.html), every number in [trials.csv](trials.csv) and")
     yield "[curves.csv](curves.csv)."
-    yield from ("", "## What could mislead", "", *(f"- {_escape(line)}" for line in cautions(table)))
-    yield from ("", "## The same bits again", "", *(f"- {name}: `{value}`" for name, value in facts(table)))
+    yield from ("", "## The same bits again", "", *(f"- {name}: `{value}`" for name, value in said.facts))
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield _row([column.title for column in table.columns])
+def markdown_table(table: Table) -> Iterator[str]:
+    """The lines of a titled table."""
+    yield from (f"**{escape(table.title)}**", "")
+    yield _row([escape(column.full_title) for column in table.columns])
     yield _row(["---:" if column.numeric else "---" for column in table.columns])
-    yield from (_row([_escape(cell) for cell in row.cells]) for row in table.rows)
+    yield from (_row([escape(cell.text) for cell in row.cells]) for row in table.rows)
 
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A text whose marks mean nothing to Markdown."""
     for mark in "\\|*_`<":
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -1,9 +1,8 @@
-"""The report's tables as text cells; terminal, Markdown and HTML only lay them out."""
+"""The report's tables of arms and of their paired differences."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,58 +12,69 @@ from bnbench.analysis import SweepTable, targets
 from bnbench.analysis.summary import OUTCOMES, counted
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import difference, key_title, percent, span, steps, text
-from bnbench.report.subjects import Subject
-from bnbench.report.verdict import remark
+from bnbench.report.layout import Cell, Column, Effect, Table, make_rows
+from bnbench.report.subjects import Subject, subjects
+from bnbench.report.verdict import Verdict, edges, remark, verdict
 
-__all__ = ["Column", "Row", "Table", "level_title", "subject_tables"]
+__all__ = [
+    "arm_table",
+    "estimate_cell",
+    "forest",
+    "level_title",
+    "outcome_cell",
+    "setting_cells",
+    "setting_columns",
+    "steps_cell",
+    "subject_tables",
+]
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column's head, and whether a narrow terminal may leave it out."""
-
-    title: str
-    numeric: bool = False
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of text.
-
-    Attributes:
-        cells: One text a column.
-        repeats: How many leading cells are those of the row above.
-        level: The compared level it belongs to; None in a row that compares two.
-    """
-
-    cells: tuple[str, ...]
-    repeats: int
-    level: str | None = None
+_FOREST_ROWS = 60  # more differences than this are not taken in at a glance
 
 
-@dataclass(frozen=True)
-class Table:
-    """A titled table."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-
-    @property
-    def is_grouped(self) -> bool:
-        """Whether rows of one setting stand together."""
-        return any(row.repeats for row in self.rows)
+def arm_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
+    """Every arm of these subjects: accuracy, how its trials ended, steps to each target; None without arms."""
+    parts = [subject for subject in parts if len(subject.arms)]
+    own = [t for t in targets(table) if any(subject.arms[counted(t)].max() > 0 for subject in parts)]
+    keys = _keys(parts)
+    columns = [
+        *setting_columns(table, keys),
+        Column(level_title(table)),
+        Column("accuracy, %", numeric=True),
+        Column("95 % interval", numeric=True, bounds=True),
+        Column("finished"),
+        *(Column(f"steps to {target:g}", numeric=True, optional=True) for target in own),
+    ]
+    rows = [row for subject in parts for _, row in subject.arms.iterrows()]
+    cells = [
+        (
+            *setting_cells(row, keys),
+            Cell(row["level"]),
+            Cell(percent(row["mean"]), 100 * row["mean"]),
+            _interval(row, signed=False),
+            outcome_cell(row),
+            *(steps_cell(row, target) for target in own),
+        )
+        for row in rows
+    ]
+    title = "Test accuracy" + ("; median steps to a target (trials that reached it)" if own else "")
+    made = make_rows(cells, len(keys), levels=[row["level"] for row in rows])
+    return Table(title, tuple(columns), made) if rows else None
 
 
 def subject_tables(table: SweepTable, subject: Subject) -> list[Table]:
     """The arms, their paired differences, and those at tuned learning rates; an empty table is left out."""
-    made = [
-        _arm_table(table, subject) if len(subject.arms) else None,
-        _difference_table(subject) if len(subject.differences) else None,
-        _tuned_table(subject) if len(subject.tuned_differences) else None,
-    ]
+    made = (arm_table(table, [subject]), _matched_table(table, [subject]), _tuned_table(table, [subject]))
     return [one for one in made if one is not None]
+
+
+def forest(table: SweepTable) -> Table | None:
+    """The differences that answer the sweep's question: at tuned learning rates where they were tuned."""
+    parts = subjects(table)
+    made = _tuned_table(table, parts) or _matched_table(table, parts)
+    if made is None or len(made.rows) <= _FOREST_ROWS:
+        return made
+    title = f"{made.title} (the first {_FOREST_ROWS} of {len(made.rows)}; all are under All numbers)"
+    return Table(title, made.columns, made.rows[:_FOREST_ROWS])
 
 
 def level_title(table: SweepTable) -> str:
@@ -72,95 +82,103 @@ def level_title(table: SweepTable) -> str:
     return "norm" if table.meta["compare"][:1] == ["norm"] else "level"
 
 
-def _arm_table(table: SweepTable, subject: Subject) -> Table:
-    arms = subject.arms
-    own = [target for target in targets(table) if arms[counted(target)].max() > 0]
-    columns = [
-        *_setting_columns(subject.settings),
-        Column(level_title(table)),
-        Column("accuracy, %", numeric=True),
-        Column("95 % interval", numeric=True),
-        Column("finished"),
-        *(Column(f"steps to {target:g}", numeric=True, optional=True) for target in own),
-    ]
+def setting_columns(table: SweepTable, keys: Sequence[str]) -> list[Column]:
+    """The heads of the columns that say where a row holds."""
+    return [Column(key_title(key), numeric=pd.api.types.is_numeric_dtype(table.trials[key])) for key in keys]
+
+
+def setting_cells(row: Mapping[str, Any] | pd.Series[Any], keys: Sequence[str]) -> Iterator[Cell]:
+    """The values that say where a row holds."""
+    for key in keys:
+        number = isinstance(row[key], int | float) and not isinstance(row[key], bool)
+        yield Cell(text(row[key]), float(row[key]) if number else None)
+
+
+def estimate_cell(row: pd.Series[Any]) -> Cell:
+    """An arm's mean accuracy and its interval in one cell: mean ± half, or both ends where they are not symmetric."""
+    if row["n"] == 0:
+        return Cell("")
+    mean = percent(row["mean"])
+    if pd.isna(row["low"]):
+        return Cell(f"{mean} ({_interval(row, signed=False).text})", 100 * row["mean"])
+    below, above = (percent(row["mean"] - row["low"]), percent(row["high"] - row["mean"]))
+    shown = f"{mean} ± {below}" if below == above else f"{mean} ({span(row['low'], row['high'])})"
+    return Cell(shown, 100 * row["mean"], (100 * row["low"], 100 * row["high"]))
+
+
+def outcome_cell(row: pd.Series[Any]) -> Cell:
+    """How many of an arm's trials finished, and what became of the others."""
+    others = [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
+    return Cell(", ".join([f"{row['finished']} of {row['planned']}", *others]), row["finished"])
+
+
+def steps_cell(row: pd.Series[Any], target: float) -> Cell:
+    """The median steps to a target, and how many trials reached it."""
+    n, median = row[counted(target)], row[names.steps_to(target)]
+    return Cell(f"{steps(median)} ({row[names.reached(target)]:.0f}/{n:.0f})", median) if n else Cell("")
+
+
+def _keys(parts: Sequence[Subject]) -> list[str]:
+    return [*parts[0].values, *parts[0].settings] if len(parts) > 1 else [*parts[0].settings] if parts else []
+
+
+def _matched_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
+    parts = [subject for subject in parts if len(subject.differences)]
+    keys = _keys(parts)
+    rows = [row for subject in parts for _, row in subject.differences.iterrows()]
+    cells = [(*setting_cells(row, keys), *_difference_cells(row)) for row in rows]
+    at = " at equal learning rates" if LEARNING_RATE in keys else ""
+    columns = (*setting_columns(table, keys), *_difference_columns())
+    made = make_rows(cells, len(keys), effects=[_effect(row) for row in rows])
+    return Table(f"Paired differences of test accuracy{at}", columns, made) if rows else None
+
+
+def _tuned_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
+    parts = [subject for subject in parts if len(subject.tuned_differences)]
+    keys = [key for key in _keys(parts) if key != LEARNING_RATE]
+    rows = [row for subject in parts for _, row in subject.tuned_differences.iterrows()]
     cells = [
         (
-            *(text(row[key]) for key in subject.settings),
-            row["level"],
-            percent(row["mean"]),
-            _interval(row, signed=False),
-            _outcome(row),
-            *(_steps(row, target) for target in own),
+            *setting_cells(row, keys),
+            *_difference_cells(row),
+            Cell(", ".join(f"{row[x]} {text(row[f'lr_{x}'])}" for x in "ab")),
         )
-        for _, row in arms.iterrows()
+        for row in rows
     ]
-    title = "Test accuracy" + ("; median steps to a target (trials that reached it)" if own else "")
-    return Table(title, tuple(columns), _rows(cells, len(subject.settings), list(arms["level"])))
-
-
-def _difference_table(subject: Subject) -> Table:
-    rows = subject.differences
-    columns = [*_setting_columns(subject.settings), *_difference_columns()]
-    cells = [(*(text(row[key]) for key in subject.settings), *_difference_cells(row)) for _, row in rows.iterrows()]
-    at = " at equal learning rates" if LEARNING_RATE in subject.settings else ""
-    title = f"Paired differences of test accuracy{at}"
-    return Table(title, tuple(columns), _rows(cells, len(subject.settings)))
-
-
-def _tuned_table(subject: Subject) -> Table:
-    rows = subject.tuned_differences
-    conditions = [key for key in subject.settings if key != LEARNING_RATE]
-    columns = [*_setting_columns(conditions), *_difference_columns(), Column("learning rates")]
-    cells = []
-    for _, row in rows.iterrows():
-        rates = ", ".join(f"{row[x]} {text(row[f'lr_{x}'])}" for x in "ab")
-        cells.append((*(text(row[key]) for key in conditions), *_difference_cells(row), rates))
-    title = "Paired differences, each level at its own tuned learning rate"
-    return Table(title, tuple(columns), _rows(cells, len(conditions)))
-
-
-def _setting_columns(keys: Sequence[str]) -> list[Column]:
-    return [Column(key_title(key), numeric=True) for key in keys]
+    columns = (*setting_columns(table, keys), *_difference_columns(), Column("learning rates"))
+    made = make_rows(cells, len(keys), effects=[_effect(row) for row in rows])
+    return Table("Paired differences, each level at its own tuned learning rate", columns, made) if rows else None
 
 
 def _difference_columns() -> list[Column]:
     return [
         Column("difference"),
         Column("pp", numeric=True),
-        Column("95 % interval", numeric=True),
+        Column("95 % interval", numeric=True, bounds=True),
         Column("pairs", numeric=True),
         Column("reading"),
     ]
 
 
-def _difference_cells(row: pd.Series[Any]) -> tuple[str, ...]:
-    contrast = f"{row['a']} - {row['b']}"
-    return contrast, difference(row["mean"]), _interval(row, signed=True), str(row["n"]), remark(row)
+def _difference_cells(row: pd.Series[Any]) -> tuple[Cell, ...]:
+    return (
+        Cell(f"{row['a']} - {row['b']}"),
+        Cell(difference(row["mean"]), 100 * row["mean"]),
+        _interval(row, signed=True),
+        Cell(str(row["n"]), row["n"]),
+        Cell(remark(row)),
+    )
 
 
-def _interval(row: pd.Series[Any], *, signed: bool) -> str:
-    if pd.notna(row["low"]) or row["n"] == 0:
-        return span(row["low"], row["high"], signed=signed)
-    return "one seed" if row["n"] == 1 else "all equal"
+def _effect(row: pd.Series[Any]) -> Effect | None:
+    if row["n"] == 0:
+        return None
+    firm = verdict(row) != Verdict.diverged and not edges(row)
+    return Effect(100 * row["mean"], 100 * row["low"], 100 * row["high"], firm)
 
 
-def _outcome(row: pd.Series[Any]) -> str:
-    """How many of an arm's trials finished, and what became of the others."""
-    others = [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
-    return ", ".join([f"{row['finished']} of {row['planned']}", *others])
-
-
-def _steps(row: pd.Series[Any], target: float) -> str:
-    n = row[counted(target)]
-    return f"{steps(row[names.steps_to(target)])} ({row[names.reached(target)]:.0f}/{n:.0f})" if n else ""
-
-
-def _rows(cells: Sequence[tuple[str, ...]], leading: int, levels: Sequence[str] | None = None) -> tuple[Row, ...]:
-    rows = []
-    for i, row in enumerate(cells):
-        above = cells[i - 1] if i else ()
-        repeats = 0
-        while repeats < leading and i and row[repeats] == above[repeats]:
-            repeats += 1
-        rows.append(Row(row, repeats, levels[i] if levels else None))
-    return tuple(rows)
+def _interval(row: pd.Series[Any], *, signed: bool) -> Cell:
+    if pd.notna(row["low"]):
+        ends = (100 * row["low"], 100 * row["high"])
+        return Cell(span(row["low"], row["high"], signed=signed), ends[0], ends)
+    return Cell({0: "", 1: "one seed"}.get(row["n"], "all equal"))

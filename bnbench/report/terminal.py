@@ -6,8 +6,9 @@ import textwrap
 
 from bnbench.analysis import SweepTable
 from bnbench.report.conclusion import conclude, setup_sentence
+from bnbench.report.layout import Cell, Row, Table
 from bnbench.report.subjects import subjects
-from bnbench.report.tables import Row, Table, subject_tables
+from bnbench.report.tables import subject_tables
 
 __all__ = ["terminal_conclusion", "terminal_table"]
 
@@ -54,19 +55,19 @@ def _layout(table: Table, width: int) -> list[str]:
             break
         kept.remove(optional[-1])
         left_out.insert(0, table.columns[optional[-1]].title)
-    heads = Row(tuple(column.title for column in table.columns), 0)
+    heads = Row(tuple(Cell(column.full_title) for column in table.columns), 0)
     lines = [_line(table, row, kept) for row in (heads, *table.rows)]
     lines.insert(1, "-" * max(map(len, lines)))
     return lines + ([f"Left out to fit {width} columns: {', '.join(left_out)}."] if left_out else [])
 
 
 def _widths(table: Table, kept: list[int]) -> list[int]:
-    return [max(len(table.columns[i].title), *(len(row.cells[i]) for row in table.rows)) for i in kept]
+    return [max(len(table.columns[i].full_title), *(len(row.cells[i].text) for row in table.rows)) for i in kept]
 
 
 def _line(table: Table, row: Row, kept: list[int]) -> str:
     cells = []
     for i, width in zip(kept, _widths(table, kept), strict=True):
-        cell = "" if i < row.repeats else row.cells[i]
+        cell = "" if i < row.repeats else row.cells[i].text
         cells.append(cell.rjust(width) if table.columns[i].numeric else cell.ljust(width))
     return _GAP.join(cells).rstrip()

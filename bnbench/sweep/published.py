@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,23 @@ class Sweep:
     def curves(self) -> pd.DataFrame:
         """One row for each trial and evaluation step."""
         return self.table.curves
+
+    def report(self, formats: Sequence[str] | None = None, folder: Path | None = None) -> dict[str, Path]:
+        """Write the report again.
+
+        Args:
+            formats: Some of "html", "md", "tex", "csv"; None for all of them.
+            folder: Where to; None for the sweep's own folder.
+
+        Returns:
+            The paths by file name.
+
+        Raises:
+            ConfigError: If the sweep has no trial, or a format is unknown.
+        """
+        from bnbench.report import FORMATS, write_report
+
+        return write_report(self.table, folder or self.folder, FORMATS if formats is None else formats)
 
     def __str__(self) -> str:
         from bnbench.report import terminal_conclusion, terminal_table

@@ -46,7 +46,7 @@ def publish(
     store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=conclusion)
     runs_dir = "" if folder.parent == Path("runs").absolute() else f" runs_dir={_shown(folder.parent)}"
     say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
-    say(f"report: {_shown(paths['report.html'])} (and report.md, trials.csv, curves.csv, manifest.json)")
+    say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
     say(f"charts: python -m bnbench ui{runs_dir}")
     say(f"done in {duration(wall_seconds)}")
     return Sweep(table, folder)

@@ -9,15 +9,28 @@ from bnbench.verbs.settings import settings_of
 
 __all__ = ["main"]
 
+_USAGE = "report [SWEEP] [--format html,md,tex,csv] [runs_dir=…] [tracking.uri=…] [tracking.experiment=…]"
+
 
 def main(words: Sequence[str]) -> None:
     """Write a sweep's report again, from the tracking store alone."""
     from bnbench.api import load_with
-    from bnbench.report import terminal_conclusion, write_report
+    from bnbench.report import terminal_conclusion
 
-    sweeps = [word for word in words if "=" not in word]
-    if len(sweeps) > 1:
-        raise ConfigError(f"report {' '.join(sweeps)} names {len(sweeps)} sweeps; give one, or none for the latest")
-    sweep = load_with(sweeps[0] if sweeps else "latest", settings_of(words))
-    paths = write_report(sweep.table, sweep.folder)
-    print(f"{terminal_conclusion(sweep.table, 100)}\n\nreport: {paths['report.html']}")
+    sweep: str | None = None
+    formats: Sequence[str] | None = None
+    settings = [word for word in words if word.startswith(("runs_dir=", "tracking."))]
+    rest = [word for word in words if word not in settings]
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--format=") or (word == "--format" and rest):
+            formats = (word.partition("=")[2] or rest.pop(0)).split(",")
+        elif sweep is not None or word.startswith("-") or "=" in word:
+            raise ConfigError(f"report {word} is not understood; allowed: {_USAGE}")
+        else:
+            sweep = word
+    loaded = load_with(sweep or "latest", settings_of(settings))
+    paths = loaded.report(formats)
+    print(terminal_conclusion(loaded.table, 100) + "\n")
+    for path in paths.values():
+        print(f"report: {path}")

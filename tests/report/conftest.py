@@ -23,7 +23,7 @@ _PLACEMENTS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sweep() -> MakeSweep:
     return build_sweep
 

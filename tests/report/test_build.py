@@ -17,10 +17,18 @@ import pandas as pd
 import pytest
 
 from bnbench import names
+from bnbench.analysis import SweepTable, arms, tuned_differences
+from bnbench.config import ConfigError
 from bnbench.report import write_report
 from bnbench.report.figures import draw_figures
 
-FILES = ["trials.csv", "curves.csv", "report.md", "report.html", "manifest.json"]
+BY_FORMAT = {
+    "html": ["report.html"],
+    "md": ["report.md"],
+    "tex": ["report.tex"],
+    "csv": ["trials.csv", "curves.csv", "arms.csv", "differences.csv"],
+}
+FILES = [*(name for names in BY_FORMAT.values() for name in names), "manifest.json"]
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 LRS = (0.1, 0.3, 1.0)
 
@@ -84,6 +92,12 @@ def placement(make_sweep: Any) -> Any:
     )
 
 
+@pytest.fixture(scope="module")
+def written(make_sweep: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of the placement sweep's report; to be read only."""
+    return write_report(placement(make_sweep), tmp_path_factory.mktemp("report"))
+
+
 CASES: dict[str, dict[str, Any]] = {
     "one seed": {"seeds": (0,), "axes": {"optimizer.lr": LRS}},
     "one trial": {"seeds": (0,), "level_names": ("before",), "meta": {"varied": []}},
@@ -118,33 +132,35 @@ def test_a_report_is_written_whatever_became_of_the_trials(make_sweep: Any, tmp_
     Page(paths["report.html"].read_text())
 
 
-def test_the_same_table_gives_the_same_bytes(make_sweep: Any, tmp_path: Path) -> None:
-    first, second = (write_report(placement(make_sweep), tmp_path / name) for name in "ab")
+def test_the_same_table_gives_the_same_bytes(written: dict[str, Path], make_sweep: Any, tmp_path: Path) -> None:
+    again = write_report(placement(make_sweep), tmp_path)
     for name in FILES:
-        assert first[name].read_bytes() == second[name].read_bytes()
+        assert written[name].read_bytes() == again[name].read_bytes()
 
 
-def test_the_page_takes_nothing_from_elsewhere(make_sweep: Any, tmp_path: Path) -> None:
-    text = write_report(placement(make_sweep), tmp_path)["report.html"].read_text()
+def test_the_page_takes_nothing_from_elsewhere(written: dict[str, Path]) -> None:
+    text = written["report.html"].read_text()
     page = Page(text)
     assert page.references
     assert all(reference.startswith("#") for reference in page.references)
-    assert re.findall(r"url\((?!#)|@import|<script|<link|https?://", text) == []
+    assert re.findall(r"url\((?!#)|@import|<script |<link|https?://|fetch\(|XMLHttpRequest|import\(", text) == []
 
 
-def test_an_id_stands_once_and_every_reference_finds_its_own(make_sweep: Any, tmp_path: Path) -> None:
-    text = write_report(placement(make_sweep), tmp_path)["report.html"].read_text()
+def test_an_id_stands_once_and_every_reference_finds_its_own(written: dict[str, Path]) -> None:
+    text = written["report.html"].read_text()
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     used = {reference[1:] for reference in page.references} | set(re.findall(r"url\(#([^)]+)\)", text))
     assert used <= set(page.ids)
 
 
-def test_every_chart_says_what_it_shows(make_sweep: Any, tmp_path: Path) -> None:
-    text = write_report(placement(make_sweep), tmp_path)["report.html"].read_text()
+def test_every_chart_says_what_it_shows(written: dict[str, Path]) -> None:
+    text = written["report.html"].read_text()
     labels = Page(text).labels
     # For each of two models: three learning rates twice, then accuracies and three contrasts.
-    assert len(labels) == text.count("<svg") == 2 * (3 + 4 + 3)
+    assert len(labels) == text.count('role="img"') == 2 * (3 + 4 + 3)
+    # The bars beside a row of numbers say nothing more than these.
+    assert text.count("<svg") == len(labels) + text.count('<svg class="bar"') == len(labels) + text.count("aria-hidden")
     assert "Validation accuracy against step, fc, learning rate 0.1. Mean at the last step: none" in labels[0]
 
 
@@ -153,8 +169,8 @@ def test_subjects_with_a_single_chart_stand_side_by_side(make_sweep: Any) -> Non
     assert [panel.title for panel in row.panels] == ["fc", "cnn"]
 
 
-def test_no_colour_is_fixed_so_that_charts_follow_light_and_dark(make_sweep: Any, tmp_path: Path) -> None:
-    text = write_report(placement(make_sweep), tmp_path)["report.html"].read_text()
+def test_no_colour_is_fixed_so_that_charts_follow_light_and_dark(written: dict[str, Path]) -> None:
+    text = written["report.html"].read_text()
     assert re.findall(r"(?:fill|stroke): #\w+", text) == []
 
 
@@ -165,7 +181,8 @@ def test_words_from_outside_are_escaped(make_sweep: Any, tmp_path: Path) -> None
     )
     paths = write_report(table, tmp_path)
     html = paths["report.html"].read_text()
-    assert "<script" not in html
+    assert "<script>alert" not in html
+    assert html.count("<script") == 1
     assert "<b>" not in html
     assert "Is \\<script>alert(1)\\</script> \\| safe?" in paths["report.md"].read_text()
 
@@ -174,7 +191,7 @@ def test_trials_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) 
     table = placement(make_sweep)
     thirds = np.random.default_rng(0).random(len(table.trials)) / 3
     table.trials[names.TEST_ACC] = thirds
-    rows = read_csv(write_report(table, tmp_path)["trials.csv"])
+    rows = read_csv(write_report(table, tmp_path, ["csv"])["trials.csv"])
     needed = {
         "key",
         "status",
@@ -193,23 +210,62 @@ def test_trials_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) 
 
 def test_curves_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) -> None:
     table = placement(make_sweep)
-    assert_same(read_csv(write_report(table, tmp_path)["curves.csv"]), table.curves)
+    assert_same(read_csv(write_report(table, tmp_path, ["csv"])["curves.csv"]), table.curves)
 
 
 def test_the_manifest_is_strict_json_with_the_keys_of_all_trials(make_sweep: Any, tmp_path: Path) -> None:
     table = make_sweep()
-    manifest = json.loads(write_report(table, tmp_path)["manifest.json"].read_text(), parse_constant=pytest.fail)
+    manifest = json.loads(
+        write_report(table, tmp_path, ["md"])["manifest.json"].read_text(), parse_constant=pytest.fail
+    )
     assert manifest["keys"] == table.trials["key"].tolist()
     assert {"command", "config", "versions", "git", "data", "hardware"} <= set(manifest)
 
 
-def test_markdown_has_every_table_and_caution(make_sweep: Any, tmp_path: Path) -> None:
-    text = write_report(placement(make_sweep), tmp_path)["report.md"].read_text()
+def test_markdown_has_every_table_and_caution(written: dict[str, Path]) -> None:
+    text = written["report.md"].read_text()
     assert "| learning rate | norm | accuracy, % | 95 % interval | finished |" in text
     assert "| 1 | none |" in text
     assert "7 of 10, 3 diverged" in text
     assert "## What could mislead" in text
     assert f"checksum {'ab' * 32}" in text
+
+
+@pytest.mark.parametrize("asked", [["html"], ["md"], ["tex"], ["csv"], ["csv", "md"]])
+def test_only_the_formats_asked_for_are_written(make_sweep: Any, tmp_path: Path, asked: list[str]) -> None:
+    paths = write_report(make_sweep(), tmp_path, asked)
+    assert {*paths} == {"manifest.json"}.union(*(BY_FORMAT[kind] for kind in asked))
+    assert {path.name for path in tmp_path.iterdir()} == {*paths}
+
+
+def test_an_unknown_format_is_answered_before_anything_is_written(make_sweep: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="format pdf is unknown; allowed: html, md, tex, csv"):
+        write_report(make_sweep(), tmp_path / "made", ["html", "pdf"])
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_sweep_without_trials_is_answered_in_a_line(make_sweep: Any, tmp_path: Path) -> None:
+    full = make_sweep()
+    empty = SweepTable(full.meta, full.trials[:0], full.curves[:0])
+    with pytest.raises(ConfigError, match=r"^sweep placement-3f9a1c has no trial: there is nothing to report$"):
+        write_report(empty, tmp_path)
+
+
+def test_the_sections_stand_in_the_order_in_which_they_are_read(written: dict[str, Path]) -> None:
+    order = ["Results", "What could mislead", "All numbers", "The same bits again"]
+    for name, mark in (("report.html", "<h2>"), ("report.md", "\n## ")):
+        text = written[name].read_text()
+        at = [text.index("own tuned learning rate"), *(text.index(mark + title) for title in order)]
+        assert at == sorted(at)
+
+
+def test_the_statistics_are_written_as_data(make_sweep: Any, tmp_path: Path) -> None:
+    table = placement(make_sweep)
+    paths = write_report(table, tmp_path, ["csv"])
+    assert_same(read_csv(paths["arms.csv"]), arms(table))
+    rows = read_csv(paths["differences.csv"])
+    assert [row["rates"] for row in rows] == ["equal"] * 18 + ["tuned"] * 6
+    assert_same(rows[18:], tuned_differences(table).assign(rates="tuned"))
 
 
 def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path: Path, monkeypatch: Any) -> None:
@@ -228,9 +284,9 @@ def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path
 def test_a_perfect_accuracy_is_drawn(make_sweep: Any, tmp_path: Path) -> None:
     table = make_sweep()
     table.curves[names.VAL_ACC] = 1.0
-    assert not re.search(
-        r"\b(nan|inf)\b", write_report(table, tmp_path)["report.html"].read_text().split("</style>")[1]
-    )
+    charts = re.findall("<svg.*?</svg>", write_report(table, tmp_path)["report.html"].read_text(), re.DOTALL)
+    assert charts
+    assert not re.search(r"\b(nan|inf)\b", "".join(charts))
 
 
 def test_three_hundred_trials_take_a_few_seconds(make_sweep: Any, tmp_path: Path) -> None:

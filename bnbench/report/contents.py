@@ -1,0 +1,73 @@
+"""What a report says, in the order in which it is read; HTML, Markdown and LaTeX only lay it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bnbench.analysis import SweepTable
+from bnbench.report.cautions import cautions
+from bnbench.report.conclusion import Finding, conclude, setup_sentence
+from bnbench.report.layout import Table
+from bnbench.report.main_table import main_table
+from bnbench.report.provenance import created, facts
+from bnbench.report.subjects import subjects
+from bnbench.report.tables import forest, subject_tables
+
+__all__ = ["Contents", "contents"]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A report but its figures.
+
+    Attributes:
+        title: The question, or the sweep's name where it asks none.
+        sweep: Its name and id.
+        created: When it was started.
+        setup: What was trained on what.
+        findings: The conclusion.
+        main: The main table; None where no trial is reported.
+        forest: The differences that answer the question, to be drawn; None where nothing is compared.
+        cautions: What could mislead.
+        numbers: By subject, the tables behind those above; empty where these show everything.
+        facts: What it takes to get the same numbers again.
+    """
+
+    title: str
+    sweep: str
+    created: str
+    setup: str
+    findings: list[Finding]
+    main: Table | None
+    forest: Table | None
+    cautions: list[str]
+    numbers: list[tuple[str, list[Table]]]
+    facts: list[tuple[str, str]]
+
+
+@lru_cache(maxsize=2)  # HTML, Markdown and LaTeX of one sweep are made one after the other
+def contents(table: SweepTable) -> Contents:
+    """Everything that the table supports saying."""
+    main, differences = main_table(table), forest(table)
+    return Contents(
+        title=table.meta["question"] or table.meta["name"],
+        sweep=f"{table.meta['name']}-{table.meta['id']}",
+        created=created(table),
+        setup=setup_sentence(table),
+        findings=conclude(table),
+        main=main,
+        forest=differences,
+        cautions=cautions(table),
+        numbers=_numbers(table, differences),
+        facts=facts(table),
+    )
+
+
+def _numbers(table: SweepTable, differences: Table | None) -> list[tuple[str, list[Table]]]:
+    parts = subjects(table)
+    tuned = any(len(subject.tuned) for subject in parts)
+    count = sum(len(s.tuned_differences if tuned else s.differences) for s in parts)
+    if not tuned and (differences is None or count == len(differences.rows)):
+        return []
+    return [(subject.title, made) for subject in parts if (made := subject_tables(table, subject))]

@@ -1,0 +1,63 @@
+"""Paired differences drawn beside their numbers: one bar a row of a table, all on one scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bnbench.report.layout import Effect
+
+__all__ = ["draw_axis", "draw_bar"]
+
+_WIDTH, _HEIGHT = 200, 28  # as high as a row, so that the lines at zero meet
+_MARGIN = 14  # room for half a number at either end
+
+
+def draw_bar(effect: Effect, all_of_them: Sequence[Effect]) -> str:
+    """A row's interval as an `<svg>`: hidden from screen readers, which read its numbers in the row.
+
+    Args:
+        effect: The row's.
+        all_of_them: Those of the whole table, which share the scale.
+    """
+    low, high = _range(all_of_them)
+    at, zero = (_place(value, low, high) for value in (effect.mean, 0.0))
+    middle = _HEIGHT // 2
+    line = "" if math.isnan(effect.low) else _line(effect, low, high, middle)
+    kind = "firm" if effect.firm else "hollow"
+    dot = f'<circle class="{kind}" cx="{at}" cy="{middle}" r="3.5"/>'
+    return f'{_OPEN}<path class="zero" d="M{zero} 0V{_HEIGHT}"/>{line}{dot}</svg>'
+
+
+def draw_axis(effects: Sequence[Effect]) -> str:
+    """The scale above the bars, in percentage points, as an `<svg>`."""
+    low, high = _range(effects)
+    ticks = [(_place(tick, low, high), f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in _ticks(low, high)]
+    return _OPEN + "".join(f'<text x="{at}" y="24">{label}</text>' for at, label in ticks) + "</svg>"
+
+
+_OPEN = f'<svg class="bar" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">'
+
+
+def _line(effect: Effect, low: float, high: float, middle: int) -> str:
+    start, end = (_place(value, low, high) for value in (effect.low, effect.high))
+    return f'<path d="M{start} {middle}H{end}"/>'
+
+
+def _range(effects: Sequence[Effect]) -> tuple[float, float]:
+    values = [value for e in effects for value in (e.mean, e.low, e.high) if not math.isnan(value)]
+    low, high = min(0.0, *values), max(0.0, *values)
+    return (low, high) if high > low else (-1.0, 1.0)
+
+
+def _place(value: float, low: float, high: float) -> str:
+    return f"{_MARGIN + (_WIDTH - 2 * _MARGIN) * (value - low) / (high - low):.1f}"
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Zero and a few round numbers around it."""
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(step * i, 12) + 0.0 for i in range(first, last + 1)]

@@ -1,0 +1,117 @@
+r"""The report's tables as LaTeX: a file that a paper takes with `\input`, and that compiles by itself too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnbench.analysis import SweepTable
+from bnbench.report.contents import contents
+from bnbench.report.layout import Cell, Column, Table
+
+__all__ = ["to_latex"]
+
+_MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
+
+# Compiled by itself, the file brings its own document: `\documentclass` changes its meaning once it was used.
+_HEAD = r"""% {title}
+% bnbench sweep {sweep}, {created}.
+% In a paper: \usepackage{{booktabs,longtable}} in its preamble, then \input{{report}} where the tables go.
+\makeatletter
+\ifx\documentclass\@twoclasseserror\def\bnbenchend{{}}\else
+  \documentclass{{article}}\usepackage{{booktabs,longtable}}\usepackage[margin=2cm]{{geometry}}
+  \begin{{document}}\def\bnbenchend{{\end{{document}}}}
+\fi
+\makeatother
+"""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\N{MINUS SIGN}": "$-$",
+    "±": r"$\pm$",
+    "<": "$<$",
+    ">": "$>$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
+
+
+def to_latex(table: SweepTable) -> str:
+    """Every table of the report, with booktabs; an estimate and its interval stand in one cell."""
+    said = contents(table)
+    tables = [(part, one) for part, one in (("main", said.main), ("differences", said.forest)) if one is not None]
+    for number, (subject, made) in enumerate(said.numbers, 1):
+        titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in made]
+        tables += [(f"{number}-{i}", one) for i, one in enumerate(titled, 1)]
+    head = _HEAD.format(title=_escape(said.title), sweep=said.sweep, created=said.created)
+    parts = [_float(one, f"tab:{said.sweep}-{part}") + "\n" for part, one in tables]
+    return "\n".join([head, *parts, "\\bnbenchend\n"])
+
+
+def _float(table: Table, label: str) -> str:
+    columns, rows = _merged(table)
+    kinds = "".join("r" if column.numeric else "l" for column in columns)
+    caption = f"\\caption{{{_escape(table.title)}.}}\\label{{{label}}}"
+    head = "\n".join(_head(columns))
+    body = "\n".join(_body(table, rows))
+    if len(rows) > _MOST_ROWS:
+        return (
+            f"{{\\footnotesize\\setlength{{\\tabcolsep}}{{4pt}}\n\\begin{{longtable}}{{@{{}}{kinds}@{{}}}}\n"
+            f"{caption}\\\\\n{head}\n\\endhead\n\\bottomrule\n\\endfoot\n{body}\n\\end{{longtable}}}}"
+        )
+    return (
+        f"\\begin{{table}}[htbp]\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{4pt}}\n{caption}\n"
+        f"\\begin{{tabular}}{{@{{}}{kinds}@{{}}}}\n{head}\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}"
+    )
+
+
+def _head(columns: list[Column]) -> Iterator[str]:
+    yield "\\toprule"
+    groups = Table("", tuple(columns), ()).groups
+    if groups:
+        yield " & ".join(f"\\multicolumn{{{n}}}{{c}}{{{_escape(title)}}}" for title, n in groups) + " \\\\"
+        first = 1
+        for title, n in groups:
+            if title:
+                yield f"\\cmidrule(lr){{{first}-{first + n - 1}}}"
+            first += n
+    yield " & ".join(_escape(column.title) for column in columns) + " \\\\"
+    yield "\\midrule"
+
+
+def _body(table: Table, rows: list[list[str]]) -> Iterator[str]:
+    for i, (row, cells) in enumerate(zip(table.rows, rows, strict=True)):
+        if i and table.is_grouped and row.repeats == 0:
+            yield "\\addlinespace"
+        yield " & ".join([*[""] * row.repeats, *cells[row.repeats :]]) + " \\\\"
+
+
+def _merged(table: Table) -> tuple[list[Column], list[list[str]]]:
+    """Columns and cells, with each interval in the cell of its estimate."""
+    rows = []
+    for row in table.rows:
+        cells: list[str] = []
+        for column, cell, before in zip(table.columns, row.cells, (Cell(""), *row.cells), strict=False):
+            if column.bounds:
+                cells[-1] += _bounds(before, cell)
+            else:
+                cells.append(_escape(cell.text))
+        rows.append(cells)
+    return [column for column in table.columns if not column.bounds], rows
+
+
+def _bounds(estimate: Cell, interval: Cell) -> str:
+    """Half the interval where it lies even about its estimate, both ends where it does not, or why there is none."""
+    if interval.bounds is None or estimate.order is None:
+        return f" ({_escape(interval.text)})" if interval.text else ""
+    below, above = (f"{abs(end - estimate.order):.2f}" for end in interval.bounds)
+    return f" $\\pm$ {below}" if below == above else f" ({_escape(interval.text)})"
+
+
+def _escape(text: str) -> str:
+    """A text that LaTeX prints as it is; a character its fonts may lack is given by its number."""
+    return "".join(_SPECIAL.get(c, c if ord(c) < 256 else f"[U+{ord(c):04X}]") for c in text)

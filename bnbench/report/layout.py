@@ -1,0 +1,134 @@
+"""What the report's tables are made of; terminal, Markdown, LaTeX, CSV and HTML only lay them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["Cell", "Column", "Effect", "Row", "Table", "make_rows"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head.
+
+    Attributes:
+        title: Its name.
+        numeric: Whether it holds numbers, set flush right.
+        optional: Whether a narrow terminal may leave it out.
+        group: What it shares with the columns beside it; empty for none.
+        bounds: Whether it is the interval of the column before it.
+    """
+
+    title: str
+    numeric: bool = False
+    optional: bool = False
+    group: str = ""
+    bounds: bool = False
+
+    @property
+    def full_title(self) -> str:
+        """The title where there is no room for a head over several columns."""
+        return f"{self.title}, {self.group}" if self.group else self.title
+
+
+class Cell(NamedTuple):
+    """A text, and what it stands for.
+
+    Attributes:
+        text: As it is read.
+        order: The number a reader would sort it by; None where the text itself is that.
+        bounds: An interval's two ends, in the text's unit; None where there is no interval.
+    """
+
+    text: str
+    order: float | None = None
+    bounds: tuple[float, float] | None = None
+
+
+class Effect(NamedTuple):
+    """A paired difference, to be drawn; in percentage points.
+
+    Attributes:
+        mean: The estimate.
+        low, high: Its 95 % interval; NaN where there is none.
+        firm: Whether it may be read as it stands; False where trials diverged or a rate is at its grid's edge.
+    """
+
+    mean: float
+    low: float
+    high: float
+    firm: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        cells: One a column.
+        repeats: How many leading cells are those of the row above.
+        level: The compared level it belongs to; None in a row that compares two.
+        effect: What is drawn beside it, or None.
+    """
+
+    cells: tuple[Cell, ...]
+    repeats: int
+    level: str | None = None
+    effect: Effect | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether rows of one setting stand together."""
+        return any(row.repeats for row in self.rows)
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The heads over several columns, each with its number of columns; empty if there are none."""
+        heads: list[tuple[str, int]] = []
+        for column in self.columns:
+            if heads and column.group and heads[-1][0] == column.group:
+                heads[-1] = (column.group, heads[-1][1] + 1)
+            else:
+                heads.append((column.group, 1))
+        return heads if any(title for title, _ in heads) else []
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What is drawn beside its rows."""
+        return [row.effect for row in self.rows if row.effect is not None]
+
+
+def make_rows(
+    cells: Sequence[tuple[Cell, ...]],
+    leading: int,
+    *,
+    levels: Sequence[str] | None = None,
+    effects: Sequence[Effect | None] | None = None,
+) -> tuple[Row, ...]:
+    """Rows that know how many of their leading cells repeat the row above.
+
+    Args:
+        cells: Row by row.
+        leading: How many cells of a row are its setting.
+        levels: The level of each row.
+        effects: What is drawn beside each row.
+    """
+    rows = []
+    for i, row in enumerate(cells):
+        above = cells[i - 1] if i else ()
+        repeats = 0
+        while repeats < leading and i and row[repeats] == above[repeats]:
+            repeats += 1
+        rows.append(Row(row, repeats, levels[i] if levels else None, effects[i] if effects else None))
+    return tuple(rows)
