@@ -58,6 +58,8 @@ def _part(key: str, value: Any, bare: bool) -> str:
 
 
 def _text(value: Any) -> str:
+    if pd.api.types.is_bool(value):
+        return str(value).lower()  # as it is typed
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -69,7 +69,7 @@ def _short(key: str, value: Any) -> str:
     if key in {"data", "model", "norm", "norm.placement", "optimizer"}:
         return str(value)
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{key.rpartition('.')[2]}={text}"
+    return f"{key.rpartition('.')[2]}={text.lower() if isinstance(value, bool) else text}"
 
 
 def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:

@@ -42,6 +42,11 @@ def test_other_compared_keys_read_as_they_are_typed(table_of: Any) -> None:
     ]
 
 
+def test_a_compared_flag_reads_as_it_is_typed(table_of: Any) -> None:
+    rows = [{"norm": "batch", "norm.affine": affine} for affine in (True, False)]
+    assert levels(table_of(rows, compare=["norm.affine"])) == ["norm.affine=true", "norm.affine=false"]
+
+
 def test_a_compared_word_that_is_all_there_is_to_tell_stands_alone(table_of: Any) -> None:
     rows = [{"norm": "batch", "norm.impl": impl, "norm.eps": 1e-5} for impl in ("native", "manual")]
     assert levels(table_of(rows, compare=["norm.impl"])) == ["native", "manual"]

@@ -1,0 +1,63 @@
+"""The sweeps that come with bnbench: what their headers promise is what they plan and compare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from bnbench.analysis import levels
+from bnbench.confdir import conf_dir
+from bnbench.sweep.compose import compose, to_config
+from bnbench.sweep.describe import varied_keys
+from bnbench.sweep.grid import expand
+from bnbench.sweep.plan import Plan
+from bnbench.table import SweepTable
+
+if TYPE_CHECKING:
+    from conftest import CountingSweep
+
+FILES = sorted((conf_dir() / "sweep").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sweep_file_plans_and_compares_what_its_header_says(
+    file: Path, sweep: CountingSweep, plan: Callable[..., Plan]
+) -> None:
+    typed = [f"+sweep={file.stem}"]
+    loader = sweep.hydra.context.config_loader
+    config = loader.load_configuration("config", typed, RunMode.MULTIRUN)
+    asked = to_config(sweep.hydra.compose(typed)).sweep
+    varies: Any = OmegaConf.to_container(config.hydra.sweeper)
+    is_group = sweep.hydra.is_group
+    grid = expand(varies["params"], varies["arms"], typed, is_group=is_group, tuning_seeds=asked.tuning_seeds)
+    made = plan([*compose(grid, sweep.hydra.compose, is_group=is_group)])
+
+    trials = [planned.trial for planned in made.planned]
+    varied = varied_keys(trials, grid.axes)
+    header = " ".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
+    assert f"{len(trials):,}" in re.findall(r"= ([\d,]+) trials", header)
+    assert re.search(r"[aA]bout \d+ (s|min) on 2 cores", header)
+
+    assert asked.question.endswith(("?", ".)"))
+    assert asked.axis is None or asked.axis in varied
+    assert {*asked.compare} & {*varied}, "there is something to compare"
+    assert {*asked.contrasts} <= _contrasts(_table(made, asked.compare, varied)), "every contrast names two levels"
+
+
+def _table(made: Plan, compare: list[str], varied: list[str]) -> SweepTable:
+    """The sweep's table before anything was trained."""
+    rows = [{"key": p.trial.key, "status": "missing", "tuning": False, **p.trial.params} for p in made.planned]
+    meta: dict[str, Any] = {"compare": compare, "contrasts": [], "varied": varied, "tuning_seeds": []}
+    return SweepTable(meta, pd.DataFrame(rows), pd.DataFrame())
+
+
+def _contrasts(table: SweepTable) -> set[str]:
+    own = levels(table)
+    return {f"{a} - {b}" for a in own for b in own if a != b}
