@@ -76,8 +76,11 @@ def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.Com
     assert {file.name for file in sweep.iterdir()} == {
         "report.html",
         "report.md",
+        "report.tex",
         "trials.csv",
         "curves.csv",
+        "arms.csv",
+        "differences.csv",
         "manifest.json",
     }
     trials = pd.read_csv(sweep / "trials.csv")
@@ -138,7 +141,7 @@ def test_a_recorded_sweep_is_read_back_and_reported_again(again: Path, bnbench: 
     file = sweep.folder / "trials.csv"
     written = file.read_bytes()
     file.unlink()
-    assert bnbench("report", f"runs_dir={again}").status == 0
+    assert bnbench("report", "--format", "csv", f"runs_dir={again}").status == 0
     assert file.read_bytes() == written
 
 

@@ -90,7 +90,9 @@ _BAD = [
     (["list", "everything"], ["list everything", "--config-dir"]),
     (["list", "--config-dir", "nowhere"], ["nowhere"]),
     (["report"], ["runs/mlflow.db"]),
-    (["report", "one", "two"], ["one two"]),
+    (["report", "one", "two"], ["report two", "allowed: report [SWEEP] [--format"]),
+    (["report", "--fromat", "md"], ["report --fromat", "--format"]),
+    (["report", "runs_dri=x"], ["report runs_dri=x", "runs_dir=…"]),
 ]
 
 
