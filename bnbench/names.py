@@ -9,6 +9,7 @@ __all__ = [
     "ACC_BEST",
     "ACC_BEST_STEP",
     "ACC_CURVE_AREA",
+    "CONDITIONS",
     "CURVES",
     "METRICS",
     "PARAMETERS",
@@ -141,3 +142,12 @@ class Tag:
     PACK_WALL_SECONDS = "bnbench.pack_wall_seconds"
     DATA_CHECKSUM = "bnbench.data_checksum"
     DEVICE = "bnbench.device"
+    CPU_CAPABILITY = "bnbench.cpu_capability"  # the vector instructions that torch's kernels use
+    BLAS = "bnbench.blas"
+    THREADS = "bnbench.threads"  # of the process that trained
+    VERIFIED = "bnbench.verified"  # of a sweep: what came of training its trials again, alone
+    REPRODUCED = "bnbench.reproduced"  # likewise, in packs
+
+
+CONDITIONS = (Tag.DEVICE, Tag.CPU_CAPABILITY, Tag.BLAS, Tag.THREADS)
+"""The tags of a trial on which the rounding of its numbers depends, beside versions and data."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["TrialResult"]
+__all__ = ["Recorded", "TrialResult"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,24 @@ class TrialResult:
         values = json.loads(text)
         values["curves"] = {key: [(int(s), v) for s, v in points] for key, points in values["curves"].items()}
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A planned trial of a sweep as it was recorded.
+
+    Attributes:
+        result: What counts of it, whatever sweep trained it; its status may also be "missing". Of its tags there are
+            those of its data and of `names.CONDITIONS`.
+        origin: The description of the sweep that trained it, as `SweepTable.meta` has it.
+        tuning: Whether it only chooses a learning rate.
+    """
+
+    result: TrialResult
+    origin: dict[str, Any]
+    tuning: bool
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has numbers."""
+        return self.result.status in {"finished", "diverged"}

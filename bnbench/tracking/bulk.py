@@ -14,16 +14,17 @@ from mlflow.entities import Run
 from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlRun, SqlTag
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from bnbench.names import CURVES, Tag
+from bnbench.names import CONDITIONS, CURVES, Tag
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.tags import DIVERGED_STEP
 
 __all__ = ["Point", "RecordedTrial", "recorded_points", "recorded_trials"]
 
 _TERMINATED = ("FINISHED", "FAILED")
-_TAGS = (Tag.KEY, Tag.STATUS, Tag.REASON, DIVERGED_STEP)
+_TAGS = (Tag.KEY, Tag.STATUS, Tag.REASON, DIVERGED_STEP, MLFLOW_PARENT_RUN_ID, Tag.DATA_CHECKSUM, *CONDITIONS)
 _SQL_RUNS = 500  # run ids in one statement
 _REST_PAGE = 5000
 _REST_HISTORIES = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"  # the UI's own: 7 times faster than run by run
@@ -41,6 +42,8 @@ class RecordedTrial:
     Attributes:
         counts: Whether it is a result, rather than a failure to be tried again.
         time: Start and end in milliseconds; the later of two runs is the one that counts.
+        tags: By key, those of data and conditions, as far as the run has them.
+        sweep_run_id: The run of the sweep that trained it, or None.
     """
 
     run_id: str
@@ -50,6 +53,8 @@ class RecordedTrial:
     diverged_step: int | None
     counts: bool
     time: tuple[int, int]
+    tags: dict[str, str]
+    sweep_run_id: str | None
 
 
 def recorded_trials(connection: Connection) -> list[RecordedTrial]:
@@ -78,6 +83,8 @@ def _trial(run_id: str, run_status: str, start: int, end: int | None, tags: Mapp
         diverged_step=None if step is None else int(step),
         counts=run_status == "FINISHED" and tags[Tag.STATUS] != "failed",
         time=(start, end or start),
+        tags={key: tags[key] for key in (Tag.DATA_CHECKSUM, *CONDITIONS) if key in tags},
+        sweep_run_id=tags.get(MLFLOW_PARENT_RUN_ID),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bnbench
+from bnbench.config import trial
 
 __all__ = ["git_state", "hardware", "versions"]
 
@@ -18,8 +19,12 @@ _GIT_SECONDS = 5
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, bnbench and the packages that numbers pass through; those installed."""
-    found = {"python": platform.python_version(), "bnbench": bnbench.__version__}
+    """The versions of Python, bnbench, its numerics and the packages that numbers pass through; those installed."""
+    found = {
+        "python": platform.python_version(),
+        "bnbench": bnbench.__version__,
+        "numerics": str(trial.NUMERICS_VERSION),
+    }
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

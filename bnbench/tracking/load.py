@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from bnbench.names import CURVES
+from bnbench.names import CONDITIONS, CURVES
 from bnbench.table import MISSING, SweepTable
-from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points, recorded_trials
+from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
-from bnbench.tracking.sweep_runs import find_sweep, read_plan
+from bnbench.tracking.recorded import counting_runs
+from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
 
 __all__ = ["load_table"]
 
@@ -20,8 +22,9 @@ _STATE = ("key", "status", "reason", "diverged_step", "tuning")
 def load_table(connection: Connection, sweep: str) -> SweepTable:
     """The sweep as the store holds it; nothing is read from anywhere else.
 
-    A trial counts wherever it was trained: the newest finished run with its key, in any sweep. Failed runs
-    are shown where there is no other; a planned trial without either is "missing".
+    A trial counts wherever it was trained, see `counting_runs`; one without a run is "missing". Into `meta` goes
+    what was found out since the sweep was planned: `wall_seconds`; `conditions`, by the tag's last word the values
+    of `names.CONDITIONS` that its trials were trained under; `verified` and `reproduced`, see `note_check`.
 
     Args:
         connection: The open store.
@@ -34,11 +37,8 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     meta, planned = read_plan(connection, run)
     if run.info.end_time is not None:
         meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
-    latest: dict[str, RecordedTrial] = {}
-    for trial in recorded_trials(connection):  # the latest last
-        if trial.counts or trial.key not in latest or not latest[trial.key].counts:
-            latest[trial.key] = trial
-    recorded = {trial["key"]: latest[trial["key"]] for trial in planned if trial["key"] in latest}
+    recorded = counting_runs(connection, planned)
+    meta |= {"conditions": _conditions([*recorded.values()]), **checks(run)}
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
     curves: list[Point] = []
@@ -52,6 +52,11 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
         trials=_trials(planned, recorded, finals, set(meta["tuning_seeds"])),
         curves=_curves(planned, curves),
     )
+
+
+def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
+    found = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in CONDITIONS}
+    return {tag.rpartition(".")[2]: sorted(values) for tag, values in found.items()}
 
 
 def _trials(

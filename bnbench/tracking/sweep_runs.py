@@ -30,7 +30,16 @@ from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError, one_line
 from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 
-__all__ = ["close_killed", "find_sweep", "finish_sweep", "list_sweeps", "read_plan", "start_sweep"]
+__all__ = [
+    "checks",
+    "close_killed",
+    "find_sweep",
+    "finish_sweep",
+    "list_sweeps",
+    "note_check",
+    "read_plan",
+    "start_sweep",
+]
 
 _PLAN = "sweep.json"
 _PAGE = 1000
@@ -96,6 +105,24 @@ def finish_sweep(
         else:
             client.log_artifact(run_id, str(path))
     client.set_terminated(run_id, status, end_time=client.get_run(run_id).info.end_time)
+
+
+def note_check(connection: Connection, run_id: str, tag: str, result: Mapping[str, Any]) -> None:
+    """Keep with a sweep what came of training its trials again; the newest check of a kind stands.
+
+    Args:
+        connection: The open store.
+        run_id: The sweep's.
+        tag: `Tag.VERIFIED` or `Tag.REPRODUCED`.
+        result: JSON-able, and short.
+    """
+    connection.client.set_tag(run_id, tag, json.dumps(result, allow_nan=False))
+
+
+def checks(run: Run) -> dict[str, Any]:
+    """`verified` and `reproduced`: what `note_check` kept with a sweep, or None."""
+    tags = {"verified": Tag.VERIFIED, "reproduced": Tag.REPRODUCED}
+    return {name: json.loads(run.data.tags[tag]) if tag in run.data.tags else None for name, tag in tags.items()}
 
 
 def close_killed(connection: Connection) -> int:

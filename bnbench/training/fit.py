@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from bnbench import names
-from bnbench.config import Device, Statistics, Trial
+from bnbench.config import Statistics, Trial
 from bnbench.data import ImageData
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
@@ -27,6 +26,7 @@ from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import EVALUATION_BATCH, evaluate
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
+from bnbench.training.process import conditions
 
 __all__ = ["fit", "make_pack"]
 
@@ -73,7 +73,7 @@ def fit(
                     names.Tag.SLOT: str(slot),
                     names.Tag.PACK_WIDTH: str(len(trials)),
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
-                    names.Tag.DEVICE: _device_name(trial.training.device),
+                    **conditions(trial.training.device),
                 },
                 parameters=parameters,
                 statistics=statistics,
@@ -184,10 +184,6 @@ def _result(
         started=times[0],
         ended=times[1],
     )
-
-
-def _device_name(device: Device) -> str:
-    return torch.cuda.get_device_name() if device == Device.cuda else str(device)
 
 
 def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, object]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import platform
+import re
 from collections.abc import Callable, Sequence
 
 import torch
 
-from bnbench.config import Trial
+from bnbench import names
+from bnbench.config import Device, Trial
 from bnbench.results import TrialResult
 
-__all__ = ["fit_in_memory", "prepare_process"]
+__all__ = ["conditions", "fit_in_memory", "prepare_process"]
 
 # mallopt's numbers of its parameters, and their largest values.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -45,6 +48,24 @@ def _keep_freed_memory() -> None:
     mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
     mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_TOP_PAD, 64 * 2**20)
+
+
+def conditions(device: Device) -> dict[str, str]:
+    """What the rounding of this process's kernels on a device depends on, as tags of the trials that it trains."""
+    return {
+        names.Tag.DEVICE: torch.cuda.get_device_name() if device == Device.cuda else str(device),
+        names.Tag.CPU_CAPABILITY: torch.backends.cpu.get_cpu_capability(),
+        names.Tag.BLAS: _blas(device),
+        names.Tag.THREADS: str(torch.get_num_threads()),
+    }
+
+
+def _blas(device: Device) -> str:
+    if device == Device.cuda:
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        return f"CUDA {torch.version.cuda}, cuDNN {cudnn}"
+    mkl = re.search(r"Math Kernel Library Version (\S+?)-", torch.__config__.show())
+    return f"MKL {mkl[1]}, MKL_CBWR={os.environ.get('MKL_CBWR', '')}" if mkl else "not MKL"
 
 
 def fit_in_memory(fit: Callable[[Sequence[Trial]], list[TrialResult]], trials: Sequence[Trial]) -> list[TrialResult]:

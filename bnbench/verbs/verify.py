@@ -12,6 +12,7 @@ __all__ = ["main"]
 
 def main(words: Sequence[str]) -> None:
     """Train some of a sweep's trials again, each alone, and compare every digit with the tracking store's."""
+    from bnbench.sweep.sample import sample_size
     from bnbench.sweep.verify import verify as verify_sweep
 
     sweep: str | None = None
@@ -21,10 +22,7 @@ def main(words: Sequence[str]) -> None:
     while rest:
         word = rest.pop(0)
         if word.startswith("--sample=") or (word == "--sample" and rest):
-            given = word.partition("=")[2] or rest.pop(0)
-            if given != "all" and not (given.isdecimal() and int(given)):
-                raise ConfigError(f"--sample {given} is not allowed; it must be a whole number >= 1, or all")
-            sample = None if given == "all" else int(given)
+            sample = sample_size(word.partition("=")[2] or rest.pop(0))
         elif sweep is not None or word.startswith("-") or "=" in word:
             raise ConfigError(
                 f"verify {word} is not understood; allowed: verify [SWEEP] [--sample N|all] [runs_dir=…] "

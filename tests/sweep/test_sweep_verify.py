@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import shutil
 import sqlite3
@@ -20,161 +18,14 @@ import pytest
 import bnbench
 from bnbench import names
 from bnbench.api import compose_one
-from bnbench.config import ConfigError, Trial
-from bnbench.data import DATASETS, ImageData
+from bnbench.config import ConfigError
+from bnbench.data import ImageData
 from bnbench.results import TrialResult
 from bnbench.sweep import verify as module
 from bnbench.sweep.failure import SweepFailedError
-from bnbench.sweep.verify import Recorded, choose, differences, rebuild, verify
+from bnbench.sweep.verify import verify
+from bnbench.table import SweepTable
 from bnbench.tracking import TrackingError, environment
-
-_META = {"config": {"data": {"root": None, "download": True}}}
-
-# Rebuilding.
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"norm.name": "batch", "norm.preset": "tensorflow", "norm.inference": "precise", "norm.placement": "after"},
-        {"norm.name": "ghost_batch", "norm.ghost_size": 8, "norm.weight_standardization": True},
-        {"norm.name": "online", "norm.decay_forward": 0.1 + 0.2},
-        {"model.name": "cnn", "model.init": "normal", "model.head_init": "orthogonal", "model.head_sd": 0.3},
-        {"optimizer.name": "adamw", "optimizer.lr_scaling": "sqrt", "optimizer.lr": 1 / 3, "training.batch_size": 8},
-        {"schedule.name": "step", "schedule.warmup_steps": 3, "training.epochs": 2},
-        {
-            "training.examples": 640,
-            "training.eval_grid": "linear",
-            "training.eval_every": 7,
-            "training.loss": "sigmoid",
-        },
-        {"training.eval_examples": 200, "training.precision": "float64", "data.split": "by_seed", "seed": 12},
-    ],
-    ids=str,
-)
-def test_a_trial_is_rebuilt_from_the_params_that_its_run_has(
-    values: dict[str, Any], make_trial: Callable[..., Trial]
-) -> None:
-    trial = make_trial({**values, "training.targets": [0.5, 0.95]})
-    params = json.loads(json.dumps(trial.params))
-    metrics = {names.reached(0.95): 0.0, names.steps_to(0.95): 9.0, names.reached(0.5): 1.0, names.TEST_ACC: 0.5}
-    config = rebuild(TrialResult(trial.key, params, "finished", metrics=metrics), _META)
-    again = Trial.from_config(config, train_size=DATASETS[config.data.name].train, data_checksum=trial.data_checksum)
-    assert (again.key, again.params, again.targets) == (trial.key, trial.params, trial.targets)
-
-
-def test_the_place_of_the_images_is_the_sweep_s_or_the_one_that_is_given(make_trial: Callable[..., Trial]) -> None:
-    result = TrialResult("k", make_trial({}).params, "finished")
-    meta = {"config": {"data": {"root": "/there", "download": False}}}
-    assert (rebuild(result, meta).data.root, rebuild(result, meta).data.download) == ("/there", False)
-    assert rebuild(result, meta, root="/here").data.root == "/here"
-
-
-@pytest.mark.parametrize("other", [{"norm": "dyt"}, {"data": "svhn"}, {"norm.temperature": 1.0}])
-def test_a_trial_of_another_bnbench_is_refused_in_one_line(
-    other: dict[str, Any], make_trial: Callable[..., Trial]
-) -> None:
-    [(key, value)] = other.items()
-    with pytest.raises(ConfigError, match=rf"^trial k .*{key}.*{value}.*$"):
-        rebuild(TrialResult("k", make_trial({}).params | other, "finished"), _META)
-
-
-# Choosing.
-
-
-@pytest.fixture(scope="module")
-def recorded(make_trial: Callable[..., Trial]) -> list[Recorded]:
-    """Two models, a short and a long one, with three norms, two rates, three seeds and one that tunes."""
-    norms = [{"norm.name": "none"}, {"norm.name": "batch"}, {"norm.name": "batch", "norm.placement": "after"}]
-    models = [{"model.name": "cnn", "model.depth": 7, "training.steps": 5000}, {"training.steps": 100}]
-    trials = [
-        make_trial({**model, **norm, "optimizer.lr": lr, "seed": seed})
-        for model in models
-        for norm in norms
-        for lr in (0.1, 0.5)
-        for seed in (0, 1, 2, 100)
-    ]
-    return [
-        Recorded(TrialResult(t.key, t.params, "diverged" if i == 40 else "finished"), str(i), t.seed == 100)
-        for i, t in enumerate(trials)
-    ]
-
-
-_VARIED = ["seed", "model", "norm", "norm.placement", "optimizer.lr"]
-
-
-def test_four_trials_cover_what_varies_and_the_long_model_is_trained_once(recorded: list[Recorded]) -> None:
-    chosen = choose(recorded, _VARIED, 4)
-    params = [r.result.params for r in chosen]
-    for key in ("model", "norm", "optimizer.lr"):
-        assert {p[key] for p in params} == {r.result.params[key] for r in recorded}
-    assert {p.get("norm.placement") for p in params} == {None, "before", "after"}
-    assert {r.tuning for r in chosen} == {False, True}
-    assert {r.result.status for r in chosen} == {"finished", "diverged"}
-    assert [p["model"] for p in params].count("cnn") == 1
-
-
-def test_the_same_trials_are_chosen_each_time_and_a_larger_sample_adds_to_a_smaller(recorded: list[Recorded]) -> None:
-    chosen = choose(recorded, _VARIED, 12)
-    assert [r.run_id for r in choose(recorded, _VARIED, 5)] == [r.run_id for r in chosen[:5]]
-    assert len({r.run_id for r in chosen}) == 12
-    shapes = {(p["model"], p["norm"], p.get("norm.placement")) for p in (r.result.params for r in chosen)}
-    assert len(shapes) == 6, "every kind of pack"
-
-
-@pytest.mark.parametrize("number", [48, 1000])
-def test_a_sample_as_large_as_the_sweep_is_the_sweep(recorded: list[Recorded], number: int) -> None:
-    assert choose(recorded, _VARIED, number) == recorded
-
-
-# Comparing.
-
-
-def _result(**changes: Any) -> TrialResult:
-    curves = {names.VAL_LOSS: [(0, 2.3), (1, 2.1), (5, 0.1)], names.TRAIN_LOSS: [(1, 2.25), (5, 0.5)]}
-    result = TrialResult("k", {}, "finished", metrics={names.TEST_ACC: 0.9, names.TEST_LOSS: 0.3}, curves=curves)
-    return replace(result, **changes)
-
-
-_KNOWN = {names.TEST_ACC, names.TEST_LOSS, names.VAL_LOSS, names.TRAIN_LOSS}
-
-
-def test_a_last_bit_in_any_number_is_a_difference_and_the_earliest_comes_first() -> None:
-    now = _result(
-        metrics={names.TEST_ACC: 0.9, names.TEST_LOSS: math.nextafter(0.3, 1)},
-        curves={
-            names.VAL_LOSS: [(0, 2.3), (1, 2.1), (5, math.nextafter(0.1, 1))],
-            names.TRAIN_LOSS: [(1, 2.5), (5, 0.5)],
-        },
-    )
-    assert differences(_result(), _result(), _KNOWN) == []
-    assert list(map(str, differences(_result(), now, _KNOWN))) == [
-        "train/loss at step 1: recorded 2.25, now 2.5, relative difference 0.1",
-        "val/loss at step 5: recorded 0.1, now 0.10000000000000002, relative difference 1.4e-16",
-        "test/loss: recorded 0.3, now 0.30000000000000004, relative difference 1.9e-16",
-    ]
-
-
-def test_a_number_that_is_there_only_once_is_a_difference() -> None:
-    now = _result(metrics={names.TEST_ACC: 0.9})
-    assert list(map(str, differences(_result(), now, _KNOWN))) == ["test/loss: recorded 0.3, now None"]
-    assert list(map(str, differences(now, _result(), _KNOWN))) == ["test/loss: recorded None, now 0.3"]
-
-
-def test_a_measure_newer_than_the_sweep_is_not_compared() -> None:
-    now = _result(metrics={**_result().metrics, "test/brier": 0.1})
-    assert differences(_result(), now, _KNOWN) == []
-
-
-def test_another_step_of_divergence_is_a_difference() -> None:
-    then = _result(status="diverged", diverged_step=7)
-    assert [d.key for d in differences(then, replace(then, diverged_step=8), _KNOWN)] == ["diverged_step"]
-    assert [d.key for d in differences(then, _result(), _KNOWN)] == ["diverged_step"]
-    assert differences(then, replace(then), _KNOWN) == []
-
-
-# The whole way, in this process.
 
 
 @pytest.fixture(scope="module")
@@ -245,19 +96,38 @@ def off_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, float], None]:
 
 
 def _files(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All but the database."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".db"}
 
 
-def test_trials_trained_in_packs_give_the_same_digits_alone_and_nothing_is_written(
+def _load(runs: Path, sweep: str) -> SweepTable:
+    return bnbench.load(sweep, f"runs_dir={runs}").table
+
+
+def test_trials_trained_in_packs_give_the_same_digits_alone_and_only_that_is_kept(
     runs: Path, first: str, verified: Callable[..., Said]
 ) -> None:
-    before = _files(runs)
+    before, table = _files(runs), _load(runs, first)
+    assert table.meta["verified"] is None
     said = verified(sweep=first, sample=None)
     assert (said.lines[-1], said.error) == ("12 of 12 trials retrained alone gave the same digits", "")
     assert sum(": same: " in line for line in said.lines) == 12
     assert any(": same: diverged at step " in line for line in said.lines)
     assert len(said.lines) == 14, "a headline, a line a trial, a conclusion; nothing to note on the same machine"
     assert _files(runs) == before
+    again = _load(runs, first)
+    pd.testing.assert_frame_equal(again.trials, table.trials)
+    verified_ = again.meta["verified"]
+    assert (verified_["trials"], verified_["identical"], verified_["near"]) == (12, 12, 0)
+    assert verified_["cpu"] == environment.hardware()["cpu"]
+    assert {**again.meta, "verified": None} == table.meta
+
+
+def test_what_a_trial_was_trained_under_is_read_back(runs: Path, first: str) -> None:
+    conditions = _load(runs, first).meta["conditions"]
+    assert (conditions["device"], conditions["threads"]) == (["cpu"], ["1"])
+    assert [len(values) for values in conditions.values()] == [1, 1, 1, 1]
+    assert "MKL_CBWR=AUTO,STRICT" in conditions["blas"][0]
 
 
 def test_a_trial_that_another_sweep_trained_is_verified_with_that_sweep_s_targets(
@@ -321,19 +191,20 @@ def test_other_images_another_torch_and_other_numerics_are_told_apart(
     with monkeypatch.context() as patch:
         patch.setattr("bnbench.config.trial.NUMERICS_VERSION", -1)
         with pytest.raises(
-            ConfigError, match=r"^trial \w{16} cannot be .*: it had other numerics, those of bnbench \S+ "
+            ConfigError, match=r"^trial \w{16} cannot be .*: numerics version \d+ when recorded, -1 now$"
         ):
             verified(sweep=first)
+    here = environment.versions()
     with monkeypatch.context() as patch:
         patch.setattr("bnbench.config.trial._torch_version", lambda: "9.9")
-        patch.setattr(environment, "versions", lambda: {"torch": "9.9"})
-        with pytest.raises(ConfigError, match=r": it had torch 2\.\S+, and this is 9\.9$"):
+        patch.setattr(environment, "versions", lambda: {**here, "torch": "9.9"})
+        with pytest.raises(ConfigError, match=r": torch 2\.\S+ when recorded, 9\.9 now$"):
             verified(sweep=first)
     pixels = np.zeros((1797, 1, 8, 8), dtype=np.uint8)
     zeros = ImageData.from_arrays("digits", pixels, np.arange(1797) % 10, classes=10, source="another host")
     monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: zeros)
     with pytest.raises(
-        ConfigError, match=rf": it had data=digits with checksum \w+, and this is {zeros.checksum[:12]}$"
+        ConfigError, match=rf": checksum of the data \w{{12}} when recorded, {zeros.checksum[:12]} now$"
     ):
         verified(sweep=first)
 
@@ -348,8 +219,8 @@ def test_another_cpu_and_other_packages_are_noted_with_what_follows(
     monkeypatch.setattr(environment, "hardware", lambda: {"cpu": "Z80"})
     monkeypatch.setattr(environment, "versions", lambda: {**here, "numpy": "9.9"})
     said = verified(sweep=first, sample=1)
-    assert said.lines[1].startswith(f"recorded with numpy {here['numpy']}, now 9.9: ")
-    assert "and this is Z80: kernels are picked by the CPU, so rounding may differ" in said.lines[2]
+    assert said.lines[1] == f"numpy {here['numpy']} when recorded, 9.9 now: where digits differ, this may be why"
+    assert " when recorded, Z80 now: kernels are picked by the CPU, so rounding may differ" in said.lines[2]
     assert said.lines[-1] == "1 of 1 trial retrained alone gave the same digits"
 
 
@@ -360,7 +231,7 @@ def test_on_another_device_only_the_loss_before_the_first_step_is_held_to_a_tole
     cuda = changed("update tags set value = 'cuda' where key = 'bnbench.device'")
     off_at(at, factor)
     said = verified(cuda, sweep=first, sample=1)
-    assert said.lines[1].startswith("recorded on device=cuda, ")
+    assert said.lines[1].startswith("device cuda when recorded, cpu now: ")
     assert "within a relative 0.001 (1e-09 in float64)" in said.lines[1]
     assert f"val/loss at step {at}: recorded" in said.lines[2]
     more = ", 1 more agree as far as two devices can" if near else ""

@@ -1,0 +1,79 @@
+"""From a recorded trial back to the configuration that gives it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bnbench import __version__
+from bnbench.config import Config, ConfigError, Device, Trial, schema
+from bnbench.data import DATASETS
+from bnbench.device import has_gpu
+from bnbench.models import MODELS
+from bnbench.norms import NORMS
+from bnbench.results import Recorded, TrialResult
+from bnbench.sweep.compose import set_values
+from bnbench.sweep.plan import DataLoader
+
+__all__ = ["Again", "again", "rebuild"]
+
+
+@dataclass(frozen=True)
+class Again:
+    """A recorded trial, ready to be trained again.
+
+    Attributes:
+        recorded: As it was.
+        config: Its configuration, rebuilt.
+        trial: What that becomes here; of another key if it has other images, another torch or other numerics.
+        checksum: Of its images here.
+    """
+
+    recorded: Recorded
+    config: Config
+    trial: Trial
+    checksum: str
+
+
+def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Again:
+    """A recorded trial with what training it again takes.
+
+    Args:
+        recorded: The trial.
+        images: Loads its images.
+        root: Where they are, if not where its sweep found them.
+
+    Raises:
+        ConfigError: If this bnbench does not know something that it needs.
+        DataError: If its images are not to be had.
+    """
+    config = rebuild(recorded.result, recorded.origin, root=root)
+    train_size = DATASETS[config.data.name].train
+    trial = Trial.from_config(config, train_size=train_size, data_checksum=images.checksum(config))
+    return Again(recorded, config, trial, images.load(config).checksum)
+
+
+def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = None) -> Config:
+    """The configuration that gives a recorded trial again.
+
+    Its params define it and its recorded metrics name its targets; of the sweep's own configuration only the place
+    of the images matters, which `root` replaces. What a GPU trained is for the CPU where there is no GPU.
+
+    Raises:
+        ConfigError: If it has a key, a value, a model, a norm or data that this bnbench does not know.
+    """
+    params = result.params
+    for key, known in (("data", DATASETS), ("model", MODELS), ("norm", NORMS)):
+        if params[key] not in known:
+            raise ConfigError(f"trial {result.key} has {key}={params[key]}, unknown to bnbench {__version__}")
+    values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}
+    data = meta["config"]["data"]
+    values["training.device"] = params.get("training.device", Device.cpu) if has_gpu() else Device.cpu
+    values |= {"data.root": root or data["root"], "data.download": data["download"]}
+    heads = (key.partition("/val_acc_") for key in result.metrics)
+    values["training.targets"] = [float(target) for head, _, target in heads if head == "reached"]
+    try:
+        return set_values(schema(), values)
+    except ConfigError as error:
+        raise ConfigError(f"trial {result.key} is not one of bnbench {__version__}: {error}") from error

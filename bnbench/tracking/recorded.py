@@ -1,0 +1,63 @@
+"""A sweep's planned trials joined with the runs that count for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bnbench.names import CURVES
+from bnbench.results import Recorded, TrialResult
+from bnbench.table import MISSING
+from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.sweep_runs import find_sweep, read_plan
+
+__all__ = ["counting_runs", "read_recorded"]
+
+
+def counting_runs(connection: Connection, planned: list[dict[str, Any]]) -> dict[str, RecordedTrial]:
+    """By key, the run that counts for a trial: the newest finished one, in any sweep.
+
+    Failed runs stand where there is no other; a planned trial without either is left out.
+    """
+    latest: dict[str, RecordedTrial] = {}
+    for trial in recorded_trials(connection):  # the latest last
+        if trial.counts or trial.key not in latest or not latest[trial.key].counts:
+            latest[trial.key] = trial
+    return {trial["key"]: latest[trial["key"]] for trial in planned if trial["key"] in latest}
+
+
+def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], list[Recorded]]:
+    """A sweep's description, and its trials in the planned order with every number they have.
+
+    Args:
+        connection: The open store.
+        sweep: As `find_sweep` takes it.
+
+    Raises:
+        TrackingError: If there is no such sweep.
+    """
+    meta, planned = read_plan(connection, find_sweep(connection, sweep))
+    runs = counting_runs(connection, planned)
+    origins: dict[str | None, dict[str, Any]] = {None: meta, meta["run_id"]: meta}
+    found: dict[str, TrialResult] = {}  # by run id
+    recorded = []
+    for entry in planned:
+        key, params, origin = entry["key"], entry["params"], meta
+        if key not in runs:
+            result = TrialResult(key, params, entry.get("status") or MISSING, entry.get("reason"))
+        else:
+            run = runs[key]
+            if run.sweep_run_id not in origins:
+                origins[run.sweep_run_id] = read_plan(connection, connection.client.get_run(str(run.sweep_run_id)))[0]
+            origin = origins[run.sweep_run_id]
+            result = TrialResult(
+                key, params, run.status, run.reason or None, diverged_step=run.diverged_step, tags=run.tags
+            )
+            found[run.run_id] = result
+        recorded.append(Recorded(result, origin, params["seed"] in meta["tuning_seeds"]))
+    for run_id, metric, step, value in sorted(recorded_points(connection, [*found])):
+        if metric in CURVES:
+            found[run_id].curves.setdefault(metric, []).append((step, value))
+        else:
+            found[run_id].metrics[metric] = value
+    return meta, recorded
