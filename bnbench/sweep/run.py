@@ -21,6 +21,7 @@ from bnbench.config import Config
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
 from bnbench.sweep.calibrate import calibrated
+from bnbench.sweep.combine import combined
 from bnbench.sweep.compose import compose, to_config
 from bnbench.sweep.describe import count, describe_plan, describe_question, varied_keys
 from bnbench.sweep.failure import SweepFailedError
@@ -100,7 +101,10 @@ def run_sweep(
         SweepFailedError: If trials failed; after the report.
     """
     config = to_config(_without_hydra(hydra.config))
-    name = config.sweep.name or _name(command_line)
+    files = _files(command_line)
+    name = config.sweep.name or "+".join(file.partition("=")[2] for file in files) or "trial"
+    asked = combined(config.sweep, command_line, files, lambda file: to_config(hydra.compose([file])).sweep)
+    config = replace(config, sweep=asked)
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     instead = stand_in(config, command_line, runs_dir / "cache")
     chosen = [] if instead is None else [f"data={instead[0]}"]
@@ -266,10 +270,10 @@ def _data(name: str, checksum: str) -> dict[str, Any]:
     }
 
 
-def _name(command_line: Sequence[str]) -> str:
-    """The sweep and experiment files' names, or `trial` where there are none."""
-    files = [text.partition("=")[2] for text in command_line if text.startswith(("+sweep=", "+experiment="))]
-    return "+".join(files).strip("[]").replace(",", "+").replace(" ", "") or "trial"
+def _files(command_line: Sequence[str]) -> list[str]:
+    """The sweep and experiment files that were chosen, each as its override."""
+    chosen = [text.partition("=")[::2] for text in command_line if text.startswith(("+sweep=", "+experiment="))]
+    return [f"{key}={name}" for key, names in chosen for name in names.replace(" ", "").strip("[]").split(",") if name]
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
