@@ -9,8 +9,22 @@ __all__ = [
     "ACC_BEST",
     "ACC_BEST_STEP",
     "ACC_CURVE_AREA",
+    "ACTIVATION_DEAD",
+    "ACTIVATION_DRIFT_MEAN",
+    "ACTIVATION_DRIFT_PERCENTILES",
+    "ACTIVATION_DRIFT_VARIANCE",
+    "ACTIVATION_LARGEST",
+    "ACTIVATION_PERCENTILES",
+    "ACTIVATION_SATURATED",
     "CONDITIONS",
     "CURVES",
+    "EFFECTIVE_LR",
+    "GRADIENT_BIAS",
+    "GRADIENT_FIRST",
+    "GRADIENT_LAST",
+    "GRADIENT_MAX",
+    "GRADIENT_SLOPE",
+    "MEASURED_CURVES",
     "METRICS",
     "PARAMETERS",
     "STATISTICS",
@@ -23,9 +37,11 @@ __all__ = [
     "VAL_ACC",
     "VAL_ACC_BATCH",
     "VAL_LOSS",
+    "WEIGHT_NORM",
     "Metric",
     "Tag",
     "examples_to",
+    "is_curve",
     "metric",
     "reached",
     "steps_to",
@@ -40,6 +56,21 @@ VAL_ACC = "val/acc"
 VAL_ACC_BATCH = "val/acc_batch"
 CURVES = (TRAIN_LOSS, TRAIN_ACC, VAL_LOSS, VAL_ACC, VAL_ACC_BATCH)
 """What is measured on the evaluation grid."""
+
+GRADIENT_SLOPE = "gradient/log10_slope"
+GRADIENT_FIRST = "gradient/first"
+GRADIENT_LAST = "gradient/last"
+GRADIENT_MAX = "gradient/max"
+GRADIENT_BIAS = "gradient/bias"
+ACTIVATION_PERCENTILES = {15: "activation/p15", 50: "activation/p50", 85: "activation/p85"}
+ACTIVATION_LARGEST = "activation/largest"
+ACTIVATION_SATURATED = "activation/saturated"
+ACTIVATION_DEAD = "activation/dead"
+ACTIVATION_DRIFT_PERCENTILES = "activation/drift_percentiles"
+ACTIVATION_DRIFT_MEAN = "activation/drift_mean"
+ACTIVATION_DRIFT_VARIANCE = "activation/drift_variance"
+WEIGHT_NORM = "weights/norm"
+EFFECTIVE_LR = "weights/effective_lr"
 
 TEST_ACC = "test/acc"
 TEST_LOSS = "test/loss"
@@ -78,6 +109,47 @@ METRICS = {
     PARAMETERS: Metric("numbers", "neither", "trainable parameters"),
     STATISTICS: Metric("numbers", "neither", "running statistics"),
 }
+
+_MEASURED = {
+    GRADIENT_SLOPE: Metric(
+        "decades a layer", "neither", "slope of log10 gradient norm with depth, over hidden layers but the first"
+    ),
+    GRADIENT_FIRST: Metric("loss / weight", "neither", "norm of the loss's gradient by the first layer's weights"),
+    GRADIENT_LAST: Metric("loss / weight", "neither", "norm of the loss's gradient by the last hidden layer's weights"),
+    GRADIENT_MAX: Metric("loss / weight", "neither", "largest of the layers' gradient norms, the head's included"),
+    GRADIENT_BIAS: Metric("loss / bias", "neither", "norm of the gradient by all biases of hidden layers"),
+    **{
+        key: Metric("activation", "neither", f"percentile {q} of the input of the last hidden layer's first unit")
+        for q, key in ACTIVATION_PERCENTILES.items()
+    },
+    ACTIVATION_LARGEST: Metric("activation", "neither", "largest absolute input of any hidden unit"),
+    ACTIVATION_SATURATED: Metric("fraction", "lower", "inputs of hidden units beyond ±4, mean over layers"),
+    ACTIVATION_DEAD: Metric("fraction", "lower", "hidden units with one output for all images, mean over layers"),
+    ACTIVATION_DRIFT_PERCENTILES: Metric(
+        "spreads", "lower", "change of the units' percentiles 15, 50, 85 since measured before, over 85 - 15 then"
+    ),
+    ACTIVATION_DRIFT_MEAN: Metric(
+        "standard deviations",
+        "lower",
+        "change of the units' mean inputs since measured before, over their deviation",
+    ),
+    ACTIVATION_DRIFT_VARIANCE: Metric(
+        "fraction", "lower", "change of the units' input variances since measured before, over the variance then"
+    ),
+    WEIGHT_NORM: Metric("weight", "neither", "norm of a hidden layer's weights, mean over layers"),
+    EFFECTIVE_LR: Metric(
+        "1 / weight²", "neither", "learning rate / squared norm of a hidden layer's weights, mean over layers"
+    ),
+}
+METRICS |= _MEASURED
+
+MEASURED_CURVES = tuple(_MEASURED)
+"""What `training.measures` can add, on a part of the grid."""
+
+
+def is_curve(key: str) -> bool:
+    """Whether a metric has a value at several steps, rather than one at the end."""
+    return key in CURVES or key in _MEASURED
 
 
 def steps_to(target: float) -> str:

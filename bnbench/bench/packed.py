@@ -26,7 +26,7 @@ from bnbench.packing.pack import Pack  # noqa: E402
 from bnbench.training import fit as training  # noqa: E402
 from bnbench.training.data_module import Block  # noqa: E402
 from bnbench.training.evaluate import evaluate  # noqa: E402
-from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps  # noqa: E402
+from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps  # noqa: E402
 from bnbench.training.images import PackImages  # noqa: E402
 from bnbench.training.module import PackModule  # noqa: E402
 from bnbench.training.population import estimate_population  # noqa: E402
@@ -186,7 +186,7 @@ class Side:
         grid = evaluation_steps(trial)
         kinds = {Statistics.running: len(grid)}
         if module.pack.has_running_statistics:
-            kinds[Statistics.batch] = len({*grid[::BATCH_STATISTICS_EVERY], grid[-1]})
+            kinds[Statistics.batch] = len(coarse_steps(trial))
         total = 0.0
         for statistics, count in kinds.items():
             times = []

@@ -23,6 +23,7 @@ __all__ = [
     "Init",
     "Loss",
     "LrScaling",
+    "Measure",
     "ModelConfig",
     "NormConfig",
     "OptimizerConfig",
@@ -170,6 +171,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Measure(StrEnum):
+    """What is measured of a trial beside loss and accuracy, on a part of the evaluation grid."""
+
+    gradients = "gradients"  # their norm by layer
+    activations = "activations"  # percentiles, saturated and dead units, drift
+    effective_lr = "effective_lr"  # learning rate over squared weight norm
+
+
 class Precision(StrEnum):
     float32 = "float32"
     float64 = "float64"
@@ -298,6 +307,7 @@ class TrainingConfig:
     # Validation images an evaluation uses; by default as many as keep evaluation below a fifth of the time.
     eval_examples: int | None = _number(None, 1)
     targets: list[float] | None = None
+    measures: list[Measure] = field(default_factory=list)
     precision: Precision = Precision.float32
     device: Device = Device.auto
     max_pack: int | None = _number(None, 1)

@@ -19,6 +19,7 @@ from bnbench.config.schema import (
     EvalGrid,
     Init,
     LrScaling,
+    Measure,
     ModelConfig,
     NormConfig,
     OptimizerConfig,
@@ -203,6 +204,7 @@ class Trial:
         sections = {name: getattr(self, name) for name in _SECTIONS}
         flat = flatten(Config(seed=self.seed, **sections))
         flat["training.steps"] = self.steps
+        flat["training.measures"] = ",".join(measure for measure in Measure if measure in self.training.measures)
         return flat
 
     def _matters(self, key: str) -> bool:
@@ -224,7 +226,10 @@ class Trial:
                 every = {"eval_every"} if self.training.eval_grid == EvalGrid.linear else set[str]()
                 # A GPU rounds otherwise; the CPU goes without saying.
                 gpu = {"device"} if self.training.device == Device.cuda else set[str]()
-                return name in {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"} | every | gpu
+                # They change no other number, but a trial without them does not have theirs.
+                measures = {"measures"} if self.training.measures else set[str]()
+                always = {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"}
+                return name in always | every | gpu | measures
             case "model":
                 return self._model_key_matters(name)
         return True

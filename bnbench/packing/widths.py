@@ -15,7 +15,15 @@ __all__ = ["load_widths", "save_widths", "shape_of"]
 _FILE = "pack_widths.json"
 
 # What a step's arithmetic does not depend on, though trials of a pack may differ in none but some of it.
-_NO_SHAPE = ("seed", "training.steps", "training.eval", "schedule", "norm.inference", "optimizer.lr")
+_NO_SHAPE = (
+    "seed",
+    "training.steps",
+    "training.eval",
+    "training.measures",
+    "schedule",
+    "norm.inference",
+    "optimizer.lr",
+)
 
 
 def shape_of(trial: Trial) -> str:

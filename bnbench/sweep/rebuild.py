@@ -72,6 +72,7 @@ def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = 
     values["training.device"] = params.get("training.device", Device.cpu) if has_gpu() else Device.cpu
     values |= {"data.root": root or data["root"], "data.download": data["download"]}
     heads = (key.partition("/val_acc_") for key in result.metrics)
+    values["training.measures"] = params["training.measures"].split(",") if "training.measures" in params else []
     values["training.targets"] = [float(target) for head, _, target in heads if head == "reached"]
     try:
         return set_values(schema(), values)

@@ -17,7 +17,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from bnbench.names import CONDITIONS, CURVES, Tag
+from bnbench.names import CONDITIONS, Tag, is_curve
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.tags import DIVERGED_STEP
 
@@ -130,11 +130,14 @@ def _rest_trials(connection: Connection) -> Iterator[RecordedTrial]:
 def _rest_points(connection: Connection, run_ids: list[str]) -> Iterator[Point]:
     for some in _chunks(run_ids, _REST_RUNS):
         ids = ", ".join(f"'{run_id}'" for run_id in some)
+        curves: dict[str, None] = {}
         for run in _rest_runs(connection, f"attributes.run_id IN ({ids})"):
             for metric in run.data._metric_objs:
-                if metric.key not in CURVES:
+                if is_curve(metric.key):
+                    curves[metric.key] = None
+                else:
                     yield run.info.run_id, metric.key, metric.step, metric.value
-        for key in CURVES:
+        for key in curves:
             yield from _rest_curves(connection, some, key)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench.names import CONDITIONS, CURVES
+from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, is_curve
 from bnbench.table import MISSING, SweepTable
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
@@ -43,7 +43,7 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
     curves: list[Point] = []
     for run_id, metric, step, value in recorded_points(connection, list(key_of)):
-        if metric in CURVES:
+        if is_curve(metric):
             curves.append((key_of[run_id], metric, step, value))
         else:
             finals[key_of[run_id]][metric] = value
@@ -108,7 +108,8 @@ def _curves(planned: list[dict[str, Any]], points: list[Point]) -> pd.DataFrame:
         "step": pd.Series([step for _, step in at], dtype="int64"),
         "examples": pd.Series([step * batch_size[key] for key, step in at], dtype="int64"),
     }
-    for metric in CURVES:
+    measured = {metric for _, metric, _, _ in points}
+    for metric in (*CURVES, *(metric for metric in MEASURED_CURVES if metric in measured)):
         columns[metric] = pd.Series([rows[row].get(metric) for row in at], dtype="float64")
     return pd.DataFrame(columns)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnbench.names import CURVES
+from bnbench.names import is_curve
 from bnbench.results import Recorded, TrialResult
 from bnbench.table import MISSING
 from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
@@ -56,7 +56,7 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
             found[run.run_id] = result
         recorded.append(Recorded(result, origin, params["seed"] in meta["tuning_seeds"]))
     for run_id, metric, step, value in sorted(recorded_points(connection, [*found])):
-        if metric in CURVES:
+        if is_curve(metric):
             found[run_id].curves.setdefault(metric, []).append((step, value))
         else:
             found[run_id].metrics[metric] = value

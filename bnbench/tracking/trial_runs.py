@@ -11,7 +11,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from bnbench.names import CURVES, STATUSES, TEST_ACC, Tag
+from bnbench.names import STATUSES, TEST_ACC, Tag, is_curve
 from bnbench.results import TrialResult
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 
@@ -70,8 +70,11 @@ def trial_run(result: TrialResult, sweep_run_id: str | None) -> TrialRun:
 def _check(result: TrialResult) -> None:
     if result.status not in STATUSES:
         raise ValueError(f"trial {result.key} has status={result.status}; it may have {', '.join(STATUSES)}")
-    for key in result.curves.keys() - set(CURVES) | result.metrics.keys() & set(CURVES):
-        raise ValueError(f"trial {result.key} has {key} in the wrong place; curves are {', '.join(CURVES)}")
+    for keys, are_curves in ((result.curves, True), (result.metrics, False)):
+        for key in keys:
+            if is_curve(key) != are_curves:
+                kind = "a curve" if is_curve(key) else "a final metric"
+                raise ValueError(f"trial {result.key} has {key} in the wrong place; it is {kind}")
     values = [*result.metrics.items()]
     values += [(key, value) for key, points in result.curves.items() for _, value in points]
     for key, value in values:

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from bnbench import names
 from bnbench.config import Statistics, Trial
 from bnbench.training.evaluate import evaluate
-from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps
+from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 
@@ -35,7 +35,7 @@ class CurveRecorder(pl.Callback):
     def __init__(self, trial: Trial, trials: int, val_size: int) -> None:
         self._grid = evaluation_steps(trial)
         self._points = set(self._grid)
-        self._coarse = {*self._grid[::BATCH_STATISTICS_EVERY], self._grid[-1]}
+        self._coarse = set(coarse_steps(trial))
         self._examples = evaluation_examples(trial, val_size)
         self._loss = trial.training.loss
         self._statistics = trial.norm.inference

@@ -24,6 +24,7 @@ from bnbench.results import TrialResult
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import EVALUATION_BATCH, evaluate
+from bnbench.training.measuring import MeasureRecorder
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 from bnbench.training.process import conditions
@@ -58,7 +59,9 @@ def fit(
         estimate_population(packed, blocks.images)
     module = PackModule(packed, blocks.images, slots)
     recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
-    _train(module, blocks, [recorder, ProgressReporter(report, len(trials))], trials[0])
+    measurer = MeasureRecorder(trials[0], len(trials))
+    callbacks = [recorder, *([measurer] if trials[0].training.measures else []), ProgressReporter(report, len(trials))]
+    _train(module, blocks, callbacks, trials[0])
     final = _test(module, len(trials))
     ended = time.time()
     results = []
@@ -66,7 +69,7 @@ def fit(
         results.append(
             _result(
                 trial,
-                recorder.curves[slot],
+                recorder.curves[slot] | measurer.curves[slot],
                 final[slot],
                 module.diverged_at[slot],
                 tags={

@@ -6,12 +6,11 @@ import math
 
 from bnbench.config import EvalGrid, Trial
 
-__all__ = ["BATCH_STATISTICS_EVERY", "evaluation_examples", "evaluation_steps"]
+__all__ = ["coarse_steps", "evaluation_examples", "evaluation_steps"]
 
 _RATIO = 1.15
 
-BATCH_STATISTICS_EVERY = 4
-"""Every so many points of the grid (and at its last), the network is evaluated under batch statistics too."""
+_COARSE = 4
 
 # An evaluation's forward pass costs up to half of a training step's forward, backward and update, image for
 # image; a quarter of the training's cost spent on evaluation is a fifth of the whole.
@@ -35,6 +34,12 @@ def evaluation_steps(trial: Trial) -> list[int]:
     return grid
 
 
+def coarse_steps(trial: Trial) -> list[int]:
+    """Every fourth point of the grid and its last: where it is evaluated under batch statistics too, and measured."""
+    grid = evaluation_steps(trial)
+    return sorted({*grid[::_COARSE], grid[-1]})
+
+
 def evaluation_examples(trial: Trial, val_size: int) -> int:
     """How many validation images each evaluation on the grid uses.
 
@@ -42,7 +47,7 @@ def evaluation_examples(trial: Trial, val_size: int) -> int:
     """
     if trial.training.eval_examples is not None:
         return min(trial.training.eval_examples, val_size)
-    evaluations = len(evaluation_steps(trial)) * (1 + 1 / BATCH_STATISTICS_EVERY)
+    evaluations = len(evaluation_steps(trial)) * (1 + 1 / _COARSE)
     trained = trial.steps * trial.training.batch_size
     affordable = math.floor(trained * _EVALUATION_SHARE / _FORWARD_SHARE / evaluations)
     return min(val_size, max(_MIN_EXAMPLES, affordable))

@@ -66,7 +66,7 @@ class PackModule(pl.LightningModule):
         losses = []
         block_rows = block.rows if len(self.started_in) == block.rows.shape[1] else block.rows[:, self.started_in]
         for step, rows in enumerate(block_rows, start=block.start):
-            update.set_lrs([t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials])
+            update.set_lrs(self.lrs(step))
             x, labels = self.images.batch(self.pack, rows)
             logits = self(x)
             loss = example_losses(logits, labels, self.trials[0].training.loss).mean(1)
@@ -79,6 +79,10 @@ class PackModule(pl.LightningModule):
         table = torch.stack(losses, 1).to(torch.float64)  # (K, S): each trial's sum runs along its own row
         self.loss_sums += table.sum(1) * block.rows.shape[2]
         self._freeze_diverged(table, block.start, update)
+
+    def lrs(self, step: int) -> list[float]:
+        """Each slot's learning rate for one update, counted from 0."""
+        return [t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials]
 
     def _freeze_diverged(self, losses: Tensor, start: int, optimizer: PackOptimizer) -> None:
         finite = torch.isfinite(losses)

@@ -156,6 +156,7 @@ def test_choices_are_lower_case_words_equal_to_their_values() -> None:
             ["training.batch_size=[1, 8]", "one value", "training.batch_size=a,b"],
         ),
         ({"training.targets": ["x"]}, ["training.targets", "x", "Float"]),
+        ({"training.measures": ["gradient"]}, ["training.measures", "'gradient'", "gradients, activations"]),
         ({"optimizer.rate": 1}, ["optimizer.rate", "'rate'"]),
         ({"optimzer.lr": 1}, ["optimzer"]),
     ],

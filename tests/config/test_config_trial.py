@@ -212,6 +212,7 @@ def test_what_cannot_change_a_result_is_not_part_of_the_key(key: str, values: li
         {"training.eval_examples": 100},
         {"data.split": "by_seed"},
         {"training.precision": "float64"},
+        {"training.measures": ["gradients"]},
     ],
 )
 def test_what_can_change_a_result_changes_the_key(changes: dict[str, Any], make_trial: MakeTrial) -> None:
@@ -237,12 +238,23 @@ def test_other_data_are_another_trial(make_trial: MakeTrial) -> None:
         ({"optimizer.lr": 1}, {"optimizer.lr": 1.0}),
         ({"norm.placement": "after"}, {"norm.placement": "before"}),
         ({"model.hidden": 5}, {}),
+        ({"training.measures": []}, {}),
+        (
+            {"training.measures": ["gradients", "activations"]},
+            {"training.measures": ["activations", "gradients", "activations"]},
+        ),
     ],
 )
 def test_two_spellings_of_one_training_have_one_key(
     one: dict[str, Any], two: dict[str, Any], make_trial: MakeTrial
 ) -> None:
     assert make_trial(one).key == make_trial(two).key
+
+
+def test_measures_are_one_word_among_a_trial_s_params_and_absent_where_there_are_none(make_trial: MakeTrial) -> None:
+    trial = make_trial({"training.measures": ["effective_lr", "gradients"]})
+    assert trial.params["training.measures"] == "gradients,effective_lr"
+    assert "training.measures" not in make_trial({}).params
 
 
 def test_a_key_is_16_hex_digits(make_trial: MakeTrial) -> None:
@@ -328,6 +340,7 @@ _VALUES: dict[str, list[Any]] = {
     "training.eval_every": [10, 20],
     "training.eval_examples": [None, 100],
     "training.precision": ["float32", "float64"],
+    "training.measures": [[], ["gradients"], ["gradients", "activations"]],
 }
 
 

@@ -33,6 +33,7 @@ _META = {"config": {"data": {"root": None, "download": True}}}
             "training.eval_every": 7,
             "training.loss": "sigmoid",
         },
+        {"training.measures": ["effective_lr", "gradients"]},
         {"training.eval_examples": 200, "training.precision": "float64", "data.split": "by_seed", "seed": 12},
     ],
     ids=str,

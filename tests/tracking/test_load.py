@@ -73,6 +73,19 @@ def test_curves_have_every_metric_the_examples_seen_and_the_planned_order(
     assert (curves[list(names.CURVES)].dtypes == "float64").all()
 
 
+def test_what_only_some_trials_measured_is_a_column_and_what_none_did_is_not(
+    store: Store, make_result: Make, start: Start
+) -> None:
+    points = [(0, 0.25), (20, 1e-300)]
+    results = [make_result(0), make_result(1, curves={names.VAL_ACC: [(0, 0.5)], names.GRADIENT_MAX: points})]
+    start(results)
+    store.record(results, None)
+    curves = store.load("latest").curves
+    assert curves.columns.tolist() == ["key", "step", "examples", *names.CURVES, names.GRADIENT_MAX]
+    assert _points(curves, results[1].key, names.GRADIENT_MAX) == points
+    assert curves[curves["key"] == results[0].key][names.GRADIENT_MAX].isna().all()
+
+
 def test_planned_trials_without_a_result_are_missing_undefined_or_failed(
     store: Store, make_result: Make, start: Start
 ) -> None:

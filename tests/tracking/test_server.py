@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bnbench import names
 from bnbench.results import TrialResult
 from bnbench.tracking import TrackingError, bulk
 from bnbench.tracking.address import Address
@@ -27,6 +28,7 @@ def test_the_server_shows_the_page_and_records_and_reads_like_the_database(
 ) -> None:
     here = Store.open(None, runs_dir=tmp_path, experiment="bnbench")
     results = [make_result(0), make_result(1), make_result(2, status="failed", metrics={}, curves={})]
+    results[1].curves[names.GRADIENT_MAX] = [(0, 0.5), (20, 0.25)]  # what only some trials have
     monkeypatch.setattr(bulk, "_REST_POINTS", 8)  # an answer that was cut is asked for again, in parts
     port = _free_port()
     with running_server(here.address, host="127.0.0.1", port=port) as (page, process):

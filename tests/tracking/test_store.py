@@ -193,6 +193,10 @@ def test_a_number_that_is_not_finite_is_refused_and_leaves_no_run(
 def test_a_final_metric_with_the_name_of_a_curve_is_refused(store: Store, make_result: Make) -> None:
     with pytest.raises(ValueError, match="val/acc in the wrong place"):
         store.record([make_result(0, metrics={names.VAL_ACC: 0.5})], None)
+    with pytest.raises(ValueError, match="gradient/max in the wrong place; it is a curve"):
+        store.record([make_result(0, metrics={names.GRADIENT_MAX: 0.5})], None)
+    with pytest.raises(ValueError, match="test/acc in the wrong place; it is a final metric"):
+        store.record([make_result(0, curves={names.TEST_ACC: [(0, 0.5)]})], None)
 
 
 def test_more_points_than_one_request_takes_are_all_recorded(store: Store, make_result: Make) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnbench.training.data_module import PackDataModule
-from bnbench.training.grid import BATCH_STATISTICS_EVERY, evaluation_examples, evaluation_steps
+from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps
 
 
 def grid_of(trial_of, *overrides: str) -> list[int]:
@@ -72,7 +72,7 @@ def test_evaluation_costs_at_most_a_fifth_of_the_time_unless_100_images_do(trial
     trial = trial_of(f"training.steps={steps}", f"training.batch_size={batch_size}")
     examples = evaluation_examples(trial, val_size)
     assert min(val_size, 100) <= examples <= val_size
-    evaluated = len(evaluation_steps(trial)) * (1 + 1 / BATCH_STATISTICS_EVERY) * examples
+    evaluated = len(evaluation_steps(trial)) * (1 + 1 / 4) * examples
     trained = steps * batch_size
     # A step costs at most three forward passes, so a fifth of the time is 3/4 of the images trained on.
     if examples > 100:
@@ -132,3 +132,11 @@ def test_a_resumed_trial_sees_the_images_it_would_have_seen(done, trial_of, imag
     expected = torch.cat([b.rows for b in whole])[done:]
     assert torch.equal(torch.cat([b.rows for b in rest]), expected)
     assert {step for step in grid if step > done} <= {b.start + len(b.rows) for b in rest}
+
+
+@pytest.mark.parametrize("extra", [(), ("training.eval_grid=linear", "training.eval_every=7")])
+def test_coarse_steps_are_every_fourth_evaluation_and_the_first_and_last(extra, trial_of):
+    trial = trial_of("training.steps=200", *extra)
+    grid, coarse = evaluation_steps(trial), coarse_steps(trial)
+    assert (coarse[0], coarse[-1]) == (0, 200)
+    assert [grid.index(step) for step in coarse[:-1]] == [*range(0, len(grid) - 1, 4)]

@@ -1,0 +1,122 @@
+"""What `training.measures` asks for, taken of all slots of a pack at once, without a trace in their training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from bnbench import names
+from bnbench.config import Activation, Measure, Trial
+from bnbench.measures import activations, gradients, weights
+from bnbench.measures.activations import Units
+from bnbench.training.callbacks import Curves
+from bnbench.training.grid import coarse_steps
+from bnbench.training.module import PackModule
+from bnbench.training.probe import Probe, probe
+
+__all__ = ["MeasureRecorder"]
+
+_BOUNDED = (Activation.sigmoid, Activation.tanh)
+
+
+class MeasureRecorder(pl.Callback):
+    """Takes the trials' measures on the coarse part of the grid.
+
+    Args:
+        trial: Any of the pack's: they agree on the grid and the measures.
+        trials: How many trials to keep curves of, from the first slot on.
+
+    Attributes:
+        curves: By trial, then metric; (step, value) pairs, finite ones only, none after a divergence.
+    """
+
+    def __init__(self, trial: Trial, trials: int) -> None:
+        self._steps = set(coarse_steps(trial))
+        self._measures = [measure for measure in Measure if measure in trial.training.measures]
+        self._before: tuple[list[int], list[Units]] | None = None
+        self.curves: list[Curves] = [{} for _ in range(trials)]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step == 0:
+            self._measure(pl_module, 0)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step in self._steps and not trainer.should_stop:
+            self._measure(pl_module, trainer.global_step)
+
+    def _measure(self, module: pl.LightningModule, step: int) -> None:
+        assert isinstance(module, PackModule)
+        optimizer: Any = module.optimizers()
+        measured: dict[str, Tensor] = {}
+        with probe(module, optimizer.optimizer, step, self._units_before(module)) as looking:
+            for measure in self._measures:
+                measured |= _MEASURES[measure](looking)
+            if Measure.activations in self._measures:
+                self._before = [*module.started_in], looking.units
+        values = {key: value.tolist() for key, value in measured.items()}
+        for trial, slot in module.slots_of(len(self.curves)).items():
+            if module.diverged_at[trial] is None:
+                for key, by_slot in values.items():
+                    if math.isfinite(by_slot[slot]):
+                        self.curves[trial].setdefault(key, []).append((step, by_slot[slot]))
+
+    def _units_before(self, module: PackModule) -> list[Units] | None:
+        """Those of the measurement before, by the slots that trials have moved to."""
+        if self._before is None:
+            return None
+        started_in, layers = self._before
+        slots = [started_in.index(start) for start in module.started_in]
+        return [units.of(slots) for units in layers]
+
+
+def _gradients(probe: Probe) -> dict[str, Tensor]:
+    sizes = gradients.norms([probe.gradients[layer.weight] for layer in probe.layers])  # (K, L)
+    last = len(probe.hidden_layers) - 1
+    measured = {
+        names.GRADIENT_FIRST: sizes[:, 0],
+        names.GRADIENT_LAST: sizes[:, last],
+        names.GRADIENT_MAX: sizes.amax(1),
+    }
+    if last >= 2:
+        measured[names.GRADIENT_SLOPE] = gradients.log10_slope(sizes[:, 1 : last + 1])
+    biases = [probe.gradients[layer.bias] for layer in probe.layers[:-1] if layer.bias is not None]
+    if biases:
+        measured[names.GRADIENT_BIAS] = gradients.total_norm(biases)
+    return measured
+
+
+def _activations(probe: Probe) -> dict[str, Tensor]:
+    hidden = probe.hidden
+    if not hidden.inputs:
+        return {}
+    percentiles = probe.units[-1].percentiles[:, 0].unbind(1)
+    measured = dict(zip(names.ACTIVATION_PERCENTILES.values(), percentiles, strict=True))
+    measured[names.ACTIVATION_LARGEST] = activations.largest(hidden.inputs)
+    measured[names.ACTIVATION_DEAD] = activations.dead(hidden.lowest, hidden.highest)
+    if probe.module.trials[0].model.activation in _BOUNDED:
+        measured[names.ACTIVATION_SATURATED] = activations.saturated(hidden.inputs)
+    if probe.before is not None:
+        keys = (names.ACTIVATION_DRIFT_PERCENTILES, names.ACTIVATION_DRIFT_MEAN, names.ACTIVATION_DRIFT_VARIANCE)
+        measured |= zip(keys, activations.drift(probe.before, probe.units), strict=True)
+    return measured
+
+
+def _effective_lr(probe: Probe) -> dict[str, Tensor]:
+    hidden = [layer.weight.detach() for layer in probe.hidden_layers]
+    return {
+        names.WEIGHT_NORM: weights.weight_norm(hidden),
+        names.EFFECTIVE_LR: weights.effective_lr(hidden, probe.lrs),
+    }
+
+
+_MEASURES: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
+    Measure.gradients: _gradients,
+    Measure.activations: _activations,
+    Measure.effective_lr: _effective_lr,
+}

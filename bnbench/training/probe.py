@@ -1,0 +1,153 @@
+"""What a pack's networks compute where training stands, for measures to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bnbench.layout import trial_rows
+from bnbench.measures.activations import Units, describe
+from bnbench.models.block import Block
+from bnbench.packing.leaves import FoldedConv2d, FoldedLinear
+from bnbench.packing.optimizers import PackOptimizer
+from bnbench.training.losses import example_losses
+from bnbench.training.module import PackModule
+from bnbench.training.unchanged import State, unchanged
+
+__all__ = ["Hidden", "Probe", "probe"]
+
+_IMAGES = 256
+
+
+class Hidden(NamedTuple):
+    """What hidden layers made of the same images, each layer's in turn.
+
+    Attributes:
+        inputs: What the activation functions were given, (K, C, n); of a map, its middle.
+        lowest: Each unit's smallest output over images and positions, (K, C).
+        highest: Its largest.
+        features: What the head was given, (K, C, n).
+    """
+
+    inputs: list[Tensor]
+    lowest: list[Tensor]
+    highest: list[Tensor]
+    features: Tensor
+
+
+class Probe:
+    """Looks at the networks as the next training step would find them, in training mode; made by `probe`.
+
+    Args:
+        module: What is trained.
+        state: The state that every look starts from.
+        step: Steps taken.
+
+    Attributes:
+        layers: The layers with weights, the head last.
+        before: The `units` of the probe before, if there was one.
+    """
+
+    def __init__(self, module: PackModule, state: State, step: int, before: list[Units] | None) -> None:
+        self.module, self.pack, self.images = module, module.pack, module.images
+        self.step = step
+        self.before = before
+        self.layers = [m for m in self.pack.net.modules() if isinstance(m, FoldedLinear | FoldedConv2d)]
+        self._state = state
+        self._blocks = [m for m in self.pack.net.modules() if isinstance(m, Block)]
+
+    @property
+    def hidden_layers(self) -> list[FoldedLinear | FoldedConv2d]:
+        """All layers but the head; the head itself where there is no other."""
+        return self.layers[:-1] or self.layers
+
+    @property
+    def lrs(self) -> list[float]:
+        """The next step's learning rates."""
+        return self.module.lrs(self.step)
+
+    @cached_property
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """What the next step trains on: images, labels (K, N)."""
+        (rows,) = self.images.train_rows(self.step, self.step + 1)
+        return self.images.batch(self.pack, rows)
+
+    def loss_and_gradients(self, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, list[Tensor]]:
+        """The loss on the next batch, (K,), and its gradients (K, …), at the parameters' present values."""
+        self._state.restore_buffers()
+        for layer in self.pack.linear:
+            layer.descent = None
+        x, labels = self.next_batch
+        with torch.enable_grad():
+            loss = example_losses(self.pack(x), labels, self.module.trials[0].training.loss).mean(1)
+            gradients = torch.autograd.grad(loss.sum(), parameters)
+        return loss.detach(), [*gradients]
+
+    @cached_property
+    def gradients(self) -> dict[nn.Parameter, Tensor]:
+        """Every parameter's gradient on the next batch."""
+        parameters = [*self.pack.parameters()]
+        return dict(zip(parameters, self.loss_and_gradients(parameters)[1], strict=True))
+
+    @cached_property
+    def hidden(self) -> Hidden:
+        """The hidden layers on 256 training images, the same ones all along.
+
+        Where norms look at the batch the images pass in batches of the trial's own size (as many whole ones as 256
+        images make, at least one), in the order of the first steps.
+        """
+        N = self.module.trials[0].training.batch_size
+        rows = self.images.first_train_rows(max(N, _IMAGES // N * N))
+        parts = torch.split(rows, N, 1) if self.pack.norms else (rows,)
+        self._state.restore_buffers()
+        with torch.no_grad():
+            passes = [self._hidden(self.images.batch(self.pack, part)[0]) for part in parts]
+        return Hidden(
+            inputs=[torch.cat(layer, 2) for layer in zip(*(each.inputs for each in passes), strict=True)],
+            lowest=[torch.stack(layer).amin(0) for layer in zip(*(each.lowest for each in passes), strict=True)],
+            highest=[torch.stack(layer).amax(0) for layer in zip(*(each.highest for each in passes), strict=True)],
+            features=torch.cat([each.features for each in passes], 2),
+        )
+
+    @cached_property
+    def units(self) -> list[Units]:
+        """The distributions of the unit inputs, by hidden layer."""
+        return [describe(values) for values in self.hidden.inputs]
+
+    def _hidden(self, x: Tensor) -> Hidden:
+        found = Hidden([], [], [], torch.empty(0))
+        features: list[Tensor] = []
+        K = self.pack.slots
+
+        def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            found.inputs.append(trial_rows(_middle(inputs[0]), K))
+            over = (0, *range(2, output.dim()))
+            found.lowest.append(output.amin(over).view(K, -1))
+            found.highest.append(output.amax(over).view(K, -1))
+
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            features.append(trial_rows(inputs[0], K))
+
+        hooks = [block.activation.register_forward_hook(look) for block in self._blocks]
+        hooks.append(self.layers[-1].register_forward_pre_hook(keep))
+        self.pack(x)
+        for hook in hooks:
+            hook.remove()
+        return found._replace(features=features[0])
+
+
+def _middle(x: Tensor) -> Tensor:
+    """(N, K*C) of a map's middle, or of a 2-D activation as it is."""
+    return x if x.dim() == 2 else x[:, :, x.shape[2] // 2, x.shape[3] // 2]
+
+
+@contextmanager
+def probe(module: PackModule, optimizer: PackOptimizer, step: int, before: list[Units] | None) -> Iterator[Probe]:
+    """A probe of the module after so many steps; whatever it changes is undone at the end."""
+    with unchanged(module.pack, optimizer) as state:
+        yield Probe(module, state, step, before)

@@ -1,0 +1,324 @@
+"""Measures: what a plain torch network, trained step by step with obvious code, shows; and that nobody notices them."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bnbench import names
+from bnbench.config import Measure
+from bnbench.data import split_data
+from bnbench.models import build_model
+from bnbench.models.block import Block
+from bnbench.norms import NORMS
+from bnbench.packing.optimizers import make_optimizer
+from bnbench.training.fit import fit, make_pack
+from bnbench.training.grid import coarse_steps
+from bnbench.training.images import BatchOrder, PackImages
+from bnbench.training.module import PackModule
+from bnbench.training.population import estimate_population
+from bnbench.training.probe import probe
+
+MODELS = {
+    "fc": ("model.depth=4", "model.width=13"),
+    "cnn": ("model.name=cnn", "model.depth=4", "model.stride_every=2", "model.width=2", "model.hidden=9"),
+}
+ALL = f"training.measures=[{','.join(Measure)}]"
+
+
+# What is measured.
+
+
+class Plain:
+    """One trial in plain torch: its network, and the images of its first steps."""
+
+    def __init__(self, trial, data) -> None:
+        self.trial = trial
+        self.net = build_model(trial, data.shape, data.classes)
+        self.images = torch.from_numpy(data.images).double() * torch.tensor(1 / 255, dtype=torch.float32).double()
+        self.labels = torch.from_numpy(data.labels)
+        train = split_data(data, kind=trial.data.split, seed=trial.seed).train
+        self.order = BatchOrder(trial.seed, train, trial.training.batch_size)
+        kinds = {
+            "sgd": lambda p: torch.optim.SGD(p, lr=trial.lr, weight_decay=trial.optimizer.weight_decay),
+            "adam": lambda p: torch.optim.Adam(p, lr=trial.lr),
+        }
+        self.optimizer = kinds[trial.optimizer.name](self.net.parameters())
+
+    def batch(self, step: int):
+        rows = self.order.rows(step, step + 1)[0]
+        return self.images[rows], self.labels[rows]
+
+    def step(self, step: int) -> None:
+        self.optimizer.zero_grad()
+        self.loss(self.net, step).backward()
+        self.optimizer.step()
+
+    def loss(self, net: nn.Module, step: int) -> torch.Tensor:
+        x, labels = self.batch(step)
+        return nn.functional.cross_entropy(net.train()(x), labels)
+
+    def layers(self, net: nn.Module) -> list[nn.Module]:
+        return [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+
+    def copy(self) -> nn.Module:
+        return copy.deepcopy(self.net)
+
+
+def gradients(plain: Plain, step: int) -> dict[str, float]:
+    net = plain.copy()
+    plain.loss(net, step).backward()
+    layers = plain.layers(net)
+    sizes = [layer.weight.grad.norm().item() for layer in layers]
+    found = {names.GRADIENT_FIRST: sizes[0], names.GRADIENT_LAST: sizes[-2], names.GRADIENT_MAX: max(sizes)}
+    found[names.GRADIENT_SLOPE] = np.polyfit(range(len(sizes) - 2), np.log10(sizes[1:-1]), 1)[0]
+    biases = [layer.bias.grad.flatten() for layer in layers[:-1] if layer.bias is not None]
+    if biases:
+        found[names.GRADIENT_BIAS] = torch.cat(biases).norm().item()
+    return found
+
+
+def effective_lr(plain: Plain, step: int) -> dict[str, float]:
+    sizes = [layer.weight.norm().item() for layer in plain.layers(plain.net)[:-1]]
+    return {
+        names.WEIGHT_NORM: np.mean(sizes),
+        names.EFFECTIVE_LR: np.mean([plain.trial.lr / size**2 for size in sizes]),
+    }
+
+
+def unit_inputs(plain: Plain) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """By hidden layer, what units got (n, C) and gave (n, C, positions) for the first 256 training images."""
+    net = plain.copy().train()
+    blocks = [m for m in net.modules() if isinstance(m, Block)]
+    got: list[list] = [[] for _ in blocks]
+    gave: list[list] = [[] for _ in blocks]
+    head: list = []
+    for i, block in enumerate(blocks):
+
+        def look(module, inputs, output, i=i):
+            (z,) = inputs
+            got[i].append((z if z.dim() == 2 else z[:, :, z.shape[2] // 2, z.shape[3] // 2]).numpy())
+            gave[i].append(output.flatten(2).numpy() if output.dim() == 4 else output.unsqueeze(2).numpy())
+
+        block.activation.register_forward_hook(look)
+    plain.layers(net)[-1].register_forward_pre_hook(lambda module, inputs: head.append(inputs[0].numpy()))
+    with torch.no_grad():
+        for step in range(256 // plain.trial.training.batch_size):
+            net(plain.batch(step)[0])
+    return [np.concatenate(z) for z in got], [np.concatenate(y) for y in gave], np.concatenate(head)
+
+
+def activations(plain: Plain, step: int) -> dict[str, float]:
+    inputs, outputs, _ = unit_inputs(plain)
+    p15, p50, p85 = np.percentile(inputs[-1][:, 0], [15, 50, 85])
+    found = {
+        "activation/p15": p15,
+        "activation/p50": p50,
+        "activation/p85": p85,
+        names.ACTIVATION_LARGEST: max(np.abs(z).max() for z in inputs),
+        names.ACTIVATION_DEAD: np.mean([np.mean(np.ptp(y, axis=(0, 2)) == 0) for y in outputs]),
+    }
+    if plain.trial.model.activation in ("sigmoid", "tanh"):
+        found[names.ACTIVATION_SATURATED] = np.mean([np.mean(np.abs(z) > 4) for z in inputs])
+    return found
+
+
+TWINS = {
+    Measure.gradients: gradients,
+    Measure.activations: activations,
+    Measure.effective_lr: effective_lr,
+}
+
+
+def test_every_measure_has_a_twin():
+    assert TWINS.keys() == set(Measure)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    "norm",
+    [
+        ("norm.name=none", "model.activation=sigmoid", "model.init_gain=4"),
+        ("norm.name=batch", "norm.placement=before"),
+        ("norm.name=batch", "norm.placement=after", "model.activation=tanh"),
+        ("norm.name=layer",),
+    ],
+    ids=lambda norm: "-".join(norm[:2]),
+)
+@pytest.mark.parametrize("model", MODELS)
+def test_measures_are_those_of_a_plain_torch_network_trained_step_by_step(model, norm, optimizer, trial_of, images_of):
+    data = images_of(1, 8, 8, count=600)
+    overrides = (
+        *MODELS[model],
+        *norm,
+        f"optimizer.name={optimizer}",
+        f"optimizer.lr={0.1 if optimizer == 'sgd' else 0.002}",
+        "training.batch_size=16",
+        "training.steps=6",
+        "training.precision=float64",  # a few steps drift apart by rounding alone, and by no more than that
+    )
+    trials = [trial_of(*overrides, ALL, f"seed={seed}", train_size=420) for seed in (0, 4)]
+    for trial, result in zip(trials, fit(trials, data), strict=True):
+        plain = Plain(trial, data)
+        inputs = []
+        for step in range(7):
+            if step in coarse_steps(trial):
+                for kind, twin in TWINS.items():
+                    for key, value in twin(plain, step).items():
+                        assert dict(result.curves[key])[step] == pytest.approx(value, rel=1e-6, abs=1e-9), (kind, key)
+                inputs.append(unit_inputs(plain)[0])
+            if step < 6:
+                plain.step(step)
+        assert len(inputs) == 3
+        drifts = [names.ACTIVATION_DRIFT_PERCENTILES, names.ACTIVATION_DRIFT_MEAN, names.ACTIVATION_DRIFT_VARIANCE]
+        for before, now, at in zip(inputs, inputs[1:], coarse_steps(trial)[1:], strict=False):
+            expected = np.mean([drift(a, b) for a, b in zip(before, now, strict=True)], axis=0)
+            for key, value in zip(drifts, expected, strict=True):
+                assert dict(result.curves[key])[at] == pytest.approx(value, rel=1e-6), key
+
+
+def drift(a: np.ndarray, b: np.ndarray) -> list[float]:
+    p, q = np.percentile(a, [15, 50, 85], axis=0), np.percentile(b, [15, 50, 85], axis=0)
+    return [
+        np.abs(q - p).mean(0).sum() / (p[2] - p[0]).sum(),
+        np.abs(b.mean(0) - a.mean(0)).sum() / a.std(0).sum(),
+        np.abs(b.var(0) - a.var(0)).sum() / a.var(0).sum(),
+    ]
+
+
+def test_every_measured_key_is_known_and_a_curve(trial_of, images_of):
+    data = images_of(1, 8, 8)
+    trial = trial_of(*MODELS["fc"], "norm.name=batch", "model.activation=tanh", "model.bias=always", ALL)
+    (result,) = fit([replace(trial, steps=4)], data)
+    measured = {key for key in result.curves if key not in names.CURVES}
+    assert measured == {*names.MEASURED_CURVES}
+    assert all(names.metric(key).meaning for key in measured)
+
+
+def test_a_network_with_one_hidden_layer_has_no_slope(trial_of, images_of):
+    trial = trial_of("model.depth=1", "training.steps=2", ALL)
+    (result,) = fit([trial], images_of(1, 8, 8))
+    assert names.GRADIENT_SLOPE not in result.curves
+    assert result.curves[names.GRADIENT_FIRST] == result.curves[names.GRADIENT_LAST]
+
+
+# What is not changed.
+
+
+@pytest.mark.parametrize(("model", "optimizer"), [("fc", "sgd"), ("fc", "momentum"), ("cnn", "adam")])
+@pytest.mark.parametrize("norm", ["none", "batch", "noisy_batch", "online", "batch_renorm", "frozen_batch"])
+def test_measures_change_no_other_number(model, norm, optimizer, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (
+        *MODELS[model],
+        f"norm.name={norm}",
+        f"optimizer.name={optimizer}",
+        "optimizer.lr=0.03",
+        "training.batch_size=14",
+        "training.steps=9",  # two epochs
+        "training.targets=[0.1]",
+        "norm.renorm_warmup_steps=5",
+    )
+    without = fit([trial_of(*overrides, f"seed={seed}") for seed in range(3)], data)
+    measured = fit([trial_of(*overrides, ALL, f"seed={seed}") for seed in range(3)], data)
+    for a, b in zip(without, measured, strict=True):
+        assert a.status == b.status == "finished"
+        assert {key: b.metrics[key] for key in a.metrics} == a.metrics
+        assert {key: b.curves[key] for key in a.curves} == a.curves
+        assert len(b.curves) > len(a.curves)
+
+
+@pytest.mark.parametrize("measure", Measure)
+def test_each_measure_alone_gives_what_all_together_give(measure, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (*MODELS["cnn"], "norm.name=noisy_batch", "training.steps=6", "training.batch_size=7")
+    (whole,) = fit([trial_of(*overrides, ALL)], data)
+    (alone,) = fit([trial_of(*overrides, f"training.measures=[{measure}]")], data)
+    assert {key: whole.curves[key] for key in alone.curves} == alone.curves
+    assert {key: whole.metrics[key] for key in alone.metrics} == alone.metrics
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("norm", sorted(NORMS))
+def test_a_probe_leaves_no_trace(norm, optimizer, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (
+        *MODELS["fc"],
+        f"norm.name={norm}",
+        f"optimizer.name={optimizer}",
+        "norm.ghost_size=7",
+        "norm.groups=1",
+    )
+    trials = [trial_of(*overrides, "training.batch_size=14", f"seed={seed}") for seed in range(2)]
+    packed, slots = make_pack(trials, data)
+    images = PackImages(data, slots)
+    if packed.needs_population:
+        estimate_population(packed, images)
+    module = PackModule(packed, images, slots)
+    adam = make_optimizer(packed.parameters(), [t.optimizer for t in slots], packed.linear)
+    for parameter in packed.parameters():
+        parameter.grad = torch.full_like(parameter, 0.01)
+    adam.step()
+
+    def everything() -> list[torch.Tensor]:
+        state = [value for each in adam.state.values() for value in each.values()]
+        gradients = [p.grad for p in packed.parameters()]
+        tensors = [*packed.parameters(), *packed.buffers(), *state, *gradients]
+        return [torch.get_rng_state(), *(t.detach().clone() for t in tensors)]
+
+    def settings() -> list:
+        descents = [layer.descent for layer in packed.linear]
+        hooks = [(*m._forward_hooks, *m._forward_pre_hooks) for m in packed.modules()]
+        modes = [(m.training, getattr(m, "statistics", None)) for m in packed.modules()]
+        return [descents, hooks, modes, [p.requires_grad for p in packed.parameters()], adam.taken, adam.lrs]
+
+    before, set_before = everything(), settings()
+    with probe(module, adam, 1, None) as looking:
+        _ = looking.gradients, looking.hidden
+        assert settings() != set_before or optimizer != "sgd", "it does change something meanwhile"
+        with torch.no_grad():
+            for value in (*packed.parameters(), *packed.buffers()):
+                value.zero_()
+    for old, new in zip(before, everything(), strict=True):
+        assert torch.equal(old, new)
+    assert settings() == set_before
+
+
+# The same in every pack.
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "noisy_batch", "layer", "online"])
+@pytest.mark.parametrize(("model", "activation"), [("fc", "sigmoid"), ("fc", "relu"), ("cnn", "relu"), ("cnn", "gelu")])
+def test_a_trial_s_measures_have_the_same_bits_in_every_pack(model, activation, norm, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (*MODELS[model], f"norm.name={norm}", f"model.activation={activation}", ALL)
+    overrides = (*overrides, "training.steps=5", "training.batch_size=9")
+    trials = [trial_of(*overrides, f"seed={s}", f"optimizer.lr={0.02 * (s + 1)}") for s in range(11)]
+    expected = [(r.status, r.metrics, r.curves) for r in fit(trials, data)]
+    assert all(names.GRADIENT_SLOPE in curves for _, _, curves in expected)
+    for order in ([*range(10, -1, -1)], [4, 9, 1], [6, 5], [10]):
+        for result, i in zip(fit([trials[i] for i in order], data), order, strict=True):
+            for key, points in result.curves.items():
+                assert points == expected[i][2][key], (key, order, i)
+            assert (result.status, result.metrics) == expected[i][:2]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_measures_follow_a_trial_whose_pack_shrinks(model, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (*MODELS[model], "norm.name=batch", "training.steps=24", ALL)
+    overrides = (*overrides, "training.eval_grid=linear", "training.eval_every=2", "training.batch_size=7")
+    healthy = [trial_of(*overrides, f"seed={seed}", f"optimizer.lr={0.01 * (1 + seed)}") for seed in range(3)]
+    alone = [result.curves for result in fit(healthy, data)]
+    sick = [replace(trial_of(*overrides, f"seed={seed}"), lr=float("nan")) for seed in range(7, 28)]
+    places = (2, 11, 23)
+    trials = [healthy[places.index(slot)] if slot in places else sick.pop() for slot in range(24)]
+    results = fit(trials, data)
+    assert [results[place].curves for place in places] == alone
+    assert len(alone[0][names.ACTIVATION_DRIFT_MEAN]) == 3
+    for i, result in enumerate(results):
+        if i not in places:
+            assert {step for points in result.curves.values() for step, _ in points} == {0}
