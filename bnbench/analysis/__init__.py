@@ -1,5 +1,7 @@
 """Statistics over a sweep's table. Nothing here imports torch or mlflow."""
 
+from bnbench.analysis.contrast import Contrast, compare_levels, contrast, differences, tuned_differences
+from bnbench.analysis.improvement import interquartile_mean, performance_profile, probability_of_improvement
 from bnbench.analysis.intervals import (
     Interval,
     bootstrap_t_interval,
@@ -9,24 +11,30 @@ from bnbench.analysis.intervals import (
     proportion_interval,
     skewness,
 )
+from bnbench.analysis.outcomes import collapsed, succeeded
 from bnbench.analysis.power import detectable_difference, paired_t_power, pairs_needed
 from bnbench.analysis.significance import equivalence_p, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
-from bnbench.analysis.summary import arms, contrasts, differences
+from bnbench.analysis.summary import arms, contrasts
 from bnbench.analysis.table import level_labels, levels, strata, targets
-from bnbench.analysis.tuning import tuned_differences, tuned_learning_rates
+from bnbench.analysis.tuning import tuned_learning_rates
 from bnbench.table import SweepTable
 
 __all__ = [
+    "Contrast",
     "Interval",
     "SweepTable",
     "arms",
     "bootstrap_t_interval",
+    "collapsed",
+    "compare_levels",
+    "contrast",
     "contrasts",
     "detectable_difference",
     "differences",
     "equivalence_p",
     "exact_proportion_interval",
     "holm",
+    "interquartile_mean",
     "level_labels",
     "levels",
     "mcnemar_p",
@@ -35,11 +43,14 @@ __all__ = [
     "paired_t_p",
     "paired_t_power",
     "pairs_needed",
+    "performance_profile",
+    "probability_of_improvement",
     "proportion_interval",
     "seeds_suffice",
     "sign_flip_p",
     "skewness",
     "strata",
+    "succeeded",
     "targets",
     "tuned_differences",
     "tuned_learning_rates",

@@ -1,4 +1,4 @@
-"""Arms and their paired differences: counts of failures beside accuracies, never mixed into them."""
+"""Arms: counts of failures beside accuracies, never mixed into them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
+from bnbench.analysis.intervals import Interval, mean_interval
+from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.analysis.table import level_labels, levels, strata, targets
-from bnbench.table import MISSING, SweepTable
+from bnbench.table import SweepTable
 
-__all__ = ["OUTCOMES", "arms", "compare_arms", "contrasts", "counted", "differences", "matching", "split_by"]
-
-OUTCOMES = (*names.STATUSES, MISSING)
+__all__ = ["arms", "contrasts", "counted", "matching", "split_by"]
 
 
 def counted(target: float) -> str:
@@ -28,11 +27,11 @@ def counted(target: float) -> str:
 def arms(table: SweepTable) -> pd.DataFrame:
     """One row for each stratum and level: how its reporting trials ended and what they measured.
 
-    Columns: the strata's keys and `level`; `planned`, then a count for each of `OUTCOMES`; `n`, `mean`,
-    `low`, `high` of the test accuracy over finished trials, the bounds NaN where there is no interval;
-    and for each target the number of trials that reached it, that had the chance to (finished or
-    diverged), and the median steps to it. A trial that did not reach a target counts as infinitely
-    many steps, so a median of infinity means that at least half did not.
+    Columns: the strata's keys and `level`; `planned`, a count for each of `OUTCOMES`, and how many of the
+    finished `collapsed`; `n`, `mean`, `low`, `high` of the test accuracy over trials that succeeded, the
+    bounds NaN where there is no interval; and for each target the number of trials that reached it, that had
+    the chance to (finished or diverged), and the median steps to it. A trial that did not reach a target
+    counts as infinitely many steps, so a median of infinity means that at least half did not.
     """
     rows = []
     for values, group in split_by(table, table.reporting, strata(table)):
@@ -41,7 +40,7 @@ def arms(table: SweepTable) -> pd.DataFrame:
                 {
                     **values,
                     "level": level,
-                    **_outcomes(trials),
+                    **count_outcomes(trials),
                     **_accuracy(trials),
                     **_steps(table, trials, group),
                 }
@@ -59,40 +58,6 @@ def contrasts(table: SweepTable) -> list[tuple[str, str]]:
     asked = [tuple(part.strip() for part in contrast.split(" - ")) for contrast in table.meta["contrasts"]]
     own = [(pair[0], pair[1]) for pair in asked if len(pair) == 2 and {*pair} <= {*present}]
     return own or [(b, a) for a, b in combinations(present, 2)]
-
-
-def differences(table: SweepTable) -> pd.DataFrame:
-    """One row for each stratum and contrast: the paired difference of test accuracies, a - b.
-
-    Columns: the strata's keys, `a`, `b`, and those of `compare_arms`. A stratum in which either level was
-    not planned has no row.
-    """
-    rows = []
-    for values, group in split_by(table, table.reporting, strata(table)):
-        by_level = dict(_by_level(table, group))
-        for a, b in contrasts(table):
-            if a in by_level and b in by_level:
-                rows.append({**values, "a": a, "b": b, **compare_arms(by_level[a], by_level[b])})
-    return pd.DataFrame(rows)
-
-
-def compare_arms(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
-    """The paired difference of two arms' test accuracies, with the failures it leaves out.
-
-    Returns:
-        `n` pairs of which both trials finished, `mean`, `low`, `high` of their difference; for each arm
-        `planned_`, `finished_`, `diverged_` and `undefined_` counts; `descriptive`, true if a trial of
-        either arm diverged: then the success counts lead, and the difference is among survivors.
-    """
-    pair = paired_difference(_by_seed(a), _by_seed(b))
-    counts = {
-        f"{outcome}_{side}": count
-        for side, arm in (("a", a), ("b", b))
-        for outcome, count in _outcomes(arm).items()
-        if outcome in {"planned", "finished", "diverged", "undefined"}
-    }
-    descriptive = counts["diverged_a"] + counts["diverged_b"] > 0
-    return {"n": pair.n, "mean": pair.mean, **_bounds(pair, -1, 1), **counts, "descriptive": descriptive}
 
 
 def split_by(table: SweepTable, trials: pd.DataFrame, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -131,16 +96,9 @@ def _by_level(table: SweepTable, trials: pd.DataFrame) -> Iterator[tuple[str, pd
             yield level, trials[labels == level]
 
 
-def _outcomes(trials: pd.DataFrame) -> dict[str, int]:
-    return {
-        "planned": len(trials),
-        **{outcome: int((trials["status"] == outcome).sum()) for outcome in OUTCOMES},
-    }
-
-
 def _accuracy(trials: pd.DataFrame) -> dict[str, float]:
-    finished = trials[trials["status"] == "finished"]
-    interval = mean_interval(finished[names.TEST_ACC] if len(finished) else [])
+    kept = trials[succeeded(trials)]
+    interval = mean_interval(kept[names.TEST_ACC] if len(kept) else [])
     return {"n": interval.n, "mean": interval.mean, **_bounds(interval, 0, 1)}
 
 
@@ -156,11 +114,6 @@ def _steps(table: SweepTable, trials: pd.DataFrame, stratum: pd.DataFrame) -> di
         columns[counted(target)] = float(n)
         columns[names.steps_to(target)] = float(np.median(steps)) if n else np.nan
     return columns
-
-
-def _by_seed(trials: pd.DataFrame) -> pd.Series[float]:
-    finished = trials[trials["status"] == "finished"]
-    return pd.Series(finished[names.TEST_ACC].to_numpy() if len(finished) else [], index=finished["seed"], dtype=float)
 
 
 def _bounds(interval: Interval, least: float, most: float) -> dict[str, float]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.summary import compare_arms, contrasts, split_by
+from bnbench.analysis.summary import split_by
 from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.table import SweepTable
 
-__all__ = ["LEARNING_RATE", "tuned_differences", "tuned_learning_rates"]
+__all__ = ["LEARNING_RATE", "tuned_learning_rates"]
 
 LEARNING_RATE = "optimizer.lr"
 
@@ -48,36 +45,5 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tuned_differences(table: SweepTable) -> pd.DataFrame:
-    """One row for each stratum (without the learning rate) and contrast, each level at its own learning rate.
-
-    Returns:
-        The strata's keys, `a`, `b`, `lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` and the columns of
-        `compare_arms`, all over the reporting seeds. Empty where `tuned_learning_rates` is.
-    """
-    chosen = tuned_learning_rates(table)
-    if chosen.empty:
-        return pd.DataFrame()
-    conditions, labels = _conditions(table), level_labels(table)
-    best = {(*_values(row, conditions), row["level"]): row for row in chosen.to_dict("records")}
-    rows = []
-    for values, group in split_by(table, table.reporting, conditions):
-        level = labels.loc[group.index]
-        for a, b in contrasts(table):
-            at_a, at_b = (best.get((*_values(values, conditions), x)) for x in (a, b))
-            if at_a is None or at_b is None:
-                continue
-            lr_a, lr_b = at_a[LEARNING_RATE], at_b[LEARNING_RATE]
-            arm_a = group[(level == a) & (group[LEARNING_RATE] == lr_a)]
-            arm_b = group[(level == b) & (group[LEARNING_RATE] == lr_b)]
-            choice = {"lr_a": lr_a, "lr_b": lr_b, "at_edge_a": at_a["at_edge"], "at_edge_b": at_b["at_edge"]}
-            rows.append({**values, "a": a, "b": b, **choice, **compare_arms(arm_a, arm_b)})
-    return pd.DataFrame(rows)
-
-
 def _conditions(table: SweepTable) -> list[str]:
     return [key for key in strata(table) if key != LEARNING_RATE]
-
-
-def _values(row: Mapping[Any, Any], keys: list[str]) -> tuple[Any, ...]:
-    return tuple(None if pd.isna(row[key]) else row[key] for key in keys)

@@ -18,6 +18,7 @@ class DatasetInfo:
         train: Images in the training split.
         val: Images in the validation split.
         test: Images in the test split.
+        largest_class: Share of the test split's largest class: the accuracy of naming it for every image.
         official_test: Whether the test split is the data set's own and no seed redraws it.
         val_first: Whether `fixed` validates on the first or on the last rows of an official training set.
         checksum: The content's SHA-256, where known ("" where not): another set in files of the
@@ -30,6 +31,7 @@ class DatasetInfo:
     train: int
     val: int
     test: int
+    largest_class: float
     official_test: bool = False
     val_first: bool = True
     checksum: str = ""
@@ -48,6 +50,7 @@ DATASETS: dict[str, DatasetInfo] = {
         train=3_500,
         val=500,
         test=1_000,
+        largest_class=0.1,
         checksum="c28d455e06ce64706c76d0f61f87832d76bca3dbca0d63dff2d8cf3526548413",
     ),
     "digits": DatasetInfo(
@@ -57,6 +60,7 @@ DATASETS: dict[str, DatasetInfo] = {
         train=1_257,
         val=180,
         test=360,
+        largest_class=37 / 360,
         checksum="266576960eb189ef6da8697cb1fdd9c22987e8e2f4382765d5565a86adffba23",
     ),
     "mnist": DatasetInfo(
@@ -66,6 +70,7 @@ DATASETS: dict[str, DatasetInfo] = {
         train=55_000,
         val=5_000,
         test=10_000,
+        largest_class=0.1135,
         official_test=True,
         checksum="0a1c47145a29b257e8a6f06dd5607cb20e27dfc7ecb81332281bd65da8889b41",
     ),
@@ -76,6 +81,7 @@ DATASETS: dict[str, DatasetInfo] = {
         train=55_000,
         val=5_000,
         test=10_000,
+        largest_class=0.1,
         official_test=True,
     ),
     "cifar10": DatasetInfo(
@@ -85,6 +91,7 @@ DATASETS: dict[str, DatasetInfo] = {
         train=45_000,
         val=5_000,
         test=10_000,
+        largest_class=0.1,
         official_test=True,
         val_first=False,
     ),

@@ -56,6 +56,7 @@ def _failures(subject: Subject) -> Iterator[str]:
         return
     for status, meaning in (
         ("diverged", "diverged, left out of every accuracy and counted as not reaching any target"),
+        ("collapsed", "finished no better than naming one class for every image, left out of every accuracy"),
         ("failed", "ended in an error and are in no number but this one"),
         (MISSING, "have no finished run in the tracking store, so the sweep is incomplete"),
     ):

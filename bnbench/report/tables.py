@@ -9,7 +9,8 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis import SweepTable, targets
-from bnbench.analysis.summary import OUTCOMES, counted
+from bnbench.analysis.outcomes import OUTCOMES
+from bnbench.analysis.summary import counted
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import difference, key_title, percent, span, steps, text
 from bnbench.report.layout import Cell, Column, Effect, Table, make_rows
@@ -108,7 +109,8 @@ def estimate_cell(row: pd.Series[Any]) -> Cell:
 
 def outcome_cell(row: pd.Series[Any]) -> Cell:
     """How many of an arm's trials finished, and what became of the others."""
-    others = [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
+    others = [f"{row['collapsed']} of them collapsed"] if row["collapsed"] else []
+    others += [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
     return Cell(", ".join([f"{row['finished']} of {row['planned']}", *others]), row["finished"])
 
 

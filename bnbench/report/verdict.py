@@ -13,6 +13,8 @@ from bnbench.report.cells import count, difference, key_title, listing, percent,
 
 __all__ = ["Sentence", "Verdict", "compare", "edges", "remark", "tally", "verdict"]
 
+_FAILURES = ("diverged", "collapsed")
+
 
 class Sentence(NamedTuple):
     """A claim, and what it stands on; together they are a sentence."""
@@ -33,7 +35,7 @@ class Verdict(StrEnum):
     equal = "equal"  # all pairs differ by the same amount
     one_pair = "one_pair"
     no_pair = "no_pair"
-    diverged = "diverged"  # a trial of either arm: success counts lead, the difference is among survivors
+    diverged = "diverged"  # or collapsed, a trial of either arm: success counts lead, the difference is among survivors
 
 
 def verdict(row: pd.Series[Any]) -> Verdict:
@@ -70,8 +72,7 @@ def remark(row: pd.Series[Any]) -> str:
         case Verdict.no_pair:
             read = _no_pair(row)
         case Verdict.diverged:
-            counts = ", ".join(_share(row, "diverged", side) for side in "ab" if row[f"diverged_{side}"])
-            read = f"{'descriptive' if row['n'] else 'no pair'}, for trials diverged: {counts}"
+            read = f"{'descriptive' if row['n'] else 'no pair'}, for trials {_failed_shares(row)}"
     return read + (f"; inconclusive, {listing(edges(row))} at grid's edge" if edges(row) else "")
 
 
@@ -110,10 +111,10 @@ def compare(row: pd.Series[Any], where: str = "") -> Sentence:
             said = f"{a} and {b} cannot be compared", f"{where}: {_no_pair(row)}"
         case Verdict.diverged:
             kept = interval if pd.notna(row["low"]) else f"{pairs}, no interval"
-            among = f"among the pairs that finished, {estimate} ({kept}), which is descriptive only"
+            among = f"among the pairs that succeeded, {estimate} ({kept}), which is descriptive only"
             survivors = among if row["n"] else "no pair is left to compare"
             success = f"{_success(row, 'a')}, {_success(row, 'b')}"
-            said = f"{_diverged(row)} diverged", f"{where}: {success}; {survivors}"
+            said = _failed(row), f"{where}: {success}; {survivors}"
     return Sentence(said[0], said[1] + doubt)
 
 
@@ -149,8 +150,7 @@ def tally(rows: pd.DataFrame, keys: list[str]) -> str:
                 parts.append(f"{listing(sorted({_no_pair(row) for _, row in some.iterrows()}))} {at}")
             case Verdict.diverged:
                 summed = some.sum(numeric_only=True).combine_first(some.iloc[0])
-                counts = ", ".join(_share(summed, "diverged", side) for side in "ab")
-                parts.append(f"trials diverged {at} ({counts}), where the success counts decide")
+                parts.append(f"trials failed {at} ({_failed_shares(summed)}), where the success counts decide")
     if at_edge.any():
         parts.append(f"inconclusive {_places(rows[at_edge], rows, keys)} (a learning rate at its grid's edge)")
     return "; ".join(parts)
@@ -162,21 +162,36 @@ def _half_width(row: pd.Series[Any]) -> float:
 
 def _no_pair(row: pd.Series[Any]) -> str:
     undefined = [row[side] for side in "ab" if row[f"undefined_{side}"] == row[f"planned_{side}"]]
-    return f"{listing(undefined)} undefined" if undefined else "no pair finished"
+    return f"{listing(undefined)} undefined" if undefined else "no pair succeeded"
 
 
-def _diverged(row: pd.Series[Any]) -> str:
-    sides = [side for side in "ab" if row[f"diverged_{side}"]]
-    return listing([f"{row[f'diverged_{side}']} of {row[f'planned_{side}']} trials of {row[side]}" for side in sides])
+def _failed(row: pd.Series[Any]) -> str:
+    """How many trials of each level diverged or collapsed, as the start of a sentence."""
+    parts = []
+    for outcome in _FAILURES:
+        sides = [side for side in "ab" if row[f"{outcome}_{side}"]]
+        named = [f"{row[f'{outcome}_{side}']} of {row[f'planned_{side}']} trials of {row[side]}" for side in sides]
+        parts += [f"{listing(named)} {outcome}"] if named else []
+    return listing(parts)
+
+
+def _failed_shares(row: pd.Series[Any]) -> str:
+    """The same in few words: `diverged: none 3 of 10; collapsed: after 1 of 10`."""
+    parts = []
+    for outcome in _FAILURES:
+        sides = [side for side in "ab" if row[f"{outcome}_{side}"]]
+        parts += [f"{outcome}: {', '.join(_share(row, outcome, side) for side in sides)}"] if sides else []
+    return "; ".join(parts)
 
 
 def _success(row: pd.Series[Any], side: str) -> str:
-    finished, ended = row[f"finished_{side}"], row[f"finished_{side}"] + row[f"diverged_{side}"]
-    share = proportion_interval(finished, ended)
+    ended = row[f"finished_{side}"] + row[f"diverged_{side}"]
+    successes = row[f"finished_{side}"] - row[f"collapsed_{side}"]
+    share = proportion_interval(successes, ended)
     bounds = (
         f" (95 % interval {100 * share.low:.0f} to {100 * (share.high or 0):.0f} %)" if share.low is not None else ""
     )
-    return f"{row[side]} trained to the end in {finished} of {ended}{bounds}"
+    return f"{row[side]} succeeded in {successes} of {ended}{bounds}"
 
 
 def _share(counts: pd.Series[Any], outcome: str, side: str) -> str:

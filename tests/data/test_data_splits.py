@@ -44,6 +44,7 @@ def test_embedded_splits_have_the_announced_sizes_and_use_every_image_once(name,
     split = split_data(data, kind=kind, seed=3)
     assert [len(split.train), len(split.val), len(split.test)] == [info.train, info.val, info.test]
     assert np.array_equal(np.sort(all_rows(split)), np.arange(info.images))
+    assert max(class_counts(data, split.test)) / info.test == info.largest_class
     assert {rows.dtype for rows in (split.train, split.val, split.test)} == {np.dtype(np.int64)}
 
 

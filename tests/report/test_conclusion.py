@@ -89,8 +89,19 @@ def test_where_trials_diverged_the_success_counts_lead(make_sweep: Any) -> None:
     )
     first = said(table)[0]
     assert first.startswith("4 of 10 trials of none diverged: ")
-    assert "none trained to the end in 6 of 10 (95 % interval 31 to 83 %)" in first
-    assert first.index("trained to the end") < first.index("descriptive")
+    assert "none succeeded in 6 of 10 (95 % interval 31 to 83 %)" in first
+    assert first.index("succeeded in") < first.index("descriptive")
+
+
+def test_where_trials_collapsed_the_success_counts_lead(make_sweep: Any) -> None:
+    table = make_sweep(
+        accuracy=lambda params, level: 0.05 if level == "none" and params["seed"] < 4 else 0.9,
+        status=lambda params, level: "diverged" if level == "none" and params["seed"] == 9 else "finished",
+    )
+    first = said(table)[0]
+    assert first.startswith("1 of 10 trials of none diverged and 4 of 10 trials of none collapsed: ")
+    assert "none succeeded in 5 of 10 (95 % interval 24 to 76 %)" in first
+    assert "5 pairs" in first
 
 
 def test_undefined_levels_are_named_with_their_place(make_sweep: Any) -> None:
