@@ -1,5 +1,14 @@
 """Statistics over a sweep's table. Nothing here imports torch or mlflow."""
 
+from bnbench.analysis.censored import (
+    StepsComparison,
+    compare_steps,
+    expected_running_time,
+    median_steps,
+    quartiles,
+    reach_curve,
+    restricted_mean,
+)
 from bnbench.analysis.contrast import Contrast, compare_levels, contrast, differences, tuned_differences
 from bnbench.analysis.improvement import interquartile_mean, performance_profile, probability_of_improvement
 from bnbench.analysis.intervals import (
@@ -14,6 +23,13 @@ from bnbench.analysis.intervals import (
 from bnbench.analysis.outcomes import collapsed, succeeded
 from bnbench.analysis.power import detectable_difference, paired_t_power, pairs_needed
 from bnbench.analysis.significance import equivalence_p, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
+from bnbench.analysis.steps import (
+    StepsContrast,
+    contrast_steps,
+    step_ratios,
+    steps_to_target,
+    target_outcomes,
+)
 from bnbench.analysis.summary import arms, contrasts
 from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.analysis.tuning import tuned_learning_rates
@@ -22,23 +38,29 @@ from bnbench.table import SweepTable
 __all__ = [
     "Contrast",
     "Interval",
+    "StepsComparison",
+    "StepsContrast",
     "SweepTable",
     "arms",
     "bootstrap_t_interval",
     "collapsed",
     "compare_levels",
+    "compare_steps",
     "contrast",
+    "contrast_steps",
     "contrasts",
     "detectable_difference",
     "differences",
     "equivalence_p",
     "exact_proportion_interval",
+    "expected_running_time",
     "holm",
     "interquartile_mean",
     "level_labels",
     "levels",
     "mcnemar_p",
     "mean_interval",
+    "median_steps",
     "paired_difference",
     "paired_t_p",
     "paired_t_power",
@@ -46,11 +68,17 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "proportion_interval",
+    "quartiles",
+    "reach_curve",
+    "restricted_mean",
     "seeds_suffice",
     "sign_flip_p",
     "skewness",
+    "step_ratios",
+    "steps_to_target",
     "strata",
     "succeeded",
+    "target_outcomes",
     "targets",
     "tuned_differences",
     "tuned_learning_rates",
