@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-_NORM = "norm"  # what a block calls its norm
+_NORMS = {"norm", "logits"}  # what a block calls its norm, and a network that of its logits
 _OTHER_SOURCES = {
     "frozen_batch": "constants taken from the training images at the start",
     "online": "statistics of the examples before it",
@@ -35,7 +35,7 @@ class _Layer(NamedTuple):
 
     @property
     def is_norm(self) -> bool:
-        return self.name.rpartition(".")[2] == _NORM
+        return self.name.rpartition(".")[2] in _NORMS
 
     @property
     def positions(self) -> int:
@@ -157,7 +157,8 @@ def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
             yield f"  because of model.bias={bias}"
         else:
             yield f"  because norm={norm.name} follows directly: it subtracts the mean, and a bias with it"
-        yield f"  kept in {_span(kept)}, which no norm follows"
+        if kept:
+            yield f"  kept in {_span(kept)}, which no norm follows"
         return
     yield f"  all {len(layers)} layers have one"
     if cancels and norm.placement == Placement.after:

@@ -110,7 +110,7 @@ class _Loop:
 
 def _tensors(trial: Trial, data: ImageData, layout: torch.memory_format) -> tuple[Tensor, Tensor]:
     """The training images, scaled, and their labels."""
-    split = split_data(data, kind=trial.data.split, seed=trial.seed)
+    split = split_data(data, kind=trial.data.split, seed=trial.seed, train_examples=trial.data.train_examples)
     scale, shift = (torch.from_numpy(v).view(1, -1, 1, 1) for v in scaling(data, split, trial.data.scaling))
     images = torch.from_numpy(data.images[split.train]) * scale + shift
     images = images.to(getattr(torch, trial.training.precision)).contiguous(memory_format=layout)

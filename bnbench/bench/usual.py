@@ -62,7 +62,7 @@ class Side:
         """
         (trial,) = trials_of(overrides, [0])
         data = load_images(tuple(overrides), Path(folder))
-        self._split = split_data(data, kind=trial.data.split, seed=trial.seed)
+        self._split = split_data(data, kind=trial.data.split, seed=trial.seed, train_examples=trial.data.train_examples)
         self._images = _Images(data, trial)
         self._module = _Module(plain_network(trial, data.shape, data.classes), trial)
         self._batch_size = trial.training.batch_size
@@ -129,7 +129,7 @@ class _Images(Dataset[tuple[Tensor, int]]):
     """Images as torchvision's MNIST and CIFAR-10 give them: each made a PIL image, then transformed."""
 
     def __init__(self, data: ImageData, trial: Trial) -> None:
-        split = split_data(data, kind=trial.data.split, seed=trial.seed)
+        split = split_data(data, kind=trial.data.split, seed=trial.seed, train_examples=trial.data.train_examples)
         scale, shift = (v.astype(np.float64) for v in scaling(data, split, trial.data.scaling))
         grey = data.shape[0] == 1
         self._data = data.images[:, 0] if grey else data.images.transpose(0, 2, 3, 1)

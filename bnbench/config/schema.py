@@ -21,6 +21,7 @@ __all__ = [
     "EvalGrid",
     "Impl",
     "Init",
+    "LogitsNorm",
     "Loss",
     "LrScaling",
     "Measure",
@@ -28,6 +29,7 @@ __all__ = [
     "NormConfig",
     "OptimizerConfig",
     "OptimizerName",
+    "Padding",
     "Placement",
     "Precision",
     "Preset",
@@ -93,9 +95,24 @@ class Bias(StrEnum):
     never = "never"
 
 
+class Padding(StrEnum):
+    """How 3x3 convs are padded with zeros."""
+
+    torch = "torch"  # 1 on every side
+    same = "same"  # TensorFlow's: where stride 2 halves an even size, 0 before and 1 after
+
+
 class Placement(StrEnum):
     before = "before"
     after = "after"
+
+
+class LogitsNorm(StrEnum):
+    """Whether the logits are normalized too."""
+
+    none = "none"
+    plain = "plain"  # without an affine
+    affine = "affine"
 
 
 class Averaging(StrEnum):
@@ -184,9 +201,11 @@ class Precision(StrEnum):
     float64 = "float64"
 
 
-def _number(default: Any, low: float, high: float = math.inf, *, low_is_allowed: bool = True) -> Any:
+def _number(
+    default: Any, low: float, high: float = math.inf, *, low_is_allowed: bool = True, high_is_allowed: bool = True
+) -> Any:
     """A numeric field and the interval its value must lie in."""
-    return field(default=default, metadata={"interval": (low, high, low_is_allowed)})
+    return field(default=default, metadata={"interval": (low, high, low_is_allowed, high_is_allowed)})
 
 
 @dataclass(frozen=True)
@@ -197,6 +216,7 @@ class DataConfig:
     root: str | None = None
     split: SplitKind = SplitKind.fixed
     scaling: Scaling = Scaling.unit
+    train_examples: int | None = _number(None, 1)  # train on the first so many, class by class in turn; None for all
     download: bool = True
     # The set to take where this one's files are not here; an experiment says so, data typed by hand stay.
     stand_in: str | None = None
@@ -209,12 +229,14 @@ class ModelConfig:
     """The network, without its normalization."""
 
     name: str = "fc"
-    depth: int = _number(3, 1)  # hidden layers (fc), conv layers (cnn)
+    depth: int = _number(3, 0)  # hidden layers (fc; 0 is logistic regression), conv layers (cnn)
     width: int = _number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
     stride_every: int = _number(3, 1)  # cnn: every so many layers, stride 2
     min_map: int = _number(1, 1)  # cnn: no stride that would leave a map smaller than this
     hidden: int = _number(100, 0)  # cnn: features of the fully connected layer; 0 for none
+    padding: Padding = Padding.torch  # cnn
     activation: Activation = Activation.relu
+    dropout: float = _number(0.0, 0, 1, high_is_allowed=False)  # probability, at the end of every hidden block
     bias: Bias = Bias.auto
     init: Init = Init.torch
     init_gain: float = _number(1.0, 0, low_is_allowed=False)
@@ -245,6 +267,7 @@ class NormConfig:
     eps: float | None = _number(None, 0, low_is_allowed=False)
     running_var: RunningVar | None = None
     affine: bool = True
+    logits: LogitsNorm = LogitsNorm.none
     weight_standardization: bool = False
     impl: Impl = Impl.native
     inference: Statistics = Statistics.running
@@ -379,10 +402,11 @@ def range_errors(section: Any, prefix: str = "") -> Iterator[str]:
         if is_dataclass(value):
             yield from range_errors(value, f"{prefix}{f.name}.")
         elif value is not None and "interval" in f.metadata:
-            low, high, low_is_allowed = f.metadata["interval"]
-            if not (math.isfinite(value) and (low < value or (low_is_allowed and value == low)) and value <= high):
+            low, high, low_is_allowed, high_is_allowed = f.metadata["interval"]
+            inside = low < value < high or (low_is_allowed and value == low) or (high_is_allowed and value == high)
+            if not (math.isfinite(value) and inside):
                 kind = "a whole number" if "int" in str(f.type) else "a finite number"
-                bounds = f"{'>=' if low_is_allowed else '>'} {low:g}" + (
-                    "" if high == math.inf else f" and <= {high:g}"
-                )
+                bounds = f"{'>=' if low_is_allowed else '>'} {low:g}"
+                if high < math.inf:
+                    bounds += f" and {'<=' if high_is_allowed else '<'} {high:g}"
                 yield f"{prefix}{f.name}={value} is not allowed; it must be {kind} {bounds}"

@@ -47,6 +47,7 @@ VARIES_IN_PACK = frozenset(
         "model.head_init",
         "model.head_gain",
         "model.head_sd",
+        "model.dropout",
         "norm.momentum",
         "optimizer.lr",
         "optimizer.momentum",
@@ -78,7 +79,7 @@ _SCHEDULE_KEYS = {
     ScheduleName.step: {"warmup_steps", "every_steps", "step_factor"},
 }
 _NO_NORM_KEYS = {"weight_standardization"}
-_PER_EXAMPLE_KEYS = _NO_NORM_KEYS | {"placement", "eps", "affine"}
+_PER_EXAMPLE_KEYS = _NO_NORM_KEYS | {"placement", "eps", "affine", "logits"}
 _BATCH_KEYS = _PER_EXAMPLE_KEYS | {"momentum", "averaging", "running_var", "single_value", "inference"}
 _NORM_KEYS = {
     "none": _NO_NORM_KEYS,
@@ -94,7 +95,8 @@ _NORM_KEYS = {
     "rms": _PER_EXAMPLE_KEYS,
     "filter_response": _PER_EXAMPLE_KEYS,
 }
-_CNN_KEYS = {"stride_every", "min_map", "hidden"}
+_CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}
+_HIDDEN_KEYS = {"width", "bias", "dropout", "init_gain"}
 _SD_INITS = {Init.normal, Init.truncated_normal}
 
 
@@ -144,7 +146,7 @@ class Trial:
 
         Args:
             config: The composed configuration.
-            train_size: Images in the training split.
+            train_size: Images in the training split, of which `data.train_examples` may leave some out.
             data_checksum: Of the data and its split.
 
         Raises:
@@ -157,7 +159,7 @@ class Trial:
         return cls(
             seed=config.seed,
             **{name: getattr(config, name) for name in _SECTIONS} | resolved,
-            steps=_steps(config.training, train_size),
+            steps=_steps(config.training, config.data.train_examples or train_size),
             lr=_scaled_lr(config.optimizer, config.training.batch_size),
             targets=_targets(config),
             data_checksum=data_checksum,
@@ -197,7 +199,8 @@ class Trial:
         data = "" if self.data.split == "by_seed" else self.data_checksum
         # Without decay, weights that get no gradient are left out of the update: another path, not another value.
         decays = self.optimizer.weight_decay > 0
-        return (*sorted(fixed.items()), ("data_checksum", data), ("decays", decays))
+        drops = self.model.dropout > 0
+        return (*sorted(fixed.items()), ("data_checksum", data), ("decays", decays), ("drops", drops))
 
     @cached_property
     def _flat(self) -> dict[str, Any]:
@@ -213,7 +216,7 @@ class Trial:
             return True
         match section:
             case "data":
-                return name in {"split", "scaling"}
+                return name in {"split", "scaling"} | ({"train_examples"} if self.data.train_examples else set[str]())
             case "norm":
                 return name in _NORM_KEYS[self.norm.name]
             case "optimizer":
@@ -237,6 +240,8 @@ class Trial:
     def _model_key_matters(self, name: str) -> bool:
         if name in _CNN_KEYS:
             return self.model.name != "fc"
+        if name in _HIDDEN_KEYS:
+            return self.model.depth > 0
         head_init = self.model.head_init or self.model.init
         if name == "init_sd":
             return self.model.init in _SD_INITS or (head_init in _SD_INITS and self.model.head_sd is None)
@@ -251,16 +256,28 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     given = [f"training.{key}={value}" for key, value in budgets.items() if value is not None]
     if len(given) > 1:
         yield f"{' and '.join(given)} contradict each other; give one of them and set the others to null"
-    if training.batch_size > train_size:
+    subset = config.data.train_examples
+    size = subset or train_size
+    if size > train_size:
         yield (
-            f"training.batch_size={training.batch_size} is more than the {train_size} training images of "
-            f"data={config.data.name}; it must be at most {train_size}"
+            f"data.train_examples={subset} is more than the {train_size} training images of data={config.data.name}; "
+            f"it must be at most {train_size}"
+        )
+    elif training.batch_size > size >= 1:
+        of = f"data={config.data.name}" if subset is None else f"data.train_examples={subset}"
+        yield (
+            f"training.batch_size={training.batch_size} is more than the {size} training images of {of}; "
+            f"it must be at most {size}"
         )
     elif training.examples is not None and 0 < training.examples < training.batch_size:
         yield (
             f"training.examples={training.examples} is less than one batch; it must be at least "
             f"training.batch_size={training.batch_size}"
         )
+    if config.model.depth == 0 and config.model.name != "fc":
+        yield f"model.depth=0 leaves model={config.model.name} without a layer; it must be a whole number >= 1"
+    if config.model.depth == 0 and config.model.dropout:
+        yield f"model.dropout={config.model.dropout} has no hidden layer to follow with model.depth=0; set it to 0"
     key, targets = _given_targets(config)
     if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):
         yield f"{key}={targets} is not allowed; it must be a list of accuracies > 0 and <= 1"

@@ -17,7 +17,7 @@ _FIXED_SEED = 20150211  # the day the batch normalization paper was posted; neve
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three disjoint int64 index arrays into `ImageData.images`, together all of its rows.
+    """Three disjoint int64 index arrays into `ImageData.images`, together all rows that are used.
 
     Each is shuffled, then its classes are interleaved in proportion to their sizes, so that its first n
     are a fair subset of it.
@@ -28,7 +28,7 @@ class Split:
     test: np.ndarray
 
 
-def split_data(data: ImageData, *, kind: str, seed: int) -> Split:
+def split_data(data: ImageData, *, kind: str, seed: int, train_examples: int | None = None) -> Split:
     """Split a data set into training, validation and test images.
 
     Sizes are those of `DATASETS`; a set made by hand (of another name or size) gives a tenth to
@@ -42,6 +42,7 @@ def split_data(data: ImageData, *, kind: str, seed: int) -> Split:
         data: The images to split.
         kind: `fixed`, the same for every seed, or `by_seed`, drawn anew for each.
         seed: The trial's seed; not used by `fixed`.
+        train_examples: Keep only the first so many training images, a fair subset; None keeps all.
 
     Raises:
         DataError: If `kind` is neither.
@@ -68,7 +69,7 @@ def split_data(data: ImageData, *, kind: str, seed: int) -> Split:
     else:
         train, val = np.split(pool, [len(pool) - val_size])
     train, val, test = (_interleave(part, data, generator) for part in (train, val, test))
-    return Split(train, val, test)
+    return Split(train[:train_examples], val, test)
 
 
 def split_checksum(split: Split) -> str:

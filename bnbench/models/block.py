@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
-from bnbench.config import Activation, Bias, ModelConfig, NormConfig, Placement
+from bnbench.config import Activation, Bias, LogitsNorm, ModelConfig, NormConfig, Placement
+from bnbench.models.dropout import Dropout
 from bnbench.models.geometry import Conv
 from bnbench.norms import NORMS, make_norm
 from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear
 
-__all__ = ["Block", "make_activation", "make_conv", "make_linear"]
+__all__ = ["Block", "make_activation", "make_conv", "make_head", "make_linear", "make_logits_norm", "make_padding"]
 
+_ON_ALL_SIDES = (1, 1, 1, 1)
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.relu: nn.ReLU,
     Activation.leaky_relu: nn.LeakyReLU,
@@ -36,9 +40,28 @@ def make_linear(wide: int, narrow: int, model: ModelConfig, norm: NormConfig) ->
 
 
 def make_conv(conv: Conv, model: ModelConfig, norm: NormConfig) -> nn.Conv2d:
-    """A block's conv layer."""
+    """A block's conv layer; where its padding is not the same on all sides, `make_padding` pads."""
     kind = StandardizedConv2d if norm.weight_standardization else nn.Conv2d
-    return kind(conv.in_channels, conv.out_channels, 3, conv.stride, padding=1, bias=_has_bias(model, norm))
+    around = 1 if conv.padding == _ON_ALL_SIDES else 0
+    return kind(conv.in_channels, conv.out_channels, 3, conv.stride, padding=around, bias=_has_bias(model, norm))
+
+
+def make_padding(conv: Conv) -> nn.ZeroPad2d | None:
+    """What pads a conv layer's input, or None where the layer does."""
+    return None if conv.padding == _ON_ALL_SIDES else nn.ZeroPad2d(conv.padding)
+
+
+def make_head(wide: int, classes: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
+    """The linear layer that puts out the logits; without a bias only where a norm that cancels it follows."""
+    normed = norm.logits != LogitsNorm.none and NORMS[norm.name].removes_shift
+    return nn.Linear(wide, classes, bias=not normed or model.bias == Bias.always)
+
+
+def make_logits_norm(classes: int, norm: NormConfig) -> nn.Module | None:
+    """The norm of the logits, or None for `norm.logits=none`."""
+    if norm.logits == LogitsNorm.none:
+        return None
+    return make_norm(replace(norm, affine=norm.logits == LogitsNorm.affine), classes)
 
 
 def _has_bias(model: ModelConfig, norm: NormConfig) -> bool:
@@ -49,27 +72,39 @@ def _has_bias(model: ModelConfig, norm: NormConfig) -> bool:
 
 
 class Block(nn.Module):
-    """Layer, norm, activation (`placement=before`), or layer, activation, norm (`after`).
+    """Layer, norm, activation (`placement=before`), or layer, activation, norm (`after`); then dropout, if any.
 
     Args:
         layer: From `make_linear` or `make_conv`.
         features: The layer's output channels.
         model: Says the activation.
         norm: Says the norm and its placement.
+        padding: Pads the input, where the layer does not itself.
     """
 
-    def __init__(self, layer: nn.Linear | nn.Conv2d, features: int, model: ModelConfig, norm: NormConfig) -> None:
+    def __init__(
+        self,
+        layer: nn.Linear | nn.Conv2d,
+        features: int,
+        model: ModelConfig,
+        norm: NormConfig,
+        padding: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.padding = padding
         self.layer = layer
         self.norm = make_norm(norm, features)
         self.activation = make_activation(model.activation)
+        self.dropout = Dropout(model.dropout) if model.dropout else None
         self.norm_first = norm.placement == Placement.before
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.padding is not None:
+            x = self.padding(x)
         x = self.layer(x)
         if self.norm is not None and self.norm_first:
             x = self.norm(x)
         x = self.activation(x)
         if self.norm is not None and not self.norm_first:
             x = self.norm(x)
-        return x
+        return x if self.dropout is None else self.dropout(x)

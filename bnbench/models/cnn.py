@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bnbench.config import ModelConfig, NormConfig
-from bnbench.models.block import Block, make_conv, make_linear
+from bnbench.models.block import Block, make_conv, make_head, make_linear, make_logits_norm, make_padding
 from bnbench.models.geometry import conv_layers
 
 __all__ = ["CNN"]
 
 
 class CNN(nn.Module):
-    """`depth` conv blocks, a fully connected block of `hidden` features (none for 0), and a linear head without norm.
+    """`depth` conv blocks, a fully connected block of `hidden` features (none for 0), and a linear head.
 
     With 28x28 images, depth 19 and width 4 it is the tutorials' 20-layer network, whose maps shrink to 1x1.
 
@@ -24,16 +24,18 @@ class CNN(nn.Module):
         super().__init__()
         convs = conv_layers(model, image_shape)
         self.blocks = nn.ModuleList(
-            Block(make_conv(conv, model, norm), conv.out_channels, model, norm) for conv in convs
+            Block(make_conv(conv, model, norm), conv.out_channels, model, norm, make_padding(conv)) for conv in convs
         )
         last = convs[-1]
         self.flatten = nn.Flatten()
         flat = last.out_channels * last.height * last.width
         dense = make_linear(flat, model.hidden, model, norm) if model.hidden else None
         self.hidden = nn.Identity() if dense is None else Block(dense, model.hidden, model, norm)
-        self.head = nn.Linear(model.hidden or flat, classes)
+        self.head = make_head(model.hidden or flat, classes, model, norm)
+        self.logits = make_logits_norm(classes, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        return self.head(self.hidden(self.flatten(x)))  # type: ignore[no-any-return]
+        logits: Tensor = self.head(self.hidden(self.flatten(x)))
+        return logits if self.logits is None else self.logits(logits)

@@ -7,13 +7,13 @@ import itertools
 from torch import Tensor, nn
 
 from bnbench.config import ModelConfig, NormConfig
-from bnbench.models.block import Block, make_linear
+from bnbench.models.block import Block, make_head, make_linear, make_logits_norm
 
 __all__ = ["FC"]
 
 
 class FC(nn.Module):
-    """`depth` hidden blocks of `width` features and a linear head without norm.
+    """`depth` hidden blocks of `width` features and a linear head; logistic regression at depth 0.
 
     Shape:
         (N, C, H, W) in, logits (N, classes) out.
@@ -28,10 +28,12 @@ class FC(nn.Module):
             Block(make_linear(wide, narrow, model, norm), narrow, model, norm)
             for wide, narrow in itertools.pairwise(sizes)
         )
-        self.head = nn.Linear(sizes[-1], classes)
+        self.head = make_head(sizes[-1], classes, model, norm)
+        self.logits = make_logits_norm(classes, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.flatten(x)
         for block in self.blocks:
             x = block(x)
-        return self.head(x)  # type: ignore[no-any-return]
+        logits: Tensor = self.head(x)
+        return logits if self.logits is None else self.logits(logits)

@@ -6,17 +6,18 @@ import itertools
 import math
 from typing import NamedTuple
 
-from bnbench.config import ModelConfig
+from bnbench.config import ModelConfig, Padding
 
 __all__ = ["Conv", "NormSite", "Work", "conv_layers", "norm_sites", "work"]
 
 
 class Conv(NamedTuple):
-    """One conv layer of the deep CNN: 3x3, zero padding 1."""
+    """One conv layer of the deep CNN: 3x3."""
 
     in_channels: int
     out_channels: int
     stride: int
+    padding: tuple[int, int, int, int]  # zeros to the left, to the right, above and below
     height: int  # of its output
     width: int
 
@@ -43,21 +44,36 @@ def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[C
     for index in range(1, model.depth + 1):
         halved = (height + 1) // 2, (width + 1) // 2
         if index % model.stride_every == 0 and min(halved) >= model.min_map:
-            stride, (height, width) = 2, halved
+            stride = 2
+            padding = (*_around(width, model.padding), *_around(height, model.padding))
+            height, width = halved
         else:
-            stride = 1
-        layers.append(Conv(channels, model.width * index, stride, height, width))
+            stride, padding = 1, (1, 1, 1, 1)
+        layers.append(Conv(channels, model.width * index, stride, padding, height, width))
         channels = model.width * index
     return layers
 
 
-def norm_sites(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[NormSite]:
-    """Every place where `norm=` puts a norm, in the order of the forward pass."""
+def _around(size: int, padding: Padding) -> tuple[int, int]:
+    """Zeros before and after a side that stride 2 halves."""
+    return (0, 1) if padding == Padding.same and size % 2 == 0 else (1, 1)
+
+
+def norm_sites(model: ModelConfig, image_shape: tuple[int, int, int], logits: int = 0) -> list[NormSite]:
+    """Every place where `norm=` puts a norm, in the order of the forward pass.
+
+    Args:
+        model: Its configuration.
+        image_shape: (C, H, W) of the input.
+        logits: How many there are, where they are normalized too.
+    """
     if model.name == "fc":
-        return [NormSite(f"blocks.{i}", model.width, 1) for i in range(model.depth)]
-    layers = conv_layers(model, image_shape)
-    convs = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
-    return [*convs, NormSite("hidden", model.hidden, 1)] if model.hidden else convs
+        sites = [NormSite(f"blocks.{i}", model.width, 1) for i in range(model.depth)]
+    else:
+        layers = conv_layers(model, image_shape)
+        sites = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
+        sites += [NormSite("hidden", model.hidden, 1)] if model.hidden else []
+    return [*sites, NormSite("logits", logits, 1)] if logits else sites
 
 
 class Work(NamedTuple):

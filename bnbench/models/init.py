@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Activation, Init, ModelConfig
-from bnbench.norms.noisy import NoisyBatchNorm
+from bnbench.drawing import Draws
 from bnbench.seeding import derive, generator
 
 __all__ = ["initialize"]
@@ -25,7 +25,7 @@ _NONLINEARITY = {
 
 
 def initialize(net: nn.Module, model: ModelConfig, seed: int) -> None:
-    """Draw every linear and conv weight and bias anew, and key the noise of norms that have any.
+    """Draw every linear and conv weight and bias anew, and key the draws of layers that make any.
 
     A parameter's stream is keyed by the seed and its name. So two networks share the weights they both have,
     whatever norms and biases stand between, and arms of one seed start from the same point.
@@ -36,7 +36,7 @@ def initialize(net: nn.Module, model: ModelConfig, seed: int) -> None:
         seed: The trial's.
     """
     for name, module in net.named_modules():
-        if isinstance(module, NoisyBatchNorm):
+        if isinstance(module, Draws):
             module.reseed(derive(seed, name))
         if not isinstance(module, nn.Linear | nn.Conv2d):
             continue

@@ -7,22 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bnbench.drawing import Draws
 from bnbench.norms.batch import BatchNorm
-from bnbench.seeding import generator
 
 __all__ = ["NoisyBatchNorm"]
 
 _SPREAD = 0.1  # of a value's noise about its channel's
 
 
-class NoisyBatchNorm(BatchNorm):
+class NoisyBatchNorm(BatchNorm, Draws):
     """While training, m + s * batch_norm(x), with noise m and s whose distribution changes at every step.
 
     At each step every channel draws mu from U(-shift, shift) and sigma from U(1, scale), and then every value m
     from U(mu - 0.1, mu + 0.1) and s from N(sigma, 0.1²): activations drift as if nothing normalized them,
     and the gradient is batch norm's. Evaluation is batch norm's.
-
-    The noise of a step depends on `reseed`'s seed and on how many steps were taken, on nothing else.
 
     Args:
         features: Channels C.
@@ -34,30 +32,20 @@ class NoisyBatchNorm(BatchNorm):
         Santurkar, Tsipras, Ilyas & Madry (2018), arXiv:1805.11604, appendix A.
     """
 
-    seeds: Tensor
-    steps: Tensor
-
     def __init__(self, features: int, *, shift: float = 0.5, scale: float = 1.25, **settings: Any) -> None:
         super().__init__(features, **settings)
         self.shift = shift
         self.scale = scale
-        self.register_buffer("seeds", torch.zeros(1, dtype=torch.int64), persistent=False)
-        self.register_buffer("steps", torch.zeros(1), persistent=False)
-
-    def reseed(self, seed: int) -> None:
-        """Key the noise."""
-        self.seeds.fill_(seed)
+        self.register_draws()
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
         if not self.training:
             return y
         rows = self.rows(y)  # (K*C, N, P)
-        step = int(self.steps.max())
-        self.steps += 1
         noisy = []
-        for seed, own in zip(self.seeds.flatten().tolist(), torch.split(rows, self.features), strict=True):
-            m, s = self._draw(generator(seed, "noise", step), own)
+        for g, own in zip(self.next_generators("noise"), torch.split(rows, self.features), strict=True):
+            m, s = self._draw(g, own)
             noisy.append(own * s + m)
         return self.from_rows(torch.cat(noisy), y)
 

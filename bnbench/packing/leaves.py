@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnbench.layout import exact, stored
+from bnbench.layout import exact, stored, stored_grad
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear, standardized
 from bnbench.packing.pixels import is_linear_on_a_pixel
@@ -207,6 +207,22 @@ def _flatten(leaves: Sequence[nn.Flatten]) -> nn.Module:
     return FoldedFlatten()
 
 
+class FoldedZeroPad2d(nn.Module):
+    """Zeros around (N, K*C, H, W), stored as it is."""
+
+    def __init__(self, padding: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return stored(F.pad(stored_grad(x), self.padding))
+
+
+def _pad(leaves: Sequence[nn.ZeroPad2d]) -> nn.Module:
+    _agree(leaves, "padding")
+    return FoldedZeroPad2d(leaves[0].padding)
+
+
 def _shared(leaves: Sequence[nn.Module]) -> nn.Module:
     """A leaf that works channel by channel or element by element: one serves all trials as it is."""
     if len({repr(leaf) for leaf in leaves}) > 1:
@@ -229,6 +245,7 @@ RULES: dict[type[nn.Module], Callable[[Sequence[Any]], nn.Module]] = {
     nn.BatchNorm1d: _torch_batch_norm,
     nn.BatchNorm2d: _torch_batch_norm,
     nn.Flatten: _flatten,
+    nn.ZeroPad2d: _pad,
     **dict.fromkeys([nn.Identity, nn.ReLU, nn.LeakyReLU, nn.Tanh], _shared),
     **dict.fromkeys([nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d], _shared),
     **dict.fromkeys([nn.Sigmoid, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus], _exact),

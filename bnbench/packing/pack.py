@@ -26,6 +26,8 @@ from bnbench.packing.width import aligned_width
 
 __all__ = ["Pack", "pack"]
 
+_CONTAINERS = (nn.Sequential, nn.ModuleList)  # may be empty
+
 
 def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> Pack:
     """The networks as one, padded with copies of the last where the layout asks for more slots.
@@ -137,7 +139,7 @@ def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.M
     if rule is not None:
         return _by_rule(rule, nets)
     here = f"{path or 'the network'} ({type(first).__name__})"
-    if not first._modules:
+    if not first._modules and type(first) not in _CONTAINERS:
         raise UnpackableError(f"{here} is a leaf that bnbench has no rule for")
     if first._parameters or first._buffers:
         raise UnpackableError(f"{here} owns parameters or buffers beside its children")

@@ -17,7 +17,10 @@ _MOST_ARMS = 40
 def describe_question(name: str, config: Config) -> str:
     """The first lines: what is asked, and on which images."""
     info = DATASETS.get(config.data.name)
-    sizes = f", {info.train:,} / {info.val:,} / {info.test:,} train / validation / test images" if info else ""
+    sizes = ""
+    if info:
+        train = config.data.train_examples or info.train
+        sizes = f", {train:,} / {info.val:,} / {info.test:,} train / validation / test images"
     question = f": {config.sweep.question}" if config.sweep.question else ""
     return f"{name}{question}\ndata: {config.data.name}{sizes}"
 

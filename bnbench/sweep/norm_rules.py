@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bnbench.config import Config, SingleValue, Trial
+from bnbench.config import Config, LogitsNorm, SingleValue, Trial
 from bnbench.data import DATASETS
 from bnbench.models import NormSite, norm_sites
 from bnbench.norms import NORMS
@@ -15,6 +15,13 @@ __all__ = ["norm_errors", "remark", "undefined_reason"]
 def norm_errors(config: Config) -> Iterator[str]:
     """What is wrong with a norm's settings for the model and batch size at hand, one line each."""
     norm, batch_size = config.norm, config.training.batch_size
+    if norm.name != "none" and not _sites(config):
+        yield (
+            f"norm={norm.name} has nothing to normalize in model={config.model.name} with "
+            f"model.depth={config.model.depth}; use norm=none, or norm.logits=plain"
+        )
+    if norm.weight_standardization and config.model.depth == 0:
+        yield "norm.weight_standardization=true has no hidden layer to standardize with model.depth=0; set it to false"
     if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
         yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"
     if norm.name == "group":
@@ -67,7 +74,9 @@ def _outcome(trial: Config | Trial) -> str:
 
 
 def _sites(trial: Config | Trial) -> list[NormSite]:
-    return norm_sites(trial.model, DATASETS[trial.data.name].shape)
+    info = DATASETS[trial.data.name]
+    normed = trial.norm.name != "none" and trial.norm.logits != LogitsNorm.none
+    return norm_sites(trial.model, info.shape, info.classes if normed else 0)
 
 
 def _examples(trial: Config | Trial) -> int:

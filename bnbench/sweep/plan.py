@@ -24,7 +24,7 @@ class DataLoader:
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
         self._loaded: dict[tuple[str, str | None], ImageData] = {}
-        self._split_checksums: dict[tuple[str, str, int], str] = {}
+        self._split_checksums: dict[tuple[str, str, int, int | None], str] = {}
 
     def load(self, config: Config) -> ImageData:
         """The images `data` names.
@@ -44,9 +44,10 @@ class DataLoader:
         """Of the images and of which are for training, validation and test."""
         data = self.load(config)
         seed = config.seed if config.data.split == SplitKind.by_seed else 0
-        key = (data.checksum, config.data.split, seed)
+        subset = config.data.train_examples
+        key = (data.checksum, config.data.split, seed, subset)
         if key not in self._split_checksums:
-            split = split_data(data, kind=config.data.split, seed=seed)
+            split = split_data(data, kind=config.data.split, seed=seed, train_examples=subset)
             self._split_checksums[key] = split_checksum(split)
         return f"{data.checksum}:{self._split_checksums[key]}"
 

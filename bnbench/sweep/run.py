@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from bnbench.config import Config
+from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
 from bnbench.sweep.calibrate import calibrated
@@ -228,7 +228,9 @@ def _meta(
     from bnbench.tracking import environment
 
     trials = [p.trial for p in plan.planned]
-    data = {trial.data.name: trial for trial in trials}
+    data: dict[str, list[Trial]] = {}
+    for trial in trials:
+        data.setdefault(trial.data.name, []).append(trial)
     return {
         "name": name,
         "id": uuid.uuid4().hex[:8],
@@ -240,7 +242,7 @@ def _meta(
         "axis": config.sweep.axis,
         "tuning_seeds": list(config.sweep.tuning_seeds),
         "varied": varied_keys(trials, axes),
-        "data": [_data(name, trial.data_checksum) for name, trial in data.items()],
+        "data": [_data(name, using) for name, using in data.items()],
         "versions": environment.versions(),
         "git": environment.git_state(Path.cwd()),
         "hardware": environment.hardware(),
@@ -258,13 +260,14 @@ def _meta(
     }
 
 
-def _data(name: str, checksum: str) -> dict[str, Any]:
+def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
     info = DATASETS[name]
+    train = {trial.data.train_examples or info.train for trial in trials}
     return {
         "name": name,
         "source": info.summary,
-        "checksum": checksum,
-        "train": info.train,
+        "checksum": trials[-1].data_checksum,
+        "train": max(train),
         "val": info.val,
         "test": info.test,
     }

@@ -61,7 +61,10 @@ class PackImages:
     def __init__(self, data: ImageData, trials: Sequence[Trial], device: torch.device | str = "cpu") -> None:
         self.images = torch.from_numpy(pixels(data, trials[0].data.scaling)).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
-        by_seed = {t.seed: split_data(data, kind=t.data.split, seed=t.seed) for t in trials}
+        by_seed = {
+            t.seed: split_data(data, kind=t.data.split, seed=t.seed, train_examples=t.data.train_examples)
+            for t in trials
+        }
         self.splits: list[Split] = [by_seed[t.seed] for t in trials]
         self._batch_size = trials[0].training.batch_size
         self._seeds = [t.seed for t in trials]

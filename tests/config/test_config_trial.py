@@ -39,6 +39,23 @@ MakeTrial = Callable[..., Trial]
             "training.batch_size=1001 is more than the 1000 training images of data=mnist_5k; it must be at most 1000",
         ),
         (
+            {"data.train_examples": 63},
+            "training.batch_size=64 is more than the 63 training images of data.train_examples=63; "
+            "it must be at most 63",
+        ),
+        (
+            {"data.train_examples": 1001},
+            "data.train_examples=1001 is more than the 1000 training images of data=mnist_5k; it must be at most 1000",
+        ),
+        (
+            {"model.name": "cnn", "model.depth": 0},
+            "model.depth=0 leaves model=cnn without a layer; it must be a whole number >= 1",
+        ),
+        (
+            {"model.depth": 0, "model.dropout": 0.5},
+            "model.dropout=0.5 has no hidden layer to follow with model.depth=0; set it to 0",
+        ),
+        (
             {"training.examples": 63},
             "training.examples=63 is less than one batch; it must be at least training.batch_size=64",
         ),
@@ -63,6 +80,9 @@ def test_a_contradiction_is_answered_in_one_line(values: dict[str, Any], line: s
     "values",
     [
         {"training.batch_size": 1000},
+        {"data.train_examples": 64},
+        {"data.train_examples": 1000, "training.batch_size": 1000},
+        {"model.depth": 0},
         {"training.examples": 64},
         {"training.targets": [1.0]},
         {"training.targets": []},
@@ -94,6 +114,7 @@ def test_default_targets_of_the_wrong_kind_are_answered_in_one_line(
         ({"training.examples": 640}, 10),
         ({"training.examples": 703}, 10),
         ({"training.epochs": 3, "training.batch_size": 1}, 3000),
+        ({"training.epochs": 3, "data.train_examples": 200}, 3 * 3),
     ],
 )
 def test_the_budget_becomes_steps(values: dict[str, Any], steps: int, make_trial: MakeTrial) -> None:
@@ -128,6 +149,7 @@ _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("norm.momentum", {"norm.name": "batch"}, {"norm.name": "none"}),
     ("norm.eps", {"norm.name": "batch"}, {"norm.name": "none"}),
     ("norm.affine", {"norm.name": "batch"}, {"norm.name": "none"}),
+    ("norm.logits", {"norm.name": "layer"}, {"norm.name": "none"}),
     ("norm.single_value", {"norm.name": "batch"}, {"norm.name": "none"}),
     ("norm.momentum", {"norm.name": "ghost_batch"}, {"norm.name": "layer"}),
     ("norm.averaging", {"norm.name": "batch"}, {"norm.name": "group"}),
@@ -162,6 +184,12 @@ _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("model.stride_every", {"model.name": "cnn"}, {"model.name": "fc"}),
     ("model.min_map", {"model.name": "cnn"}, {"model.name": "fc"}),
     ("model.hidden", {"model.name": "cnn"}, {"model.name": "fc"}),
+    ("model.padding", {"model.name": "cnn"}, {"model.name": "fc"}),
+    ("model.width", {"model.depth": 1}, {"model.depth": 0}),
+    ("model.bias", {"model.depth": 1}, {"model.depth": 0}),
+    ("model.dropout", {"model.depth": 1}, {"model.depth": 0}),
+    ("model.init_gain", {"model.depth": 1}, {"model.depth": 0}),
+    ("data.train_examples", {"data.train_examples": 100}, {}),
     ("model.init_sd", {"model.init": "normal"}, {"model.init": "torch"}),
     ("model.init_sd", {"model.head_init": "normal"}, {"model.head_init": "normal", "model.head_sd": 0.1}),
     ("model.head_sd", {"model.head_init": "truncated_normal"}, {"model.head_init": "orthogonal"}),
@@ -211,6 +239,8 @@ def test_what_cannot_change_a_result_is_not_part_of_the_key(key: str, values: li
         {"training.eval_grid": "linear"},
         {"training.eval_examples": 100},
         {"data.split": "by_seed"},
+        {"data.train_examples": 100},
+        {"model.dropout": 0.1},
         {"training.precision": "float64"},
         {"training.measures": ["gradients"]},
     ],
@@ -275,6 +305,7 @@ def test_params_and_configuration_name_a_section_by_its_own_key(make_trial: Make
 _MAY_VARY = {
     "seed",
     *(f"model.{key}" for key in ("init", "init_gain", "init_sd", "head_init", "head_gain", "head_sd")),
+    "model.dropout",
     "norm.momentum",
     *(f"optimizer.{key}" for key in ("lr", "momentum", "beta1", "beta2", "weight_decay")),
     "schedule",
@@ -286,12 +317,15 @@ _VALUES: dict[str, list[Any]] = {
     "data.name": ["mnist_5k", "digits"],
     "data.split": ["fixed", "by_seed"],
     "data.scaling": ["unit", "raw"],
+    "data.train_examples": [None, 100, 200],
     "model.name": ["fc", "cnn"],
     "model.depth": [2, 3],
     "model.width": [4, 8],
     "model.stride_every": [2, 3],
     "model.min_map": [1, 4],
     "model.hidden": [10, 20],
+    "model.padding": ["torch", "same"],
+    "model.dropout": [0.1, 0.5],
     "model.activation": ["relu", "tanh"],
     "model.bias": ["auto", "always"],
     "model.init": ["torch", "normal"],
@@ -305,6 +339,7 @@ _VALUES: dict[str, list[Any]] = {
     "norm.momentum": [0.1, 0.5],
     "norm.eps": [1e-5, 1e-3],
     "norm.affine": [True, False],
+    "norm.logits": ["none", "plain", "affine"],
     "norm.single_value": ["error", "constant"],
     "norm.averaging": ["exponential", "cumulative"],
     "norm.running_var": ["unbiased", "biased"],
@@ -377,6 +412,11 @@ def test_trials_may_share_a_pack_exactly_if_what_differs_may_vary_in_one(
 
 def test_trials_with_decay_and_without_share_no_pack(make_trial: MakeTrial) -> None:
     none, some = (make_trial({"optimizer.weight_decay": decay}) for decay in (0.0, 0.1))
+    assert none.signature != some.signature
+
+
+def test_trials_with_dropout_and_without_share_no_pack(make_trial: MakeTrial) -> None:
+    none, some = (make_trial({"model.dropout": p}) for p in (0.0, 0.1))
     assert none.signature != some.signature
 
 

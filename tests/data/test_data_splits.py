@@ -76,6 +76,15 @@ def test_first_images_of_each_split_are_a_fair_subset():
             assert np.abs(np.array(class_counts(data, rows[:n])) - n * np.array([0.1, 0.2, 0.3, 0.4])).max() <= 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subset_keeps_the_first_training_images_and_all_others(kind):
+    data = made_up("toy", [100, 200, 300, 400])
+    whole, part = (split_data(data, kind=kind, seed=2, train_examples=n) for n in (None, 40))
+    assert part.train.tolist() == whole.train[:40].tolist()
+    assert (part.val.tolist(), part.test.tolist()) == (whole.val.tolist(), whole.test.tolist())
+    assert split_checksum(part) != split_checksum(whole)
+
+
 def test_equal_classes_take_turns(cache_dir):
     data = load_data("mnist_5k", cache_dir=cache_dir)
     split = split_data(data, kind="fixed", seed=0)

@@ -35,6 +35,33 @@ def test_parameters_are_as_many_as_published(net_of, overrides, parameters):
     assert count(net_of(*overrides)) == parameters
 
 
+FASHION_FC = ("model.depth=2", "model.width=300", "norm.name=batch")
+
+
+@pytest.mark.parametrize(
+    ("logits", "parameters"),
+    [("none", 10), ("plain", 0), ("affine", 2 * 10)],  # the head's bias; nothing, for the norm cancels it; its affine
+)
+def test_normalized_logits_cost_the_head_its_bias(net_of, logits, parameters):
+    weights = 784 * 300 + 300 * 300 + 300 * 10 + 2 * 2 * 300
+    assert count(net_of(*FASHION_FC, f"norm.logits={logits}")) == weights + parameters
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_logits_are_normalized_over_the_batch_on_request(net_of, model):
+    net = net_of(f"model.name={model}", "model.depth=2", "model.width=8", "norm.name=batch", "norm.logits=plain")
+    y = net(torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(y.mean(0), torch.zeros(10), rtol=0, atol=1e-5)
+    torch.testing.assert_close(y.var(0, unbiased=False), torch.ones(10), rtol=2e-2, atol=0)  # eps beside small logits
+
+
+def test_fc_of_depth_0_is_logistic_regression(net_of):
+    net = net_of("model.depth=0", image_shape=(2, 3, 4), classes=5).double()
+    x = torch.randn(6, 2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert count(net) == 24 * 5 + 5
+    torch.testing.assert_close(net(x), x.flatten(1) @ net.head.weight.t() + net.head.bias)
+
+
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_fc_has_as_many_parameters_as_its_sizes_say(net_of, norm):
     net = net_of("model.depth=2", "model.width=7", f"norm.name={norm}", image_shape=(3, 4, 5), classes=4)
@@ -178,12 +205,49 @@ def test_geometry_is_that_of_the_real_activations(net_of, image_shape, overrides
     assert [conv.stride for conv in conv_layers(model, image_shape)] == strides
 
 
+@pytest.mark.parametrize("image_shape", [(1, 28, 28), (2, 9, 6), (1, 7, 7)])
+def test_same_padding_is_tensorflows(net_of, image_shape):
+    net = net_of(
+        "model.name=cnn", "model.depth=2", "model.width=3", "model.stride_every=2", "model.padding=same",
+        "model.activation=identity", image_shape=image_shape,
+    )  # fmt: skip
+    block = net.blocks[1].double()
+    x = torch.randn(2, 3, *image_shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    np.testing.assert_allclose(block(x).detach(), same_conv(x.numpy(), block.layer), rtol=1e-10, atol=1e-12)
+
+
+def same_conv(x: np.ndarray, layer: nn.Conv2d) -> np.ndarray:
+    """SAME convolution with stride 2, from its definition: ceil(n / 2) outputs, the odd zero after the image."""
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    sizes = [-(-n // 2) for n in x.shape[2:]]
+    before = [max((out - 1) * 2 + 3 - n, 0) // 2 for out, n in zip(sizes, x.shape[2:], strict=True)]
+    y = np.zeros((len(x), len(weight), *sizes)) + bias[:, None, None]
+    for i, j in np.ndindex(*sizes):
+        for u, v in np.ndindex(3, 3):
+            row, column = 2 * i + u - before[0], 2 * j + v - before[1]
+            if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                y[:, :, i, j] += x[:, :, row, column] @ weight[:, :, u, v].T
+    return y
+
+
+def test_same_padding_leaves_weights_and_maps_as_they_are(net_of):
+    deep = ("model.name=cnn", "model.depth=19", "model.width=1", "norm.name=batch")
+    torch_s, same = (net_of(*deep, f"model.padding={padding}") for padding in ("torch", "same"))
+    assert all(torch.equal(value, torch_s.state_dict()[name]) for name, value in same.state_dict().items())
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert not torch.equal(torch_s(x), same(x))
+    padded = [block.padding is not None for block in same.blocks]
+    assert [i for i, own in enumerate(padded) if own] == [2, 5, 11, 14], "28, 14, 4 and 2 are even, 7 is odd"
+
+
 def test_fc_geometry_is_that_of_the_real_activations(net_of):
     net = net_of("model.depth=2", "model.width=7", "norm.name=batch")
     sites = norm_sites(ModelConfig(name="fc", depth=2, width=7), (1, 28, 28))
     norms = [(name, module.features) for name, module in net.named_modules() if isinstance(module, BatchNorm)]
     assert [(f"{site.block}.norm", site.channels) for site in sites] == norms
     assert {site.positions for site in sites} == {1}
+    logits = norm_sites(ModelConfig(name="fc", depth=0), (1, 28, 28), logits=10)
+    assert logits == [("logits", 10, 1)]
 
 
 @pytest.mark.parametrize(

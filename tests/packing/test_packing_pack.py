@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench.config import Config, ModelConfig, NormConfig, Placement, Precision, Statistics, TrainingConfig, Trial
+from bnbench.config import (
+    Config,
+    LogitsNorm,
+    ModelConfig,
+    NormConfig,
+    Padding,
+    Placement,
+    Precision,
+    Statistics,
+    TrainingConfig,
+    Trial,
+)
 from bnbench.layout import Layout
 from bnbench.models import build_model
 from bnbench.norms import NORMS
@@ -333,6 +344,25 @@ SMALL = {
     "fc": ModelConfig(name="fc", depth=2, width=6),
     "cnn": ModelConfig(name="cnn", depth=3, width=4, stride_every=2, hidden=6),
 }
+
+
+@pytest.mark.parametrize("logits", ["plain", "affine"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig(name="fc", depth=0),
+        ModelConfig(name="cnn", depth=4, width=4, stride_every=2, hidden=6, padding=Padding.same),
+    ],
+    ids=lambda model: model.name,
+)
+def test_the_smallest_and_an_unevenly_padded_network_are_themselves_in_a_pack(model, logits):
+    nets = []
+    for seed in range(3):
+        norm = NormConfig(name="batch", logits=LogitsNorm(logits), eps=1e-3)
+        config = Config(seed=seed, model=model, norm=norm, training=TrainingConfig(precision=Precision.float64))
+        trial = Trial.from_config(config, train_size=100, data_checksum="")
+        nets.append(randomize(build_model(trial, (1, 8, 6), 4), seed))
+    assert_pack_is_its_networks(nets, (1, 8, 6), N=6)
 
 
 @pytest.mark.parametrize("placement", Placement)

@@ -94,6 +94,7 @@ _DEEP_CNN = {"model.name": "cnn", "model.depth": 19, "model.width": 4, "model.st
     ("values", "where"),
     [
         (_BATCH_1, "in model=fc,"),
+        (_BATCH_1 | {"model.depth": 0, "norm.logits": "plain"}, "in model=fc,"),
         (_BATCH_1 | _DEEP_CNN, "in model=cnn from blocks.14 on,"),
         (
             {"norm.name": "ghost_batch", "norm.ghost_size": 1},
@@ -236,6 +237,18 @@ def test_a_sweep_of_undefined_trials_alone_is_answered_before_any_image_is_read(
         (
             {"norm.name": "ghost_batch", "norm.ghost_size": 24},
             "norm.ghost_size=24 does not divide training.batch_size=64; it must",
+        ),
+        (
+            {"norm.name": "group", "norm.logits": "plain"},
+            "norm.groups=4 does not divide 10 channels of model=fc; it must",
+        ),
+        (
+            {"norm.name": "batch", "model.depth": 0},
+            "norm=batch has nothing to normalize in model=fc with model.depth=0; use norm=none, or norm.logits=plain",
+        ),
+        (
+            {"norm.weight_standardization": True, "model.depth": 0},
+            "norm.weight_standardization=true has no hidden layer to standardize with model.depth=0; set it to false",
         ),
         (
             {"norm.name": "group", "norm.groups": 0},

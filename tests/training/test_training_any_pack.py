@@ -14,7 +14,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bnbench.config import Activation, Averaging, Init, Loss, OptimizerName, Placement, RunningVar, Statistics, Trial
+from bnbench.config import (
+    Activation,
+    Averaging,
+    Init,
+    LogitsNorm,
+    Loss,
+    OptimizerName,
+    Padding,
+    Placement,
+    RunningVar,
+    Statistics,
+    Trial,
+)
 from bnbench.data import ImageData
 from bnbench.norms import NORMS
 from bnbench.results import TrialResult
@@ -39,7 +51,8 @@ def _network(draw: Any) -> tuple[tuple[int, int, int], list[str]]:
     else:
         shape = draw(st.sampled_from([(1, 8, 8), (3, 9, 6)]))
         model = ["model.name=cnn", f"model.width={draw(st.sampled_from([2, 4, 6]))}", f"model.hidden={channels}"]
-        model += [f"model.depth={draw(st.integers(1, 6))}", *_any(draw, model__stride_every=[1, 2, 3])]
+        model += [f"model.depth={draw(st.integers(1, 6))}"]
+        model += _any(draw, model__stride_every=[1, 2, 3], model__padding=Padding)
     # Without norm trials diverge the most easily; norms over the batch are what this is about.
     name = draw(st.sampled_from([*sorted(NORMS), *_OVER_BATCH, *["none"] * 6]), label="norm")
     ghost_size = draw(st.integers(2, 5))
@@ -51,6 +64,7 @@ def _network(draw: Any) -> tuple[tuple[int, int, int], list[str]]:
         draw,
         norm__placement=Placement,
         norm__affine=[True, False],
+        norm__logits=[*LogitsNorm, "none", "none"],
         norm__weight_standardization=[True, False, False],
         norm__averaging=Averaging,
         norm__running_var=RunningVar,
@@ -67,11 +81,14 @@ def _network(draw: Any) -> tuple[tuple[int, int, int], list[str]]:
         training__eval_every=[3, 100],  # blocks of three steps, or of all
         data__split=["fixed", "by_seed"],
         data__scaling=["unit", "symmetric", "standard"],
+        data__train_examples=["null", 70],
     )
+    if draw(st.booleans(), label="drops"):
+        fixed.append("model.dropout=0.5")
     return shape, [*model, *fixed, "training.steps=8", "training.targets=[0.1,0.5]"]
 
 
-def _own(draw: Any, seed: int) -> list[str]:
+def _own(draw: Any, seed: int, drops: bool) -> list[str]:
     """What is a trial's own."""
     drawn = _any(
         draw,
@@ -83,6 +100,7 @@ def _own(draw: Any, seed: int) -> list[str]:
         norm__momentum=[0.1, 0.37, 1.0],
         model__init=Init,
         model__init_gain=[0.3, 1.0, 2.0],
+        **({"model__dropout": [0.2, 0.5]} if drops else {}),
         schedule__name=["constant", "cosine", "linear"],
     )
     return [f"seed={seed}", *drawn]
@@ -124,10 +142,11 @@ def _hold(
         images = images_of(*shape)
         healthy = draw(st.integers(1, largest), label="healthy")
         sick = draw(st.integers(1, 3), label="sick")
-        trials = [trial_of(*network, *_own(draw, seed=slot // 2)) for slot in range(healthy)]
+        drops = "model.dropout=0.5" in network
+        trials = [trial_of(*network, *_own(draw, slot // 2, drops)) for slot in range(healthy)]
         for number in range(sick):
             worse = draw(st.sampled_from(_SICK), label="sick")
-            trials.append(trial_of(*network, *_own(draw, seed=number), *worse))
+            trials.append(trial_of(*network, *_own(draw, number, drops), *worse))
         alone = [_numbers(fit([trial], images)[0]) for trial in trials]
         lost.update(step for _, step, *_ in alone if step is not None)
         everywhere = draw(st.permutations(range(len(trials))), label="order")

@@ -94,6 +94,16 @@ def test_training_never_sees_validation_or_test_images(trial_of, images_of):
         assert images.rows("test", 7)[k].tolist() == split.test[:7].tolist()
 
 
+def test_training_sees_each_image_of_its_subset_once_an_epoch_and_no_other(trial_of, images_of):
+    data = images_of(1, 2, 2)
+    trials = [trial_of(f"seed={seed}", "data.train_examples=24", "training.batch_size=8") for seed in range(2)]
+    rows = PackImages(data, trials).train_rows(0, 6)  # two epochs
+    subset = sorted(split_data(data, kind="fixed", seed=0).train[:24].tolist())
+    for k in range(2):
+        for epoch in (rows[:3, k], rows[3:, k]):
+            assert sorted(epoch.flatten().tolist()) == subset
+
+
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 @pytest.mark.parametrize("kind", ["unit", "symmetric", "standard", "raw", "binary"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])

@@ -211,6 +211,33 @@ def test_bits_are_the_same_with_every_way_to_normalize(model, settings, trials_o
     assert_same_bits(trials, images_of(*shape), [[4, 3, 2, 1, 0], [1, 3], [2, 0, 4], [3]])
 
 
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("fc", ("model.dropout=0.3", "training.batch_size=9")),
+        ("fc", ("model.dropout=0.3", "training.batch_size=1")),
+        ("cnn", ("model.dropout=0.3", *NORMS["before"], "training.batch_size=9")),
+        ("cnn", ("model.padding=same", *NORMS["after"], "training.batch_size=9")),
+        ("cnn", ("model.padding=same", "model.width=3", "model.activation=sigmoid", "training.batch_size=1")),
+        ("fc", ("norm.logits=plain", *NORMS["before"], "training.batch_size=9")),
+        ("cnn", ("norm.logits=affine", "norm.name=layer", "training.batch_size=9")),
+        ("fc", ("model.depth=0", "training.batch_size=9")),
+        ("fc", ("data.train_examples=20", "data.split=by_seed", "data.scaling=standard", "training.batch_size=9")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_bits_are_the_same_with_every_feature_of_model_and_data(model, settings, trials_of, images_of):
+    shape, overrides = FC_8 if model == "fc" else cnn(2)
+    trials = trials_of(*overrides, *settings, count=7)
+    assert_same_bits(trials, images_of(*shape), [[6, 5, 4, 3, 2, 1, 0], [1, 3], [2, 0, 6], [5]])
+
+
+def test_dropouts_of_one_pack_may_differ(trial_of, images_of):
+    trials = [trial_of("training.steps=5", f"model.dropout={p}", "optimizer.lr=0.1") for p in (0.1, 0.5, 0.9)]
+    assert len({trial.signature for trial in trials}) == 1
+    assert_same_bits(trials, images_of(1, 8, 8), [[2, 0, 1], [1, 2], [0]])
+
+
 def test_the_same_trial_twice_in_a_pack_is_the_same_twice(trials_of, images_of):
     trials = trials_of(*FC_8[1], *NORMS["after"], "training.batch_size=7", count=3)
     results = numbers(fit([trials[0], trials[1], trials[0], trials[2], trials[0]], images_of(1, 8, 8)))
