@@ -22,6 +22,7 @@ from bnbench.analysis.intervals import (
 )
 from bnbench.analysis.outcomes import collapsed, succeeded
 from bnbench.analysis.power import detectable_difference, paired_t_power, pairs_needed
+from bnbench.analysis.robustness import robustness, robustness_sentence
 from bnbench.analysis.significance import equivalence_p, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.steps import (
     StepsContrast,
@@ -33,6 +34,7 @@ from bnbench.analysis.steps import (
 from bnbench.analysis.summary import arms, contrasts
 from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.analysis.tuning import tuned_learning_rates
+from bnbench.analysis.windows import learning_rate_windows, window_differences
 from bnbench.table import SweepTable
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "expected_running_time",
     "holm",
     "interquartile_mean",
+    "learning_rate_windows",
     "level_labels",
     "levels",
     "mcnemar_p",
@@ -71,6 +74,8 @@ __all__ = [
     "quartiles",
     "reach_curve",
     "restricted_mean",
+    "robustness",
+    "robustness_sentence",
     "seeds_suffice",
     "sign_flip_p",
     "skewness",
@@ -82,4 +87,5 @@ __all__ = [
     "targets",
     "tuned_differences",
     "tuned_learning_rates",
+    "window_differences",
 ]

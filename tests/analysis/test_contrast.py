@@ -142,6 +142,13 @@ def test_undefined_trials_are_no_failures(table_of: Any) -> None:
     assert math.isnan(row["p_mcnemar"])
 
 
+def test_an_arm_without_the_measure_has_no_pair(table_of: Any) -> None:
+    key = names.test_acc_under("batch")
+    rows = arm([0.9] * 3, **{key: math.nan}) + arm([0.9] * 3, BATCH, **{key: 0.8})
+    (found,) = contrast(table_of(rows), "batch", "none", key)
+    assert found.interval.n == 0
+
+
 def test_a_loss_improves_downwards(table_of: Any) -> None:
     rows = arm([0.9] * 4, **{names.TEST_LOSS: 0.3}) + arm([0.9] * 4, BATCH, **{names.TEST_LOSS: 0.2})
     (found,) = contrast(table_of(rows), "batch", "none", names.TEST_LOSS)
