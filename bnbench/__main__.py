@@ -17,7 +17,8 @@ _HELP = """bnbench: what does normalization do to this network?
   python -m bnbench list                  sweeps, models, norms, data sets
   python -m bnbench explain [KEY=VALUE …] a trial's layers, shapes and parameters; normalization worked by hand
   python -m bnbench report [SWEEP] [--format html,md,tex,csv]
-                                          write a sweep's report again (default: latest, in every format)
+                                          write a sweep's report again (default: latest, in every format);
+                                          --against SWEEP [--against-store RUNS_DIR|URI] compares it with another
   python -m bnbench verify [SWEEP] [--sample N|all]
                                           train some of a sweep's trials again, each alone, and compare every digit
   python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more

@@ -1,7 +1,18 @@
 """What a sweep says: as text, as Markdown, as a page, and as the data behind them."""
 
-from bnbench.report.build import FORMATS, write_report
+from bnbench.report.against import Comparison, terminal_comparison
+from bnbench.report.build import FORMATS, write_comparison, write_report
 from bnbench.report.conclusion import Finding, conclude
 from bnbench.report.terminal import terminal_conclusion, terminal_table
 
-__all__ = ["FORMATS", "Finding", "conclude", "terminal_conclusion", "terminal_table", "write_report"]
+__all__ = [
+    "FORMATS",
+    "Comparison",
+    "Finding",
+    "conclude",
+    "terminal_comparison",
+    "terminal_conclusion",
+    "terminal_table",
+    "write_comparison",
+    "write_report",
+]

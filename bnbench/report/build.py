@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bnbench.analysis import SweepTable, arms, differences, tuned_differences
 from bnbench.config import ConfigError
-from bnbench.report.html import to_html
-from bnbench.report.latex import to_latex
+from bnbench.report.against import Comparison, compare_sweeps, comparison_markdown, settings_data
+from bnbench.report.html import render_page, to_html
+from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.markdown import to_markdown
 from bnbench.report.provenance import manifest
 
-__all__ = ["FORMATS", "curves_csv", "trials_csv", "write_report"]
+__all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]
 
 _OUTCOME = ["key", "status", "reason", "diverged_step", "tuning"]
 
@@ -42,17 +43,54 @@ def write_report(table: SweepTable, folder: Path, formats: Sequence[str] = FORMA
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
     """
+    _check(formats, table)
+    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](table).items()}
+    written["manifest.json"] = json.dumps(manifest(table), indent=2, allow_nan=False) + "\n"
+    return _write(folder, written)
+
+
+def write_comparison(
+    a: SweepTable, b: SweepTable, folder: Path, formats: Sequence[str] = FORMATS
+) -> tuple[Comparison, dict[str, Path]]:
+    """Write how two sweeps compare, as `against-<second sweep>` in the formats asked for.
+
+    Args:
+        a: The first sweep.
+        b: The second, of the same store or another.
+        folder: Where to; made if absent.
+        formats: Some of `FORMATS`.
+
+    Returns:
+        What came out, and the paths by file name.
+
+    Raises:
+        ConfigError: If either sweep has no trial, or a format is unknown; before anything is written.
+    """
+    _check(formats, a, b)
+    said = compare_sweeps(a, b)
+    texts = {
+        "html": lambda: render_page("against.html", said=said),
+        "md": lambda: comparison_markdown(said),
+        "tex": lambda: latex_tables({str(i): one for i, one in enumerate(said.tables, 1)}, said.title, said.file),
+        "csv": lambda: _csv(settings_data(a, b)),
+    }
+    return said, _write(folder, {f"{said.file}.{kind}": texts[kind]() for kind in FORMATS if kind in formats})
+
+
+def _check(formats: Sequence[str], *tables: SweepTable) -> None:
     for kind in formats:
         if kind not in FORMATS:
             raise ConfigError(f"format {kind} is unknown; allowed: {', '.join(FORMATS)}, several with commas")
-    if table.trials.empty:
-        raise ConfigError(f"sweep {table.meta['name']}-{table.meta['id']} has no trial: there is nothing to report")
-    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](table).items()}
-    written["manifest.json"] = json.dumps(manifest(table), indent=2, allow_nan=False) + "\n"
+    for table in tables:
+        if table.trials.empty:
+            raise ConfigError(f"sweep {table.meta['name']}-{table.meta['id']} has no trial: there is nothing to report")
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in written.items():
+    for name, text in texts.items():
         _replace(folder / name, text)
-    return {name: folder / name for name in written}
+    return {name: folder / name for name in texts}
 
 
 def trials_csv(table: SweepTable) -> str:

@@ -2,19 +2,18 @@ r"""The report's tables as LaTeX: a file that a paper takes with `\input`, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bnbench.analysis import SweepTable
 from bnbench.report.contents import contents
 from bnbench.report.layout import Cell, Column, Table
 
-__all__ = ["to_latex"]
+__all__ = ["latex_tables", "to_latex"]
 
 _MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
 
 # Compiled by itself, the file brings its own document: `\documentclass` changes its meaning once it was used.
 _HEAD = r"""% {title}
-% bnbench sweep {sweep}, {created}.
 % In a paper: \usepackage{{booktabs,longtable}} in its preamble, then \input{{report}} where the tables go.
 \makeatletter
 \ifx\documentclass\@twoclasseserror\def\bnbenchend{{}}\else
@@ -43,13 +42,17 @@ _SPECIAL = {
 def to_latex(table: SweepTable) -> str:
     """Every table of the report, with booktabs; an estimate and its interval stand in one cell."""
     said = contents(table)
-    tables = [(part, one) for part, one in (("main", said.main), ("differences", said.forest)) if one is not None]
+    tables = {part: one for part, one in (("main", said.main), ("differences", said.forest)) if one is not None}
     for number, (subject, made) in enumerate(said.numbers, 1):
         titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in made]
-        tables += [(f"{number}-{i}", one) for i, one in enumerate(titled, 1)]
-    head = _HEAD.format(title=_escape(said.title), sweep=said.sweep, created=said.created)
-    parts = [_float(one, f"tab:{said.sweep}-{part}") + "\n" for part, one in tables]
-    return "\n".join([head, *parts, "\\bnbenchend\n"])
+        tables |= {f"{number}-{i}": one for i, one in enumerate(titled, 1)}
+    return latex_tables(tables, f"{said.title}\n% bnbench sweep {said.sweep}, {said.created}.", said.sweep)
+
+
+def latex_tables(tables: Mapping[str, Table], title: str, label: str) -> str:
+    """A file of tables, each labelled `tab:<label>-<its name>`."""
+    floats = [_float(one, f"tab:{label}-{part}") + "\n" for part, one in tables.items()]
+    return "\n".join([_HEAD.format(title=title), *floats, "\\bnbenchend\n"])
 
 
 def _float(table: Table, label: str) -> str:

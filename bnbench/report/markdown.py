@@ -8,7 +8,7 @@ from bnbench.analysis import SweepTable
 from bnbench.report.contents import contents
 from bnbench.report.layout import Table
 
-__all__ = ["markdown_table", "to_markdown"]
+__all__ = ["escape", "markdown_table", "to_markdown"]
 
 
 def to_markdown(table: SweepTable) -> str:

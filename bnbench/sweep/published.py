@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bnbench.analysis import SweepTable
+
+if TYPE_CHECKING:
+    from bnbench.report import Comparison
 
 __all__ = ["Sweep"]
 
@@ -51,6 +55,27 @@ class Sweep:
         from bnbench.report import FORMATS, write_report
 
         return write_report(self.table, folder or self.folder, FORMATS if formats is None else formats)
+
+    def compare(
+        self, other: Sweep, formats: Sequence[str] | None = None, folder: Path | None = None
+    ) -> tuple[Comparison, dict[str, Path]]:
+        """Write how this sweep compares with another one, of this store or of another.
+
+        Args:
+            other: The second sweep.
+            formats: Some of "html", "md", "tex", "csv"; None for all of them.
+            folder: Where to; None for this sweep's own folder.
+
+        Returns:
+            What came out, and the paths by file name.
+
+        Raises:
+            ConfigError: If either sweep has no trial, or a format is unknown.
+        """
+        from bnbench.report import FORMATS, write_comparison
+
+        asked = FORMATS if formats is None else formats
+        return write_comparison(self.table, other.table, folder or self.folder, asked)
 
     def __str__(self) -> str:
         from bnbench.report import terminal_conclusion, terminal_table

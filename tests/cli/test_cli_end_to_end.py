@@ -145,6 +145,18 @@ def test_a_recorded_sweep_is_read_back_and_reported_again(again: Path, bnbench: 
     assert file.read_bytes() == written
 
 
+def test_two_stores_are_compared_digit_by_digit(
+    first: tuple[Path, subprocess.CompletedProcess[str]], again: Path, bnbench: Command
+) -> None:
+    runs, _ = first
+    answer = bnbench("report", "--against", "latest", "--against-store", str(runs), "--format=md", f"runs_dir={again}")
+    assert (answer.status, answer.err) == (0, [])
+    assert any("4 of 4 trials trained in both gave the same digits" in line for line in answer.out)
+    [path] = [line.removeprefix("report: ") for line in answer.out if line.startswith("report: ")]
+    assert Path(path).name.startswith("against-mine-")
+    assert "Test accuracy in both sweeps" in Path(path).read_text()
+
+
 _OTHER = (*_TINY, "training.steps=4")  # trials of their own in the same store
 
 
