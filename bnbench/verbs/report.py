@@ -59,6 +59,6 @@ def _at(config: Config, store: str | None) -> Config:
     """The same settings for another store: a folder of runs, or a tracking URI."""
     if store is None:
         return config
-    if ":" in store:
+    if "://" in store:
         return replace(config, tracking=replace(config.tracking, uri=store))
     return replace(config, runs_dir=store, tracking=replace(config.tracking, uri=None))

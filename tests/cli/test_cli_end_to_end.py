@@ -153,7 +153,7 @@ def test_two_stores_are_compared_digit_by_digit(
     assert (answer.status, answer.err) == (0, [])
     assert any("4 of 4 trials trained in both gave the same digits" in line for line in answer.out)
     [path] = [line.removeprefix("report: ") for line in answer.out if line.startswith("report: ")]
-    assert Path(path).name.startswith("against-mine-")
+    assert Path(path).name.startswith("against-")
     assert "Test accuracy in both sweeps" in Path(path).read_text()
 
 
