@@ -239,5 +239,6 @@ def _interval(interval: Interval) -> Cell:
 def _effect(interval: Interval) -> Effect | None:
     if interval.n == 0:
         return None
-    low, high = (float("nan") if end is None else 100 * end for end in (interval.low, interval.high))
-    return Effect(100 * interval.mean, low, high, firm=True)
+    nan = float("nan")
+    low, high = (nan if end is None else 100 * end for end in (interval.low, interval.high))
+    return Effect(100 * interval.mean, low, high, nan, nan, firm=True)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable, arms, differences, tuned_differences
+from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
 from bnbench.report.against import Comparison, compare_sweeps, comparison_markdown, settings_data
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.markdown import to_markdown
 from bnbench.report.provenance import manifest
+from bnbench.report.subjects import subjects
 
 __all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]
 
@@ -108,13 +109,14 @@ def curves_csv(table: SweepTable) -> str:
 
 def _tables(table: SweepTable) -> dict[str, str]:
     """The data and the statistics behind the report, to the last bit."""
-    both = {"": differences(table), "tuned": tuned_differences(table)}
-    compared = [frame.assign(rates=rates or "equal") for rates, frame in both.items() if len(frame)]
+    parts = subjects(table)
+    frames = [one.differences.assign(rates="equal") for one in parts if len(one.differences)]
+    frames += [one.tuned_differences.assign(rates="tuned") for one in parts if len(one.tuned_differences)]
     return {
         "trials.csv": trials_csv(table),
         "curves.csv": curves_csv(table),
-        "arms.csv": _csv(arms(table)),
-        "differences.csv": _csv(pd.concat(compared) if compared else pd.DataFrame()),
+        "arms.csv": _csv(pd.concat([one.arms for one in parts])),
+        "differences.csv": _csv(pd.concat(frames) if frames else pd.DataFrame()),
     }
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable, levels, strata, targets
+from bnbench.analysis import SweepTable, level_labels, levels, strata, targets
 from bnbench.analysis.table import unmatched
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import count, key_title, listing, setting
+from bnbench.report.cells import count, key_title, listing, percent, setting, span
 from bnbench.report.subjects import Subject, subjects
 from bnbench.table import MISSING
 
@@ -25,6 +25,8 @@ def cautions(table: SweepTable) -> list[str]:
     """What could mislead, the gravest first, each in a sentence or two."""
     parts = subjects(table)
     found = [
+        *_nothing(table),
+        *_completeness(table),
         *_confounding(table),
         *(line for subject in parts for line in _failures(subject)),
         *_reasons(table),
@@ -32,7 +34,9 @@ def cautions(table: SweepTable) -> list[str]:
         *_choice_of_rate(table, parts),
         *_absent_contrasts(table),
         *_seeds(table),
-        *_many_intervals(parts),
+        *_comparisons(parts),
+        *_power(parts),
+        *_skewed(parts),
         *_images(table),
         *_code(table),
         *table.meta["notes"],
@@ -120,15 +124,69 @@ def _seeds(table: SweepTable) -> Iterator[str]:
         yield f"There are {seeds} seeds: intervals over so few are wide, and rely on near-normal differences."
 
 
-def _many_intervals(parts: tuple[Subject, ...]) -> Iterator[str]:
-    shown = sum(
-        int(frame["low"].notna().sum()) for s in parts for frame in (s.differences, s.tuned_differences) if len(frame)
-    )
-    if shown > 1:
-        yield (
-            f"{shown} intervals of differences are shown, none corrected for their number: of 20 true zeros, "
-            "about one 95 % interval leaves out zero."
-        )
+def _comparisons(parts: tuple[Subject, ...]) -> Iterator[str]:
+    """How many comparisons are judged, and how."""
+    for frames, where in (
+        ([s.tuned_differences for s in parts], "each level at its own learning rate"),
+        ([s.differences for s in parts], "at equal settings"),
+    ):
+        rows = pd.concat(frames) if any(len(frame) for frame in frames) else pd.DataFrame()
+        judged = rows[rows["low"].notna()] if len(rows) else rows
+        primary, other = (int((judged["primary"] == kind).sum()) if len(judged) else 0 for kind in (True, False))
+        if primary > 1:
+            yield (
+                f"{primary} comparisons {where} were named before the runs and are judged as one family: "
+                "their p is adjusted after Holm, so that of such families without any effect 1 in 20 shows one."
+            )
+        if other > 1:
+            yield (
+                f"{other} comparisons {where} are exploratory, not corrected for their number: of 20 true zeros, "
+                "about one 95 % interval leaves out zero."
+            )
+
+
+def _power(parts: tuple[Subject, ...]) -> Iterator[str]:
+    """The smallest difference that the sweep would have shown."""
+    for subject in parts:
+        rows = subject.tuned_differences if len(subject.tuned_differences) else subject.differences
+        known = [float(value) for value in rows["detectable"].dropna()] if len(rows) else []
+        if known:
+            low, high = percent(min(known)), percent(max(known))
+            yield (
+                f"{_lead(subject)}The sweep could have seen true differences of at least "
+                f"{low if low == high else f'{low} to {high}'} pp in 80 of 100 repetitions: "
+                "smaller ones may be there and not show."
+            )
+
+
+def _skewed(parts: tuple[Subject, ...]) -> Iterator[str]:
+    """Where the t interval leans on a symmetry that the differences do not have."""
+    for subject in parts:
+        rows = subject.tuned_differences if len(subject.tuned_differences) else subject.differences
+        skewed = rows[rows["bootstrap_low"].notna()] if len(rows) else rows
+        named = [
+            f"{row['a']} - {row['b']} {span(row['bootstrap_low'], row['bootstrap_high'], signed=True)} pp, "
+            f"beside {span(row['low'], row['high'], signed=True)}"
+            for _, row in skewed[:_MOST_NAMED].iterrows()
+        ]
+        if named:
+            more = f" (and {len(skewed) - len(named)} more, in differences.csv)" if len(skewed) > len(named) else ""
+            yield f"{_lead(subject)}Skewed differences, so a bootstrap-t interval beside t's: {'; '.join(named)}{more}."
+
+
+def _completeness(table: SweepTable) -> Iterator[str]:
+    trials = table.reporting
+    finished = int((trials["status"] == "finished").sum())
+    if 0 < finished < len(trials):
+        arms = trials.groupby(level_labels(table).loc[trials.index], sort=False)
+        shares = [f"{level} {(arm['status'] == 'finished').sum()} of {len(arm)}" for level, arm in arms]
+        yield f"Of {len(trials)} planned reporting trials {finished} finished: {', '.join(shares)}."
+
+
+def _nothing(table: SweepTable) -> Iterator[str]:
+    ended = table.reporting["status"]
+    if len(ended) and not (ended == "finished").any():
+        yield f"No reporting trial finished ({listing([f'{n} {s}' for s, n in ended.value_counts().items()])})."
 
 
 def _code(table: SweepTable) -> Iterator[str]:

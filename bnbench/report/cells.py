@@ -13,6 +13,7 @@ __all__ = [
     "difference",
     "key_title",
     "listing",
+    "p_value",
     "percent",
     "seed_ranges",
     "setting",
@@ -46,6 +47,21 @@ def difference(fraction: float) -> str:
     """
     # Adding zero turns a rounded -0.0 into 0.0.
     return "" if pd.isna(fraction) else f"{round(100 * fraction, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(p: float) -> str:
+    """A p value to two digits, without the zero that all of them begin with.
+
+    >>> p_value(0.00612), p_value(0.3), p_value(2e-9), p_value(1.0)
+    ('.0061', '.30', '<.0001', '1')
+    """
+    if pd.isna(p):
+        return ""
+    if p < 0.0001:
+        return "<.0001"
+    digits = 2 if p >= 0.1 else 1 - int(np.floor(np.log10(p)))
+    shown = f"{p:.{digits}f}"
+    return "1" if shown.startswith("1") else shown.removeprefix("0")
 
 
 def span(low: float, high: float, *, signed: bool = False) -> str:

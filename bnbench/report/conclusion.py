@@ -24,7 +24,7 @@ class Finding:
     """What a sweep says about one data set and model.
 
     Attributes:
-        subject: Which; empty where the sweep has a single one.
+        subject: Which: "mnist_5k, fc, sgd".
         sentences: One for each contrast, then what it took to reach a target, then what has no result.
     """
 
@@ -46,7 +46,7 @@ def conclude(table: SweepTable) -> list[Finding]:
             _steps_sentence(table, subject),
             _undefined_sentence(subject),
         ]
-        findings.append(Finding(subject.title, tuple(_begin(said) for said in sentences if said is not None)))
+        findings.append(Finding(subject.scope, tuple(_begin(said) for said in sentences if said is not None)))
     return findings
 
 

@@ -53,12 +53,15 @@ class Effect(NamedTuple):
     Attributes:
         mean: The estimate.
         low, high: Its 95 % interval; NaN where there is none.
-        firm: Whether it may be read as it stands; False where trials diverged or a rate is at its grid's edge.
+        wide_low, wide_high: The interval that holds for all primary comparisons at once; NaN where there is none.
+        firm: Whether it may be read as it stands; False where trials failed or it settles nothing.
     """
 
     mean: float
     low: float
     high: float
+    wide_low: float
+    wide_high: float
     firm: bool
 
 

@@ -22,7 +22,7 @@ def _lines(table: SweepTable) -> Iterator[str]:
     yield from ("", f"Sweep `{said.sweep}`, {said.created}.", "")
     yield escape(said.setup)
     for finding in said.findings:
-        yield from ("", f"**{escape(finding.subject)}**", "") if finding.subject else ("",)
+        yield from ("", f"**On {escape(finding.subject)}**", "") if finding.subject else ("",)
         yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in finding.sentences)
     yield from ("", "## Results")
     for one in (said.main, said.forest):

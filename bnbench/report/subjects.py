@@ -14,6 +14,8 @@ from bnbench.report.cells import setting
 
 __all__ = ["Subject", "subjects"]
 
+_SCOPE = ("data", "model", "optimizer")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -38,6 +40,14 @@ class Subject:
     def title(self) -> str:
         """The subject in words; empty where the sweep has one subject."""
         return setting(self.values)
+
+    @property
+    def scope(self) -> str:
+        """The data, model and optimizer it speaks of, in words, whether or not they vary in the sweep."""
+        named = [
+            str(self.trials[key].iloc[0]) for key in _SCOPE if key in self.trials and self.trials[key].nunique() == 1
+        ]
+        return ", ".join(filter(None, [*named, setting({k: v for k, v in self.values.items() if k not in _SCOPE})]))
 
 
 @lru_cache(maxsize=4)  # every part of a report asks for them

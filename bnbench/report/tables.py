@@ -12,10 +12,10 @@ from bnbench.analysis import SweepTable, targets
 from bnbench.analysis.outcomes import OUTCOMES
 from bnbench.analysis.summary import counted
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import difference, key_title, percent, span, steps, text
+from bnbench.report.cells import difference, key_title, p_value, percent, span, steps, text
 from bnbench.report.layout import Cell, Column, Effect, Table, make_rows
 from bnbench.report.subjects import Subject, subjects
-from bnbench.report.verdict import Verdict, edges, remark, verdict
+from bnbench.report.verdict import Verdict, doubts, remark, verdict
 
 __all__ = [
     "arm_table",
@@ -29,6 +29,7 @@ __all__ = [
     "subject_tables",
 ]
 
+_FAMILY = ("family_low", "family_high")
 _FOREST_ROWS = 60  # more differences than this are not taken in at a glance
 
 
@@ -130,7 +131,7 @@ def _matched_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
     rows = [row for subject in parts for _, row in subject.differences.iterrows()]
     cells = [(*setting_cells(row, keys), *_difference_cells(row)) for row in rows]
     at = " at equal learning rates" if LEARNING_RATE in keys else ""
-    columns = (*setting_columns(table, keys), *_difference_columns())
+    columns = (*setting_columns(table, keys), *_DIFFERENCE)
     made = make_rows(cells, len(keys), effects=[_effect(row) for row in rows])
     return Table(f"Paired differences of test accuracy{at}", columns, made) if rows else None
 
@@ -147,19 +148,22 @@ def _tuned_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
         )
         for row in rows
     ]
-    columns = (*setting_columns(table, keys), *_difference_columns(), Column("learning rates"))
+    columns = (*setting_columns(table, keys), *_DIFFERENCE, Column("learning rates"))
     made = make_rows(cells, len(keys), effects=[_effect(row) for row in rows])
     return Table("Paired differences, each level at its own tuned learning rate", columns, made) if rows else None
 
 
-def _difference_columns() -> list[Column]:
-    return [
-        Column("difference"),
-        Column("pp", numeric=True),
-        Column("95 % interval", numeric=True, bounds=True),
-        Column("pairs", numeric=True),
-        Column("reading"),
-    ]
+_DIFFERENCE = (
+    Column("difference"),
+    Column("pp", numeric=True),
+    Column("95 % interval", numeric=True, bounds=True),
+    Column("pairs", numeric=True),
+    Column("adjusted p", numeric=True, optional=True),
+    Column("p", numeric=True, optional=True),
+    Column("sign-flip p", numeric=True, optional=True),
+    Column("detectable, pp", numeric=True, optional=True),
+    Column("reading"),
+)
 
 
 def _difference_cells(row: pd.Series[Any]) -> tuple[Cell, ...]:
@@ -168,6 +172,9 @@ def _difference_cells(row: pd.Series[Any]) -> tuple[Cell, ...]:
         Cell(difference(row["mean"]), 100 * row["mean"]),
         _interval(row, signed=True),
         Cell(str(row["n"]), row["n"]),
+        Cell(p_value(row["p_holm"]) if row["primary"] or row["n"] < 2 else "exploratory", row["p_holm"]),
+        *(Cell(p_value(row[key]), row[key]) for key in ("p", "p_sign_flip")),
+        Cell(percent(row["detectable"]), 100 * row["detectable"]),
         Cell(remark(row)),
     )
 
@@ -175,8 +182,9 @@ def _difference_cells(row: pd.Series[Any]) -> tuple[Cell, ...]:
 def _effect(row: pd.Series[Any]) -> Effect | None:
     if row["n"] == 0:
         return None
-    firm = verdict(row) != Verdict.diverged and not edges(row)
-    return Effect(100 * row["mean"], 100 * row["low"], 100 * row["high"], firm)
+    firm = verdict(row) != Verdict.diverged and not doubts(row)
+    mean, low, high, wide_low, wide_high = (100 * row[key] for key in ("mean", "low", "high", *_FAMILY))
+    return Effect(mean, low, high, wide_low, wide_high, firm)
 
 
 def _interval(row: pd.Series[Any], *, signed: bool) -> Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 
 from bnbench.analysis import SweepTable
 from bnbench.report.conclusion import conclude, setup_sentence
@@ -13,6 +14,7 @@ from bnbench.report.tables import subject_tables
 __all__ = ["terminal_conclusion", "terminal_table"]
 
 _GAP = "  "
+_LEAST_WORDS = 16  # a column of words is not made narrower than this
 
 
 def terminal_conclusion(table: SweepTable, width: int) -> str:
@@ -24,7 +26,7 @@ def terminal_conclusion(table: SweepTable, width: int) -> str:
     """
     lines = textwrap.wrap(setup_sentence(table), width)
     for finding in conclude(table):
-        lines += ["", *([finding.subject] if finding.subject else [])]
+        lines += ["", *([f"On {finding.subject}:"] if finding.subject else [])]
         for sentence in finding.sentences:
             lines += textwrap.wrap(str(sentence), width, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
@@ -56,7 +58,10 @@ def _layout(table: Table, width: int) -> list[str]:
         kept.remove(optional[-1])
         left_out.insert(0, table.columns[optional[-1]].title)
     heads = Row(tuple(Cell(column.full_title) for column in table.columns), 0)
-    lines = [_line(table, row, kept) for row in (heads, *table.rows)]
+    widths = _widths(table, kept)
+    # What is still too wide is a last column of words: it goes on in the lines below.
+    widths[-1] = max(_LEAST_WORDS, min(widths[-1], width - sum(widths[:-1]) - len(_GAP) * (len(kept) - 1)))
+    lines = [line for row in (heads, *table.rows) for line in _lines(table, row, kept, widths)]
     lines.insert(1, "-" * max(map(len, lines)))
     return lines + ([f"Left out to fit {width} columns: {', '.join(left_out)}."] if left_out else [])
 
@@ -65,9 +70,12 @@ def _widths(table: Table, kept: list[int]) -> list[int]:
     return [max(len(table.columns[i].full_title), *(len(row.cells[i].text) for row in table.rows)) for i in kept]
 
 
-def _line(table: Table, row: Row, kept: list[int]) -> str:
+def _lines(table: Table, row: Row, kept: list[int], widths: list[int]) -> Iterator[str]:
     cells = []
-    for i, width in zip(kept, _widths(table, kept), strict=True):
+    for i, width in zip(kept, widths, strict=True):
         cell = "" if i < row.repeats else row.cells[i].text
         cells.append(cell.rjust(width) if table.columns[i].numeric else cell.ljust(width))
-    return _GAP.join(cells).rstrip()
+    last = cells.pop()
+    first, *more = [last] if table.columns[kept[-1]].numeric else textwrap.wrap(last, widths[-1]) or [""]
+    yield _GAP.join([*cells, first]).rstrip()
+    yield from (" " * (sum(widths[:-1]) + len(_GAP) * len(cells)) + line for line in more)

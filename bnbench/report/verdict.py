@@ -9,11 +9,12 @@ import pandas as pd
 
 from bnbench.analysis import proportion_interval
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import count, difference, key_title, listing, percent, span, text
+from bnbench.report.cells import count, difference, key_title, listing, p_value, percent, span, text
 
-__all__ = ["Sentence", "Verdict", "compare", "edges", "remark", "tally", "verdict"]
+__all__ = ["Sentence", "Verdict", "compare", "doubts", "edges", "remark", "tally", "verdict"]
 
 _FAILURES = ("diverged", "collapsed")
+_ALPHA = 0.05
 
 
 class Sentence(NamedTuple):
@@ -56,13 +57,32 @@ def edges(row: pd.Series[Any]) -> list[str]:
     return [row[side] for side in "ab" if row.get(f"at_edge_{side}", False)]
 
 
+def doubts(row: pd.Series[Any]) -> dict[str, str]:
+    """Why a difference settles nothing, though its interval may leave out zero: in a word, and as a clause.
+
+    A learning rate at its grid's edge, whose best may lie beyond; so few seeds that not even the signs of all
+    differences could tell them from chance in a family of this size; a p that does not survive its correction.
+    """
+    found = {}
+    if edges(row):
+        rates = "learning rates of {} are" if len(edges(row)) > 1 else "learning rate of {} is"
+        found["a learning rate at its grid's edge"] = f"the {rates.format(listing(edges(row)))} at the edge of the grid"
+    if verdict(row) in {Verdict.a_leads, Verdict.b_leads}:
+        if not row["seeds_suffice"]:
+            among = f" among {row['family']} comparisons" if row["family"] > 1 else ""
+            found["too few seeds"] = f"{count(row['n'], 'seed')} are too few to tell it from chance{among}"
+        elif row["primary"] and row["p_holm"] > _ALPHA:
+            found["not significant once corrected"] = f"corrected for {row['family']} comparisons it may be chance"
+    return found
+
+
 def remark(row: pd.Series[Any]) -> str:
     """The verdict in a table's cell."""
     match verdict(row):
         case Verdict.a_leads:
-            read = f"{row['a']} leads"
+            read = f"{row['a']} {'is ahead' if doubts(row) else 'leads'}"
         case Verdict.b_leads:
-            read = f"{row['b']} leads"
+            read = f"{row['b']} {'is ahead' if doubts(row) else 'leads'}"
         case Verdict.unclear:
             read = "cannot tell"
         case Verdict.equal:
@@ -73,7 +93,7 @@ def remark(row: pd.Series[Any]) -> str:
             read = _no_pair(row)
         case Verdict.diverged:
             read = f"{'descriptive' if row['n'] else 'no pair'}, for trials {_failed_shares(row)}"
-    return read + (f"; inconclusive, {listing(edges(row))} at grid's edge" if edges(row) else "")
+    return read + (f"; inconclusive: {', '.join(doubts(row))}" if doubts(row) else "")
 
 
 def compare(row: pd.Series[Any], where: str = "") -> Sentence:
@@ -85,23 +105,19 @@ def compare(row: pd.Series[Any], where: str = "") -> Sentence:
     """
     a, b, pairs = row["a"], row["b"], count(row["n"], "pair")
     estimate = f"{a} - {b} is {difference(row['mean'])} pp"
-    interval = f"95 % interval {span(row['low'], row['high'], signed=True)} pp, {pairs}"
-    # Its best may lie beyond the grid, so this is no comparison of the best with the best.
-    doubt = ""
-    if edges(row):
-        rates = "learning rates of {} are" if len(edges(row)) > 1 else "learning rate of {} is"
-        doubt = f"; inconclusive, for the {rates.format(listing(edges(row)))} at the edge of the grid"
+    chance = f"{pairs}, {_chance(row)}"
+    interval = f"95 % interval {span(row['low'], row['high'], signed=True)} pp, {chance}"
+    doubt = f"; inconclusive, for {listing([*doubts(row).values()])}" if doubts(row) else ""
     beats = "is ahead of" if doubt else "beats"
     match verdict(row):
         case Verdict.a_leads:
-            bounds = f"95 % interval {span(row['low'], row['high'])} pp, {pairs}"
+            bounds = f"95 % interval {span(row['low'], row['high'])} pp, {chance}"
             said = f"{a} {beats} {b} by {percent(row['mean'])} pp of test accuracy", f" ({bounds}){where}"
         case Verdict.b_leads:
-            bounds = f"95 % interval {span(-row['high'], -row['low'])} pp, {pairs}"
+            bounds = f"95 % interval {span(-row['high'], -row['low'])} pp, {chance}"
             said = f"{b} {beats} {a} by {percent(-row['mean'])} pp of test accuracy", f" ({bounds}){where}"
         case Verdict.unclear:
-            blind = f"differences under about ±{percent(_half_width(row))} pp would not be seen"
-            said = f"cannot tell {a} from {b}", f"{where}: {estimate} ({interval}), and {blind}"
+            said = f"cannot tell {a} from {b}", f"{where}: {estimate} ({interval}); {_blind(row['detectable'])}"
         case Verdict.equal:
             by = f"differ by {difference(row['mean'])} pp" if row["mean"] else "are equal"
             said = f"all {pairs} of {a} and {b} {by}", f", so there is no interval{where}"
@@ -113,7 +129,8 @@ def compare(row: pd.Series[Any], where: str = "") -> Sentence:
             kept = interval if pd.notna(row["low"]) else f"{pairs}, no interval"
             among = f"among the pairs that succeeded, {estimate} ({kept}), which is descriptive only"
             survivors = among if row["n"] else "no pair is left to compare"
-            success = f"{_success(row, 'a')}, {_success(row, 'b')}"
+            exact = f" (exact McNemar p {p_value(row['p_mcnemar'])})" if pd.notna(row["p_mcnemar"]) else ""
+            success = f"{_success(row, 'a')}, {_success(row, 'b')}{exact}"
             said = _failed(row), f"{where}: {success}; {survivors}"
     return Sentence(said[0], said[1] + doubt)
 
@@ -126,11 +143,11 @@ def tally(rows: pd.DataFrame, keys: list[str]) -> str:
         keys: The params in which the settings differ.
     """
     a, b = rows["a"].iloc[0], rows["b"].iloc[0]
-    at_edge = rows.apply(lambda row: bool(edges(row)), axis=1)
+    reasons = rows.apply(lambda row: ", ".join(doubts(row)), axis=1)
     verdicts = rows.apply(verdict, axis=1)
     parts = []
     for kind in Verdict:
-        some = rows[(verdicts == kind) & ~at_edge]
+        some = rows[(verdicts == kind) & (reasons == "")]
         if some.empty:
             continue
         at = _places(some, rows, keys)
@@ -140,8 +157,7 @@ def tally(rows: pd.DataFrame, keys: list[str]) -> str:
             case Verdict.b_leads:
                 parts.append(f"{b} leads {at} (by {_extent(-some['mean'])} pp)")
             case Verdict.unclear:
-                blind = percent(max(_half_width(row) for _, row in some.iterrows()))
-                parts.append(f"cannot tell {at} (differences under about ±{blind} pp would not be seen)")
+                parts.append(f"cannot tell {at} ({_blind(some['detectable'].max())})")
             case Verdict.equal:
                 parts.append(f"all pairs are the same {at} ({_extent(some['mean'], signed=True)} pp): no interval")
             case Verdict.one_pair:
@@ -151,13 +167,18 @@ def tally(rows: pd.DataFrame, keys: list[str]) -> str:
             case Verdict.diverged:
                 summed = some.sum(numeric_only=True).combine_first(some.iloc[0])
                 parts.append(f"trials failed {at} ({_failed_shares(summed)}), where the success counts decide")
-    if at_edge.any():
-        parts.append(f"inconclusive {_places(rows[at_edge], rows, keys)} (a learning rate at its grid's edge)")
+    for reason in dict.fromkeys(reason for reason in reasons if reason):
+        parts.append(f"inconclusive {_places(rows[reasons == reason], rows, keys)} ({reason})")
     return "; ".join(parts)
 
 
-def _half_width(row: pd.Series[Any]) -> float:
-    return float(row["high"] - row["low"]) / 2
+def _chance(row: pd.Series[Any]) -> str:
+    """The p that the comparison is judged by: Holm's for those named before the runs, the plain one for the others."""
+    return f"adjusted p {p_value(row['p_holm'])}" if row["primary"] else f"p {p_value(row['p'])}, exploratory"
+
+
+def _blind(detectable: float) -> str:
+    return f"differences under about {percent(detectable)} pp would not be seen"
 
 
 def _no_pair(row: pd.Series[Any]) -> str:

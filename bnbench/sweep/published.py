@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable
+from bnbench import names
+from bnbench.table import SweepTable
 
 if TYPE_CHECKING:
+    from bnbench.analysis.contrast import Contrast, Rates
     from bnbench.report import Comparison
 
 __all__ = ["Sweep"]
@@ -38,6 +40,26 @@ class Sweep:
     def curves(self) -> pd.DataFrame:
         """One row for each trial and evaluation step."""
         return self.table.curves
+
+    def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> list[Contrast]:
+        """The paired difference a - b of one measure, in each setting.
+
+        Args:
+            a: A level, as the report names it: "after".
+            b: Another: "before".
+            measure: A metric key among the columns of `trials`.
+            rates: "matched", at equal learning rates; "best", each level at the one that its tuning seeds chose.
+
+        Raises:
+            ValueError: If the sweep has no such level or measure.
+
+        Example:
+            >>> [one] = sweep.contrast("after", "before", measure="test/acc")  # doctest: +SKIP
+            >>> one.interval, one.adjusted_p, one.detectable  # doctest: +SKIP
+        """
+        from bnbench.analysis import contrast
+
+        return contrast(self.table, a, b, measure, rates=rates)
 
     def report(self, formats: Sequence[str] | None = None, folder: Path | None = None) -> dict[str, Path]:
         """Write the report again.

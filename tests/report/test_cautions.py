@@ -50,5 +50,35 @@ def test_the_sweeps_own_notes_are_passed_on(make_sweep: Any) -> None:
     assert "Two kinds of processor." in cautions(make_sweep(meta={"notes": ["Two kinds of processor."]}))
 
 
-def test_the_number_of_uncorrected_intervals_is_stated(make_sweep: Any) -> None:
-    assert "9 intervals of differences" in told(make_sweep(axes={"optimizer.lr": (0.1, 0.3, 1.0)}))
+def test_the_number_of_comparisons_is_stated_with_how_they_are_judged(make_sweep: Any) -> None:
+    lrs = {"optimizer.lr": (0.1, 0.3, 1.0)}
+    assert "9 comparisons at equal settings were named before the runs" in told(make_sweep(axes=lrs))
+    unnamed = told(make_sweep(axes=lrs, meta={"contrasts": []}))
+    assert "9 comparisons at equal settings are exploratory" in unnamed
+    assert "named before" not in unnamed
+    tuned = told(make_sweep(axes=lrs, tuning_seeds=(100, 101)))
+    assert "3 comparisons each level at its own learning rate were named before the runs" in tuned
+
+
+def test_the_smallest_difference_that_could_be_seen_is_stated(make_sweep: Any) -> None:
+    """Of noise sd s in either trial, differences have sd s * sqrt(2); 10 pairs at .05 see 0.99 of that sd at 80 %."""
+    table = make_sweep(level_names=("none", "before"), noise=0.01, meta={"contrasts": ["before - none"]})
+    [line] = [line for line in cautions(table) if "could have seen" in line]
+    seen = float(line.split("at least ")[1].split(" pp")[0])
+    assert seen == pytest.approx(1.4, rel=0.6)
+
+
+def test_skewed_differences_get_a_second_interval(make_sweep: Any) -> None:
+    outlier = make_sweep(accuracy=lambda p, level: 0.99 if (level, p["seed"]) == ("after", 3) else 0.9, noise=0.001)
+    assert "bootstrap-t interval beside t's: after - none" in told(outlier).replace("before - none", "after - none")
+    assert "bootstrap" not in told(make_sweep(level_names=("none", "before"), seeds=(0, 1)))
+
+
+def test_planned_and_finished_trials_are_told_apart(make_sweep: Any) -> None:
+    table = make_sweep(status=lambda p, level: "missing" if level == "after" and p["seed"] > 5 else "finished")
+    assert "Of 30 planned reporting trials 26 finished: none 10 of 10, before 10 of 10, after 6 of 10." in told(table)
+    assert "planned reporting" not in told(make_sweep())
+
+
+def test_a_sweep_in_which_nothing_finished_says_so_first(make_sweep: Any) -> None:
+    assert cautions(make_sweep(status=lambda p, level: "failed"))[0] == "No reporting trial finished (30 failed)."

@@ -137,7 +137,7 @@ def test_the_median_of_a_target_missed_by_most_is_not_a_number(make_sweep: Any) 
 def test_models_are_concluded_on_one_by_one(make_sweep: Any) -> None:
     table = make_sweep(axes={"model": ["fc", "cnn"]}, targets={"fc": (0.8,), "cnn": (0.85,)})
     findings = conclude(table)
-    assert [finding.subject for finding in findings] == ["fc", "cnn"]
+    assert [finding.subject for finding in findings] == ["mnist_5k, fc", "mnist_5k, cnn"]
     assert "Median steps to 0.8 " in str(findings[0].sentences[-1])
     assert "Median steps to 0.85 " in str(findings[1].sentences[-1])
 

@@ -23,10 +23,11 @@ def draw_bar(effect: Effect, all_of_them: Sequence[Effect]) -> str:
     low, high = _range(all_of_them)
     at, zero = (_place(value, low, high) for value in (effect.mean, 0.0))
     middle = _HEIGHT // 2
-    line = "" if math.isnan(effect.low) else _line(effect, low, high, middle)
+    wide = _line("wide", effect.wide_low, effect.wide_high, (low, high), middle)
+    line = _line("likely", effect.low, effect.high, (low, high), middle)
     kind = "firm" if effect.firm else "hollow"
     dot = f'<circle class="{kind}" cx="{at}" cy="{middle}" r="3.5"/>'
-    return f'{_OPEN}<path class="zero" d="M{zero} 0V{_HEIGHT}"/>{line}{dot}</svg>'
+    return f'{_OPEN}<path class="zero" d="M{zero} 0V{_HEIGHT}"/>{wide}{line}{dot}</svg>'
 
 
 def draw_axis(effects: Sequence[Effect]) -> str:
@@ -39,13 +40,14 @@ def draw_axis(effects: Sequence[Effect]) -> str:
 _OPEN = f'<svg class="bar" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">'
 
 
-def _line(effect: Effect, low: float, high: float, middle: int) -> str:
-    start, end = (_place(value, low, high) for value in (effect.low, effect.high))
-    return f'<path d="M{start} {middle}H{end}"/>'
+def _line(kind: str, start: float, end: float, scale: tuple[float, float], middle: int) -> str:
+    if math.isnan(start):
+        return ""
+    return f'<path class="{kind}" d="M{_place(start, *scale)} {middle}H{_place(end, *scale)}"/>'
 
 
 def _range(effects: Sequence[Effect]) -> tuple[float, float]:
-    values = [value for e in effects for value in (e.mean, e.low, e.high) if not math.isnan(value)]
+    values = [value for e in effects for value in e[:5] if not math.isnan(value)]
     low, high = min(0.0, *values), max(0.0, *values)
     return (low, high) if high > low else (-1.0, 1.0)
 
