@@ -38,7 +38,7 @@ keys worth knowing:
 
 
 def main() -> None:
-    """Run what the command line asks for; exits 0, 1 if trials failed, 2 on bad input, 130 on Ctrl-C."""
+    """Run what the command line asks for; exits as `errors.exit_status` says."""
     arguments = sys.argv[1:]
     if arguments[:1] in (["--help"], ["-h"], ["help"]):
         print(_HELP, end="")

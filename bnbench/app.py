@@ -30,6 +30,6 @@ def task(config: DictConfig) -> None:
     if config.pack is None:  # said here: Hydra puts a line of its own before a job's exception
         print("hydra.mode=RUN is not allowed; leave it MULTIRUN: bnbench trains through its sweeper", file=sys.stderr)
         sys.exit(2)
-    from bnbench.sweep.job import train_pack
+    from bnbench.sweep.worker import train_pack
 
     train_pack(config)

@@ -13,20 +13,26 @@ from yaml import YAMLError
 from bnbench.config import ConfigError
 from bnbench.data import DataError
 from bnbench.sweep.compose import explained
-from bnbench.tracking import TrackingError
+from bnbench.tracking import TrackingError, UndeliveredError
 
 __all__ = ["bad_input", "exit_status"]
 
 
 def exit_status(action: Callable[[], None]) -> int:
-    """Run `action`; 0 if it went well, 1 if trials failed, 2 on bad input, 130 on Ctrl-C.
+    """Run `action`, and say how it went.
+
+    Returns:
+        0 if it went well, 1 if trials failed or could not be recorded yet, 2 on bad input, 130 on Ctrl-C, 143 on
+        SIGTERM.
 
     Bad input is answered on stderr with one line for each error, never with a traceback.
     """
     from bnbench.sweep.failure import SweepFailedError
+    from bnbench.sweep.interruption import Terminated, terminable
 
     try:
-        action()
+        with terminable():
+            action()
     except KeyboardInterrupt as interrupt:
         notes = getattr(interrupt, "__notes__", [])  # where results that could not be recorded are kept
         print(
@@ -35,8 +41,8 @@ def exit_status(action: Callable[[], None]) -> int:
             sep="\n",
             file=sys.stderr,
         )
-        return 130
-    except SweepFailedError as error:
+        return 143 if isinstance(interrupt, Terminated) else 130
+    except (SweepFailedError, UndeliveredError) as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read our output, `head` say, has seen enough

@@ -209,6 +209,9 @@ class Tag:
     SWEEP = "bnbench.sweep"
     SWEEP_ID = "bnbench.sweep_id"
     PACK = "bnbench.pack"
+    PARENT = "mlflow.parentRunId"  # MLflow's own: the sweep's run
+    ATTEMPT = "bnbench.attempt"  # where the trial's pack failed before
+    ANEW = "bnbench.anew"  # trained with resume=false: recorded beside an earlier run of the same trial
     SLOT = "bnbench.slot"
     PACK_WIDTH = "bnbench.pack_width"
     PACK_WALL_SECONDS = "bnbench.pack_wall_seconds"

@@ -68,10 +68,10 @@ class Side:
     def _time_tracking(self) -> None:
         record = Store.record
 
-        def timed(store: Store, results: list[TrialResult], sweep_run_id: str | None, *, replace: bool = False) -> None:
+        def timed(store: Store, results: list[TrialResult], sweep_run_id: str | None = None) -> None:
             started = time.thread_time()  # of a background thread: what it takes from the workers, not what it waits
             try:
-                record(store, results, sweep_run_id, replace=replace)
+                record(store, results, sweep_run_id)
             finally:
                 self._tracking_seconds += time.thread_time() - started
 

@@ -80,11 +80,13 @@ class SweepProgress:
         done = 0.0
         for job, seconds, steps in self._jobs:
             ended = self._finished.issuperset(job.keys)
-            done += seconds * (1.0 if ended else min(read_progress(job).steps / steps, 1.0))
+            done += seconds * (1.0 if ended else min(read_progress(job.progress_file).steps / steps, 1.0))
         return done / total if total else 1.0
 
     def _line(self, fraction: float) -> str:
-        running = sum(read_progress(job).diverged for job, _, _ in self._jobs if job.keys[0] not in self._finished)
+        running = sum(
+            read_progress(job.progress_file).diverged for job, _, _ in self._jobs if job.keys[0] not in self._finished
+        )
         elapsed = time.monotonic() - self._started
         left = f", about {duration(elapsed * (1 - fraction) / fraction)} left" if fraction > 0.01 else ""
         failed = f", {self._failed} failed" if self._failed else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +22,7 @@ def publish(
     store: Store,
     run_id: str,
     folder: Path,
-    status: Literal["FINISHED", "FAILED"],
+    trained: Set[str],
     wall_seconds: float,
     say: Callable[[str], None],
 ) -> Sweep:
@@ -32,10 +32,11 @@ def publish(
         store: Where its trials are.
         run_id: The sweep's run.
         folder: Where the report goes; the `latest` pointer beside it is moved to it.
-        status: How the sweep ended.
+        trained: Keys of the trials that had to be trained; where one has no result, the sweep has failed.
         wall_seconds: From the first worker's start to the last trial's end.
         say: Where lines for the user go.
     """
+    status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
     store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
     table = store.load(run_id)
     paths = write_report(table, folder)

@@ -5,32 +5,34 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, redirect_stderr, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from bnbench import names
 from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.combine import combined
 from bnbench.sweep.compose import compose, to_config
-from bnbench.sweep.describe import count, describe_plan, describe_question, varied_keys
-from bnbench.sweep.failure import SweepFailedError
+from bnbench.sweep.describe import describe_plan, describe_question, varied_keys
 from bnbench.sweep.grid import expand
-from bnbench.sweep.job import Job, spool_folder
+from bnbench.sweep.interruption import briefly
+from bnbench.sweep.job import Job
+from bnbench.sweep.launch import launch_packs
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
 from bnbench.sweep.stand_in import stand_in
-from bnbench.tracking import NothingRecordedError, TrackingError
+from bnbench.tracking import NothingRecordedError
 from bnbench.tracking.address import Address
+from bnbench.tracking.tags import this_process
 
 if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
@@ -137,7 +139,7 @@ def run_sweep(
     meta = _meta(config, name, plan, grid.axes, workers, command_line)
     if instead is not None:
         meta["notes"].append(f"{instead[1]}.")
-    return _execute(hydra, meta, plan, stores[0], runs_dir, say)
+    return _execute(hydra, config, meta, plan, stores[0], runs_dir, say)
 
 
 def _open_store(config: Config, runs_dir: Path) -> Store:
@@ -149,58 +151,53 @@ def _open_store(config: Config, runs_dir: Path) -> Store:
 
 def _execute(
     hydra: HydraSweep,
+    config: Config,
     meta: dict[str, Any],
     plan: Plan,
     store: Store,
     runs_dir: Path,
     say: Callable[[str], None],
 ) -> Sweep:
+    from bnbench.sweep.outcome import check_outcome
     from bnbench.sweep.progress import SweepProgress
     from bnbench.sweep.report import publish, sweep_folder
+    from bnbench.tracking import spool
     from bnbench.tracking.drain import Drain
 
     folder = sweep_folder(runs_dir, meta["name"], meta["id"])
+    waiting = spool.folder_for(runs_dir, store.address, config.tracking.experiment)
+    spool.check_writable(waiting)
     run_id = store.start_sweep(meta, [_planned(p) for p in plan.planned])
-    jobs = [_job(number, pack, runs_dir, folder) for number, pack in enumerate(plan.packs)]
+    place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
+    jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
     timed = [(job, pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
     trained = {key for job in jobs for key in job.keys}
-    failed: list[TrialResult] = []
     started = time.monotonic()
-    outcome: Literal["FINISHED", "FAILED", "KILLED"] = "KILLED"
     try:
         with ExitStack() as stack:
-            progress = stack.enter_context(SweepProgress(timed, sum(len(job.keys) for job in jobs)))
+            progress = stack.enter_context(SweepProgress(timed, len(trained)))
+            drain = stack.enter_context(Drain(store, waiting, on_result=progress.add))
+            if plan.undefined:
+                spool.write(waiting, [_undefined(p, run_id) for p in plan.undefined])
 
-            def on_result(result: TrialResult) -> None:
-                progress.add(result)
-                if result.status == "failed" and result.key in trained:
-                    failed.append(result)
+            def finished() -> set[str]:
+                drain.look()
+                return drain.seen
 
-            stack.enter_context(Drain(store, spool_folder(runs_dir), run_id, on_result=on_result))
-            store.record([_undefined(p) for p in plan.undefined], run_id)
-            if jobs:
-                folder.mkdir(parents=True, exist_ok=True)
-                overrides = [[*pack[0].overrides, job.override] for job, pack in zip(jobs, plan.packs, strict=True)]
-                for job_return in hydra.launch(overrides, folder):
-                    with redirect_stderr(StringIO()):  # Hydra would print the whole pack
-                        _ = job_return.return_value  # raises what the job raised
-        lost = trained - store.finished().keys() - {result.key for result in failed}
-        outcome = "FAILED" if failed or lost else "FINISHED"
-    finally:
-        if outcome == "KILLED":
-            with suppress(TrackingError):  # what ended the training matters more
-                store.finish_sweep(run_id, status=outcome, metrics={}, artifacts=[], note="interrupted")
-    sweep = publish(store, run_id, folder, outcome, time.monotonic() - started, say)
-    if failed:
-        lines = {f"{result.params}: {(result.reason or '').splitlines()[-1]}": None for result in failed}
-        raise SweepFailedError(f"{count(len(failed), 'trial')} failed:\n" + "\n".join(lines))
-    if lost:
-        raise SweepFailedError(f"{count(len(lost), 'trial')} left no result; the same command trains what is missing")
+            folder.mkdir(parents=True, exist_ok=True)
+            todo = [(job, pack[0].overrides) for job, pack in zip(jobs, plan.packs, strict=True)]
+            launch_packs(todo, lambda overrides: hydra.launch(overrides, folder), finished, say)
+    except BaseException:
+        briefly(lambda: store.finish_sweep(run_id, status="KILLED", metrics={}, artifacts=[], note="interrupted"))
+        raise
+    sweep = publish(store, run_id, folder, trained, time.monotonic() - started, say)
+    check_outcome(sweep.table, trained)
     return sweep
 
 
-def _job(number: int, pack: Pack, runs_dir: Path, folder: Path) -> Job:
-    return Job(number, [p.trial.key for p in pack], [p.values for p in pack], str(runs_dir), str(folder))
+def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Job:
+    keys, values = [p.trial.key for p in pack], [p.values for p in pack]
+    return Job(number, keys, values, process=this_process(), anew=anew, **place)
 
 
 def _planned(planned: Planned) -> dict[str, Any]:
@@ -210,13 +207,14 @@ def _planned(planned: Planned) -> dict[str, Any]:
     return entry
 
 
-def _undefined(planned: Planned) -> TrialResult:
+def _undefined(planned: Planned, run_id: str) -> TrialResult:
     now = time.time()
     return TrialResult(
         key=planned.trial.key,
         params=planned.trial.params,
         status="undefined",
         reason=planned.undefined,
+        tags={names.Tag.PARENT: run_id},
         started=now,
         ended=now,
     )

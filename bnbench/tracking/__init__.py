@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from bnbench.tracking.errors import NothingRecordedError, SpoolError, TrackingError
+from bnbench.tracking.errors import NothingRecordedError, SpoolError, TrackingError, UndeliveredError
 
-__all__ = ["NothingRecordedError", "SpoolError", "TrackingError"]
+__all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "UndeliveredError"]
 
 # MLflow reads these when it is imported; who has set them keeps their own.
 for _name, _value in {

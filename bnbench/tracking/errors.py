@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "one_line"]
+__all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "UndeliveredError", "one_line"]
 
 
 class TrackingError(RuntimeError):
@@ -11,6 +11,10 @@ class TrackingError(RuntimeError):
 
 class NothingRecordedError(TrackingError):
     """The store has not been made yet, and the caller did not want to make it."""
+
+
+class UndeliveredError(TrackingError):
+    """Trials were trained, and the store has not taken all of them; one line that says where they are."""
 
 
 class SpoolError(ValueError):

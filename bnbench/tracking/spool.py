@@ -1,18 +1,68 @@
 """Keeps finished results on disk until the tracking store has them: one file a pack, a JSON line a trial.
 
 Workers write, in other processes and maybe on other hosts that share the disk; the parent's `Drain` reads.
+Each tracking store has a folder of its own: what is meant for a server that is away must not end up elsewhere.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bnbench.results import TrialResult
-from bnbench.tracking.errors import SpoolError, one_line
+from bnbench.tracking.address import Address
+from bnbench.tracking.errors import SpoolError, TrackingError, one_line
 
-__all__ = ["pending", "read", "remove", "set_aside", "write"]
+__all__ = ["check_writable", "claimed", "folder_for", "pending", "read", "remove", "set_aside", "waiting", "write"]
+
+_ADDRESS = "address.txt"
+_PROBE_BYTES = 2**16  # about what a pack's results take
+
+
+def folder_for(runs_dir: Path, address: Address, experiment: str) -> Path:
+    """Where results wait for this store's experiment; made if absent, with a note of whose it is.
+
+    Raises:
+        TrackingError: If it cannot be made.
+    """
+    shown = address.shown
+    if address.database and address.database.parent == runs_dir.resolve():
+        shown = address.database.name  # which moves with runs_dir
+    store = f"{shown} {experiment}"
+    folder = runs_dir / "spool" / hashlib.sha256(store.encode()).hexdigest()[:8]
+    with _said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / _ADDRESS).exists():
+            _write(folder / _ADDRESS, f"{store}\n")
+    return folder
+
+
+def waiting(runs_dir: Path) -> dict[str, int]:
+    """How many trials wait for which store, by its address and experiment; of any sweep."""
+    found = {}
+    for note in sorted((runs_dir / "spool").glob(f"*/{_ADDRESS}")):
+        lines = [path.read_bytes().count(b"\n") for path in pending(note.parent)]
+        if lines:
+            found[note.read_text(encoding="utf-8").strip()] = sum(lines)
+    return found
+
+
+def check_writable(folder: Path) -> None:
+    """See that a pack's results can be written, before they are trained.
+
+    Raises:
+        TrackingError: If they cannot: a full disk, say, or a folder that is read-only.
+    """
+    probe = folder / f".{uuid.uuid4().hex}.draft"
+    with _said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(probe, " " * _PROBE_BYTES)
+        probe.unlink()
 
 
 def write(folder: Path, results: list[TrialResult]) -> Path:
@@ -20,20 +70,34 @@ def write(folder: Path, results: list[TrialResult]) -> Path:
 
     Raises:
         ValueError: If there are no results, or a number in them is not finite.
+        TrackingError: If the disk does not take it.
     """
     if not results:
         raise ValueError("a spool file needs at least one result")
     text = "".join(f"{result.to_json()}\n" for result in results)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{results[0].key}-{uuid.uuid4().hex}.jsonl"
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    _sync(folder)
+    with _said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(path, text)
+        _sync(folder)
     return path
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether this process alone delivers the file; another that does holds it until it ends, however it ends.
+
+    Raises:
+        FileNotFoundError: If another process has delivered it.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            path.stat()  # raises if another process delivered it just before
+            yield True
 
 
 def pending(folder: Path) -> list[Path]:
@@ -76,6 +140,29 @@ def set_aside(path: Path) -> Path:
         Its new path.
     """
     return path.rename(path.with_name(f"{path.name}.corrupt"))
+
+
+@contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrackingError(
+            f"results cannot be written to {folder} ({error.strerror or error}); make room or set runs_dir to another "
+            "place; the same command again trains only what is missing"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.draft".replace("..", "."))
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Literal
 
+from bnbench.names import Tag
 from bnbench.results import TrialResult
 from bnbench.table import SweepTable
 from bnbench.tracking import sweep_runs
@@ -13,7 +14,7 @@ from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
-from bnbench.tracking.trial_runs import trial_run
+from bnbench.tracking.trial_runs import run_time, trial_run
 from bnbench.tracking.write_runs import write_runs
 
 __all__ = ["Store"]
@@ -29,6 +30,7 @@ class Store:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._finished: dict[str, str] | None = None
+        self._times: set[tuple[str, tuple[int, int]]] = set()
 
     @classmethod
     def open(cls, uri: str | None, *, runs_dir: Path, experiment: str, create: bool = True) -> Store:
@@ -73,15 +75,15 @@ class Store:
             sweep_runs.close_killed(self._connection)
             return sweep_runs.start_sweep(self._connection, meta, trials)
 
-    def record(self, results: list[TrialResult], sweep_run_id: str | None, *, replace: bool = False) -> None:
+    def record(self, results: list[TrialResult], sweep_run_id: str | None = None) -> None:
         """Write each result as one run.
 
-        A trial that has a finished run is not written again: a pack may be delivered twice.
+        A trial that has a finished run is not written again, for a pack may be delivered twice; unless it was
+        trained anew on purpose, which its tag `names.Tag.ANEW` says: then the newest run counts.
 
         Args:
             results: Of one pack, say.
-            sweep_run_id: The run of the sweep that trained them, or None.
-            replace: Write them all the same; the newest counts.
+            sweep_run_id: The run of the sweep that trained those that do not say it themselves, or None.
 
         Raises:
             ValueError: If a number is not finite; nothing is written then.
@@ -89,15 +91,21 @@ class Store:
         finished = self._known_finished()
         seen, fresh = {*finished}, []
         for result in results:
-            if replace or result.key not in seen:
+            if self._is_new(result, seen):
                 fresh.append(result)
             if result.status != "failed":
                 seen.add(result.key)
         runs = [trial_run(result, sweep_run_id) for result in fresh]
         with reported(self.address):
-            for result, run_id in zip(fresh, write_runs(self._connection, runs), strict=True):
+            for result, run, run_id in zip(fresh, runs, write_runs(self._connection, runs), strict=True):
                 if result.status != "failed":
                     finished[result.key] = run_id  # known at once: a pack that breaks off is delivered again
+                    self._times.add((result.key, (run.start_time, run.end_time)))
+
+    def _is_new(self, result: TrialResult, finished: Set[str]) -> bool:
+        if result.key not in finished:
+            return True
+        return Tag.ANEW in result.tags and (result.key, run_time(result)) not in self._times
 
     def finish_sweep(
         self,
@@ -137,6 +145,7 @@ class Store:
             with reported(self.address):
                 trials = recorded_trials(self._connection)
             self._finished = {trial.key: trial.run_id for trial in trials if trial.counts}
+            self._times = {(trial.key, trial.time) for trial in trials if trial.counts}
         return self._finished
 
     def sweeps(self) -> list[dict[str, Any]]:

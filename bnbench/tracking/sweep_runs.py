@@ -127,10 +127,8 @@ def checks(run: Run) -> dict[str, Any]:
 
 def close_killed(connection: Connection) -> int:
     """End the runs that killed processes of this host left RUNNING, and return how many."""
-    found = connection.client.search_runs(
-        [connection.experiment_id], filter_string=f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` != ''"
-    )
-    killed = [run.info.run_id for run in found if was_killed(run.data.tags[PROCESS])]
+    running = _all_runs(connection, f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` != ''")
+    killed = [run.info.run_id for run in running if was_killed(run.data.tags[PROCESS])]
     for run_id in killed:
         connection.client.set_terminated(run_id, "KILLED")
     return len(killed)
@@ -193,12 +191,17 @@ def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[di
 
 
 def _sweep_runs(connection: Connection) -> list[Run]:
+    return _all_runs(connection, f"tags.`{Tag.KIND}` = 'sweep'")
+
+
+def _all_runs(connection: Connection, wanted: str) -> list[Run]:
+    """Page by page, the newest first."""
     runs: list[Run] = []
     token: str | None = None
     while True:
         page = connection.client.search_runs(
             [connection.experiment_id],
-            filter_string=f"tags.`{Tag.KIND}` = 'sweep'",
+            filter_string=wanted,
             order_by=["attributes.start_time DESC"],
             max_results=_PAGE,
             page_token=token,

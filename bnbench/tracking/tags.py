@@ -4,33 +4,48 @@ from __future__ import annotations
 
 import os
 import socket
-import uuid
+from pathlib import Path
 
 __all__ = ["DIVERGED_STEP", "PROCESS", "TRIALS", "this_process", "was_killed"]
 
 DIVERGED_STEP = "bnbench.diverged_step"
 TRIALS = "bnbench.trials"  # number of trials a sweep lists
-PROCESS = "bnbench.process"  # who writes the run: host, process id and a token of its own
+PROCESS = "bnbench.process"  # who writes the run: host, process id, and the process's start
 
-_TOKEN = uuid.uuid4().hex  # tells a process from an earlier one with the same id
+_UNKNOWN = "-"
 
 
 def this_process() -> str:
     """The value of `PROCESS` for runs that this process writes."""
-    return f"{socket.gethostname()} {os.getpid()} {_TOKEN}"
+    return f"{socket.gethostname()} {os.getpid()} {_start(os.getpid())}"
 
 
 def was_killed(process: str) -> bool:
-    """Whether the process that wrote this tag is known to be gone; of other hosts nothing is known."""
-    host, pid, token = process.split()
+    """Whether the process that `this_process` named is known to be gone; of other hosts nothing is known."""
+    host, pid, start = process.split()
     if host != socket.gethostname():
         return False
-    if int(pid) == os.getpid():
-        return token != _TOKEN
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except PermissionError:  # it lives, under another user
-        return False
-    return False
+        pass
+    now = _start(int(pid))
+    return now is None or (_UNKNOWN not in (now, start) and now != start)
+
+
+def _start(pid: int) -> str | None:
+    """When a process started, which tells it from an earlier one with its id.
+
+    Returns:
+        A number of the system's own clock, or "-" where the system does not say; None if the process is gone.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else _UNKNOWN
+    except OSError:
+        return None
+    state, *fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if state in "ZX" else fields[18]

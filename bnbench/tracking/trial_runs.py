@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 
 from bnbench.names import STATUSES, TEST_ACC, Tag, is_curve
 from bnbench.results import TrialResult
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 
-__all__ = ["TrialRun", "trial_run"]
+__all__ = ["TrialRun", "run_time", "trial_run"]
 
 _DIGEST_LENGTH = 36  # the most MLflow keeps
 _TAG_LENGTH = 8000  # likewise
+_TRACEBACK = "traceback.txt"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class TrialRun:
     """A finished run, ready to be written.
 
     Attributes:
+        texts: Files to keep with it, by name.
         start_time: Unix time in milliseconds.
         end_time: Likewise.
         status: MLflow's: FINISHED, or FAILED where the trial is to be tried again.
@@ -36,6 +38,7 @@ class TrialRun:
     params: dict[str, str]
     metrics: list[Metric]
     dataset: DatasetInput | None
+    texts: dict[str, str]
     start_time: int
     end_time: int
     status: str
@@ -46,25 +49,31 @@ def trial_run(result: TrialResult, sweep_run_id: str | None) -> TrialRun:
 
     Args:
         result: What the trial left behind.
-        sweep_run_id: The run of the sweep that trained it, or None.
+        sweep_run_id: The run of the sweep that trained it, where its tags do not say; or None.
 
     Raises:
         ValueError: If the result cannot be read back as it is: a number is not finite, or a metric's name
             is taken by a curve.
     """
     _check(result)
-    started = result.started or time.time()
-    ended = max(result.ended, started)
+    started, ended = run_time(result)
     return TrialRun(
         name=_name(result.params),
         tags=_tags(result, sweep_run_id),
         params={key: str(value) for key, value in result.params.items()},
         metrics=_metrics(result, started, ended),
         dataset=_dataset(result.data) if result.data else None,
-        start_time=_milliseconds(started),
-        end_time=_milliseconds(ended),
+        texts={_TRACEBACK: result.reason} if result.status == "failed" and result.reason else {},
+        start_time=started,
+        end_time=ended,
         status="FAILED" if result.status == "failed" else "FINISHED",
     )
+
+
+def run_time(result: TrialResult) -> tuple[int, int]:
+    """When the trial's run starts and ends, in milliseconds."""
+    started = result.started or time.time()
+    return _milliseconds(started), _milliseconds(max(result.ended, started))
 
 
 def _check(result: TrialResult) -> None:
@@ -82,16 +91,16 @@ def _check(result: TrialResult) -> None:
             raise ValueError(f"trial {result.key} has {key}={value}; only finite numbers are recorded")
 
 
-def _metrics(result: TrialResult, started: float, ended: float) -> list[Metric]:
+def _metrics(result: TrialResult, started: int, ended: int) -> list[Metric]:
     """Curves with their times spread evenly over the training, and finals at its last step."""
     steps = int(result.params.get("training.steps", 0))
-    seconds_per_step = (ended - started) / steps if steps else 0.0
+    milliseconds_per_step = (ended - started) / steps if steps else 0.0
     curves = [
-        Metric(key, value, _milliseconds(started + step * seconds_per_step), step)
+        Metric(key, value, round(started + step * milliseconds_per_step), step)
         for key, points in result.curves.items()
         for step, value in points
     ]
-    return curves + [Metric(key, value, _milliseconds(ended), steps) for key, value in result.metrics.items()]
+    return curves + [Metric(key, value, ended, steps) for key, value in result.metrics.items()]
 
 
 def _tags(result: TrialResult, sweep_run_id: str | None) -> dict[str, str]:
@@ -110,7 +119,7 @@ def _tags(result: TrialResult, sweep_run_id: str | None) -> dict[str, str]:
     if "checksum" in result.data:
         tags[Tag.DATA_CHECKSUM] = result.data["checksum"]
     if sweep_run_id is not None:
-        tags[MLFLOW_PARENT_RUN_ID] = sweep_run_id
+        tags.setdefault(Tag.PARENT, sweep_run_id)
     return tags
 
 

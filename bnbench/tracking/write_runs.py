@@ -43,7 +43,10 @@ def write_runs(connection: Connection, runs: Sequence[TrialRun]) -> Iterator[str
     run is never taken for a result.
     """
     if isinstance(connection.store, SqlAlchemyStore):
-        yield from _insert(connection.store, connection.experiment_id, runs)
+        run_ids = _insert(connection.store, connection.experiment_id, runs)
+        yield from run_ids
+        for run_id, run in zip(run_ids, runs, strict=True):
+            _write_texts(connection, run_id, run)
     else:
         for run in runs:
             yield _send(connection, run)
@@ -59,8 +62,14 @@ def _send(connection: Connection, run: TrialRun) -> str:
     client.log_batch(run_id, metrics=run.metrics, params=params, synchronous=True)
     if run.dataset is not None:
         client.log_inputs(run_id, datasets=[run.dataset])
+    _write_texts(connection, run_id, run)
     client.set_terminated(run_id, run.status, end_time=run.end_time)
     return run_id
+
+
+def _write_texts(connection: Connection, run_id: str, run: TrialRun) -> None:
+    for name, text in run.texts.items():
+        connection.client.log_text(run_id, text, name)
 
 
 def _insert(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[TrialRun]) -> list[str]:

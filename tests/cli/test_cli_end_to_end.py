@@ -14,7 +14,7 @@ import pytest
 
 import bnbench as package
 from bnbench.results import TrialResult
-from bnbench.sweep import job as job_module
+from bnbench.sweep import worker
 
 if TYPE_CHECKING:
     from conftest import Answer
@@ -96,7 +96,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
     first: tuple[Path, subprocess.CompletedProcess[str]], bnbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs, _ = first
-    monkeypatch.setattr(job_module, "_fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(worker, "_fit", lambda *_: pytest.fail("trained again"))
     before = _metrics(runs)
     words = [
         "data=digits",
@@ -163,12 +163,12 @@ _OTHER = (*_TINY, "training.steps=4")  # trials of their own in the same store
 def test_a_failed_pack_costs_its_trials_alone_and_is_trained_again(
     again: Path, bnbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(config: Any, job: Any, trials: Any) -> list[TrialResult]:
+    def fit(job: Any, images: Any, trials: Any) -> list[TrialResult]:
         if trials[0].norm.name == "batch":
             raise RuntimeError("out of memory")
         return [TrialResult(t.key, t.params, "finished", metrics={"test/acc": 0.5}) for t in trials]
 
-    monkeypatch.setattr(job_module, "_fit", fit)
+    monkeypatch.setattr(worker, "_fit", fit)
     answer = bnbench(*_OTHER, f"runs_dir={again}")
     assert answer.status == 1
     assert answer.err[0] == "2 trials failed:"
@@ -182,7 +182,7 @@ def test_a_failed_pack_costs_its_trials_alone_and_is_trained_again(
 def test_trials_whose_results_never_arrive_are_not_taken_for_done(
     again: Path, bnbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "train_pack", lambda config: None)
+    monkeypatch.setattr(worker, "train_pack", lambda config: None)
     answer = bnbench(*_OTHER, "training.batch_size=16", f"runs_dir={again}")
     assert answer.status == 1
     assert answer.err == ["4 trials left no result; the same command trains what is missing"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ from bnbench.config import ConfigError
 from bnbench.data import ImageData
 from bnbench.names import Tag
 from bnbench.results import TrialResult
-from bnbench.sweep.job import Job, Progress, read_progress, train_pack
+from bnbench.sweep.job import Job, Progress, progress_files, progress_writer, read_progress
 from bnbench.sweep.plan import DataLoader, Plan, make_plan
-from bnbench.tracking import spool
+from bnbench.sweep.worker import train_pack
+from bnbench.tracking import TrackingError, spool
+from bnbench.tracking.tags import this_process
 
 if TYPE_CHECKING:
     from conftest import CountingSweep
@@ -30,6 +32,9 @@ def _job(tmp_path: Path, **changes: Any) -> Job:
         "values": [{"seed": 0, "optimizer.lr": 0.1}, {"seed": 1, "optimizer.lr": 1e-5}],
         "runs_dir": str(tmp_path / "runs"),
         "sweep_dir": str(tmp_path / "runs" / "placement-0a1b"),
+        "spool": str(tmp_path / "runs" / "spool"),
+        "run_id": "5c",
+        "process": this_process(),
     }
     return Job(**{**values, **changes})
 
@@ -57,7 +62,7 @@ def test_a_job_arrives_in_the_worker_as_it_was_sent(
 
 
 def test_progress_that_was_not_written_is_none(tmp_path: Path) -> None:
-    assert read_progress(_job(tmp_path)) == Progress(0, 0)
+    assert read_progress(_job(tmp_path).progress_file) == Progress()
 
 
 # The worker's side, with made-up images and no training.
@@ -89,33 +94,61 @@ def _result(key: str, params: dict[str, Any]) -> TrialResult:
 def test_a_worker_trains_the_planned_trials_and_spools_their_results(
     planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(config: Any, job: Job, trials: Sequence[Any]) -> list[TrialResult]:
+    def fit(job: Job, images: Any, trials: Sequence[Any]) -> list[TrialResult]:
         return [_result(trial.key, trial.params) for trial in trials]
 
-    monkeypatch.setattr("bnbench.sweep.job._fit", fit)
+    monkeypatch.setattr("bnbench.sweep.worker._fit", fit)
     job, config = _send(planned, tmp_path, sweep)
     train_pack(config)
-    [file] = spool.pending(job.spool)
+    [file] = spool.pending(Path(job.spool))
     results = spool.read(file)
     assert [r.key for r in results] == job.keys
     assert [r.params for r in results] == [p.trial.params for p in planned.planned]
     assert {r.tags[Tag.PACK] for r in results} == {"placement-0a1b/3"}
 
 
-def test_a_pack_that_fails_is_a_result_of_each_of_its_trials(
+def test_a_pack_that_fails_is_tried_again_then_trial_by_trial_and_what_still_fails_is_a_result(
     planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(*_: Any) -> list[TrialResult]:
-        raise RuntimeError("out of memory")
+    tried: list[list[int]] = []
 
-    monkeypatch.setattr("bnbench.sweep.job._fit", fit)
+    def fit(job: Job, images: Any, trials: Sequence[Any]) -> list[TrialResult]:
+        tried.append([job.keys.index(trial.key) for trial in trials])
+        if job.keys[1] in {trial.key for trial in trials}:
+            raise RuntimeError("out of memory")
+        return [_result(trial.key, trial.params) for trial in trials]
+
+    monkeypatch.setattr("bnbench.sweep.worker._fit", fit)
     job, config = _send(planned, tmp_path, sweep)
     train_pack(config)
-    [file] = spool.pending(job.spool)
-    results = spool.read(file)
-    assert [(r.key, r.status) for r in results] == [(key, "failed") for key in job.keys]
-    assert all((r.reason or "").splitlines()[-1] == "RuntimeError: out of memory" for r in results)
-    assert all(r.ended >= r.started > 0 for r in results)
+    assert tried == [[0, 1, 2, 3], [0, 1, 2, 3], [0], [1], [2], [3]]
+    results = {r.key: r for file in spool.pending(Path(job.spool)) for r in spool.read(file)}
+    assert [results[key].status for key in job.keys] == ["finished", "failed", "finished", "finished"]
+    failed = results[job.keys[1]]
+    assert (failed.reason or "").startswith("Traceback")
+    assert (failed.reason or "").splitlines()[-1] == "RuntimeError: out of memory"
+    assert failed.ended >= failed.started > 0
+    assert [results[key].tags[Tag.ATTEMPT] for key in job.keys] == ["3", "4", "5", "6"]
+    assert {r.tags[Tag.PARENT] for r in results.values()} == {"5c"}
+
+
+def test_results_that_cannot_be_written_are_not_trained_again(
+    planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fit(job: Job, images: Any, trials: Sequence[Any]) -> list[TrialResult]:
+        tried.append(len(trials))
+        shutil.rmtree(job.spool)
+        Path(job.spool).touch()  # a file where the folder was
+        return [_result(trial.key, trial.params) for trial in trials]
+
+    monkeypatch.setattr("bnbench.sweep.worker._fit", fit)
+    _, config = _send(planned, tmp_path, sweep)
+    for _ in range(2):  # the second time it is noticed before training
+        with pytest.raises(TrackingError, match=r"cannot be written to .*spool .*make room"):
+            train_pack(config)
+    assert tried == [4]
 
 
 def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
@@ -127,7 +160,7 @@ def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
     monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: other)
     with pytest.raises(ConfigError, match=f"not the planned {job.keys[0]}: it has other data"):
         train_pack(config)
-    assert spool.pending(job.spool) == []
+    assert spool.pending(Path(job.spool)) == []
 
 
 def test_progress_is_written_whole_and_not_more_often_than_anybody_looks(
@@ -138,13 +171,14 @@ def test_progress_is_written_whole_and_not_more_often_than_anybody_looks(
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     job = _job(tmp_path)
-    report: Callable[[int, int], None] = module._reporter(job.progress_file)
+    report: Callable[[int, int], None] = progress_writer(job.progress_file, job.keys)
+    keys = tuple(job.keys)
     report(10, 0)
-    assert read_progress(job) == Progress(10, 0)
+    assert read_progress(job.progress_file) == Progress(10, 0, keys)
     report(20, 1)
-    assert read_progress(job) == Progress(10, 0)
+    assert read_progress(job.progress_file) == Progress(10, 0, keys)
     now += 1
     report(30, 1)
-    assert read_progress(job) == Progress(30, 1)
+    assert read_progress(job.progress_file) == Progress(30, 1, keys)
+    assert progress_files(Path(job.sweep_dir)) == [job.progress_file]
     assert [file.name for file in job.progress_file.parent.iterdir()] == ["3.json"]
-    assert asdict(read_progress(job)) == {"steps": 30, "diverged": 1}

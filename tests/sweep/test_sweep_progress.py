@@ -17,13 +17,13 @@ from bnbench.sweep.progress import SweepProgress
 
 
 def _job(number: int, folder: Path, *keys: str) -> Job:
-    return Job(number, [*keys], [{} for _ in keys], str(folder), str(folder))
+    return Job(number, [*keys], [{} for _ in keys], str(folder), str(folder), str(folder), "5c", "host 1 2")
 
 
 def _write(job: Job, steps: int, diverged: int) -> None:
     job.progress_file.parent.mkdir(parents=True, exist_ok=True)
     draft = job.progress_file.with_suffix(".draft")
-    draft.write_text(json.dumps({"steps": steps, "diverged": diverged}))
+    draft.write_text(json.dumps({"steps": steps, "diverged": diverged, "keys": job.keys}))
     draft.replace(job.progress_file)  # whole at once, as a worker does it
 
 

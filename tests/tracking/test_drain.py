@@ -78,12 +78,12 @@ def test_a_store_that_refuses_for_a_while_gets_everything_once_and_progress_does
 def test_a_store_that_stays_down_keeps_the_files_and_the_error_says_where(tmp_path: Path, make_result: Make) -> None:
     for seed in range(5):
         spool.write(tmp_path, [make_result(seed)])
-    with pytest.raises(TrackingError) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, None):
+    with pytest.raises(TrackingError) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, patience_seconds=0):
         pass
     assert len(spool.pending(tmp_path)) == 5
     assert str(caught.value) == (
         f"5 file(s) of finished results could not be recorded and are kept in {tmp_path}; "
-        "the next start delivers them: the store is down"
+        "`python -m bnbench sync`, or the next start, delivers them: the store is down"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, make
     recorder = Picky()
     for seed in range(3):
         spool.write(tmp_path, [make_result(seed)])
-    with pytest.raises(TrackingError, match="1 file"), Drain(recorder, tmp_path, None):
+    with pytest.raises(TrackingError, match="1 file"), Drain(recorder, tmp_path, patience_seconds=0):
         pass
     assert len(recorder.recorded) == 2
 
@@ -106,7 +106,7 @@ def test_what_ended_the_training_is_not_hidden_by_what_could_not_be_delivered(
     tmp_path: Path, make_result: Make
 ) -> None:
     spool.write(tmp_path, [make_result(0)])
-    with pytest.raises(KeyboardInterrupt) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, None):
+    with pytest.raises(KeyboardInterrupt) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, patience_seconds=0):
         raise KeyboardInterrupt
     assert "kept in" in caught.value.__notes__[0]
 

@@ -127,11 +127,13 @@ def test_a_trial_counts_in_every_sweep_that_lists_it(store: Store, make_result: 
 
 def test_the_newest_finished_run_of_a_trial_counts(store: Store, make_result: Make, start: Start) -> None:
     def result(started: float, accuracy: float, status: str = "finished") -> TrialResult:
-        return make_result(0, started=started, ended=started, status=status, metrics={names.TEST_ACC: accuracy})
+        tags = {names.Tag.ANEW: "true"}
+        finals = {names.TEST_ACC: accuracy}
+        return make_result(0, started=started, ended=started, status=status, metrics=finals, tags=tags)
 
     start([make_result(0)])
     store.record([result(3e9, 0.3)], None)
-    store.record([result(2e9, 0.2), result(4e9, 0.4, "failed")], None, replace=True)
+    store.record([result(2e9, 0.2), result(4e9, 0.4, "failed")])
     trials = store.load("latest").trials
     assert trials["status"].tolist() == ["finished"]
     assert trials[names.TEST_ACC].tolist() == [0.3]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bnbench.results import TrialResult
-from bnbench.tracking import SpoolError, spool
+from bnbench.tracking import SpoolError, TrackingError, spool
+from bnbench.tracking.address import Address
 
 Make = Callable[..., TrialResult]
 
@@ -26,7 +27,7 @@ def test_a_file_has_its_final_name_only_when_it_is_whole(
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", die)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(TrackingError, match="disk full"):
         spool.write(tmp_path, [make_result(0)])
     assert spool.pending(tmp_path) == []
 
@@ -62,3 +63,44 @@ def test_a_file_set_aside_is_kept_and_no_longer_pending(tmp_path: Path) -> None:
     path.write_bytes(b"{")
     assert spool.set_aside(path).read_bytes() == b"{"
     assert spool.pending(tmp_path) == []
+
+
+def test_each_store_has_a_folder_of_its_own_which_moves_with_runs_dir(tmp_path: Path, make_result: Make) -> None:
+    def folder(runs_dir: Path, uri: str | None, experiment: str = "bnbench") -> Path:
+        return spool.folder_for(runs_dir, Address.resolve(uri, runs_dir), experiment)
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    folders = [
+        folder(here, None),
+        folder(here, "http://host:1"),
+        folder(here, "http://host:2"),
+        folder(here, None, "b"),
+    ]
+    assert len(set(folders)) == 4
+    assert folder(there, None).name == folders[0].name
+    spool.write(folders[1], [make_result(0), make_result(1)])
+    spool.write(folders[1], [make_result(2)])
+    assert spool.waiting(here) == {"http://host:1 bnbench": 3}
+
+
+def test_a_password_is_not_written_beside_what_waits(tmp_path: Path) -> None:
+    uri = "postgresql://me:secret@host/db"
+    folder = spool.folder_for(tmp_path, Address.resolve(uri, tmp_path), "bnbench")
+    assert "secret" not in (folder / "address.txt").read_text()
+
+
+def test_a_claimed_file_is_left_to_whoever_claimed_it_until_it_lets_go(tmp_path: Path, make_result: Make) -> None:
+    path = spool.write(tmp_path, [make_result(0)])
+    with spool.claimed(path) as first, spool.claimed(path) as second:
+        assert (first, second) == (True, False)
+    with spool.claimed(path) as again:
+        assert again
+        spool.remove(path)
+    with pytest.raises(FileNotFoundError), spool.claimed(path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_said_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrackingError, match=r"cannot be written to .*file/spool \(Not a directory\); make room"):
+        spool.check_writable(tmp_path / "file" / "spool")

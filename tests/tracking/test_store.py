@@ -56,7 +56,9 @@ def test_a_trial_delivered_twice_is_recorded_once_unless_it_replaces(store: Stor
     store.record([result, result], None)
     store.record([result], None)
     assert len(_runs(store)) == 1
-    store.record([make_result(0, started=2e9, ended=2e9)], None, replace=True)
+    anew = make_result(0, started=2e9, ended=2e9, tags={names.Tag.ANEW: "true"})
+    store.record([anew], None)
+    store.record([anew], None)  # which may be delivered twice too
     assert len(_runs(store)) == 2
 
 
@@ -81,12 +83,17 @@ def test_failed_trials_are_tried_again_and_no_others(
     assert (result.key in store.finished()) == counts
 
 
-def test_of_a_traceback_too_long_for_a_tag_the_end_is_kept(store: Store, make_result: Make) -> None:
-    store.record([make_result(0, status="failed", reason="line\n" * 4000 + "OSError: no disk")], None)
+def test_a_traceback_is_kept_whole_and_of_one_too_long_for_a_tag_its_end_in_the_tag(
+    store: Store, make_result: Make, tmp_path: Path
+) -> None:
+    reason = "line\n" * 4000 + "OSError: no disk"
+    store.record([make_result(0, status="failed", reason=reason)], None)
     (run,) = _runs(store)
     assert len(run.data.tags[names.Tag.REASON]) == 8000
     assert run.data.tags[names.Tag.REASON].endswith("line\nOSError: no disk")
     assert "**failed**: OSError: no disk" in run.data.tags["mlflow.note.content"]
+    client = store._connection.client
+    assert Path(client.download_artifacts(run.info.run_id, "traceback.txt", str(tmp_path))).read_text() == reason
 
 
 @pytest.fixture
@@ -98,7 +105,8 @@ def by_calls(store: Store) -> Store:
 def _written(store: Store, results: list[TrialResult]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """What MLflow's client says of the runs of these results, but for their ids; they are deleted afterwards."""
     client = store._connection.client
-    store.record(results, None, replace=True)
+    store.finished()  # read again: it deletes below
+    store.record(results)
     found = []
     for run in sorted(_runs(store), key=lambda run: str(run.info.run_name)):
         run_id = run.info.run_id
@@ -210,7 +218,7 @@ def test_more_points_than_one_request_takes_are_all_recorded(store: Store, make_
 def test_runs_of_a_killed_process_are_closed_when_the_next_sweep_starts(
     store: Store, make_result: Make, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tags, "_TOKEN", "of-an-earlier-process")
+    monkeypatch.setattr(tags, "_start", lambda pid: "12")  # of an earlier process with the same id
     killed = start([], id="1")
     monkeypatch.undo()
     alive = start([], id="2")

@@ -1,0 +1,97 @@
+"""Runs an action in a process of its own, so that what kills it is an answer and not the end of the caller."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from bnbench.tracking import TrackingError
+
+__all__ = ["CAN_ISOLATE", "failure_of", "isolated"]
+
+CAN_ISOLATE = sys.platform == "linux"
+"""Elsewhere a fork of a process that has loaded the system's frameworks is not safe."""
+
+_LOOK_SECONDS = 0.3
+_LONGEST_TRACEBACK = 30_000  # characters, which a pipe holds without anybody reading
+
+
+def failure_of(action: Callable[[], None]) -> str | None:
+    """Run `action` here: None if it went well, else its traceback.
+
+    Raises:
+        TrackingError: As it came: results have nowhere to go, which trying again does not change.
+    """
+    try:
+        action()
+    except TrackingError:
+        raise
+    except Exception as error:
+        return "".join(traceback.format_exception(error)).strip()[-_LONGEST_TRACEBACK:]
+    return None
+
+
+def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: True) -> str | None:
+    """Run `action` in a forked process: None if it went well, else its traceback, or what killed it.
+
+    The process dies with this one. To be called from processes with a single thread, which have not touched a GPU.
+
+    Args:
+        action: What to do.
+        wanted: Asked a few times a second whether anybody waits for it; where not, both processes end at once.
+
+    Raises:
+        TrackingError: As `action` raised it.
+    """
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_run, args=(action, sender, os.getpid()))
+    process.start()
+    sender.close()  # so that the end of the process is the end of the pipe
+    try:
+        while not receiver.poll(_LOOK_SECONDS):
+            if not wanted():
+                process.kill()
+                os._exit(1)
+        try:
+            said: str | TrackingError | None = receiver.recv()
+        except EOFError:
+            process.join()
+            return _death(process.exitcode or 0)
+        process.join()
+    finally:
+        process.kill()
+        receiver.close()
+    if isinstance(said, TrackingError):
+        raise said
+    return said
+
+
+def _run(action: Callable[[], None], sender: Connection, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    try:
+        sender.send(failure_of(action))
+    except TrackingError as error:
+        sender.send(error)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
+
+
+def _death(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"its process ended with exit status {exit_code} and left no result"
+    name = signal.Signals(-exit_code).name
+    memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{memory}"
