@@ -230,6 +230,7 @@ class ModelConfig:
 
     name: str = "fc"
     depth: int = _number(3, 0)  # hidden layers (fc; 0 is logistic regression), conv layers (cnn)
+    widths: list[int] | None = None  # fc: features of each hidden layer, where they differ; instead of depth and width
     width: int = _number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
     stride_every: int = _number(3, 1)  # cnn: every so many layers, stride 2
     min_map: int = _number(1, 1)  # cnn: no stride that would leave a map smaller than this
@@ -244,6 +245,11 @@ class ModelConfig:
     head_init: Init | None = None
     head_gain: float = _number(1.0, 0, low_is_allowed=False)
     head_sd: float | None = _number(None, 0, low_is_allowed=False)
+
+    @property
+    def hidden_widths(self) -> list[int]:
+        """Features of each hidden layer of the fully connected network."""
+        return [self.width] * self.depth if self.widths is None else list(self.widths)
 
 
 _PRESETS: dict[Preset, dict[str, Any]] = {

@@ -96,7 +96,7 @@ _NORM_KEYS = {
     "filter_response": _PER_EXAMPLE_KEYS,
 }
 _CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}
-_HIDDEN_KEYS = {"width", "bias", "dropout", "init_gain"}
+_HIDDEN_KEYS = {"bias", "dropout", "init_gain"}
 _SD_INITS = {Init.normal, Init.truncated_normal}
 
 
@@ -207,6 +207,7 @@ class Trial:
         sections = {name: getattr(self, name) for name in _SECTIONS}
         flat = flatten(Config(seed=self.seed, **sections))
         flat["training.steps"] = self.steps
+        flat["model.widths"] = ",".join(map(str, self.model.widths or []))
         flat["training.measures"] = ",".join(measure for measure in Measure if measure in self.training.measures)
         return flat
 
@@ -240,8 +241,11 @@ class Trial:
     def _model_key_matters(self, name: str) -> bool:
         if name in _CNN_KEYS:
             return self.model.name != "fc"
+        listed = self.model.name == "fc" and self.model.widths is not None
+        if name in {"widths", "depth", "width"}:
+            return listed == (name == "widths") and (name != "width" or self.model.depth > 0)
         if name in _HIDDEN_KEYS:
-            return self.model.depth > 0
+            return self.model.depth > 0 or listed
         head_init = self.model.head_init or self.model.init
         if name == "init_sd":
             return self.model.init in _SD_INITS or (head_init in _SD_INITS and self.model.head_sd is None)
@@ -276,7 +280,7 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
         )
     if config.model.depth == 0 and config.model.name != "fc":
         yield f"model.depth=0 leaves model={config.model.name} without a layer; it must be a whole number >= 1"
-    if config.model.depth == 0 and config.model.dropout:
+    if not config.model.hidden_widths and config.model.dropout:
         yield f"model.dropout={config.model.dropout} has no hidden layer to follow with model.depth=0; set it to 0"
     key, targets = _given_targets(config)
     if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):
@@ -285,6 +289,9 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
         for target in targets:
             if not 0 < target <= 1:
                 yield f"{key} has {target}; a target is an accuracy > 0 and <= 1"
+    widths = config.model.widths
+    if widths is not None and min(widths, default=0) < 1:
+        yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:

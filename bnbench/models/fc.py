@@ -13,7 +13,7 @@ __all__ = ["FC"]
 
 
 class FC(nn.Module):
-    """`depth` hidden blocks of `width` features and a linear head; logistic regression at depth 0.
+    """Hidden blocks of `hidden_widths` features and a linear head; without any, logistic regression.
 
     Shape:
         (N, C, H, W) in, logits (N, classes) out.
@@ -22,7 +22,7 @@ class FC(nn.Module):
     def __init__(self, model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         channels, height, width = image_shape
-        sizes = [channels * height * width, *[model.width] * model.depth]
+        sizes = [channels * height * width, *model.hidden_widths]
         self.flatten = nn.Flatten()
         self.blocks = nn.ModuleList(
             Block(make_linear(wide, narrow, model, norm), narrow, model, norm)

@@ -68,7 +68,7 @@ def norm_sites(model: ModelConfig, image_shape: tuple[int, int, int], logits: in
         logits: How many there are, where they are normalized too.
     """
     if model.name == "fc":
-        sites = [NormSite(f"blocks.{i}", model.width, 1) for i in range(model.depth)]
+        sites = [NormSite(f"blocks.{i}", width, 1) for i, width in enumerate(model.hidden_widths)]
     else:
         layers = conv_layers(model, image_shape)
         sites = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
@@ -94,7 +94,7 @@ def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) ->
         classes: Outputs.
     """
     if model.name == "fc":
-        sizes = [math.prod(image_shape), *[model.width] * model.depth, classes]
+        sizes = [math.prod(image_shape), *model.hidden_widths, classes]
         return Work(sum(a * b for a, b in itertools.pairwise(sizes)), 0, sum(sizes[1:]), len(sizes))
     convs = conv_layers(model, image_shape)
     macs = sum(9 * c.in_channels * c.out_channels * c.height * c.width for c in convs)

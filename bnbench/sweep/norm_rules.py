@@ -20,7 +20,7 @@ def norm_errors(config: Config) -> Iterator[str]:
             f"norm={norm.name} has nothing to normalize in model={config.model.name} with "
             f"model.depth={config.model.depth}; use norm=none, or norm.logits=plain"
         )
-    if norm.weight_standardization and config.model.depth == 0:
+    if norm.weight_standardization and not config.model.hidden_widths:
         yield "norm.weight_standardization=true has no hidden layer to standardize with model.depth=0; set it to false"
     if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
         yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"

@@ -73,6 +73,9 @@ def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = 
     values |= {"data.root": root or data["root"], "data.download": data["download"]}
     heads = (key.partition("/val_acc_") for key in result.metrics)
     values["training.measures"] = params["training.measures"].split(",") if "training.measures" in params else []
+    values["model.widths"] = (
+        [int(width) for width in params["model.widths"].split(",")] if "model.widths" in params else None
+    )
     values["training.targets"] = [float(target) for head, _, target in heads if head == "reached"]
     try:
         return set_values(schema(), values)

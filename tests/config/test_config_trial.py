@@ -321,6 +321,7 @@ _VALUES: dict[str, list[Any]] = {
     "model.name": ["fc", "cnn"],
     "model.depth": [2, 3],
     "model.width": [4, 8],
+    "model.widths": [None, [4], [8, 4]],
     "model.stride_every": [2, 3],
     "model.min_map": [1, 4],
     "model.hidden": [10, 20],

@@ -35,7 +35,7 @@ def test_parameters_are_as_many_as_published(net_of, overrides, parameters):
     assert count(net_of(*overrides)) == parameters
 
 
-FASHION_FC = ("model.depth=2", "model.width=300", "norm.name=batch")
+FASHION_FC = ("model.widths=[500,300]", "norm.name=batch")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ FASHION_FC = ("model.depth=2", "model.width=300", "norm.name=batch")
     [("none", 10), ("plain", 0), ("affine", 2 * 10)],  # the head's bias; nothing, for the norm cancels it; its affine
 )
 def test_normalized_logits_cost_the_head_its_bias(net_of, logits, parameters):
-    weights = 784 * 300 + 300 * 300 + 300 * 10 + 2 * 2 * 300
+    weights = 784 * 500 + 500 * 300 + 300 * 10 + 2 * (500 + 300)
     assert count(net_of(*FASHION_FC, f"norm.logits={logits}")) == weights + parameters
 
 
