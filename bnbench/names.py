@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 __all__ = [
@@ -18,15 +20,22 @@ __all__ = [
     "ACTIVATION_SATURATED",
     "CONDITIONS",
     "CURVES",
+    "EFFECTIVE_BETA",
     "EFFECTIVE_LR",
     "GRADIENT_BIAS",
     "GRADIENT_FIRST",
     "GRADIENT_LAST",
     "GRADIENT_MAX",
+    "GRADIENT_RANGE",
     "GRADIENT_SLOPE",
+    "LAST_HIDDEN_RANK",
+    "LOSS_RANGE",
     "MEASURED_CURVES",
     "METRICS",
     "PARAMETERS",
+    "POPULATION_GAP",
+    "SHIFT_COSINE",
+    "SHIFT_DISTANCE",
     "STATISTICS",
     "STATUSES",
     "TEST_ACC",
@@ -40,12 +49,15 @@ __all__ = [
     "WEIGHT_NORM",
     "Metric",
     "Tag",
+    "TestShift",
     "examples_to",
     "is_curve",
     "metric",
     "reached",
     "steps_to",
+    "test_acc_drop",
     "test_acc_one_by_one_under",
+    "test_acc_shift",
     "test_acc_under",
 ]
 
@@ -71,6 +83,13 @@ ACTIVATION_DRIFT_MEAN = "activation/drift_mean"
 ACTIVATION_DRIFT_VARIANCE = "activation/drift_variance"
 WEIGHT_NORM = "weights/norm"
 EFFECTIVE_LR = "weights/effective_lr"
+SHIFT_DISTANCE = "shift/distance"
+SHIFT_COSINE = "shift/cosine"
+LOSS_RANGE = "smoothness/loss_range"
+GRADIENT_RANGE = "smoothness/gradient_range"
+EFFECTIVE_BETA = "smoothness/effective_beta"
+POPULATION_GAP = "population/gap"
+LAST_HIDDEN_RANK = "rank/last_hidden"
 
 TEST_ACC = "test/acc"
 TEST_LOSS = "test/loss"
@@ -83,6 +102,17 @@ STATISTICS = "parameters/running"
 
 STATUSES = ("finished", "diverged", "undefined", "failed")
 """How a trial ends: trained to its budget; a non-finite loss; no result by definition; an error."""
+
+
+class TestShift(StrEnum):
+    """How test images are changed."""
+
+    __test__ = False  # no tests, whatever pytest makes of the name
+
+    contrast = "contrast"
+    brightness = "brightness"
+    noise = "noise"
+    rotation = "rotation"
 
 
 @dataclass(frozen=True)
@@ -140,6 +170,21 @@ _MEASURED = {
     EFFECTIVE_LR: Metric(
         "1 / weight²", "neither", "learning rate / squared norm of a hidden layer's weights, mean over layers"
     ),
+    LAST_HIDDEN_RANK: Metric(
+        "directions", "higher", "tr(M)² / ‖M‖² with M the second moments of the last hidden layer's features"
+    ),
+    POPULATION_GAP: Metric(
+        "fraction", "lower", "validation accuracy under the training images' statistics less that under running ones"
+    ),
+    SHIFT_DISTANCE: Metric(
+        "loss / weight", "lower", "change of a layer's gradient when the layers below take a step, mean over layers"
+    ),
+    SHIFT_COSINE: Metric(
+        "cosine", "higher", "of a layer's gradients before and after the layers below take a step, mean over layers"
+    ),
+    LOSS_RANGE: Metric("nats", "lower", "largest less smallest loss at 1/2, 1, 2 and 4 times the next step"),
+    GRADIENT_RANGE: Metric("loss / weight", "lower", "largest change of the gradient over the same stretch"),
+    EFFECTIVE_BETA: Metric("loss / weight²", "lower", "largest change of the gradient over the distance moved"),
 }
 METRICS |= _MEASURED
 
@@ -177,6 +222,16 @@ def test_acc_one_by_one_under(statistics: str) -> str:
     return f"{TEST_ACC_ONE_BY_ONE}_{statistics}"
 
 
+def test_acc_shift(shift: str, statistics: str) -> str:
+    """Accuracy on the first 500 test images, changed in one way, in batches of 128, under one kind of statistics."""
+    return f"{TEST_ACC}_shift_{shift}_{statistics}"
+
+
+def test_acc_drop(shift: str, statistics: str) -> str:
+    """How much accuracy the change costs: that of the same images unchanged less that of the changed ones."""
+    return f"{TEST_ACC}_drop_{shift}_{statistics}"
+
+
 def metric(key: str) -> Metric:
     """The meaning of a metric key, those with a target included.
 
@@ -190,6 +245,12 @@ def metric(key: str) -> Metric:
         return Metric("examples", "lower", f"examples to validation accuracy {target}; the budget if not reached")
     if target and head == "reached":
         return Metric("0 or 1", "higher", f"whether validation accuracy {target} was reached")
+    for statistics, shift in itertools.product(("running", "batch"), TestShift):
+        under = f"under a shift of {shift}, {statistics} statistics"
+        if key == test_acc_shift(shift, statistics):
+            return Metric("fraction", "higher", f"accuracy on the {_IN_BATCHES}, {under}")
+        if key == test_acc_drop(shift, statistics):
+            return Metric("fraction", "lower", f"accuracy lost on the {_IN_BATCHES}, {under}")
     for base, images in ((TEST_ACC_ONE_BY_ONE, "first 100 test images, one at a time"), (TEST_ACC, _IN_BATCHES)):
         if key not in METRICS and key.startswith(f"{base}_"):
             return Metric("fraction", "higher", f"accuracy on the {images}, under {key[len(base) + 1 :]} statistics")

@@ -194,6 +194,11 @@ class Measure(StrEnum):
     gradients = "gradients"  # their norm by layer
     activations = "activations"  # percentiles, saturated and dead units, drift
     effective_lr = "effective_lr"  # learning rate over squared weight norm
+    rank = "rank"  # of the last hidden layer
+    population_gap = "population_gap"  # accuracy under running and under the training images' statistics
+    shift = "shift"  # internal covariate shift
+    smoothness = "smoothness"  # of the loss along a step
+    test_shift = "test_shift"  # test accuracy on shifted images, at the end
 
 
 class Precision(StrEnum):

@@ -12,10 +12,13 @@ from bnbench.packing.pack import Pack
 from bnbench.training.images import PackImages
 from bnbench.training.losses import correct, example_losses
 
-__all__ = ["EVALUATION_BATCH", "Evaluation", "evaluate"]
+__all__ = ["EVALUATION_BATCH", "IN_BATCHES", "Evaluation", "evaluate"]
 
 EVALUATION_BATCH = 128
 """Images in one forward pass at most; under batch statistics, the batch whose statistics are used."""
+
+IN_BATCHES = 500
+"""Test images that kinds of statistics are compared on."""
 
 
 class Evaluation(NamedTuple):

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from bnbench import names
-from bnbench.config import Statistics, Trial
+from bnbench.config import Measure, Statistics, Trial
 from bnbench.data import ImageData
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
@@ -23,16 +23,16 @@ from bnbench.packing.pixels import single_pixel_layers
 from bnbench.results import TrialResult
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.data_module import PackDataModule
-from bnbench.training.evaluate import EVALUATION_BATCH, evaluate
+from bnbench.training.evaluate import EVALUATION_BATCH, IN_BATCHES, evaluate
 from bnbench.training.measuring import MeasureRecorder
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 from bnbench.training.process import conditions
+from bnbench.training.shifted import accuracy_under_shifts
 
 __all__ = ["fit", "make_pack"]
 
 _ONE_BY_ONE = 100
-_IN_BATCHES = 500
 
 
 def fit(
@@ -60,8 +60,7 @@ def fit(
     module = PackModule(packed, blocks.images, slots)
     recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
     measurer = MeasureRecorder(trials[0], len(trials))
-    callbacks = [recorder, *([measurer] if trials[0].training.measures else []), ProgressReporter(report, len(trials))]
-    _train(module, blocks, callbacks, trials[0])
+    _train(module, blocks, [recorder, measurer, ProgressReporter(report, len(trials))], trials[0])
     final = _test(module, len(trials))
     ended = time.time()
     results = []
@@ -140,10 +139,12 @@ def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
     measured = {names.TEST_ACC: whole.acc, names.TEST_LOSS: whole.loss, names.TEST_ACC_ONE_BY_ONE: one_by_one}
     if pack.has_running_statistics:
         for statistics in Statistics:
-            measured[names.test_acc_under(statistics)] = accuracy(_IN_BATCHES, EVALUATION_BATCH, statistics)
+            measured[names.test_acc_under(statistics)] = accuracy(IN_BATCHES, EVALUATION_BATCH, statistics)
         for statistics in (Statistics.running, Statistics.batch):
             again = one_by_one if statistics == inference else accuracy(_ONE_BY_ONE, 1, statistics)
             measured[names.test_acc_one_by_one_under(statistics)] = again
+    if Measure.test_shift in trial.training.measures:
+        measured |= accuracy_under_shifts(pack, images, trial.training.loss)
     final: list[dict[str, float]] = [{} for _ in range(trials)]
     for index, slot in module.slots_of(trials).items():
         final[index] = {key: float(values[slot]) for key, values in measured.items() if math.isfinite(values[slot])}

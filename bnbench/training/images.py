@@ -86,6 +86,12 @@ class PackImages:
         )
         return chosen
 
+    def replaced(self, rows: Tensor, images: Tensor) -> PackImages:
+        """The same data set with other images in some of its rows."""
+        changed = copy.copy(self)
+        changed.images = self.images.index_copy(0, rows, images)
+        return changed
+
     def train_rows(self, start: int, stop: int) -> Tensor:
         """Rows of the data set for the slots' training steps, shape (stop - start, K, N)."""
         by_seed = {seed: order.rows(start, stop) for seed, order in self._orders.items()}

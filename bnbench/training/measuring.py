@@ -10,16 +10,20 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from bnbench import names
-from bnbench.config import Activation, Measure, Trial
+from bnbench.config import Activation, Measure, Statistics, Trial
 from bnbench.measures import activations, gradients, weights
 from bnbench.measures.activations import Units
+from bnbench.measures.rank import soft_rank
+from bnbench.measures.shift import internal_covariate_shift
+from bnbench.measures.smoothness import STEP_SIZES, smoothness
 from bnbench.training.callbacks import Curves
 from bnbench.training.grid import coarse_steps
 from bnbench.training.module import PackModule
 from bnbench.training.probe import Probe, probe
 
-__all__ = ["MeasureRecorder"]
+__all__ = ["TAKERS", "MeasureRecorder"]
 
+_SHIFT_LAYERS = 4  # the first above the lowest, the last and some between: each costs a step
 _BOUNDED = (Activation.sigmoid, Activation.tanh)
 
 
@@ -35,13 +39,13 @@ class MeasureRecorder(pl.Callback):
     """
 
     def __init__(self, trial: Trial, trials: int) -> None:
-        self._steps = set(coarse_steps(trial))
-        self._measures = [measure for measure in Measure if measure in trial.training.measures]
+        self._measures = [measure for measure in TAKERS if measure in trial.training.measures]
+        self._steps = set(coarse_steps(trial)) if self._measures else set[int]()
         self._before: tuple[list[int], list[Units]] | None = None
         self.curves: list[Curves] = [{} for _ in range(trials)]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step == 0:
+        if trainer.global_step == 0 and self._measures:
             self._measure(pl_module, 0)
 
     def on_train_batch_end(
@@ -56,7 +60,7 @@ class MeasureRecorder(pl.Callback):
         measured: dict[str, Tensor] = {}
         with probe(module, optimizer.optimizer, step, self._units_before(module)) as looking:
             for measure in self._measures:
-                measured |= _MEASURES[measure](looking)
+                measured |= TAKERS[measure](looking)
             if Measure.activations in self._measures:
                 self._before = [*module.started_in], looking.units
         values = {key: value.tolist() for key, value in measured.items()}
@@ -115,8 +119,50 @@ def _effective_lr(probe: Probe) -> dict[str, Tensor]:
     }
 
 
-_MEASURES: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
+def _rank(probe: Probe) -> dict[str, Tensor]:
+    return {names.LAST_HIDDEN_RANK: soft_rank(probe.hidden.features)}
+
+
+def _population_gap(probe: Probe) -> dict[str, Tensor]:
+    if not probe.pack.has_running_statistics:
+        return {}
+    return {names.POPULATION_GAP: probe.accuracy(Statistics.precise) - probe.accuracy(Statistics.running)}
+
+
+def _shift(probe: Probe) -> dict[str, Tensor]:
+    above = probe.layers[1:]
+    if not above:
+        return {}
+    places = {round(i * (len(above) - 1) / (_SHIFT_LAYERS - 1)) for i in range(_SHIFT_LAYERS)}
+    chosen = [above[place] for place in sorted(places)]
+    after = []
+    for layer in chosen:
+        below = next(i for i, parameter in enumerate(probe.parameters) if parameter is layer.weight)
+        _, [gradient] = probe.loss_and_gradients([layer.weight], at=[*probe.next_values[:below], *probe.values[below:]])
+        after.append(gradient)
+    before = [probe.gradients[layer.weight] for layer in chosen]
+    return dict(zip((names.SHIFT_DISTANCE, names.SHIFT_COSINE), internal_covariate_shift(before, after), strict=True))
+
+
+def _smoothness(probe: Probe) -> dict[str, Tensor]:
+    step = [after - before for before, after in zip(probe.values, probe.next_values, strict=True)]
+    along = [
+        probe.loss_and_gradients(
+            probe.parameters, at=[value + size * move for value, move in zip(probe.values, step, strict=True)]
+        )
+        for size in STEP_SIZES
+    ]
+    found = smoothness(step, [probe.gradients[parameter] for parameter in probe.parameters], along)
+    return dict(zip((names.LOSS_RANGE, names.GRADIENT_RANGE, names.EFFECTIVE_BETA), found, strict=True))
+
+
+TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
     Measure.gradients: _gradients,
     Measure.activations: _activations,
     Measure.effective_lr: _effective_lr,
+    Measure.rank: _rank,
+    Measure.population_gap: _population_gap,
+    Measure.shift: _shift,
+    Measure.smoothness: _smoothness,
 }
+"""What is taken while training, by the word that asks for it."""

@@ -10,13 +10,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bnbench.config import Statistics
 from bnbench.layout import trial_rows
 from bnbench.measures.activations import Units, describe
 from bnbench.models.block import Block
 from bnbench.packing.leaves import FoldedConv2d, FoldedLinear
 from bnbench.packing.optimizers import PackOptimizer
+from bnbench.training.evaluate import evaluate
+from bnbench.training.grid import evaluation_examples
 from bnbench.training.losses import example_losses
 from bnbench.training.module import PackModule
+from bnbench.training.population import estimate_population
 from bnbench.training.unchanged import State, unchanged
 
 __all__ = ["Hidden", "Probe", "probe"]
@@ -45,20 +49,28 @@ class Probe:
 
     Args:
         module: What is trained.
+        optimizer: The module's.
         state: The state that every look starts from.
         step: Steps taken.
+        before: The `units` of the probe before, if there was one.
 
     Attributes:
         layers: The layers with weights, the head last.
-        before: The `units` of the probe before, if there was one.
     """
 
-    def __init__(self, module: PackModule, state: State, step: int, before: list[Units] | None) -> None:
+    def __init__(
+        self,
+        module: PackModule,
+        optimizer: PackOptimizer,
+        state: State,
+        step: int,
+        before: list[Units] | None,
+    ) -> None:
         self.module, self.pack, self.images = module, module.pack, module.images
         self.step = step
         self.before = before
         self.layers = [m for m in self.pack.net.modules() if isinstance(m, FoldedLinear | FoldedConv2d)]
-        self._state = state
+        self._optimizer, self._state = optimizer, state
         self._blocks = [m for m in self.pack.net.modules() if isinstance(m, Block)]
 
     @property
@@ -77,22 +89,56 @@ class Probe:
         (rows,) = self.images.train_rows(self.step, self.step + 1)
         return self.images.batch(self.pack, rows)
 
-    def loss_and_gradients(self, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, list[Tensor]]:
-        """The loss on the next batch, (K,), and its gradients (K, …), at the parameters' present values."""
-        self._state.restore_buffers()
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """In the order of the network, each (K, …)."""
+        return [*self.pack.parameters()]
+
+    @property
+    def values(self) -> list[Tensor]:
+        """The parameters' values where training stands."""
+        return self._state.parameters
+
+    def loss_and_gradients(
+        self, of: Sequence[nn.Parameter], at: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The loss on the next batch, (K,), and its gradients (K, …).
+
+        Args:
+            of: By which parameters.
+            at: All parameters' values, if not those where training stands.
+        """
+        self._state.restore()
+        if at is not None:
+            for parameter, value in zip(self.parameters, at, strict=True):
+                parameter.data.copy_(value)
         for layer in self.pack.linear:
             layer.descent = None
+        loss = self._loss()
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(loss.sum(), of)
+        return loss.detach(), [*gradients]
+
+    def _loss(self) -> Tensor:
         x, labels = self.next_batch
         with torch.enable_grad():
-            loss = example_losses(self.pack(x), labels, self.module.trials[0].training.loss).mean(1)
-            gradients = torch.autograd.grad(loss.sum(), parameters)
-        return loss.detach(), [*gradients]
+            return example_losses(self.pack(x), labels, self.module.trials[0].training.loss).mean(1)
 
     @cached_property
     def gradients(self) -> dict[nn.Parameter, Tensor]:
         """Every parameter's gradient on the next batch."""
-        parameters = [*self.pack.parameters()]
-        return dict(zip(parameters, self.loss_and_gradients(parameters)[1], strict=True))
+        return dict(zip(self.parameters, self.loss_and_gradients(self.parameters)[1], strict=True))
+
+    @cached_property
+    def next_values(self) -> list[Tensor]:
+        """The parameters' values after the next step."""
+        self._state.restore()
+        self._optimizer.set_lrs(self.lrs)
+        self._optimizer.zero_grad()
+        with torch.enable_grad():
+            self._loss().sum().backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        return [parameter.detach().clone() for parameter in self.parameters]
 
     @cached_property
     def hidden(self) -> Hidden:
@@ -104,7 +150,7 @@ class Probe:
         N = self.module.trials[0].training.batch_size
         rows = self.images.first_train_rows(max(N, _IMAGES // N * N))
         parts = torch.split(rows, N, 1) if self.pack.norms else (rows,)
-        self._state.restore_buffers()
+        self._state.restore()
         with torch.no_grad():
             passes = [self._hidden(self.images.batch(self.pack, part)[0]) for part in parts]
         return Hidden(
@@ -118,6 +164,15 @@ class Probe:
     def units(self) -> list[Units]:
         """The distributions of the unit inputs, by hidden layer."""
         return [describe(values) for values in self.hidden.inputs]
+
+    def accuracy(self, statistics: Statistics) -> Tensor:
+        """Accuracy on the validation images that evaluations use, (K,)."""
+        self._state.restore()
+        trial = self.module.trials[0]
+        if statistics == Statistics.precise:
+            estimate_population(self.pack, self.images)
+        rows = self.images.rows("val", evaluation_examples(trial, len(self.images.splits[0].val)))
+        return evaluate(self.pack, self.images, rows, trial.training.loss, statistics=statistics).acc
 
     def _hidden(self, x: Tensor) -> Hidden:
         found = Hidden([], [], [], torch.empty(0))
@@ -150,4 +205,4 @@ def _middle(x: Tensor) -> Tensor:
 def probe(module: PackModule, optimizer: PackOptimizer, step: int, before: list[Units] | None) -> Iterator[Probe]:
     """A probe of the module after so many steps; whatever it changes is undone at the end."""
     with unchanged(module.pack, optimizer) as state:
-        yield Probe(module, state, step, before)
+        yield Probe(module, optimizer, state, step, before)

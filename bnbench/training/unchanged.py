@@ -36,10 +36,6 @@ class State:
         """The parameters' values, in the pack's order."""
         return [value for _, value in self._parameters]
 
-    def restore_buffers(self) -> None:
-        """What forward passes change: running statistics, and how far a norm's noise has come."""
-        _put_back(self._buffers)
-
     def restore(self) -> None:
         """Everything."""
         _put_back([*self._parameters, *self._buffers, *self._state])
