@@ -16,6 +16,8 @@ _HELP = """bnbench: what does normalization do to this network?
   python -m bnbench KEY=VALUE …           set any key; KEY=A,B,C sweeps it
   python -m bnbench list                  sweeps, models, norms, data sets
   python -m bnbench explain [KEY=VALUE …] a trial's layers, shapes and parameters; normalization worked by hand
+  python -m bnbench claims [CLAIM …] [--run quick|full]
+                                          what batch norm is said to do and what the data say; with a name, the evidence
   python -m bnbench report [SWEEP] [--format html,md,tex,csv]
                                           write a sweep's report again (default: latest, in every format);
                                           --against SWEEP [--against-store RUNS_DIR|URI] compares it with another

@@ -1,4 +1,4 @@
-"""What there is to choose from: sweeps, experiments, models, norms and data sets, each in a line; imports no torch."""
+"""What there is to choose from: sweeps, experiments, claims, models, norms, data, each in a line; imports no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from bnbench.claims import load_claims
 from bnbench.config import ConfigError
 from bnbench.data import DATASETS
 from bnbench.models import MODELS
@@ -17,7 +18,7 @@ __all__ = ["listing"]
 
 
 def listing(conf_dirs: Sequence[Path]) -> str:
-    """Every sweep, experiment, model, norm and data set, by the word that chooses it.
+    """Every sweep, experiment, claim, model, norm and data set, by the word that chooses it.
 
     Args:
         conf_dirs: Folders of configuration files. A sweep in one hides those of the same name in later ones,
@@ -29,6 +30,7 @@ def listing(conf_dirs: Sequence[Path]) -> str:
     sections = {
         "sweeps, +sweep=NAME": _questions(conf_dirs, "sweep"),
         "experiments, +experiment=NAME": _questions(conf_dirs, "experiment"),
+        "claims, claims NAME": {id: f"Batch norm {claim.title}" for id, claim in load_claims(conf_dirs).items()},
         "models, model=NAME": {name: model.summary for name, model in MODELS.items()},
         "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()},
         "data, data=NAME": {name: info.summary for name, info in DATASETS.items()},

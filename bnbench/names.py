@@ -283,6 +283,8 @@ class Tag:
     THREADS = "bnbench.threads"  # of the process that trained
     VERIFIED = "bnbench.verified"  # of a sweep: what came of training its trials again, alone
     REPRODUCED = "bnbench.reproduced"  # likewise, in packs
+    SEEDS = "bnbench.seeds"  # the reporting seeds a sweep plans, as a JSON list
+    CLAIM = "bnbench.claim."  # and a claim's id: its hash, before the sweep ran
 
 
 CONDITIONS = (Tag.DEVICE, Tag.CPU_CAPABILITY, Tag.BLAS, Tag.THREADS)

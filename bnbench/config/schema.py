@@ -38,6 +38,7 @@ __all__ = [
     "ScheduleConfig",
     "ScheduleName",
     "SingleValue",
+    "Size",
     "SplitKind",
     "Statistics",
     "SweepConfig",
@@ -173,6 +174,13 @@ class ScheduleName(StrEnum):
 class EvalGrid(StrEnum):
     geometric = "geometric"
     linear = "linear"
+
+
+class Size(StrEnum):
+    """How much a sweep trains."""
+
+    quick = "quick"  # its file as it stands
+    full = "full"  # with its `sweep.full`
 
 
 class Loss(StrEnum):
@@ -367,6 +375,11 @@ class SweepConfig:
     contrasts: list[str] = field(default_factory=list)
     axis: str | None = None
     tuning_seeds: list[int] = field(default_factory=list)
+    size: Size = Size.quick
+    # Overrides of the full size: as if typed, before what is typed.
+    full: list[str] = field(default_factory=list)
+    # Sweeps to run one after another instead of this one.
+    parts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

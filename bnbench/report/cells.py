@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bnbench.analysis.seeds import seed_ranges
+
 __all__ = [
     "count",
     "difference",
@@ -128,18 +130,3 @@ def listing(words: Sequence[str]) -> str:
     '0.03, 0.1 and 0.3'
     """
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
-def seed_ranges(seeds: Sequence[int]) -> str:
-    """Seeds with runs of neighbours drawn together.
-
-    >>> seed_ranges([0, 1, 2, 5, 100, 101])
-    '0-2, 5, 100-101'
-    """
-    runs: list[list[int]] = []
-    for seed in sorted(seeds):
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -17,6 +17,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from bnbench import names
+from bnbench.claims.history import claims_on, earlier_sweeps
 from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
@@ -29,6 +30,7 @@ from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job
 from bnbench.sweep.launch import launch_packs
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
+from bnbench.sweep.size import at_size
 from bnbench.sweep.stand_in import stand_in
 from bnbench.tracking import NothingRecordedError
 from bnbench.tracking.address import Address
@@ -55,6 +57,12 @@ class HydraSweep:
             config_name=self.config.hydra.job.config_name, overrides=overrides, run_mode=RunMode.RUN
         )
         return _without_hydra(config)
+
+    @property
+    def conf_dirs(self) -> list[Path]:
+        """The folders that Hydra takes configuration files from, the first one that has a file before the others."""
+        sources = self.context.config_loader.get_sources()
+        return [Path(source.path) for source in sources if source.scheme() == "file"]
 
     def is_group(self, key: str) -> bool:
         """Whether a key chooses a file of a config group."""
@@ -108,15 +116,15 @@ def run_sweep(
     asked = combined(config.sweep, command_line, files, lambda file: to_config(hydra.compose([file])).sweep)
     config = replace(config, sweep=asked)
     runs_dir = Path(config.runs_dir).expanduser().absolute()
-    instead = stand_in(config, command_line, runs_dir / "cache")
+    sized = at_size(config.sweep, command_line)
+    instead = stand_in(config, sized, runs_dir / "cache")
     chosen = [] if instead is None else [f"data={instead[0]}"]
     if instead is not None:
         config = replace(config, data=to_config(hydra.compose(chosen)).data)
         say(instead[1])
     say(describe_question(name, config))
-    grid = expand(
-        params, arms, [*command_line, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds
-    )
+    grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
+    claims = claims_on(name, hydra.conf_dirs)
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
     Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
 
@@ -137,6 +145,8 @@ def run_sweep(
     if config.plan_only:
         return None
     meta = _meta(config, name, plan, grid.axes, workers, command_line)
+    meta["claims"] = claims
+    meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
     if instead is not None:
         meta["notes"].append(f"{instead[1]}.")
     return _execute(hydra, config, meta, plan, stores[0], runs_dir, say)

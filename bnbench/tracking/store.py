@@ -149,6 +149,6 @@ class Store:
         return self._finished
 
     def sweeps(self) -> list[dict[str, Any]]:
-        """Every sweep's name, id, run id, time of creation, status and number of trials, newest first."""
+        """Every sweep, newest first: name, id, run id, time of creation, status, trials, seeds, claims' hashes."""
         with reported(self.address):
             return sweep_runs.list_sweeps(self._connection)

@@ -62,9 +62,7 @@ def start_sweep(connection: Connection, meta: Mapping[str, Any], trials: list[di
     if len(set(keys)) < len(keys):
         raise ValueError(f"sweep {meta['name']} lists {len(keys) - len(set(keys))} of its trials twice")
     client = connection.client
-    run = client.create_run(
-        connection.experiment_id, run_name=f"{meta['name']}-{meta['id']}", tags=_tags(meta, len(trials))
-    )
+    run = client.create_run(connection.experiment_id, run_name=f"{meta['name']}-{meta['id']}", tags=_tags(meta, trials))
     run_id = str(run.info.run_id)
     store = {
         "tracking_uri": connection.address.shown,
@@ -135,7 +133,7 @@ def close_killed(connection: Connection) -> int:
 
 
 def list_sweeps(connection: Connection) -> list[dict[str, Any]]:
-    """Every sweep's name, id, run id, time of creation, status and number of trials, newest first."""
+    """Every sweep, newest first: name, id, run id, time of creation, status, trials, seeds, claims' hashes."""
     return [
         {
             "name": run.data.tags[Tag.SWEEP],
@@ -144,6 +142,10 @@ def list_sweeps(connection: Connection) -> list[dict[str, Any]]:
             "created": datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(timespec="seconds"),
             "status": run.info.status,
             "trials": int(run.data.tags[TRIALS]),
+            "seeds": json.loads(run.data.tags.get(Tag.SEEDS, "[]")),
+            "claims": {
+                key.removeprefix(Tag.CLAIM): text for key, text in run.data.tags.items() if key.startswith(Tag.CLAIM)
+            },
         }
         for run in _sweep_runs(connection)
     ]
@@ -212,12 +214,15 @@ def _all_runs(connection: Connection, wanted: str) -> list[Run]:
             return runs
 
 
-def _tags(meta: Mapping[str, Any], number: int) -> dict[str, str]:
+def _tags(meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> dict[str, str]:
+    seeds = {trial["params"]["seed"] for trial in trials} - {*meta["tuning_seeds"]}
     tags = {
         Tag.KIND: "sweep",
         Tag.SWEEP: meta["name"],
         Tag.SWEEP_ID: meta["id"],
-        TRIALS: str(number),
+        TRIALS: str(len(trials)),
+        Tag.SEEDS: json.dumps(sorted(seeds)),
+        **{f"{Tag.CLAIM}{id}": claim["hash"] for id, claim in meta.get("claims", {}).items()},
         PROCESS: this_process(),
         MLFLOW_RUN_NOTE: f"{meta['question']}\n\n```\n{shlex.join(meta['command'])}\n```",
         MLFLOW_SOURCE_NAME: "bnbench",

@@ -82,7 +82,7 @@ def test_the_list_names_everything_that_can_be_chosen(bnbench: Callable[..., Ans
     assert answer.status == 0
     assert answer.err == []
     names = {line.split()[0] for line in answer.out if line.startswith("  ")}
-    files = {file.stem for group in ("sweep", "experiment") for file in (conf_dir() / group).glob("*.yaml")}
+    files = {file.stem for group in ("sweep", "experiment", "claim") for file in (conf_dir() / group).glob("*.yaml")}
     assert {"placement", "smoke", "fc_lesson"} <= files
     assert names == files | MODELS.keys() | NORMS.keys() | DATASETS.keys()
 

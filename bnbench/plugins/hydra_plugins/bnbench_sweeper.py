@@ -39,10 +39,11 @@ class BnbenchSweeper(Sweeper):
         self.hydra = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from bnbench.sweep.run import HydraSweep, run_sweep
+        from bnbench.sweep.parts import run_parts
+        from bnbench.sweep.run import HydraSweep
 
         context, task_function, config = self.hydra
-        return run_sweep(HydraSweep(config, context, task_function), self.params, self.arms, arguments)
+        return run_parts(HydraSweep(config, context, task_function), self.params, self.arms, arguments)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: the plan has checked every trial."""

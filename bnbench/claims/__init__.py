@@ -1,0 +1,35 @@
+"""Claims: sentences about normalization, written before the runs, and what a sweep's table says of them.
+
+Reading claim files is light; judging them needs pandas and scipy, which are imported then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bnbench.claims.claim import Claim, Published, Test, Verdict
+from bnbench.claims.load import load_claims
+
+if TYPE_CHECKING:
+    from bnbench.claims.judgment import Judgment, TestResult, claims_touched, judge, not_run
+
+__all__ = [
+    "Claim",
+    "Judgment",
+    "Published",
+    "Test",
+    "TestResult",
+    "Verdict",
+    "claims_touched",
+    "judge",
+    "load_claims",
+    "not_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in {"Judgment", "TestResult", "claims_touched", "judge", "not_run"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module("bnbench.claims.judgment"), name)

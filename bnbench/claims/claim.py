@@ -1,0 +1,186 @@
+"""A claim: a sentence about normalization with its source, and the tests that decide it; imports no pandas."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["At", "Claim", "Kind", "Margin", "Published", "Rates", "Statistic", "Strata", "Test", "Verdict"]
+
+
+class Verdict(StrEnum):
+    """What the data say of a claim."""
+
+    supported = "supported"
+    refuted = "refuted"
+    equivalent = "equivalent"
+    depends = "depends"
+    inconclusive = "inconclusive"
+    exact = "exact"
+    undefined = "undefined"
+    untestable = "not testable as worded"
+
+
+class Kind(StrEnum):
+    """How a test turns paired differences into a verdict."""
+
+    greater = "greater"  # a - b > margin
+    two_sided = "two_sided"  # a winner beyond the margin either way, or equivalent within it
+    equivalent = "equivalent"  # |a - b| < margin is what the claim says
+    ratio = "ratio"  # steps of a / steps of b > margin, with runs that never reach the target
+    near = "near"  # the ratio is `value`, known to a factor `margin`
+    success = "success"  # a is trained more often than b
+    computed = "computed"  # checked by code: algebra, or counts
+
+
+class Statistic(StrEnum):
+    """What becomes of a seed's trials along `along` before arms are compared."""
+
+    value = "value"  # one trial a seed: its measure
+    mean = "mean"
+    range = "range"  # largest minus smallest
+    slope = "slope"  # least squares, a unit of `along`
+    log_slope = "log_slope"  # least squares, a doubling of `along`
+    window = "window"  # decades of `along` between the smallest and the largest value that trained
+    best_of_8 = "best_of_8"  # the largest of 8 random points, expected
+    share = "share"  # of the settings that come within 2 percentage points of the arm's own best
+
+
+class At(StrEnum):
+    """Which of the values of a curve counts."""
+
+    start = "start"  # the first, before training
+    end = "end"  # the last
+    mean = "mean"  # over the steps it was measured on
+    max = "max"
+
+
+class Rates(StrEnum):
+    """Which learning rates are compared."""
+
+    matched = "matched"  # each, with itself
+    best = "best"  # each arm's own, chosen on tuning seeds
+    best_of_a = "best_of_a"  # a's, in both arms
+    best_of_b = "best_of_b"
+
+
+class Strata(StrEnum):
+    """In how many of the settings a test must hold."""
+
+    all = "all"
+    any = "any"
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The smallest effect that matters, in the unit it is written with: `0.5 pp`, `1.25 times`."""
+
+    value: float
+    unit: str
+
+    @property
+    def size(self) -> float:
+        """In the unit of the measure: percentage points become a fraction."""
+        return self.value / 100 if self.unit == "pp" else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Test:
+    """One comparison that a claim stands on.
+
+    Attributes:
+        kind: How the verdict follows from the differences.
+        name: What is tested, in a few words.
+        contrast: `a - b` by the levels of the sweep; or one level `a`, whose own values are tested.
+        measure: A metric key; `x - y` of two; `|x|`; or `trained` and `diverged`, which are 0 or 1.
+            `steps_to/val_acc` stands for every target.
+        at: Which value of a curve counts, where the measure is one.
+        margin: The smallest effect that matters.
+        statistic: What a seed's trials become along `along`.
+        along: The params that the statistic runs over.
+        where: The params' values that this test is about; a trial without such a param is kept.
+        rates: Which learning rates are compared.
+        strata: In how many settings it must hold.
+        value: What the ratio should be (`near`).
+        check: What is computed (`computed`).
+        decides: Whether the claim's verdict rests on it; otherwise it is reported beside.
+        missing: What the harness lacks to run it; empty if nothing.
+    """
+
+    __test__ = False  # no test case, whatever pytest may think of the name
+
+    kind: Kind
+    name: str
+    contrast: str = ""
+    measure: str = "test/acc"
+    at: At | None = None
+    margin: Margin | None = None
+    statistic: Statistic = Statistic.value
+    along: tuple[str, ...] = ()
+    where: dict[str, Any] = field(default_factory=dict)
+    rates: Rates = Rates.matched
+    strata: Strata = Strata.all
+    value: float | None = None
+    check: str = ""
+    decides: bool = True
+    missing: str = ""
+
+    @property
+    def levels(self) -> tuple[str, str | None]:
+        """The contrast's a and b; b is None where a's own values are tested."""
+        a, _, b = self.contrast.partition(" - ")
+        return a.strip(), b.strip() or None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number from the literature, to stand beside ours."""
+
+    source: str
+    what: str
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, as its file has it.
+
+    Attributes:
+        id: The file's name.
+        title: What normalization is said to do, to be read after "Batch norm".
+        sentence: The claim in full.
+        source: Who says so.
+        sweep: The sweep it is judged on.
+        criterion: When it is supported, in words.
+        tests: What decides it, and what is reported beside.
+        premise: What must hold for the claim to have a meaning; refuted, it is not testable as worded.
+        published: Numbers to stand beside ours.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    source: str
+    sweep: str
+    criterion: str
+    tests: tuple[Test, ...]
+    premise: Test | None = None
+    published: tuple[Published, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits of all that decides the verdict: a source cited later changes nothing."""
+        decisive = {key: value for key, value in asdict(self).items() if key not in {"title", "source", "published"}}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the harness lacks to decide it."""
+        tests = [*self.tests, *([self.premise] if self.premise else [])]
+        return tuple(dict.fromkeys(test.missing for test in tests if test.missing and test.decides))

@@ -1,0 +1,71 @@
+"""Whether a claim was written before the data, and seeds were added after a look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnbench.claims.claim import Claim
+from bnbench.claims.load import load_claims, parse_claim, recorded
+
+if TYPE_CHECKING:
+    from bnbench.table import SweepTable
+
+__all__ = ["claims_on", "earlier_sweeps", "recorded_claims", "remarks"]
+
+_REPORTED = {"FINISHED", "FAILED"}  # how a sweep ends that wrote its report
+
+
+def claims_on(sweep: str, conf_dirs: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The claims that a sweep is made for, as its description records them before anything runs.
+
+    Args:
+        sweep: Its name, such as `placement`, or `placement+depth`.
+        conf_dirs: Folders that may have `claim/*.yaml` in them.
+    """
+    claims = load_claims([folder for folder in conf_dirs if folder.is_dir()])
+    on = {id: claim for id, claim in claims.items() if claim.sweep in sweep.split("+")}
+    return {id: {"hash": claim.hash, "text": recorded(claim)} for id, claim in on.items()}
+
+
+def recorded_claims(table: SweepTable) -> dict[str, Claim]:
+    """The claims as they stood when the sweep was started, by their ids."""
+    return {id: parse_claim(id, claim["text"], f"claim {id}") for id, claim in table.meta.get("claims", {}).items()}
+
+
+def earlier_sweeps(name: str, sweeps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a sweep that reuses trials must remember of those of its name that came before.
+
+    Args:
+        name: Its name.
+        sweeps: As `Store.sweeps` lists them.
+    """
+    kept = ("id", "created", "status", "seeds", "claims")
+    return [{key: sweep[key] for key in kept} for sweep in sweeps if sweep["name"] == name]
+
+
+def remarks(claim: Claim, table: SweepTable) -> tuple[bool, list[str]]:
+    """Whether the verdict is exploratory, and what to say of it beside.
+
+    A claim counts as written before the data if the sweep recorded it as it is now, and so did every earlier sweep
+    whose trials this one has reused (`meta["earlier"]`).
+    """
+    from bnbench.analysis.seeds import seed_ranges
+
+    notes = []
+    own = table.meta.get("claims", {}).get(claim.id, {}).get("hash")
+    earlier = table.meta.get("earlier", [])
+    if own is None:
+        notes.append("exploratory: the claim was written after the runs")
+    elif own != claim.hash or any(sweep["claims"].get(claim.id, own) != claim.hash for sweep in earlier):
+        notes.append("exploratory: the claim was changed after the runs")
+    elif any(claim.id not in sweep["claims"] for sweep in earlier):
+        notes.append("exploratory: the claim was written after some of the runs")
+    exploratory = bool(notes)
+    seen = {seed for sweep in earlier if sweep["status"] in _REPORTED for seed in sweep["seeds"]}
+    added = sorted({int(seed) for seed in table.reporting["seed"]} - seen) if seen else []
+    if added:
+        number = f"{len(added)} seed{'s' if len(added) > 1 else ''} ({seed_ranges(added)})"
+        notes.append(f"{number} added after an earlier report: testing again and again finds too much")
+    return exploratory, notes

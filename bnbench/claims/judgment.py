@@ -1,0 +1,197 @@
+"""What a sweep says of a claim: the verdict, by code, from the table alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bnbench import names
+from bnbench.claims.claim import Claim, Kind, Statistic, Strata, Test, Verdict
+from bnbench.claims.computed import compute
+from bnbench.claims.decide import Finding, correct, from_differences, from_success
+from bnbench.claims.history import recorded_claims, remarks
+from bnbench.claims.load import parts
+from bnbench.claims.steps import from_steps
+from bnbench.claims.values import NoDataError, Setting, settings
+from bnbench.claims.wording import evidence_of, evidence_of_test
+from bnbench.table import SweepTable
+
+__all__ = ["Judgment", "TestResult", "claims_touched", "judge", "not_run"]
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What one test of a claim shows.
+
+    Attributes:
+        test: The test.
+        verdict: Over all its settings.
+        evidence: In a sentence.
+        findings: Setting by setting.
+    """
+
+    __test__ = False
+
+    test: Test
+    verdict: Verdict
+    evidence: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """A claim and what the data say of it.
+
+    Attributes:
+        claim: The claim.
+        verdict: One word for it.
+        evidence: One sentence, with estimate, interval, number of pairs and p where there is one setting.
+        results: Test by test, the premise first.
+        sweep: `<name>-<id>` of the sweep judged; empty if it was not run.
+        exploratory: The claim was written or changed after the runs.
+        remarks: What the reader must know beside: why exploratory, seeds added after a report.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    evidence: str
+    results: tuple[TestResult, ...] = ()
+    sweep: str = ""
+    exploratory: bool = False
+    remarks: tuple[str, ...] = ()
+
+
+def judge(claim: Claim, table: SweepTable) -> Judgment:
+    """The claim's verdict on a sweep."""
+    premise = [_result(claim.premise, table)] if claim.premise else []
+    results = [_result(test, table) for test in claim.tests]
+    verdict = _conjunction([result.verdict for result in results if result.test.decides])
+    if premise and premise[0].verdict == Verdict.refuted:
+        verdict = Verdict.untestable
+    elif premise and premise[0].verdict not in {Verdict.supported, Verdict.exact}:
+        verdict = Verdict.inconclusive
+    everything = [*premise, *results]
+    exploratory, notes = remarks(claim, table)
+    sweep = f"{table.meta['name']}-{table.meta['id']}"
+    return Judgment(claim, verdict, evidence_of(everything), tuple(everything), sweep, exploratory, tuple(notes))
+
+
+def not_run(claim: Claim) -> Judgment:
+    """The judgment on a claim whose sweep has no finished run: inconclusive, and what it takes to run it."""
+    why = f"it needs {'; '.join(claim.missing)}" if claim.missing else f"run it: python -m bnbench +sweep={claim.sweep}"
+    return Judgment(claim, Verdict.inconclusive, f"not run; {why}")
+
+
+def claims_touched(table: SweepTable, claims: Mapping[str, Claim] | None = None) -> list[Judgment]:
+    """The judgments on every claim that a sweep is made for.
+
+    Claims are taken from the table, where the sweep recorded them before its runs: nothing else is read.
+
+    Args:
+        table: The sweep.
+        claims: Claims written since, say; those that name this sweep and were not recorded are judged too, and are
+            exploratory.
+    """
+    found = recorded_claims(table)
+    later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == table.meta["name"]}
+    return [judge(claim, table) for claim in {**later, **found}.values()]
+
+
+def _result(test: Test, table: SweepTable) -> TestResult:
+    if test.missing:
+        return TestResult(test, Verdict.inconclusive, f"not run; it needs {test.missing}")
+    try:
+        findings = _findings(test, table)
+    except NoDataError as error:
+        return TestResult(test, Verdict.inconclusive, f"not run; {error}")
+    verdict = _over_settings(test, findings)
+    return TestResult(test, verdict, evidence_of_test(test, findings, verdict), tuple(findings))
+
+
+def _findings(test: Test, table: SweepTable) -> list[Finding]:
+    if test.kind == Kind.computed:
+        return [compute(test, table)]
+    found: list[Finding] = []
+    for setting in settings(test, table):
+        arms = [arm for arm in (setting.a, setting.b) if arm is not None]
+        undefined = [level for level, arm in zip(test.levels, arms, strict=False) if arm.undefined]
+        if undefined:
+            reason = f"{' and '.join(filter(None, undefined))} has no result by definition"
+            found.append(Finding(setting.where, Verdict.undefined, note=reason))
+        elif any(arm.at_edge for arm in arms):
+            edge = [level for level, arm in zip(test.levels, arms, strict=False) if arm.at_edge]
+            note = f"the best learning rate of {' and '.join(filter(None, edge))} lies at the edge of the grid"
+            found.append(Finding(setting.where, Verdict.inconclusive, note=note))
+        elif test.kind in {Kind.ratio, Kind.near}:
+            found += from_steps(test, setting, table)
+        else:
+            found.append(_finding(test, setting))
+    return correct(test, found)
+
+
+def _finding(test: Test, setting: Setting) -> Finding:
+    a, b = setting.a, setting.b
+    if test.kind == Kind.success:
+        assert b is not None
+        return from_success(setting.where, a.trained, b.trained, "")
+    lost = sum(int((arm.trained == 0).sum()) for arm in (a, b) if arm is not None)
+    if b is None:
+        d = a.values
+    else:
+        seeds = a.values.index.intersection(b.values.index).sort_values()
+        d = a.values.loc[seeds] - b.values.loc[seeds]
+    if lost and test.statistic == Statistic.value and not _counts_failures(test):
+        return _led_by_success(test, setting, d.mean() if len(d) else float("nan"), lost)
+    return from_differences(test, setting.where, d, unit_of(test))
+
+
+def _led_by_success(test: Test, setting: Setting, among_survivors: float, lost: int) -> Finding:
+    """Where trials failed, success decides, if more of the measure is better; else nothing does."""
+    note = f"{lost} trials diverged or collapsed"
+    if setting.b is None or not _higher_is_better(test) or test.kind == Kind.equivalent:
+        return Finding(setting.where, Verdict.inconclusive, note=f"{note}: what the others measured is descriptive")
+    return from_success(setting.where, setting.a.trained, setting.b.trained, f"{note}, so success decides")
+
+
+def _higher_is_better(test: Test) -> bool:
+    keys = parts(test.measure)
+    return len(keys) == 1 and not test.measure.startswith("|") and names.metric(keys[0]).better == "higher"
+
+
+def _counts_failures(test: Test) -> bool:
+    return test.measure in {"trained", "diverged"}
+
+
+def unit_of(test: Test) -> str:
+    """The unit of a test's effects: its margin's."""
+    assert test.margin is not None
+    return test.margin.unit
+
+
+def _over_settings(test: Test, findings: Sequence[Finding]) -> Verdict:
+    """One verdict for a test: settings without a result by definition have no say, unless there are no others."""
+    said = [finding.verdict for finding in findings if finding.verdict != Verdict.undefined]
+    if not said:
+        return Verdict.undefined
+    if test.strata == Strata.any and Verdict.supported in said:
+        return Verdict.supported
+    if len({*said}) == 1:
+        return said[0]
+    if test.strata == Strata.all and {Verdict.supported, Verdict.refuted} <= {*said}:
+        return Verdict.depends
+    return Verdict.inconclusive
+
+
+def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """What several tests that must all hold come to."""
+    said = Counter(verdicts)
+    if said[Verdict.refuted]:
+        return Verdict.refuted
+    if said[Verdict.depends]:
+        return Verdict.depends
+    if len(said) == 1:
+        return verdicts[0]
+    if {*said} <= {Verdict.supported, Verdict.exact, Verdict.undefined}:
+        return Verdict.supported if said[Verdict.supported] else Verdict.exact
+    return Verdict.inconclusive

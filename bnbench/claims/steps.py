@@ -1,0 +1,81 @@
+"""How many times more steps one arm takes than another, with runs that never reach the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bnbench import names
+from bnbench.analysis.censored import Ratio, StepsComparison, compare_steps
+from bnbench.analysis.steps import steps_to_target
+from bnbench.analysis.table import targets
+from bnbench.claims.claim import Kind, Test, Verdict
+from bnbench.claims.decide import Finding, one_sided_p
+from bnbench.claims.load import SUSTAINED
+from bnbench.claims.values import Setting
+from bnbench.table import SweepTable
+
+__all__ = ["from_steps"]
+
+
+def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]:
+    """A finding for each target that the setting's model has.
+
+    Where only the slower arm has misses the ratio is a bound: it can show that this arm is slower, never that it is
+    not. Where no ratio is left, nothing is decided.
+    """
+    assert setting.b is not None
+    both = pd.concat([setting.a.trials, setting.b.trials])
+    curves = table.curves[table.curves["key"].isin(both["key"])]
+    grid = sorted({int(step) for step in curves.loc[curves[names.VAL_ACC].notna(), "step"]})
+    budget = float(both["training.steps"].min())
+    found = []
+    for target in targets(table):
+        if both[names.reached(target)].isna().all():
+            continue  # a target of another model
+        steps = steps_to_target(table, target, sustained=test.measure == SUSTAINED)
+        a, b = (_by_seed(arm.trials, steps, budget) for arm in (setting.a, setting.b))
+        found.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget, grid)))
+    return found
+
+
+def _by_seed(trials: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
+    own = steps.loc[trials.index]
+    within = own.where(~(own > budget), np.inf)
+    return pd.Series(within.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()
+
+
+def _finding(test: Test, where: dict[str, Any], found: StepsComparison) -> Finding:
+    met = f"the target was reached in {found.reached_a} and {found.reached_b} of {found.n} pairs"
+    if found.ratio is None:
+        return Finding(where, Verdict.inconclusive, found.n, note=f"no ratio: {met}")
+    assert test.margin is not None
+    threshold = math.log(test.margin.value)
+    # A bound speaks for one side only.
+    p = {
+        "above": 1.0 if found.kind == Ratio.at_most else one_sided_p(found.log_ratios, threshold, "greater"),
+        "below": 1.0 if found.kind == Ratio.at_least else one_sided_p(found.log_ratios, threshold, "less"),
+    }
+    low, high = (math.nan if bound is None else bound for bound in found.ratio[2:])
+    bound = "" if found.kind == Ratio.exact else f"{found.kind.replace('_', ' ')}, for {met}"
+    note = "; ".join(filter(None, [found.ratio.remark, bound]))
+    finding = Finding(where, Verdict.inconclusive, found.ratio.n, found.ratio.mean, low, high, "times", p, note)
+    return _near(test, finding, exact=found.kind == Ratio.exact) if test.kind == Kind.near else finding
+
+
+def _near(test: Test, finding: Finding, *, exact: bool) -> Finding:
+    """Supported if the interval holds the value and is narrow enough to say so; refuted if it leaves it out."""
+    assert test.value is not None
+    assert test.margin is not None
+    low, high = test.value / test.margin.value, test.value * test.margin.value
+    verdict = Verdict.inconclusive
+    if exact and not math.isnan(finding.low):
+        if not finding.low <= test.value <= finding.high:
+            verdict = Verdict.refuted
+        elif low <= finding.low and finding.high <= high:
+            verdict = Verdict.supported
+    return replace(finding, verdict=verdict, p={})

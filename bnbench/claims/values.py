@@ -1,0 +1,271 @@
+"""From a sweep's trials to one number a seed and arm, in each setting in which a test compares two arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bnbench import names
+from bnbench.analysis import level_labels, strata, tuned_learning_rates
+from bnbench.analysis.outcomes import succeeded
+from bnbench.analysis.summary import split_by
+from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.claims.claim import At, Rates, Statistic, Test
+from bnbench.claims.load import STEPS, SUSTAINED, TRIAL_OUTCOMES, parts
+from bnbench.data import DATASETS
+from bnbench.table import SweepTable
+
+__all__ = ["Arm", "NoDataError", "Setting", "settings", "trained"]
+
+_NEAR_BEST = 0.02  # of accuracy: what `share` calls close to the best
+
+
+class NoDataError(Exception):
+    """The table lacks what a test needs; the message says what."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One level in one setting.
+
+    Attributes:
+        values: One number a seed, indexed by seed; only seeds that have one.
+        trained: 1 or 0 a seed, for seeds whose trials all finished or diverged: whether all of them trained.
+        trials: Its reporting trials.
+        lr: The learning rate chosen for it, or None.
+        at_edge: That learning rate is its grid's smallest or largest.
+    """
+
+    values: pd.Series[float]
+    trained: pd.Series[float]
+    trials: pd.DataFrame
+    lr: float | None = None
+    at_edge: bool = False
+
+    @property
+    def undefined(self) -> bool:
+        """No trial of it has a result, by definition."""
+        return len(self.trials) > 0 and bool((self.trials["status"] == "undefined").all())
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Two arms, or one whose own values are tested, in one setting of everything else."""
+
+    where: dict[str, Any]
+    a: Arm
+    b: Arm | None
+
+
+def settings(test: Test, table: SweepTable) -> list[Setting]:
+    """Every setting in which the test compares its levels.
+
+    Raises:
+        NoDataError: If the sweep lacks a level, a measure, a key or the tuning seeds that the test needs.
+    """
+    labels = level_labels(table)
+    a, b = test.levels
+    for level in filter(None, (a, b)):
+        if level not in set(labels):
+            raise NoDataError(f"the sweep has no {level!r}; it has {', '.join(dict.fromkeys(labels))}")
+    kept = table.trials[_where(table.trials, test.where)]
+    if kept.empty:
+        raise NoDataError(f"the sweep has no trials with {test.where}")
+    if test.at:
+        curves = [key for key in parts(test.measure) if names.is_curve(key)]
+        kept = kept.assign(**{key: _of_curve(table, kept, key, test.at) for key in curves})
+    part = SweepTable(table.meta, kept, table.curves)
+    for key in test.along:
+        if key not in kept or kept[key].nunique() < 2:
+            raise NoDataError(f"the sweep does not vary {key}")
+    rates = None if test.rates == Rates.matched else _Chosen(part, test)
+    keys = [key for key in strata(part) if key not in test.along and (rates is None or key != LEARNING_RATE)]
+    found = []
+    for where, group in split_by(part, part.reporting, keys):
+        arms = []
+        for level in filter(None, (a, b)):
+            trials = group[labels.loc[group.index] == level]
+            arms.append(rates.trials(trials, level) if rates and len(trials) else (trials, None, False))
+        if all(len(trials) for trials, _, _ in arms):
+            values = _values_by_seed(test, [trials for trials, _, _ in arms])
+            made = [Arm(own, _trained_by_seed(arm[0]), *arm) for own, arm in zip(values, arms, strict=True)]
+            found.append(Setting(where, made[0], made[1] if b else None))
+    if not found:
+        raise NoDataError(f"no setting of the sweep has {test.contrast}")
+    if not _recorded(test, kept):
+        raise NoDataError(f"the sweep did not record {test.measure}")
+    return found
+
+
+def trained(trials: pd.DataFrame) -> pd.Series[float]:
+    """1 for a trial that finished and did not collapse, 0 for one that failed to; NaN without a result."""
+    ended = trials["status"].isin(["finished", "diverged"])
+    return succeeded(trials).astype(float).where(ended)
+
+
+class _Chosen:
+    """The learning rate of each arm: its own best, or the other's."""
+
+    def __init__(self, table: SweepTable, test: Test) -> None:
+        rows = tuned_learning_rates(table)
+        if rows.empty:
+            raise NoDataError("the sweep has no tuning seeds and grid of learning rates to choose the best one with")
+        self._keys = [key for key in strata(table) if key != LEARNING_RATE]
+        self._rows = {(*_values(row, self._keys), row["level"]): row for row in rows.to_dict("records")}
+        a, b = test.levels
+        self._of = {Rates.best_of_a: a, Rates.best_of_b: b}.get(test.rates)
+
+    def trials(self, trials: pd.DataFrame, level: str) -> tuple[pd.DataFrame, float | None, bool]:
+        """The trials at their chosen learning rate, that rate if it is one, and whether any lies at its grid's edge."""
+        rows = [
+            self._rows.get((*_values(row, self._keys), self._of or level))
+            for row in trials[self._keys].to_dict("records")
+        ]
+        lr = pd.Series([row[LEARNING_RATE] if row else np.nan for row in rows], index=trials.index, dtype=float)
+        chosen = trials[trials[LEARNING_RATE] == lr]
+        edges = pd.Series([bool(row and row["at_edge"]) for row in rows], index=trials.index, dtype=bool)
+        one = chosen[LEARNING_RATE].unique()
+        return chosen, float(one[0]) if len(one) == 1 else None, bool(edges.loc[chosen.index].any())
+
+
+def _trained_by_seed(trials: pd.DataFrame) -> pd.Series[float]:
+    """1 for a seed all of whose trials trained, 0 for one that failed; none for a seed with a trial not ended."""
+    by_seed = trained(trials).groupby(trials["seed"].to_numpy()).agg(lambda values: values.min(skipna=False))
+    return by_seed.dropna()
+
+
+def _values_by_seed(test: Test, arms: list[pd.DataFrame]) -> list[pd.Series[float]]:
+    """The test's number for each arm's seeds, over the points of `along` that every arm has."""
+    if test.statistic == Statistic.value:
+        return [_one_trial_a_seed(test, trials) for trials in arms]
+    points = pd.concat([trials[[*test.along]] for trials in arms]).drop_duplicates().reset_index(drop=True)
+    grids = [_grid(test, trials, points) for trials in arms]
+    shared = [at for at in points.index if all(at in y for y, _ in grids)]
+    if len(shared) < 2:
+        return [pd.Series(dtype=float) for _ in arms]
+    at = points.loc[shared].to_numpy()
+    reduced = []
+    for y, ok in grids:
+        whole = y[shared].dropna()
+        values = _reduce(test.statistic, whole.to_numpy(), ok.loc[whole.index, shared].to_numpy() == 1, at)
+        reduced.append(pd.Series(values, whole.index, dtype=float))
+    return reduced
+
+
+def _grid(test: Test, trials: pd.DataFrame, points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The measure, and whether the trial trained, by seed (rows) and point (columns) for points with any value."""
+    keys, ok = [*test.along], trained(trials)
+    at = trials[keys].merge(points.reset_index(names="at"), how="left", on=keys)["at"]
+    columns = {"seed": trials["seed"], "y": _measure(test, trials, ok), "ok": ok}
+    long = pd.DataFrame({name: column.to_numpy() for name, column in columns.items()} | {"at": at.to_numpy()})
+    if long.duplicated(["seed", "at"]).any():
+        raise NoDataError(f"a seed has several trials at one {' and '.join(keys)}; {_NAME_IT}")
+    y, oks = (long.pivot(index="seed", columns="at", values=name) for name in ("y", "ok"))
+    return y.dropna(axis="columns", how="all"), oks
+
+
+_NAME_IT = "name what they differ in under where or along"
+
+
+def _one_trial_a_seed(test: Test, trials: pd.DataFrame) -> pd.Series[float]:
+    if trials["seed"].duplicated().any():
+        raise NoDataError(f"a seed has several trials in one setting; {_NAME_IT}")
+    values = _measure(test, trials, trained(trials))
+    return pd.Series(values.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()
+
+
+def _reduce(statistic: Statistic, y: np.ndarray, ok: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """One number a row of `y` (seeds, points); `at` has the points' coordinates (points, keys)."""
+    match statistic:
+        case Statistic.mean:
+            return np.asarray(y.mean(axis=1))
+        case Statistic.range:
+            return np.asarray(np.ptp(y, axis=1))
+        case Statistic.window:
+            decades = np.log10(at[:, 0].astype(float))
+            spacing = float(np.ptp(decades)) / (len(decades) - 1)
+            return np.asarray(ok.sum(axis=1) * spacing)
+        case Statistic.best_of_8:
+            return _expected_best(y, 8)
+        case Statistic.share:
+            near = ok & (y >= y.max(axis=1, keepdims=True) - _NEAR_BEST)
+            return np.asarray(near.mean(axis=1))
+    x = at[:, 0].astype(float) if statistic == Statistic.slope else np.log2(at[:, 0].astype(float))
+    x = x - x.mean()
+    return np.asarray(y @ x / (x @ x))
+
+
+def _expected_best(y: np.ndarray, draws: int) -> np.ndarray:
+    """The mean over all subsets of `draws` columns of their largest value; of all columns where there are fewer.
+
+    The k-th smallest of n is the largest of comb(k - 1, draws - 1) of the comb(n, draws) subsets.
+    """
+    n, draws = y.shape[1], min(draws, y.shape[1])
+    weights = np.array([comb(k - 1, draws - 1) / comb(n, draws) for k in range(1, n + 1)])
+    return np.asarray(np.sort(y, axis=1) @ weights)
+
+
+def _measure(test: Test, trials: pd.DataFrame, ok: pd.Series[float]) -> pd.Series[float]:
+    """The measure of each trial; NaN where it has none."""
+    if test.measure in {STEPS, SUSTAINED}:
+        return pd.Series(0.0, index=trials.index)  # steps are compared target by target, with their censoring
+    columns = [_part(test, key, trials, ok) for key in parts(test.measure)]
+    value = columns[0] if len(columns) == 1 else columns[0] - columns[1]
+    return value.abs() if test.measure.startswith("|") else value
+
+
+def _of_curve(table: SweepTable, trials: pd.DataFrame, key: str, at: At) -> pd.Series[float]:
+    """One value of each trial's curve; NaN where it was not measured."""
+    if key not in table.curves:
+        raise NoDataError(f"the sweep did not record {key}")
+    by_trial = table.curves.dropna(subset=key).sort_values("step").groupby("key")[key]
+    name = {At.start: "first", At.end: "last"}.get(at, str(at))
+    return trials["key"].map(by_trial.agg(name)).astype(float)
+
+
+def _part(test: Test, key: str, trials: pd.DataFrame, ok: pd.Series[float]) -> pd.Series[float]:
+    if key == "trained":
+        return ok
+    if key == "diverged":
+        return (trials["status"] == "diverged").astype(float).where(trials["status"].isin(["finished", "diverged"]))
+    if key not in trials:
+        return pd.Series(np.nan, index=trials.index)
+    value = trials[key].astype(float)
+    # A statistic over several trials takes a diverged one for what it is worth: a constant prediction.
+    lost = trials["status"] == "diverged"
+    meaning = names.metric(key)
+    if test.statistic != Statistic.value and meaning.unit == "fraction" and meaning.better == "higher":
+        return value.mask(lost, _chance(trials))
+    return value.mask(lost)
+
+
+def _chance(trials: pd.DataFrame) -> pd.Series[float]:
+    """The accuracy of a constant prediction, with classes of equal size."""
+    data = trials["data"] if "data" in trials else pd.Series("mnist_5k", index=trials.index)
+    return data.map(lambda name: 1 / DATASETS[name].classes).astype(float)
+
+
+def _recorded(test: Test, trials: pd.DataFrame) -> bool:
+    if test.measure in {STEPS, SUSTAINED}:
+        return any(column.startswith("steps_to/") for column in trials.columns)
+    return all(key in TRIAL_OUTCOMES or (key in trials and trials[key].notna().any()) for key in parts(test.measure))
+
+
+def _where(trials: pd.DataFrame, values: Mapping[str, Any]) -> pd.Series[bool]:
+    """The trials that have these values, or lack the param: `none` has no placement and stays."""
+    mask = pd.Series(True, index=trials.index)
+    for key, wanted in values.items():
+        if key not in trials:
+            raise NoDataError(f"the sweep's trials have no {key}")
+        column = trials[key]
+        mask &= column.isin(wanted if isinstance(wanted, list) else [wanted]) | column.isna()
+    return mask
+
+
+def _values(row: Mapping[Any, Any], keys: list[str]) -> tuple[Any, ...]:
+    return tuple(None if pd.isna(row[key]) else row[key] for key in keys)

@@ -1,0 +1,71 @@
+"""Several sweeps one after another, trials shared between them by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from bnbench.config import ConfigError
+from bnbench.sweep.describe import count
+from bnbench.sweep.failure import SweepFailedError
+from bnbench.sweep.run import HydraSweep, run_sweep
+
+if TYPE_CHECKING:
+    from bnbench.sweep.published import Sweep
+
+__all__ = ["run_parts"]
+
+
+def run_parts(
+    hydra: HydraSweep,
+    params: Mapping[str, Any],
+    arms: Mapping[str, Any],
+    command_line: Sequence[str],
+    *,
+    say: Callable[[str], None] = print,
+) -> Sweep | list[Sweep] | None:
+    """`run_sweep`; where the sweep names `sweep.parts`, each of those, as if it had been typed in its place.
+
+    Every part is composed before the first one trains; one that has failed trials does not keep the others from
+    being run.
+
+    Raises:
+        ConfigError: As `run_sweep`, or if a part has parts of its own.
+        SweepFailedError: After the last part, if trials of any failed.
+    """
+    names = [str(name) for name in hydra.config.sweep.parts]
+    if not names:
+        return run_sweep(hydra, params, arms, command_line, say=say)
+    parts = [_part(hydra, name, command_line) for name in names]
+    sweeps, failed = [], []
+    for number, (name, part) in enumerate(zip(names, parts, strict=True), 1):
+        say(f"\n[{number} of {count(len(names), 'sweep')}]")
+        sweeper = OmegaConf.to_container(part.config.hydra.sweeper, resolve=True)
+        assert isinstance(sweeper, dict)
+        words = [*part.config.hydra.overrides.task]
+        try:
+            sweep = run_sweep(part, sweeper["params"] or {}, sweeper["arms"] or {}, words, say=say)
+        except SweepFailedError as error:
+            failed.append(f"{name}: {error}")
+        else:
+            sweeps += [sweep] if sweep is not None else []
+    if failed:
+        raise SweepFailedError("\n".join(failed))
+    return sweeps
+
+
+def _part(hydra: HydraSweep, name: str, command_line: Sequence[str]) -> HydraSweep:
+    """The sweep as Hydra composes it when it is typed in place of the one that names it."""
+    kept = [word for word in command_line if not word.startswith(("+sweep=", "sweep.parts=", "sweep.name="))]
+    config = hydra.context.config_loader.load_configuration(
+        config_name=hydra.config.hydra.job.config_name,
+        overrides=[*hydra.config.hydra.overrides.hydra, f"+sweep={name}", *kept],
+        run_mode=RunMode.MULTIRUN,
+    )
+    if config.sweep.parts:
+        raise ConfigError(f"sweep.parts={name} has parts of its own; name those")
+    return replace(hydra, config=config)

@@ -1,0 +1,30 @@
+"""A sweep's sizes: its file as it stands is the quick one, and `sweep.full` makes it the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from bnbench.config import ConfigError, Size, SweepConfig
+
+__all__ = ["at_size"]
+
+
+def at_size(sweep: SweepConfig, command_line: Sequence[str]) -> list[str]:
+    """The overrides that make the sweep its size: as if typed, and what is typed wins over them.
+
+    Args:
+        sweep: Says the size, and what the full one is.
+        command_line: The overrides as typed.
+
+    Raises:
+        ConfigError: If the sweep has no full size and is asked for it.
+    """
+    if sweep.size == Size.quick:
+        return [*command_line]
+    if not sweep.full:
+        raise ConfigError("sweep.size=full is not to be had: the sweep has no sweep.full; allowed: quick")
+    parse = OverridesParser.create().parse_override
+    typed = {parse(text).key_or_group for text in command_line}
+    return [*command_line, *(text for text in sweep.full if parse(text).key_or_group not in typed)]

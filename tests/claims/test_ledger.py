@@ -1,0 +1,187 @@
+"""Every claim that comes with bnbench, on its own sweep: where it is true, where false, and where nothing matters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnbench import names
+from bnbench.claims import Claim, Verdict, judge
+from bnbench.table import SweepTable
+
+Params = dict[str, Any]
+World = Callable[[Params, float, np.random.Generator], dict[str, Any]]
+PlanSweep = Callable[..., Any]
+MadeUp = Callable[..., SweepTable]
+
+# Learning rates as the sweeps have them, by model; the truth has its best in the middle.
+_TARGETS: dict[str, tuple[float, ...]] = {"fc": (0.85, 0.9), "cnn": (0.8,)}
+_MIDDLE = {"fc": 0.3, "cnn": 0.003}
+
+
+def _scored(params: Params, score: float, rng: np.random.Generator, **more: Any) -> dict[str, Any]:
+    """A finished trial of this accuracy, less what a learning rate far from the middle costs."""
+    slow = params["model.activation"] == "sigmoid" and params["training.steps"] == 600  # the sweep of convergence
+    middle = 3.0 if slow else _MIDDLE[params["model"]]
+    acc = score - 0.02 * abs(math.log10(params["optimizer.lr"] / middle)) + 0.002 * rng.standard_normal()
+    return {names.TEST_ACC: acc, names.ACC_BEST: acc, **more}
+
+
+def _gain(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Batch norm is better by 6 points, and as much worse where the effect is negative."""
+    return _scored(params, 0.8 + 0.06 * effect * (params["norm"] == "batch"), rng)
+
+
+def _reaching(params: Params, steps: float, targets: tuple[float, ...], rng: np.random.Generator) -> dict[str, Any]:
+    """A trial that meets all its targets at the first evaluation after so many steps."""
+    budget = params["training.steps"]
+    grid = sorted({*np.unique(np.geomspace(1, budget, 50).astype(int)).tolist(), budget})
+    hit = next((step for step in grid if step >= steps), None)
+    more: dict[str, Any] = {names.VAL_ACC: {step: float(hit is not None and step >= hit) for step in grid}}
+    for target in targets:
+        more |= {names.steps_to(target): hit or budget, names.reached(target): float(hit is not None)}
+    return _scored(params, 0.8, rng, **more)
+
+
+def _speed(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Batch norm takes a third of the steps."""
+    steps = 100 * 3 ** (-effect * (params["norm"] == "batch")) * math.exp(0.1 * rng.standard_normal())
+    return _reaching(params, steps, _TARGETS[params["model"]], rng)
+
+
+def _fourteen(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    times = 14 if effect > 0 else 3 if effect else 1
+    steps = 200 * times ** -float(params["norm"] == "batch") * math.exp(0.1 * rng.standard_normal())
+    return _reaching(params, steps, (0.9,), rng)
+
+
+def _window(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Batch norm trains up to a learning rate one decade higher."""
+    most = 0.3 * 10 ** (effect * (params["norm"] == "batch")) * math.exp(0.3 * rng.standard_normal())
+    if params["optimizer.lr"] > most:
+        return {"status": "diverged", "diverged_step": 3}
+    return _scored(params, 0.9, rng)
+
+
+def _rate(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """The two are the same at each learning rate, and batch norm goes on to gain with a larger one."""
+    place = math.log10(params["optimizer.lr"] / {"fc": 0.3, "cnn": 0.003}[params["model"]])
+    place -= 0.5 * (params["model.activation"] == "sigmoid")
+    batch = params["norm"] == "batch"
+    acc = 0.9 - 0.04 * abs(place) + 0.001 * rng.standard_normal()
+    if batch and effect > 0 and place > 0.4:
+        acc = 0.93 - 0.04 * abs(place - 0.5)
+    if batch and effect < 0:
+        acc += 0.03
+    return {names.TEST_ACC: acc, names.ACC_BEST: acc}
+
+
+def _sensitive(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Without batch norm accuracy falls with the distance from a scale of 0.05."""
+    loses = (params["norm"] != "batch") if effect > 0 else (params["norm"] == "batch")
+    loss = 0.1 * abs(math.log10(params["model.init_sd"] / 0.05)) * loses * abs(effect)
+    return _scored(params, 0.9 - loss, rng)
+
+
+def _bias(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    return _scored(params, 0.9 + 0.03 * (effect < 0) * (params["model.bias"] == "always"), rng)
+
+
+def _small_batch(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    batch = params["norm"] == "batch" and params["training.batch_size"] == 1
+    acc = 0.85 - 0.06 * effect * batch + 0.002 * rng.standard_normal()
+    return {names.TEST_ACC: acc, names.ACC_BEST: acc, names.VAL_ACC: {0: acc}, names.VAL_ACC_BATCH: {0: acc}}
+
+
+def _inference(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    kinds = {"running": 0.9, "batch": 0.9, "precise": 0.9, "initial": 0.3}
+    more = {names.test_acc_under(kind): value for kind, value in kinds.items()}
+    more[names.test_acc_one_by_one_under("running")] = 0.9 + 0.01 * rng.standard_normal()
+    more[names.test_acc_one_by_one_under("batch")] = 0.1 if effect > 0 else 0.85
+    slow = 0.05 * effect * (params["norm.inference"] == "running") * (params["training.steps"] == 50)
+    return _scored(params, 0.9 - slow, rng, **more)
+
+
+def _placed(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    acc = 0.8 + 0.03 * effect * (params.get("norm.placement") == "before")
+    middle = {"fc": 0.2, "cnn": 0.003}[params["model"]]
+    acc += 0.002 * rng.standard_normal() - 0.02 * abs(math.log10(params["optimizer.lr"] / middle))
+    counts = {names.PARAMETERS: 1.0, names.STATISTICS: 0.0}
+    return {names.TEST_ACC: acc, names.ACC_BEST: acc, **counts}
+
+
+def _searched(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    easy = (params["norm"] == "batch") == (effect > 0)
+    good = rng.random() < (0.6 if easy or effect == 0 else 0.2)
+    acc = (0.9 if good else 0.5) + 0.002 * rng.standard_normal()
+    return {names.TEST_ACC: acc, names.ACC_BEST: acc}
+
+
+def _exploding(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    prone = (params["norm"] == "none") == (effect > 0)
+    if rng.random() < (0.3 if prone or effect == 0 else 0.05):
+        return {"status": "diverged", "diverged_step": 3}
+    return _scored(params, 0.9, rng)
+
+
+def _affine(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    acc = 0.8 + 0.03 * effect * params["norm.affine"] + 0.002 * rng.standard_normal()
+    acc -= 0.02 * abs(math.log10(params["optimizer.lr"] / 0.3))
+    return {names.TEST_ACC: acc, names.ACC_BEST: acc}
+
+
+_SUPPORTED, _REFUTED, _OPEN = Verdict.supported, Verdict.refuted, Verdict.inconclusive
+WORLDS: dict[str, tuple[World, Verdict, Verdict]] = {  # the verdict where the claim is true, and where it is false
+    "C1": (_speed, _SUPPORTED, _REFUTED),
+    "C1b": (_fourteen, _SUPPORTED, _REFUTED),
+    "C2": (_window, _SUPPORTED, _REFUTED),
+    "C5": (_gain, _SUPPORTED, _REFUTED),
+    "C3": (_sensitive, _SUPPORTED, _REFUTED),
+    "C7": (_bias, _SUPPORTED, _REFUTED),
+    "C9": (_small_batch, _SUPPORTED, _REFUTED),
+    "C10": (_inference, _SUPPORTED, _REFUTED),
+    "C10b": (_inference, _SUPPORTED, _REFUTED),
+    "C11": (_placed, _SUPPORTED, _REFUTED),
+    "C14": (_gain, _SUPPORTED, _REFUTED),
+    "C15": (_searched, _SUPPORTED, _REFUTED),
+    "C16": (_exploding, _SUPPORTED, _REFUTED),
+    "C17": (_affine, _SUPPORTED, _REFUTED),
+}
+
+
+def _judged(id: str, effect: float, claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp) -> Any:
+    planned = plan_sweep(claims[id].sweep)
+    return judge(claims[id], made_up(planned, lambda params, rng: WORLDS[id][0](params, effect, rng)))
+
+
+@pytest.mark.parametrize("id", WORLDS)
+def test_a_claim_is_supported_where_it_is_true_and_refuted_where_it_is_false(
+    id: str, claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    for effect, expected in ((1, WORLDS[id][1]), (-1, WORLDS[id][2])):
+        judgment = _judged(id, effect, claims, plan_sweep, made_up)
+        assert judgment.verdict == expected, judgment.evidence
+
+
+@pytest.mark.parametrize("id", sorted({*WORLDS} - {"C1b", "C7"}))
+def test_no_claim_of_a_difference_is_supported_where_nothing_matters(
+    id: str, claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    assert _judged(id, 0, claims, plan_sweep, made_up).verdict != Verdict.supported
+
+
+@pytest.mark.parametrize(
+    ("effect", "expected"),
+    [(1, Verdict.supported), (0, Verdict.refuted), (-1, Verdict.refuted)],
+    ids=["only a larger rate helps", "nothing matters", "it leads at equal rates"],
+)
+def test_the_learning_rate_is_the_cause_only_if_nothing_is_left_at_equal_rates(
+    effect: float, expected: Verdict, claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    table = made_up(plan_sweep("convergence"), lambda params, rng: _rate(params, effect, rng))
+    judgment = judge(claims["C2b"], table)
+    assert judgment.verdict == expected, judgment.evidence
