@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bnbench.config import Trial
-from bnbench.packing.size import trial_bytes, worker_bytes
-from bnbench.packing.width import aligned_width
+from bnbench.packing.size import conv_channels, trial_bytes, worker_bytes
+from bnbench.packing.width import alignment
 from bnbench.packing.widths import shape_of
 
 __all__ = ["CANDIDATES", "partition"]
@@ -23,7 +23,7 @@ CANDIDATES = (4, 8, 16, 32, 64)
 
 
 def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, workers: int = 1) -> list[list[Trial]]:
-    """Packs of trials that agree on `Trial.signature`, as equal in size as can be.
+    """Packs of trials that agree on `Trial.signature`, as equal in slots as can be.
 
     Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share. None is
     wider than `training.max_pack`, or than what `training.max_memory` holds (where one trial does not fit, it is
@@ -41,19 +41,31 @@ def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, 
     groups: dict[tuple[tuple[str, object], ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.signature, []).append(trial)
-    packs = [pack for group in groups.values() for pack in _split(group, _width(group[0], widths or {}))]
+    packs = [pack for group in groups.values() for pack in _packs(group, _width(group[0], widths or {}))]
     while 0 < len(packs) < workers:
         largest = max(range(len(packs)), key=lambda i: len(packs[i]))
-        if len(packs[largest]) < 2 * CANDIDATES[0]:
+        pack, step = packs[largest], _step(packs[largest][0])
+        if len(pack) < 2 * CANDIDATES[0] or len(pack) <= step:
             break
-        packs[largest : largest + 1] = _split(packs[largest], math.ceil(len(packs[largest]) / 2))
+        packs[largest : largest + 1] = _split(pack, 2, step)
     return packs
 
 
-def _split(group: list[Trial], width: int) -> list[list[Trial]]:
-    count = math.ceil(len(group) / width)
-    bounds = [round(i * len(group) / count) for i in range(count + 1)]
+def _packs(group: list[Trial], width: int) -> list[list[Trial]]:
+    step = min(width, _step(group[0]))
+    units = math.ceil(len(group) / step)
+    return _split(group, math.ceil(units / (width // step)), step)
+
+
+def _split(group: list[Trial], count: int, step: int) -> list[list[Trial]]:
+    """So many parts, all but the last multiples of `step`: what is not one is padded to one with useless slots."""
+    units = math.ceil(len(group) / step)
+    bounds = [min(len(group), step * round(i * units / count)) for i in range(count + 1)]
     return [group[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def _step(trial: Trial) -> int:
+    return alignment(conv_channels(trial))
 
 
 def _width(trial: Trial, widths: Mapping[str, int]) -> int:
@@ -67,4 +79,4 @@ def _rough_width(trial: Trial) -> int:
     if trial.model.name in _WIDTH:
         return _WIDTH[trial.model.name]
     fitting = (width for batch, width in _CONV_WIDTHS.items() if trial.training.batch_size <= batch)
-    return max(next(fitting, _CONV_WIDTH), aligned_width(1, [trial.model.width]))
+    return max(next(fitting, _CONV_WIDTH), _step(trial))

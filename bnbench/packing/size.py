@@ -9,7 +9,7 @@ from bnbench.data import DATASETS
 from bnbench.device import memory_bytes
 from bnbench.models.geometry import conv_layers, work
 
-__all__ = ["trial_bytes", "worker_bytes"]
+__all__ = ["conv_channels", "trial_bytes", "worker_bytes"]
 
 # Copies of every activation that a training step holds at its peak: the layer's output, the norm's and the
 # activation's, what they keep for their gradients, and gradients on their way.
@@ -17,6 +17,13 @@ _ACTIVATION_COPIES = 12
 _EVALUATED_AT_ONCE = 128
 _EVALUATION_COPIES = 4
 _STATES = {OptimizerName.sgd: 0, OptimizerName.momentum: 1, OptimizerName.adam: 2, OptimizerName.adamw: 2}
+
+
+def conv_channels(trial: Trial) -> list[int]:
+    """Output channels of each conv layer; empty without any."""
+    if trial.model.name == "fc":
+        return []
+    return [conv.out_channels for conv in conv_layers(trial.model, DATASETS[trial.data.name].shape)]
 
 
 def trial_bytes(trial: Trial) -> int:

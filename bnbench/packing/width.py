@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["aligned_width"]
+__all__ = ["aligned_width", "alignment"]
 
 
 def aligned_width(trials: int, channels: list[int]) -> int:
@@ -17,5 +17,10 @@ def aligned_width(trials: int, channels: list[int]) -> int:
         trials: How many there are, at least 1.
         channels: Output channels of each conv layer; empty without any.
     """
-    multiple = max((16 // math.gcd(16, c) for c in channels), default=1)
-    return max(2, math.ceil(trials / multiple) * multiple)
+    step = alignment(channels)
+    return max(2, math.ceil(trials / step) * step)
+
+
+def alignment(channels: list[int]) -> int:
+    """What the number of slots must be a multiple of; see `aligned_width`."""
+    return max((16 // math.gcd(16, c) for c in channels), default=1)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from bnbench.config import Trial
 from bnbench.data import DATASETS
-from bnbench.models.geometry import conv_layers, work
+from bnbench.models.geometry import work
 from bnbench.norms import NORMS
+from bnbench.packing.size import conv_channels
 from bnbench.packing.width import aligned_width
 
 __all__ = ["training_seconds"]
@@ -26,8 +27,7 @@ def training_seconds(pack: Sequence[Trial]) -> float:
     trial = pack[0]
     info = DATASETS[trial.data.name]
     linear, conv, values, layers = work(trial.model, info.shape, info.classes)
-    channels = [c.out_channels for c in conv_layers(trial.model, info.shape)] if conv else []
-    width = aligned_width(len(pack), channels)
+    width = aligned_width(len(pack), conv_channels(trial))
     norms = 2 if NORMS[trial.norm.name].over_batch else 1
     example = 3 * (linear / _LINEAR_MACS_PER_SECOND + conv / _CONV_MACS_PER_SECOND)
     example += norms * values / _VALUES_PER_SECOND

@@ -1,5 +1,6 @@
 """Which trials train together, judged by the laws of a partition."""
 
+import math
 from collections import Counter
 from functools import cache
 
@@ -51,12 +52,18 @@ def test_packs_are_a_partition_into_agreeing_trials_that_could_not_be_coarser(ch
     for signature, lengths in by_signature.items():
         limit = width_limit(dict(signature))
         assert max(lengths) <= limit
-        assert max(lengths) - min(lengths) <= 1, "as equal as can be"
+        slots = [math.ceil(length / alignment(dict(signature))) for length in lengths]
+        assert max(slots) - min(slots) <= 1, "as equal as can be"
+        assert sum(slots) == math.ceil(sum(lengths) / alignment(dict(signature))), "no slot more than needed"
         assert len(lengths) == 1 or sum(sorted(lengths)[:2]) > limit, "no two would fit into one"
 
 
 def width_limit(signature: dict[str, object]) -> int:
     return 32 if signature["model"] == "fc" else {1: 16, 4: 8}[signature["model.width"]]
+
+
+def alignment(signature: dict[str, object]) -> int:
+    return 1 if signature["model"] == "fc" else {1: 16, 4: 4}[signature["model.width"]]
 
 
 def test_max_pack_bounds_a_pack():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ from bnbench.config import (
 from bnbench.data import DATASETS, DataError
 from bnbench.norms import NORMS
 from bnbench.packing.partition import partition
+from bnbench.packing.size import conv_channels
+from bnbench.packing.width import alignment
 from bnbench.sweep.norm_rules import remark, undefined_reason
 from bnbench.sweep.plan import DataLoader, Plan
 
@@ -321,7 +324,9 @@ def _laws_hold(trials: list[Trial], packs: list[list[Trial]]) -> None:
         if limit is not None:
             assert width <= limit
             assert len(sizes) == 1 or sizes[0] + sizes[1] > limit, "no two packs would fit into one"
-        assert sizes[-1] - sizes[0] <= 1, "packs of one signature are equal in size as far as can be"
+        step = alignment(conv_channels(packs[0][0]))
+        slots = [math.ceil(size / step) for size in sizes]
+        assert slots[-1] - slots[0] <= 1, "packs of one signature are equal in slots as far as can be"
 
 
 @settings(max_examples=40, deadline=None)
