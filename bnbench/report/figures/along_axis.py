@@ -10,6 +10,7 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable, contrasts
 from bnbench.analysis.summary import matching, split_by
+from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import difference, key_title, percent, setting, text
 from bnbench.report.figures.panels import MOST_PANELS, Figure, Panel, PanelRow, colour_of, place_ticks
 from bnbench.report.figures.svg import INK, MUTED, NARROW, draw_chart, render
@@ -20,34 +21,44 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-_CAPTION = (
-    "First the mean test accuracy of each level, in %, over the seeds that finished; then the paired "
-    "differences, in percentage points, each on its own scale. Bars are 95 % t intervals. A hollow mark "
-    "leaves out trials that diverged or have no result; a cross is where nothing is left."
+BATCH_SIZE = "training.batch_size"
+
+_FIRST = "The mean test accuracy of each level, in %, over the seeds that succeeded"
+_THEN = "; then the paired differences, in percentage points, each on its own scale"
+_BARS = (
+    ". Bars are 95 % t intervals. A hollow mark leaves out trials that failed or have no result; a cross is where "
+    "nothing is left."
 )
 
 
-def draw(table: SweepTable) -> Figure:
-    """For each subject the accuracies, then one chart a contrast; no rows without a varied axis."""
-    axis = table.meta["axis"]
+def draw(table: SweepTable) -> list[Figure]:
+    """A figure for the sweep's axis, with the differences, and one for each other axis of interest that varies."""
+    own = table.meta["axis"]
+    others = [key for key in (LEARNING_RATE, BATCH_SIZE) if key != own]
+    return [_draw_axis(table, axis, differences=axis == own) for axis in (own, *others) if axis is not None]
+
+
+def _draw_axis(table: SweepTable, axis: str, *, differences: bool) -> Figure:
+    """For each subject the accuracies, then one chart a contrast; no rows where the axis does not vary."""
     rows = [
-        PanelRow(subject.title, _panels(table, subject, axis))
+        PanelRow(subject.title, _panels(table, subject, axis, differences=differences))
         for subject in subjects(table)
         if axis in subject.settings and len(subject.arms) and subject.arms[axis].nunique() > 1
     ]
-    title = f"Test accuracy and paired differences against {key_title(axis)}" if rows else ""
-    return Figure(title, _CAPTION, tuple(rows))
+    what = "Test accuracy and paired differences" if differences else "Test accuracy"
+    caption = (_FIRST + _THEN if differences else _FIRST) + _BARS
+    return Figure(f"{what} against {key_title(axis)}", caption, tuple(rows))
 
 
-def _panels(table: SweepTable, subject: Subject, axis: str) -> tuple[Panel, ...]:
+def _panels(table: SweepTable, subject: Subject, axis: str, *, differences: bool) -> tuple[Panel, ...]:
     others = [key for key in subject.settings if key != axis]
     panels: list[Panel] = []
     for values, _ in list(split_by(table, subject.trials, others))[:MOST_PANELS]:
-        arms, differences = (matching(frame, values) for frame in (subject.arms, subject.differences))
+        arms, compared = (matching(frame, values) for frame in (subject.arms, subject.differences))
         at = [value for at_value, _ in split_by(table, arms, [axis]) for value in at_value.values()]
         charts = [("test accuracy, %", _draw_arms(table, arms, axis, at))] if len(arms) else []
-        for a, b in contrasts(table) if len(differences) else ():
-            rows = differences[(differences["a"] == a) & (differences["b"] == b)]
+        for a, b in contrasts(table) if differences and len(compared) else ():
+            rows = compared[(compared["a"] == a) & (compared["b"] == b)]
             if len(rows):
                 charts.append((f"{a} - {b}, pp", _draw_difference(rows, axis, at)))
         for heading, (chart, gist) in charts:

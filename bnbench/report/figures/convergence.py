@@ -11,8 +11,18 @@ from numpy.typing import NDArray
 from bnbench import names
 from bnbench.analysis import SweepTable
 from bnbench.report.cells import listing, percent, setting
-from bnbench.report.figures.panels import Figure, Panel, PanelRow, colour_of, of_levels, place_ticks, settings
-from bnbench.report.figures.svg import WIDE, draw_chart, render
+from bnbench.report.figures.panels import (
+    Figure,
+    Panel,
+    PanelRow,
+    colour_of,
+    mean_band,
+    of_levels,
+    place_ticks,
+    settings,
+    width_for,
+)
+from bnbench.report.figures.svg import draw_chart, render
 from bnbench.report.subjects import Subject, subjects
 
 if TYPE_CHECKING:
@@ -48,7 +58,7 @@ def _panels(table: SweepTable, subject: Subject) -> tuple[Panel, ...]:
     ceiling = 1 - 0.7 * (1 - float(accuracy[accuracy < 1].max())) if (accuracy < 1).any() else 0.999
     panels = []
     for values, trials in shown:
-        chart, axes = draw_chart("step", width=WIDE)
+        chart, axes = draw_chart("step", width=width_for(shown))
         last = [
             _draw_level(axes, arm, curves, ceiling, colour_of(table, level)) for level, arm in of_levels(table, trials)
         ]
@@ -67,8 +77,6 @@ def _panels(table: SweepTable, subject: Subject) -> tuple[Panel, ...]:
 
 def _draw_level(axes: Axes, arm: pd.DataFrame, curves: pd.DataFrame, ceiling: float, colour: str) -> str:
     """Draws one level's seeds, mean and band; returns the mean at the last step in words."""
-    from scipy.stats import t
-
     wide = curves[curves["key"].isin(arm["key"])].pivot(index="step", columns="key", values=names.VAL_ACC)
     status = dict(zip(arm["key"], arm["status"], strict=True))
     for key in wide:
@@ -88,12 +96,10 @@ def _draw_level(axes: Axes, arm: pd.DataFrame, curves: pd.DataFrame, ceiling: fl
     finished = wide[[key for key in wide if status[key] == "finished"]].dropna()
     if finished.empty:
         return "no finished trial"
-    n, mean = finished.shape[1], finished.mean(axis=1)
+    mean, low, high = mean_band(finished)
     axes.plot(mean.index, mean.clip(upper=ceiling), color=colour, linewidth=1.7)
-    if n > 1:
-        half = t.ppf(0.975, n - 1) * finished.std(axis=1, ddof=1) / np.sqrt(n)
-        low, high = (mean - half).clip(0, ceiling), (mean + half).clip(0, ceiling)
-        axes.fill_between(mean.index, low, high, color=colour, alpha=0.2, linewidth=0)
+    if finished.shape[1] > 1:
+        axes.fill_between(mean.index, low.clip(0, ceiling), high.clip(0, ceiling), color=colour, alpha=0.2, linewidth=0)
     return f"{percent(mean.iloc[-1])} %"
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bnbench.analysis import SweepTable, level_labels, levels
 from bnbench.analysis.summary import split_by
-from bnbench.report.figures.svg import LEVEL_COLOURS, level_colour
+from bnbench.report.figures.svg import LEVEL_COLOURS, NARROW, WIDE, level_colour
 from bnbench.report.subjects import Subject
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ __all__ = [
     "PanelRow",
     "colour_of",
     "level_index",
+    "mean_band",
     "of_levels",
     "place_ticks",
     "settings",
+    "width_for",
 ]
 
 MOST_PANELS = 12
@@ -76,12 +79,30 @@ def settings(table: SweepTable, subject: Subject) -> list[tuple[dict[str, Any], 
     return ran[:MOST_PANELS]
 
 
+def width_for(shown: Sequence[Any]) -> float:
+    """How wide a chart is drawn when so many stand side by side."""
+    return NARROW if len(shown) > 3 else WIDE
+
+
 def of_levels(table: SweepTable, trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The trials of each level that has any."""
     labels = level_labels(table).loc[trials.index]
     for level in levels(table):
         if (labels == level).any():
             yield level, trials[labels == level]
+
+
+def mean_band(wide: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float], pd.Series[float]]:
+    """The mean over columns in each row, and the ends of its 95 % t interval; of one column these are the mean.
+
+    Args:
+        wide: One row a step, one column a seed; no value missing.
+    """
+    from scipy.stats import t
+
+    n, mean = wide.shape[1], wide.mean(axis=1)
+    half = t.ppf(0.975, n - 1) * wide.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else 0.0 * mean
+    return mean, mean - half, mean + half
 
 
 def place_ticks(axes: Axes, which: str, at: Sequence[float], labels: Sequence[str] | None = None) -> None:

@@ -9,8 +9,17 @@ from bnbench import names
 from bnbench.analysis import SweepTable
 from bnbench.report.cells import setting
 from bnbench.report.conclusion import headline_target
-from bnbench.report.figures.panels import Figure, Panel, PanelRow, colour_of, of_levels, place_ticks, settings
-from bnbench.report.figures.svg import WIDE, draw_chart, render
+from bnbench.report.figures.panels import (
+    Figure,
+    Panel,
+    PanelRow,
+    colour_of,
+    of_levels,
+    place_ticks,
+    settings,
+    width_for,
+)
+from bnbench.report.figures.svg import draw_chart, render
 from bnbench.report.subjects import Subject, subjects
 
 __all__ = ["draw"]
@@ -40,7 +49,7 @@ def _panels(table: SweepTable, subject: Subject, target: float) -> tuple[Panel, 
     first = float(ran[names.steps_to(target)].min())
     panels = []
     for values, trials in shown:
-        chart, axes = draw_chart("step", width=WIDE)
+        chart, axes = draw_chart("step", width=width_for(shown))
         budget = float(trials["training.steps"].max())
         gist = []
         for level, arm in of_levels(table, trials[trials["status"].isin(["finished", "diverged"])]):

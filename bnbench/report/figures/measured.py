@@ -1,0 +1,120 @@
+"""What `training.measures` took while training: gradients, activations, weights, against step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bnbench import names
+from bnbench.analysis import SweepTable, levels
+from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.report.cells import setting
+from bnbench.report.figures.panels import (
+    MOST_PANELS,
+    Figure,
+    Panel,
+    PanelRow,
+    colour_of,
+    mean_band,
+    of_levels,
+    place_ticks,
+    settings,
+    width_for,
+)
+from bnbench.report.figures.svg import draw_chart, render
+from bnbench.report.subjects import Subject, subjects
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw"]
+
+_TITLES = {"gradient": "Gradients", "activation": "Inputs of hidden units", "weights": "Weights"}
+_PERCENTILES = tuple(names.ACTIVATION_PERCENTILES.values())
+_CAPTION = (
+    "Means over the seeds that finished, with their 95 % t interval; steps on a log scale from 0. Where a value "
+    "spans more than a factor of {wide}, it is averaged and drawn on a log scale too."
+)
+_WIDE = 30
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def draw(table: SweepTable) -> list[Figure]:
+    """A figure for each kind of measure; none where nothing was measured."""
+    measured = [str(key) for key in table.curves.columns if names.is_curve(str(key)) and key not in names.CURVES]
+    kinds = dict.fromkeys(key.partition("/")[0] for key in measured)
+    return [_draw_kind(table, kind, [key for key in measured if key.startswith(f"{kind}/")]) for kind in kinds]
+
+
+def _draw_kind(table: SweepTable, kind: str, keys: list[str]) -> Figure:
+    together = [key for key in _PERCENTILES if key in keys]
+    charts = [[key] for key in keys if key not in together] + ([together] if together else [])
+    rows = [row for subject in subjects(table) for row in _rows(table, subject, charts)]
+    title = f"{_TITLES.get(kind, kind.capitalize())} while training"
+    return Figure(title, _CAPTION.format(wide=_WIDE), tuple(row for row in rows if row.panels))
+
+
+def _rows(table: SweepTable, subject: Subject, charts: list[list[str]]) -> Iterator[PanelRow]:
+    """One row a setting, one chart a measure."""
+    for values, trials in _shown(table, subject, max(1, MOST_PANELS // len(charts))):
+        finished = trials[trials["status"] == "finished"]
+        where = ", ".join(filter(None, [subject.title, setting(values)]))
+        panels = []
+        for keys in charts:
+            points = table.curves.loc[table.curves["key"].isin(finished["key"]), ["key", "step", *keys]].dropna()
+            if len(points):
+                chart, axes = draw_chart("step", width=width_for(charts))
+                gist = _draw_levels(table, axes, finished, points, keys)
+                alt = f"{_meaning(keys)}{where and f', {where}'}. At the last step: {gist}."
+                panels.append(Panel(_meaning(keys), render(chart, alt)))
+        yield PanelRow(where, tuple(panels))
+
+
+def _draw_levels(table: SweepTable, axes: Axes, finished: pd.DataFrame, points: pd.DataFrame, keys: list[str]) -> str:
+    """Draws every level; returns its mean at the last step in words."""
+    values = points[keys].to_numpy()
+    log = bool(values.min() > 0 and values.max() > _WIDE * values.min())
+    gist = []
+    for level, arm in of_levels(table, finished):
+        own = points[points["key"].isin(arm["key"])]
+        for key in keys:
+            wide = own.pivot(index="step", columns="key", values=key).dropna()
+            if wide.empty:
+                continue
+            lines = mean_band(wide.apply(np.log10) if log else wide)
+            mean, low, high = (10**line for line in lines) if log else lines
+            middle = len(keys) == 1 or key == names.ACTIVATION_PERCENTILES[50]
+            colour = colour_of(table, level)
+            axes.plot(mean.index, mean, color=colour, linewidth=1.6 if middle else 0.8)
+            if middle:
+                axes.fill_between(mean.index, low, high, color=colour, alpha=0.2, linewidth=0)
+                gist.append(f"{level} {mean.iloc[-1]:.3g}")
+    if log:
+        axes.set_yscale("log")
+        first, most = (int(np.floor(np.log10(end))) for end in (values.min(), values.max()))
+        powers = range(first, most + 2, 1 + (most - first) // 6)
+        place_ticks(axes, "y", [10.0**k for k in powers], [f"10{str(k).translate(_RAISED)}" for k in powers])
+    axes.set_xscale("symlog", linthresh=1)
+    last = float(points["step"].max())
+    axes.set_xlim(0, last)
+    place_ticks(axes, "x", [0, *(10**k for k in range(1 + int(np.log10(max(1.0, last)))))])
+    return "; ".join(gist)
+
+
+def _shown(table: SweepTable, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """As many settings as there is room for: first the learning rate that was tuned for the first level."""
+    found = settings(table, subject)
+    if len(subject.tuned):
+        tuned = subject.tuned[subject.tuned["level"] == levels(table)[0]]
+        found.sort(key=lambda one: one[0].get(LEARNING_RATE) not in {*tuned[LEARNING_RATE]})
+    return found[:room]
+
+
+def _meaning(keys: list[str]) -> str:
+    if len(keys) > 1:
+        return "percentiles 15, 50 and 85 of the input of the last hidden layer's first unit"
+    metric = names.metric(keys[0])
+    return f"{metric.meaning} ({metric.unit})"

@@ -1,0 +1,94 @@
+"""Figures for what a sweep varied and for what it measured."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnbench import names
+from bnbench.report.figures import draw_figures, measured
+from bnbench.report.figures.forest import draw_axis, draw_bar
+from bnbench.report.layout import Effect
+
+NAN = float("nan")
+
+
+def titles(table: Any) -> list[str]:
+    return [figure.title for figure in draw_figures(table)]
+
+
+@pytest.fixture
+def with_measures(make_sweep: Any) -> Any:
+    """Gradients that fall by a decade from level to level, and saturated shares, on every second step."""
+    table = make_sweep(axes={"optimizer.lr": (0.1, 0.3)}, seeds=range(3))
+    level = dict(zip(table.trials["key"], table.trials["norm.placement"].fillna("none"), strict=True))
+    decade = table.curves["key"].map(level).map({"none": 0.0, "before": -1.0, "after": -2.0})
+    taken = table.curves.groupby("key").cumcount() % 2 == 0
+    for key, values in {
+        names.GRADIENT_FIRST: 10.0**decade,
+        names.ACTIVATION_SATURATED: 0.1 - 0.01 * decade,
+        **{name: decade + q / 100 for q, name in names.ACTIVATION_PERCENTILES.items()},
+    }.items():
+        table.curves[key] = np.where(taken, values, NAN)
+    return table
+
+
+def test_accuracy_is_drawn_against_whatever_of_rate_and_batch_size_varies(make_sweep: Any) -> None:
+    both = make_sweep(
+        axes={"training.batch_size": (8, 64), "optimizer.lr": (0.1, 0.3)},
+        seeds=(0, 1),
+        meta={"axis": "training.batch_size"},
+    )
+    assert "Test accuracy and paired differences against batch size" in titles(both)
+    assert "Test accuracy against learning rate" in titles(both)
+    assert not any(
+        "against batch" in title or "against learning" in title for title in titles(make_sweep(seeds=(0, 1)))
+    )
+
+
+def test_what_was_measured_is_drawn_kind_by_kind(with_measures: Any) -> None:
+    figures = measured.draw(with_measures)
+    assert [figure.title for figure in figures] == ["Gradients while training", "Inputs of hidden units while training"]
+    assert [[len(row.panels) for row in figure.rows] for figure in figures] == [[1, 1], [2, 2]]  # a row a learning rate
+    assert [row.title for row in figures[0].rows] == ["learning rate 0.1", "learning rate 0.3"]
+
+
+def test_a_measure_is_averaged_where_it_was_taken_and_on_a_log_scale_where_it_is_wide(with_measures: Any) -> None:
+    gradients, inputs = measured.draw(with_measures)
+    label = re.search('aria-label="([^"]*)"', gradients.rows[0].panels[0].svg)
+    assert label
+    assert "At the last step: none 1; before 0.1; after 0.01." in label[1]
+    assert "10⁻²" in gradients.rows[0].panels[0].svg
+    assert "10⁻" not in inputs.rows[0].panels[0].svg
+    percentiles = inputs.rows[0].panels[1]
+    assert "percentiles 15, 50 and 85" in percentiles.title
+    assert "none 0.5; before -0.5; after -1.5" in percentiles.svg
+
+
+def test_nothing_measured_is_no_figure(make_sweep: Any) -> None:
+    assert measured.draw(make_sweep(seeds=(0, 1))) == []
+
+
+def place(svg: str, kind: str) -> list[float]:
+    """The horizontal places of a line's ends, or of a mark."""
+    found = re.search(rf'class="{kind}" (?:d="M([\d.]+) \d+H([\d.]+)"|cx="([\d.]+)")', svg)
+    return [float(value) for value in found.groups() if value] if found else []
+
+
+def test_a_bar_stands_where_its_numbers_are() -> None:
+    effects = [Effect(1.0, 0.0, 2.0, -1.0, 3.0, True), Effect(-1.0, NAN, NAN, NAN, NAN, False)]
+    first, second = (draw_bar(effect, effects) for effect in effects)
+    # From -1 to 3 on 172 points, after a margin of 14.
+    assert place(first, "firm") == [14 + 172 * 2 / 4]
+    assert place(first, "likely") == [14 + 172 * 1 / 4, 14 + 172 * 3 / 4]
+    assert place(first, "wide") == [14, 14 + 172]
+    assert place(second, "hollow") == [14]
+    assert place(second, "likely") == []
+    assert re.findall(r">([−\d]+)<", draw_axis(effects)) == ["−1", "0", "1", "2", "3"]
+
+
+def test_an_effect_of_nothing_has_a_scale() -> None:
+    assert "0" in draw_axis([Effect(0.0, NAN, NAN, NAN, NAN, True)])
