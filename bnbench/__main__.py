@@ -23,6 +23,8 @@ _HELP = """bnbench: what does normalization do to this network?
                                           --against SWEEP [--against-store RUNS_DIR|URI] compares it with another
   python -m bnbench verify [SWEEP] [--sample N|all]
                                           train some of a sweep's trials again, each alone, and compare every digit
+  python -m bnbench reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER]
+                                          train a sweep anew from its record, into a folder of its own, and compare
   python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
   python -m bnbench ui [--port N] [runs_dir=…]
                                           open the MLflow UI on this machine

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from bnbench.config import Config
 
 if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
+    from bnbench.sweep.run import HydraSweep
 
-__all__ = ["compose_one", "load", "load_with", "run"]
+__all__ = ["compose_one", "hydra_sweep", "load", "load_with", "run"]
 
 
 def run(*overrides: str) -> Sweep:
@@ -86,3 +88,26 @@ def compose_one(overrides: Sequence[str]) -> Config:
     register()
     with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
         return to_config(compose("config", overrides=[*overrides]))
+
+
+@contextmanager
+def hydra_sweep(overrides: Sequence[str]) -> Iterator[HydraSweep]:
+    """What Hydra would hand its sweeper for these overrides, for a verb that plans or trains otherwise.
+
+    Raises:
+        ConfigError: If a key is unknown or a value has the wrong type.
+    """
+    from hydra import initialize_config_dir
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import HydraContext, RunMode
+
+    from bnbench.sweep.run import HydraSweep
+
+    register()
+    with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        config = hydra.compose_config("config", [*overrides], RunMode.MULTIRUN)
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+        yield HydraSweep(config, context, task)

@@ -14,8 +14,8 @@ from bnbench.config import ConfigError
 from bnbench.report.against import Comparison, compare_sweeps, comparison_markdown, settings_data
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
+from bnbench.report.manifest import manifest
 from bnbench.report.markdown import to_markdown
-from bnbench.report.provenance import manifest
 from bnbench.report.subjects import subjects
 
 __all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]

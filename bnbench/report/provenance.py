@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime
-from typing import Any
 
 from bnbench.analysis import SweepTable
 from bnbench.report.cells import count, seed_ranges
 
-__all__ = ["created", "facts", "manifest"]
-
-
-def manifest(table: SweepTable) -> dict[str, Any]:
-    """Everything that is known of how the sweep was made, and the keys of its trials."""
-    return {**table.meta, "keys": table.trials["key"].tolist()}
+__all__ = ["created", "facts"]
 
 
 def created(table: SweepTable) -> str:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
     from bnbench.tracking.store import Store
 
-__all__ = ["HydraSweep", "run_sweep"]
+__all__ = ["HydraSweep", "execute", "run_sweep", "sweep_meta"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class HydraSweep:
     config: DictConfig
     context: HydraContext
     task_function: TaskFunction
+
+    @property
+    def settings(self) -> Config:
+        """The configuration without what varies."""
+        return to_config(_without_hydra(self.config))
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """One job's configuration, without Hydra's own node."""
@@ -110,7 +115,7 @@ def run_sweep(
         ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
         SweepFailedError: If trials failed; after the report.
     """
-    config = to_config(_without_hydra(hydra.config))
+    config = hydra.settings
     files = _files(command_line)
     name = config.sweep.name or "+".join(file.partition("=")[2] for file in files) or "trial"
     asked = combined(config.sweep, command_line, files, lambda file: to_config(hydra.compose([file])).sweep)
@@ -144,12 +149,12 @@ def run_sweep(
     say(describe_plan(plan, grid.axes, workers))
     if config.plan_only:
         return None
-    meta = _meta(config, name, plan, grid.axes, workers, command_line)
+    meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
     meta["claims"] = claims
     meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
     if instead is not None:
         meta["notes"].append(f"{instead[1]}.")
-    return _execute(hydra, config, meta, plan, stores[0], runs_dir, say)
+    return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
 
 
 def _open_store(config: Config, runs_dir: Path) -> Store:
@@ -159,7 +164,7 @@ def _open_store(config: Config, runs_dir: Path) -> Store:
     return Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=not config.plan_only)
 
 
-def _execute(
+def execute(
     hydra: HydraSweep,
     config: Config,
     meta: dict[str, Any],
@@ -230,7 +235,7 @@ def _undefined(planned: Planned, run_id: str) -> TrialResult:
     )
 
 
-def _meta(
+def sweep_meta(
     config: Config, name: str, plan: Plan, axes: Sequence[str], workers: int, command_line: Sequence[str]
 ) -> dict[str, Any]:
     from bnbench.tracking import environment

@@ -15,7 +15,7 @@ from bnbench.config import ConfigError, Device, Trial
 from bnbench.data import DATASETS, ImageData
 from bnbench.results import TrialResult
 from bnbench.sweep.attempts import train_with_retries
-from bnbench.sweep.compose import set_values, to_config
+from bnbench.sweep.compose import set_values
 from bnbench.sweep.isolation import CAN_ISOLATE, failure_of, isolated
 from bnbench.sweep.job import Job, progress_writer
 from bnbench.sweep.norm_rules import remark
@@ -39,7 +39,7 @@ def train_pack(config: DictConfig) -> None:
     job = Job(**json.loads(config.pack))
     spool.check_writable(Path(job.spool))
     data = DataLoader(Path(job.runs_dir) / "cache")
-    trials, images = _trials(config, job, data), data.load(to_config(config))
+    trials, images = _trials(config, job, data), data.load(set_values(config, job.values[0]))
     isolates = CAN_ISOLATE and job.process != this_process() and trials[0].training.device == Device.cpu
     if isolates:
         import bnbench.training.fit  # noqa: F401  # once, and not in every fork

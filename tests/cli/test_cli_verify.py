@@ -67,3 +67,24 @@ def test_what_cannot_be_done_is_answered_in_one_line(
     for part in parts:
         assert part in answer.err[0]
     assert [*folder.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--sample", "0"], ["--sample 0", "a whole number >= 1, or all"]),
+        (["--into"], ["reproduce --into is not understood", "allowed: reproduce [manifest.json|SWEEP]"]),
+        (["placement", "norm_kind"], ["reproduce norm_kind is not understood"]),
+        (["placement", "seed=3"], ["reproduce seed=3 is not understood"]),
+        (["nowhere.json"], ["nowhere.json cannot be read with trials.csv and curves.csv beside it"]),
+        ([], ["nothing is recorded in", "mlflow.db"]),
+    ],
+)
+def test_what_cannot_be_reproduced_is_answered_in_one_line(
+    words: list[str], parts: list[str], bnbench: Command, folder: Path
+) -> None:
+    answer = bnbench("reproduce", *words)
+    assert (answer.status, answer.out, len(answer.err)) == (2, [], 1)
+    for part in parts:
+        assert part in answer.err[0]
+    assert [*folder.iterdir()] == []

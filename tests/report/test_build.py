@@ -218,7 +218,7 @@ def test_the_manifest_is_strict_json_with_the_keys_of_all_trials(make_sweep: Any
     manifest = json.loads(
         write_report(table, tmp_path, ["md"])["manifest.json"].read_text(), parse_constant=pytest.fail
     )
-    assert manifest["keys"] == table.trials["key"].tolist()
+    assert [trial["key"] for trial in manifest["trials"]] == table.trials["key"].tolist()
     assert {"command", "config", "versions", "git", "data", "hardware"} <= set(manifest)
 
 

@@ -1,0 +1,96 @@
+"""The file that a sweep can be trained again from: how it was made, and what defines each of its trials."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bnbench.analysis import SweepTable
+from bnbench.config import ConfigError
+from bnbench.names import CONDITIONS, CURVES, Tag
+from bnbench.results import Recorded, TrialResult
+
+__all__ = ["manifest", "read_manifest"]
+
+_STATE = {"key", "status", "reason", "diverged_step", "tuning"}
+
+
+def manifest(table: SweepTable) -> dict[str, Any]:
+    """Everything that is known of how the sweep was made.
+
+    Returns:
+        `table.meta`, with `params`, those that all trials share, and `trials`, each one's `key` and its other `params`.
+    """
+    trials = [_params(row) for row in table.trials.to_dict("records")]
+    first = trials[0] if trials else {}
+    shared = {key: value for key, value in first.items() if all(t.get(key, t) == value for t in trials)}
+    own = [{key: value for key, value in params.items() if key not in shared} for params in trials]
+    keys = table.trials["key"].tolist()
+    listed = [{"key": key, "params": params} for key, params in zip(keys, own, strict=True)]
+    return {**table.meta, "params": shared, "trials": listed}
+
+
+def read_manifest(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
+    """A sweep's description, and its trials with the numbers in `trials.csv` and `curves.csv` beside the manifest.
+
+    Raises:
+        ConfigError: If a file is missing, damaged, or older than what is read here.
+    """
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{path} cannot be read with trials.csv and curves.csv beside it ({reason}); "
+            "python -m bnbench report SWEEP writes all three again"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    shared, listed = meta.pop("params"), meta.pop("trials")
+    rows = {row["key"]: row for row in _rows(path.with_name("trials.csv"))}
+    curves: dict[str, dict[str, list[tuple[int, float]]]] = {key: {} for key in rows}
+    for row in _rows(path.with_name("curves.csv")):
+        for name in CURVES:
+            if row.get(name):
+                curves[row["key"]].setdefault(name, []).append((int(row["step"]), float(row[name])))
+    recorded = []
+    for key, own in ((entry["key"], entry["params"]) for entry in listed):
+        row, params = rows[key], {**shared, **own}
+        result = TrialResult(
+            key=key,
+            params=params,
+            status=row["status"],
+            reason=row["reason"] or None,
+            metrics={name: float(value) for name, value in row.items() if "/" in name and value},
+            curves=curves[key],
+            diverged_step=int(row["diverged_step"]) if row["diverged_step"] else None,
+            tags=_tags(meta, params["data"]),
+        )
+        recorded.append(Recorded(result, meta, row["tuning"] == "True"))
+    return meta, recorded
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """A CSV file's; Python reads each float back to the bits that were written."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [*csv.DictReader(file)]
+
+
+def _params(row: dict[Any, Any]) -> dict[str, Any]:
+    """A trial's own; one that has none, or None, has its default."""
+    params = {key: value for key, value in row.items() if key not in _STATE and "/" not in key}
+    return {key: value for key, value in params.items() if isinstance(value, list) or not pd.isna(value)}
+
+
+def _tags(meta: dict[str, Any], data: str) -> dict[str, str]:
+    """A trial's, as far as the sweep's are all the same; several values of one stand together."""
+    conditions = {tag: meta.get("conditions", {}).get(tag.rpartition(".")[2], []) for tag in CONDITIONS}
+    tags = {tag: " and ".join(values) for tag, values in conditions.items() if values}
+    images = {entry["name"]: entry["checksum"].partition(":")[0] for entry in meta["data"]}  # of the split after it
+    return tags | {Tag.DATA_CHECKSUM: images[data]}
