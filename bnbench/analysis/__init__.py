@@ -22,11 +22,13 @@ from bnbench.analysis.intervals import (
 )
 from bnbench.analysis.outcomes import collapsed, succeeded
 from bnbench.analysis.power import detectable_difference, paired_t_power, pairs_needed
+from bnbench.analysis.profiles import accuracy_profiles
 from bnbench.analysis.robustness import robustness, robustness_sentence
 from bnbench.analysis.significance import equivalence_p, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.steps import (
     StepsContrast,
     contrast_steps,
+    reach_summary,
     step_ratios,
     steps_to_target,
     target_outcomes,
@@ -43,6 +45,7 @@ __all__ = [
     "StepsComparison",
     "StepsContrast",
     "SweepTable",
+    "accuracy_profiles",
     "arms",
     "bootstrap_t_interval",
     "collapsed",
@@ -73,6 +76,7 @@ __all__ = [
     "proportion_interval",
     "quartiles",
     "reach_curve",
+    "reach_summary",
     "restricted_mean",
     "robustness",
     "robustness_sentence",

@@ -196,8 +196,7 @@ def tuned_differences(table: SweepTable) -> pd.DataFrame:
     """One row for each stratum (without the learning rate) and contrast, each level at its own learning rate.
 
     Returns:
-        The columns of `differences`, with `lr_a`, `lr_b`, `at_edge_a`, `at_edge_b`. Empty where
-        `tuned_learning_rates` is.
+        The columns of `differences`, with those of `Contrast.chosen`. Empty where `tuned_learning_rates` is.
     """
     return pd.DataFrame([one.row for one in compare_levels(table, rates="best")])
 
@@ -281,10 +280,9 @@ def paired_arms(
                 arm_a = arm_a[arm_a[LEARNING_RATE] == at_a[LEARNING_RATE]]
                 arm_b = arm_b[arm_b[LEARNING_RATE] == at_b[LEARNING_RATE]]
                 chosen = {
-                    "lr_a": at_a[LEARNING_RATE],
-                    "lr_b": at_b[LEARNING_RATE],
-                    "at_edge_a": at_a["at_edge"],
-                    "at_edge_b": at_b["at_edge"],
+                    f"{name}_{side}": at[column]
+                    for name, column in (("lr", LEARNING_RATE), ("at_edge", "at_edge"))
+                    for side, at in (("a", at_a), ("b", at_b))
                 }
             yield where, a, b, chosen, arm_a, arm_b
 

@@ -14,9 +14,15 @@ from numpy.typing import ArrayLike
 
 from bnbench.analysis.intervals import Interval, pair_by_seed, proportion_interval
 
-__all__ = ["interquartile_mean", "performance_profile", "probability_of_improvement", "share_of_wins"]
+__all__ = [
+    "LEAST_WORKLOADS",
+    "interquartile_mean",
+    "performance_profile",
+    "probability_of_improvement",
+    "share_of_wins",
+]
 
-_LEAST_WORKLOADS = 4
+LEAST_WORKLOADS = 4
 _RESAMPLES = 2000
 
 
@@ -70,8 +76,8 @@ def performance_profile(
     Raises:
         ValueError: If there are fewer than four workloads, of which an average says little, or one is empty.
     """
-    if len(scores) < _LEAST_WORKLOADS:
-        raise ValueError(f"a performance profile needs at least {_LEAST_WORKLOADS} workloads, not {len(scores)}")
+    if len(scores) < LEAST_WORKLOADS:
+        raise ValueError(f"a performance profile needs at least {LEAST_WORKLOADS} workloads, not {len(scores)}")
     _refuse_empty(scores)
     runs = [np.asarray(values, dtype=float) for values in scores.values()]
     if thresholds is None:

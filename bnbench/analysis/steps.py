@@ -10,15 +10,21 @@ import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.censored import StepsComparison, compare_steps
+from bnbench.analysis.censored import (
+    StepsComparison,
+    compare_steps,
+    expected_running_time,
+    quartiles,
+    restricted_mean,
+)
 from bnbench.analysis.contrast import Rates, paired_arms
-from bnbench.analysis.intervals import Interval
+from bnbench.analysis.intervals import Interval, proportion_interval
 from bnbench.analysis.outcomes import collapsed
-from bnbench.analysis.summary import contrasts
-from bnbench.analysis.table import levels, targets
+from bnbench.analysis.summary import contrasts, split_by
+from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.table import SweepTable
 
-__all__ = ["StepsContrast", "contrast_steps", "step_ratios", "steps_to_target", "target_outcomes"]
+__all__ = ["StepsContrast", "contrast_steps", "reach_summary", "step_ratios", "steps_to_target", "target_outcomes"]
 
 _BUDGET = "training.steps"
 
@@ -31,7 +37,7 @@ class StepsContrast(NamedTuple):
         a, b: The levels.
         target: The validation accuracy.
         sustained: Whether the target had to hold from there to the end.
-        chosen: `lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` where each level is at its own learning rate; else empty.
+        chosen: As in `Contrast`.
         comparison: What was found.
     """
 
@@ -95,6 +101,43 @@ def target_outcomes(table: SweepTable, target: float) -> pd.Series[str]:
         else:
             words.append("constant predictor" if constant else "budget exhausted")
     return pd.Series(words, index=table.trials.index, dtype="str")
+
+
+def reach_summary(table: SweepTable, *, sustained: bool = False) -> pd.DataFrame:
+    """One row for each stratum, level and target: how many of its reporting trials reached it, and after how long.
+
+    Returns:
+        The strata's keys, `level`, `target`; `n` trials that finished or diverged; `share` that reached it, with its
+        Wilson bounds `share_low`, `share_high`; `lower_quartile`, `median`, `upper_quartile` of the steps, infinite
+        among the misses; `restricted`, the mean of min(steps, budget), with `restricted_low`, `restricted_high`;
+        `expected`, all steps over the number of hits. A target that a stratum's model was not asked has no row.
+    """
+    labels, rows = level_labels(table), []
+    for target in targets(table):
+        steps = steps_to_target(table, target, sustained=sustained)
+        for where, group in split_by(table, table.reporting, strata(table)):
+            if group[names.reached(target)].isna().all():
+                continue
+            for level in levels(table):
+                trials = group[labels.loc[group.index] == level]
+                own, budget = steps.loc[trials.index].dropna().to_numpy(), float(trials[_BUDGET].max())
+                hits = proportion_interval(int(np.isfinite(own).sum()), len(own))
+                lower, median, upper = quartiles(own)
+                rows.append(
+                    {
+                        **where,
+                        "level": level,
+                        "target": target,
+                        "n": len(own),
+                        **_columns(hits, "share", "share_low", "share_high"),
+                        "lower_quartile": lower,
+                        "median": median,
+                        "upper_quartile": upper,
+                        **_columns(restricted_mean(own, budget), "restricted", "restricted_low", "restricted_high"),
+                        "expected": expected_running_time(own, budget),
+                    }
+                )
+    return pd.DataFrame(rows)
 
 
 def contrast_steps(

@@ -22,9 +22,10 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
     elsewhere. Reporting seeds have no say: choosing and reporting on the same seeds flatters the choice.
 
     Returns:
-        The strata's keys, `level`, `optimizer.lr`, `tuning_seeds` finished there, `at_edge`: it is the
-        grid's smallest or largest, so the best may lie beyond. Empty without tuning seeds or a grid of
-        learning rates; a level of which no tuning trial finished has no row.
+        The strata's keys, `level`, `optimizer.lr`, `tuning_seeds` finished there, `tried`: how many learning
+        rates it was chosen from (a level that tried more has the better chances), `at_edge`: it is the smallest or
+        largest, so the best may lie beyond. Empty without tuning seeds or a grid of learning rates; a level of which
+        no tuning trial finished has no row.
     """
     tuning = table.trials[table.trials["tuning"].astype(bool)]
     if LEARNING_RATE not in strata(table) or tuning.empty:
@@ -40,8 +41,16 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
             scores = finished.groupby(LEARNING_RATE)[names.ACC_BEST].agg(["count", "mean"])
             best = scores.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]
             at_edge = bool(best in {trials[LEARNING_RATE].min(), trials[LEARNING_RATE].max()})
-            seeds = int(scores.loc[best, "count"])
-            rows.append({**values, "level": level, LEARNING_RATE: best, "tuning_seeds": seeds, "at_edge": at_edge})
+            rows.append(
+                {
+                    **values,
+                    "level": level,
+                    LEARNING_RATE: best,
+                    "tuning_seeds": int(scores.loc[best, "count"]),
+                    "tried": trials[LEARNING_RATE].nunique(),
+                    "at_edge": at_edge,
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -10,7 +10,15 @@ import pandas as pd
 import pytest
 
 from bnbench import names
-from bnbench.analysis import SweepTable, contrast_steps, step_ratios, steps_to_target, target_outcomes
+from bnbench.analysis import (
+    SweepTable,
+    contrast_steps,
+    proportion_interval,
+    reach_summary,
+    step_ratios,
+    steps_to_target,
+    target_outcomes,
+)
 from bnbench.analysis.censored import Ratio
 
 GRID = [0, 1, 2, 5, 10, 20, 50, 100]
@@ -125,6 +133,16 @@ def test_step_ratios_have_a_row_for_each_contrast_and_target_asked() -> None:
     ]
     assert rows[["ratio", "wins", "ties", "p_mcnemar"]].iloc[0].tolist() == [1, 0, 3, 1]
     assert rows["low"].isna().all()  # all pairs equal: no interval
+
+
+def test_a_summary_gives_success_quartiles_and_what_a_hit_costs() -> None:
+    made = table([trial(0, RISING), trial(1, LATE), trial(2, LOST), trial(3, LOW[:2], status="diverged")])
+    (first,), (kept,) = (reach_summary(made, sustained=sustained).to_dict("records") for sustained in (False, True))
+    assert (first["level"], first["target"], first["n"], first["share"]) == ("none", TARGET, 4, 0.75)
+    assert (first["share_low"], first["share_high"]) == pytest.approx(proportion_interval(3, 4)[2:])
+    assert (first["lower_quartile"], first["median"], first["upper_quartile"]) == (5, 5, math.inf)
+    assert (first["restricted"], first["expected"]) == ((5 + 5 + 5 + 100) / 4, (5 + 5 + 5 + 100) / 3)
+    assert (kept["share"], kept["median"], kept["expected"]) == (0.5, math.inf, (5 + 20 + 100 + 100) / 2)
 
 
 def test_where_budgets_differ_the_smaller_one_counts() -> None:
