@@ -269,6 +269,12 @@ class Tag:
     REASON = "bnbench.reason"
     SWEEP = "bnbench.sweep"
     SWEEP_ID = "bnbench.sweep_id"
+    SWEEPS = "bnbench.sweeps"  # ids of all sweeps that list the trial, the one that trained it first
+    ARM = "bnbench.arm"  # what told its arm apart in the sweep that trained it
+    NORM = "bnbench.norm"  # the norm and its placement, such as "batch before"
+    COMMAND = "bnbench.command"
+    VERSIONS = "bnbench.versions"
+    CPU = "bnbench.cpu"
     PACK = "bnbench.pack"
     PARENT = "mlflow.parentRunId"  # MLflow's own: the sweep's run
     ATTEMPT = "bnbench.attempt"  # where the trial's pack failed before

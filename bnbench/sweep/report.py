@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Set
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from bnbench.tracking.store import Store
 
 __all__ = ["publish", "sweep_folder"]
+
+_MOST_CHARACTERS = 200  # of a folder's name; file systems take 255 bytes
 
 
 def publish(
@@ -54,8 +57,9 @@ def publish(
 
 
 def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:
-    """Where a sweep's files lie under `runs_dir`."""
-    return runs_dir / f"{table_name}-{table_id}"
+    """Where a sweep's files lie: a folder of `runs_dir`, whatever its name holds."""
+    name = re.sub(r"[^\w+=,@-]+", "-", f"{table_name}-{table_id}", flags=re.ASCII)
+    return runs_dir / name[-_MOST_CHARACTERS:]
 
 
 def _point(link: Path, folder: Path) -> None:

@@ -24,7 +24,7 @@ from bnbench.results import TrialResult
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.combine import combined
 from bnbench.sweep.compose import compose, to_config
-from bnbench.sweep.describe import describe_plan, describe_question, varied_keys
+from bnbench.sweep.describe import arm_keys, arm_label, describe_plan, describe_question, varied_keys
 from bnbench.sweep.grid import expand
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job
@@ -182,7 +182,7 @@ def execute(
     folder = sweep_folder(runs_dir, meta["name"], meta["id"])
     waiting = spool.folder_for(runs_dir, store.address, config.tracking.experiment)
     spool.check_writable(waiting)
-    run_id = store.start_sweep(meta, [_planned(p) for p in plan.planned])
+    run_id = store.start_sweep(meta, _planned(plan, meta["varied"]))
     place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
     jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
     timed = [(job, pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
@@ -215,11 +215,18 @@ def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Jo
     return Job(number, keys, values, process=this_process(), anew=anew, **place)
 
 
-def _planned(planned: Planned) -> dict[str, Any]:
-    entry = {"key": planned.trial.key, "params": planned.trial.params}
-    if planned.undefined is not None:
-        entry |= {"status": "undefined", "reason": planned.undefined}
-    return entry
+def _planned(plan: Plan, varied: Sequence[str]) -> list[dict[str, Any]]:
+    """The plan's trials, as `Store.start_sweep` takes them."""
+    keys = arm_keys([p.trial for p in plan.planned], varied)
+    entries = []
+    for p in plan.planned:
+        entry: dict[str, Any] = {"key": p.trial.key, "params": p.trial.params, "arm": arm_label(p.trial, keys)}
+        if p.trial.key in plan.finished:
+            entry["reused"] = True
+        if p.undefined is not None:
+            entry |= {"status": "undefined", "reason": p.undefined}
+        entries.append(entry)
+    return entries
 
 
 def _undefined(planned: Planned, run_id: str) -> TrialResult:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from bnbench import names
 from bnbench.config import ConfigError, Device, Trial
 from bnbench.data import DATASETS, ImageData
+from bnbench.redaction import redacted
 from bnbench.results import TrialResult
 from bnbench.sweep.attempts import train_with_retries
 from bnbench.sweep.compose import set_values
@@ -103,7 +104,7 @@ def _failed(trial: Trial, failure: str, started: float) -> TrialResult:
         key=trial.key,
         params=trial.params,
         status="failed",
-        reason=failure,
+        reason=redacted(failure),
         started=started,
         ended=time.time(),
     )

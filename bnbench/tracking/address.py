@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnbench.redaction import redacted
 from bnbench.tracking.errors import TrackingError
 
 __all__ = ["Address"]
@@ -58,7 +58,7 @@ class Address:
             raise TrackingError(
                 f"tracking.uri={uri} is a folder of files, a kind of store that MLflow has closed; {_CHOICES}"
             )
-        raise TrackingError(f"tracking.uri={_masked(uri)} is not the address of a tracking store; {_CHOICES}")
+        raise TrackingError(f"tracking.uri={redacted(uri)} is not the address of a tracking store; {_CHOICES}")
 
     @classmethod
     def _sqlite(cls, database: Path) -> Address:
@@ -76,8 +76,4 @@ class Address:
     @property
     def shown(self) -> str:
         """The address without its password, for messages and records."""
-        return _masked(self.uri)
-
-
-def _masked(uri: str) -> str:
-    return re.sub(r"(?<=://)([^/@]*?):[^/@]*@", r"\1:***@", uri)
+        return redacted(self.uri)

@@ -21,15 +21,18 @@ from bnbench.names import CONDITIONS, Tag, is_curve
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.tags import DIVERGED_STEP
 
-__all__ = ["Point", "RecordedTrial", "recorded_points", "recorded_trials"]
+__all__ = ["SQL_RUNS", "Point", "RecordedTrial", "chunks", "recorded_points", "recorded_trials"]
 
 _TERMINATED = ("FINISHED", "FAILED")
-_TAGS = (Tag.KEY, Tag.STATUS, Tag.REASON, DIVERGED_STEP, MLFLOW_PARENT_RUN_ID, Tag.DATA_CHECKSUM, *CONDITIONS)
-_SQL_RUNS = 500  # run ids in one statement
+_KEPT = (Tag.DATA_CHECKSUM, Tag.SWEEPS, *CONDITIONS)
+_TAGS = (Tag.KEY, Tag.STATUS, Tag.REASON, DIVERGED_STEP, MLFLOW_PARENT_RUN_ID, *_KEPT)
 _REST_PAGE = 5000
 _REST_HISTORIES = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"  # the UI's own: 7 times faster than run by run
 _REST_RUNS = 100  # its limits
 _REST_POINTS = 25_000
+
+SQL_RUNS = 500
+"""Run ids in one statement."""
 
 Point = tuple[str, str, int, float]
 """Run id, metric key, step, value."""
@@ -42,7 +45,7 @@ class RecordedTrial:
     Attributes:
         counts: Whether it is a result, rather than a failure to be tried again.
         time: Start and end in milliseconds; the later of two runs is the one that counts.
-        tags: By key, those of data and conditions, as far as the run has them.
+        tags: By key, those of data, conditions and the sweeps that list it, as far as the run has them.
         sweep_run_id: The run of the sweep that trained it, or None.
     """
 
@@ -83,7 +86,7 @@ def _trial(run_id: str, run_status: str, start: int, end: int | None, tags: Mapp
         diverged_step=None if step is None else int(step),
         counts=run_status == "FINISHED" and tags[Tag.STATUS] != "failed",
         time=(start, end or start),
-        tags={key: tags[key] for key in (Tag.DATA_CHECKSUM, *CONDITIONS) if key in tags},
+        tags={key: tags[key] for key in _KEPT if key in tags},
         sweep_run_id=tags.get(MLFLOW_PARENT_RUN_ID),
     )
 
@@ -111,7 +114,7 @@ def _sql_trials(store: SqlAlchemyStore, experiment_id: str) -> Iterator[Recorded
 
 
 def _sql_points(store: SqlAlchemyStore, run_ids: list[str]) -> Iterator[Point]:
-    for some in _chunks(run_ids, _SQL_RUNS):
+    for some in chunks(run_ids, SQL_RUNS):
         with store.ManagedSessionMaker() as session:
             rows = (
                 session.query(SqlMetric.run_uuid, SqlMetric.key, SqlMetric.step, SqlMetric.value)
@@ -128,7 +131,7 @@ def _rest_trials(connection: Connection) -> Iterator[RecordedTrial]:
 
 
 def _rest_points(connection: Connection, run_ids: list[str]) -> Iterator[Point]:
-    for some in _chunks(run_ids, _REST_RUNS):
+    for some in chunks(run_ids, _REST_RUNS):
         ids = ", ".join(f"'{run_id}'" for run_id in some)
         curves: dict[str, None] = {}
         for run in _rest_runs(connection, f"attributes.run_id IN ({ids})"):
@@ -173,7 +176,8 @@ def _rest_runs(connection: Connection, filter_string: str) -> Iterator[Run]:
             return
 
 
-def _chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:
+def chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The values in lists of at most `size`."""
     iterator = iter(values)
     while chunk := list(islice(iterator, size)):
         yield chunk

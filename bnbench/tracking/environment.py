@@ -11,6 +11,7 @@ from typing import Any
 
 import bnbench
 from bnbench.config import trial
+from bnbench.redaction import redacted
 
 __all__ = ["git_state", "hardware", "versions"]
 
@@ -37,18 +38,31 @@ def git_state(folder: Path) -> dict[str, Any]:
     """The commit that `folder` is at, and whether anything differs from it, untracked files included.
 
     Returns:
-        `commit` and `dirty`; nothing outside a checkout, before its first commit or without git.
+        `commit`, `dirty`, `branch`, and `remote` where there is one, its password taken out; nothing outside a
+        checkout, before its first commit or without git.
     """
-    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
+    lines = _git(folder, "status", "--porcelain=v2", "--branch")
+    about = dict(line.split(maxsplit=2)[1:] for line in lines if line.startswith("# branch."))
+    commit = about.get("branch.oid", "(initial)")
+    if commit == "(initial)":
+        return {}
+    state = {
+        "commit": commit,
+        "dirty": any(not line.startswith("#") for line in lines),
+        "branch": about["branch.head"],
+    }
+    remote = _git(folder, "config", "--get", "remote.origin.url")
+    return state | ({"remote": redacted(remote[0])} if remote else {})
+
+
+def _git(folder: Path, *words: str) -> list[str]:
+    """The lines that git answers; none where it fails."""
+    command = ["git", "-C", str(folder), *words]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
-        return {}
-    lines = answer.stdout.splitlines()
-    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "(initial)")
-    if commit == "(initial)":
-        return {}
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
+        return []
+    return answer.stdout.splitlines()
 
 
 def hardware() -> dict[str, Any]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bnbench.redaction import redacted
+
 __all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "UndeliveredError", "one_line"]
 
 
 class TrackingError(RuntimeError):
-    """The tracking store cannot be used, or lacks what was asked for; one line with what to do."""
+    """The tracking store cannot be used, or lacks what was asked for; one line with what to do, without passwords."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class NothingRecordedError(TrackingError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bnbench.names import Tag
+from bnbench.redaction import redacted_values
 from bnbench.results import TrialResult
 from bnbench.table import SweepTable
 from bnbench.tracking import sweep_runs
@@ -14,8 +15,10 @@ from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
+from bnbench.tracking.sweep_tags import Parent
 from bnbench.tracking.trial_runs import run_time, trial_run
-from bnbench.tracking.write_runs import write_runs
+from bnbench.tracking.views import write_views
+from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
 __all__ = ["Store"]
 
@@ -31,6 +34,7 @@ class Store:
         self._connection = connection
         self._finished: dict[str, str] | None = None
         self._times: set[tuple[str, tuple[int, int]]] = set()
+        self._parents: dict[str, Parent] = {}
 
     @classmethod
     def open(cls, uri: str | None, *, runs_dir: Path, experiment: str, create: bool = True) -> Store:
@@ -67,13 +71,21 @@ class Store:
         """The id of the new sweep's run; runs that killed processes left open are closed before.
 
         Args:
-            meta: The sweep's description, as `SweepTable.meta` has it; where it is tracked is added here.
-            trials: The planned trials in their order: `key`, `params`, and where they are undefined
-                `status` and `reason`.
+            meta: The sweep's description, as `SweepTable.meta` has it; where it is tracked is added here, and secrets
+                are taken out.
+            trials: The planned trials in their order: `key`, `params`, their `arm` in words, `reused` where they have
+                a result already, and where they are undefined `status` and `reason`.
         """
+        meta = redacted_values(meta)
         with reported(self.address):
             sweep_runs.close_killed(self._connection)
-            return sweep_runs.start_sweep(self._connection, meta, trials)
+            run_id = sweep_runs.start_sweep(self._connection, meta, trials)
+            self._parents[run_id] = Parent.of(run_id, meta, trials)
+            reused = {trial["key"] for trial in trials if trial.get("reused")}
+            if reused:
+                add_to_sweep(self._connection, reused, meta["id"])
+            write_views(self._connection, meta, trials)
+        return run_id
 
     def record(self, results: list[TrialResult], sweep_run_id: str | None = None) -> None:
         """Write each result as one run.
@@ -95,8 +107,8 @@ class Store:
                 fresh.append(result)
             if result.status != "failed":
                 seen.add(result.key)
-        runs = [trial_run(result, sweep_run_id) for result in fresh]
         with reported(self.address):
+            runs = [trial_run(result, self._parent(result.tags.get(Tag.PARENT, sweep_run_id))) for result in fresh]
             for result, run, run_id in zip(fresh, runs, write_runs(self._connection, runs), strict=True):
                 if result.status != "failed":
                     finished[result.key] = run_id  # known at once: a pack that breaks off is delivered again
@@ -147,6 +159,12 @@ class Store:
             self._finished = {trial.key: trial.run_id for trial in trials if trial.counts}
             self._times = {(trial.key, trial.time) for trial in trials if trial.counts}
         return self._finished
+
+    def _parent(self, run_id: str | None) -> Parent | None:
+        """The sweep of a run id; of one that another process started, what can be read back."""
+        if run_id is not None and run_id not in self._parents:
+            self._parents[run_id] = sweep_runs.read_parent(self._connection, run_id)
+        return None if run_id is None else self._parents[run_id]
 
     def sweeps(self) -> list[dict[str, Any]]:
         """Every sweep, newest first: name, id, run id, time of creation, status, trials, seeds, claims' hashes."""

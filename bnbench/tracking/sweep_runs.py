@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import math
 import shlex
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_GIT_COMMIT,
-    MLFLOW_GIT_DIRTY,
-    MLFLOW_RUN_NOTE,
-    MLFLOW_SOURCE_NAME,
-    MLFLOW_SOURCE_TYPE,
-    MLFLOW_USER,
-)
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.names import Tag
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError, one_line
+from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent, sweep_tags
 from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 
 __all__ = [
@@ -96,7 +89,7 @@ def finish_sweep(
     client = connection.client
     now = round(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], synchronous=True)
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, note)
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, note[:TAG_LENGTH])
     for path in artifacts:
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
@@ -192,6 +185,18 @@ def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[di
     return plan["meta"], plan["trials"]
 
 
+def read_parent(connection: Connection, run_id: str) -> Parent:
+    """A sweep's run as the runs of its trials need it; little more than its id where it was deleted."""
+    try:
+        return Parent.of(run_id, *read_plan(connection, connection.client.get_run(run_id)))
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+    except TrackingError:  # its files are gone
+        pass
+    return Parent(run_id, {Tag.PARENT: run_id}, {})
+
+
 def _sweep_runs(connection: Connection) -> list[Run]:
     return _all_runs(connection, f"tags.`{Tag.KIND}` = 'sweep'")
 
@@ -216,22 +221,11 @@ def _all_runs(connection: Connection, wanted: str) -> list[Run]:
 
 def _tags(meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> dict[str, str]:
     seeds = {trial["params"]["seed"] for trial in trials} - {*meta["tuning_seeds"]}
-    tags = {
+    return sweep_tags(meta) | {
         Tag.KIND: "sweep",
-        Tag.SWEEP: meta["name"],
-        Tag.SWEEP_ID: meta["id"],
         TRIALS: str(len(trials)),
         Tag.SEEDS: json.dumps(sorted(seeds)),
         **{f"{Tag.CLAIM}{id}": claim["hash"] for id, claim in meta.get("claims", {}).items()},
         PROCESS: this_process(),
-        MLFLOW_RUN_NOTE: f"{meta['question']}\n\n```\n{shlex.join(meta['command'])}\n```",
-        MLFLOW_SOURCE_NAME: "bnbench",
-        MLFLOW_SOURCE_TYPE: "LOCAL",
+        MLFLOW_RUN_NOTE: f"{meta['question']}\n\n```\n{shlex.join(meta['command'])}\n```"[:TAG_LENGTH],
     }
-    git = meta.get("git", {})
-    if git:
-        tags[MLFLOW_GIT_COMMIT] = git["commit"]
-        tags[MLFLOW_GIT_DIRTY] = str(git["dirty"])
-    with suppress(KeyError, OSError):  # a container may run under an id without a name
-        tags[MLFLOW_USER] = getpass.getuser()
-    return tags

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 
 from bnbench.names import STATUSES, TEST_ACC, Tag, is_curve
+from bnbench.redaction import redacted
 from bnbench.results import TrialResult
+from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 
 __all__ = ["TrialRun", "run_time", "trial_run"]
 
 _DIGEST_LENGTH = 36  # the most MLflow keeps
-_TAG_LENGTH = 8000  # likewise
 _TRACEBACK = "traceback.txt"
+_NORM = ("norm", "norm.placement")
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ class TrialRun:
     status: str
 
 
-def trial_run(result: TrialResult, sweep_run_id: str | None) -> TrialRun:
+def trial_run(result: TrialResult, parent: Parent | None) -> TrialRun:
     """The run of a result.
 
     Args:
         result: What the trial left behind.
-        sweep_run_id: The run of the sweep that trained it, where its tags do not say; or None.
+        parent: The sweep that trained it, or None.
 
     Raises:
         ValueError: If the result cannot be read back as it is: a number is not finite, or a metric's name
@@ -57,9 +60,11 @@ def trial_run(result: TrialResult, sweep_run_id: str | None) -> TrialRun:
     """
     _check(result)
     started, ended = run_time(result)
+    if result.reason:
+        result = replace(result, reason=redacted(result.reason))
     return TrialRun(
         name=_name(result.params),
-        tags=_tags(result, sweep_run_id),
+        tags=_tags(result, parent),
         params={key: str(value) for key, value in result.params.items()},
         metrics=_metrics(result, started, ended),
         dataset=_dataset(result.data) if result.data else None,
@@ -92,7 +97,7 @@ def _check(result: TrialResult) -> None:
 
 
 def _metrics(result: TrialResult, started: int, ended: int) -> list[Metric]:
-    """Curves with their times spread evenly over the training, and finals at its last step."""
+    """Curves with their times spread evenly over the training; finals at step 0, where the UI draws them as bars."""
     steps = int(result.params.get("training.steps", 0))
     milliseconds_per_step = (ended - started) / steps if steps else 0.0
     curves = [
@@ -100,15 +105,17 @@ def _metrics(result: TrialResult, started: int, ended: int) -> list[Metric]:
         for key, points in result.curves.items()
         for step, value in points
     ]
-    return curves + [Metric(key, value, ended, steps) for key, value in result.metrics.items()]
+    return curves + [Metric(key, value, ended, 0) for key, value in result.metrics.items()]
 
 
-def _tags(result: TrialResult, sweep_run_id: str | None) -> dict[str, str]:
+def _tags(result: TrialResult, parent: Parent | None) -> dict[str, str]:
     tags = {
+        **(parent.tags if parent else {}),
         **result.tags,
         Tag.KIND: "trial",
         Tag.KEY: result.key,
         Tag.STATUS: result.status,
+        Tag.NORM: _words(result.params, _NORM),
         PROCESS: this_process(),
         MLFLOW_RUN_NOTE: _note(result),
     }
@@ -118,18 +125,22 @@ def _tags(result: TrialResult, sweep_run_id: str | None) -> dict[str, str]:
         tags[DIVERGED_STEP] = str(result.diverged_step)
     if "checksum" in result.data:
         tags[Tag.DATA_CHECKSUM] = result.data["checksum"]
-    if sweep_run_id is not None:
-        tags.setdefault(Tag.PARENT, sweep_run_id)
+    if parent and result.key in parent.arms:
+        tags[Tag.ARM] = parent.arms[result.key]
     return tags
 
 
 def _name(params: dict[str, Any]) -> str:
     """Such as `fc batch before lr=0.1 batch_size=64 seed=3`."""
-    words = [str(params[key]) for key in ("model", "norm", "norm.placement") if key in params]
+    words = [_words(params, ("model", *_NORM))]
     for key in ("optimizer.lr", "training.batch_size", "seed"):
         if key in params:
             words.append(f"{key.rpartition('.')[2]}={params[key]}")
     return " ".join(words)
+
+
+def _words(params: dict[str, Any], keys: Sequence[str]) -> str:
+    return " ".join(str(params[key]) for key in keys if key in params)
 
 
 def _note(result: TrialResult) -> str:
@@ -145,7 +156,7 @@ def _note(result: TrialResult) -> str:
 
 def _end_of(reason: str) -> str:
     """As much as a tag may hold; a traceback says what happened at its end."""
-    return reason if len(reason) <= _TAG_LENGTH else "…" + reason[1 - _TAG_LENGTH :]
+    return reason if len(reason) <= TAG_LENGTH else "…" + reason[1 - TAG_LENGTH :]
 
 
 def _dataset(data: dict[str, Any]) -> DatasetInput:

@@ -7,7 +7,8 @@ run of 240 values. The rows alone take 8 ms.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mlflow.entities import Dataset, LifecycleStage, Metric, Param, SourceType
@@ -25,13 +26,18 @@ from mlflow.store.tracking.dbmodels.models import (
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_USER
 from mlflow.utils.uri import append_to_uri_path
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
+from bnbench.names import Tag
+from bnbench.tracking.bulk import SQL_RUNS, chunks, recorded_trials
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.trial_runs import TrialRun
 
-__all__ = ["write_runs"]
+__all__ = ["add_to_sweep", "write_runs"]
+
+_REST_THREADS = 8
+_MOST_SWEEPS = 500
 
 _Row = dict[str, Any]
 
@@ -50,6 +56,27 @@ def write_runs(connection: Connection, runs: Sequence[TrialRun]) -> Iterator[str
     else:
         for run in runs:
             yield _send(connection, run)
+
+
+def add_to_sweep(connection: Connection, keys: Set[str], sweep_id: str) -> None:
+    """Note on the newest run of each of these trials that this sweep lists it too, so that its charts show it."""
+    runs = {trial.key: trial for trial in recorded_trials(connection) if trial.counts and trial.key in keys}
+    values = {trial.run_id: _added(trial.tags.get(Tag.SWEEPS, ""), sweep_id) for trial in runs.values()}
+    if isinstance(connection.store, SqlAlchemyStore):
+        tags = [{"run_uuid": run_id, "key": Tag.SWEEPS, "value": value} for run_id, value in values.items()]
+        with connection.store.ManagedSessionMaker(read_only=False) as session:
+            for some in chunks(values, SQL_RUNS):
+                session.execute(delete(SqlTag).where(SqlTag.key == Tag.SWEEPS, SqlTag.run_uuid.in_(some)))
+            session.execute(insert(SqlTag.__table__), tags)
+    else:
+        with ThreadPoolExecutor(_REST_THREADS) as pool:
+            for _ in pool.map(lambda run_id: connection.client.set_tag(run_id, Tag.SWEEPS, values[run_id]), values):
+                pass
+
+
+def _added(sweeps: str, sweep_id: str) -> str:
+    """The newest ids that a tag holds."""
+    return " ".join([*sweeps.split(), sweep_id][-_MOST_SWEEPS:])
 
 
 def _send(connection: Connection, run: TrialRun) -> str:

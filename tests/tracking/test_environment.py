@@ -23,15 +23,18 @@ def test_versions_name_what_numbers_pass_through() -> None:
 
 def test_git_state_is_the_commit_and_whether_anything_differs_from_it(tmp_path: Path) -> None:
     assert git_state(tmp_path) == {}
-    _git(tmp_path, "init")
+    _git(tmp_path, "init", "--initial-branch=work")
     assert git_state(tmp_path) == {}
     (tmp_path / "a").write_text("1")
     _git(tmp_path, "add", "a")
     _git(tmp_path, "commit", "-m", "a")
     commit = _git(tmp_path, "rev-parse", "HEAD")
-    assert git_state(tmp_path) == {"commit": commit, "dirty": False}
+    clean = {"commit": commit, "dirty": False, "branch": "work"}
+    assert git_state(tmp_path) == clean
     (tmp_path / "a").write_text("2")
-    assert git_state(tmp_path) == {"commit": commit, "dirty": True}
+    assert git_state(tmp_path) == {**clean, "dirty": True}
+    _git(tmp_path, "remote", "add", "origin", "https://me:hunter22@example.org/bnbench.git")
+    assert git_state(tmp_path)["remote"] == "https://***@example.org/bnbench.git"
     assert git_state(tmp_path / "nowhere") == {}
 
 

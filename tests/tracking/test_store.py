@@ -43,6 +43,90 @@ def test_a_recorded_trial_is_a_finished_run_under_its_sweep(store: Store, make_r
     assert (dataset.dataset.name, dataset.dataset.digest) == ("mnist_5k", "ab" * 18)
 
 
+def test_a_trial_says_where_it_comes_from(store: Store, make_result: Make, start: Start) -> None:
+    result = make_result(0)
+    meta = {
+        "name": "placement",
+        "id": "0a1b",
+        "question": "?",
+        "command": ["python", "-m", "bnbench", "tracking.uri=postgresql://me:hunter22@host/db"],
+        "tuning_seeds": [],
+        "versions": {"python": "3.11.7", "torch": "2.13.0"},
+        "hardware": {"cpu": "EPYC"},
+        "git": {"commit": "c" * 40, "dirty": True, "branch": "main"},
+    }
+    plan = [{"key": result.key, "params": result.params, "arm": "before  lr=0.1"}]
+    store.record([result], store.start_sweep(meta, plan))
+    (run,) = _runs(store, f"tags.`{names.Tag.KIND}` = 'trial'")
+    wanted = {
+        names.Tag.SWEEP: "placement",
+        names.Tag.SWEEP_ID: "0a1b",
+        names.Tag.SWEEPS: "0a1b",
+        names.Tag.ARM: "before  lr=0.1",
+        names.Tag.NORM: "batch before",
+        names.Tag.COMMAND: "python -m bnbench 'tracking.uri=postgresql://me:***@host/db'",
+        names.Tag.VERSIONS: "python=3.11.7 torch=2.13.0",
+        names.Tag.CPU: "EPYC",
+        "mlflow.source.git.commit": "c" * 40,
+        "mlflow.source.git.dirty": "True",
+        "mlflow.source.git.branch": "main",
+    }
+    assert {tag: run.data.tags.get(tag) for tag in wanted} == wanted
+
+
+def test_a_trial_of_a_sweep_that_another_process_started_says_so_too(
+    store: Store, runs_dir: Path, make_result: Make, start: Start, request: pytest.FixtureRequest
+) -> None:
+    result = make_result(0, tags={names.Tag.PARENT: start([make_result(0)])})
+    Store.open(None, runs_dir=runs_dir, experiment=request.node.nodeid).record([result])
+    (run,) = _runs(store, f"tags.`{names.Tag.KIND}` = 'trial'")
+    assert run.data.tags[names.Tag.SWEEP] == "placement"
+
+
+def test_a_trial_of_a_sweep_that_is_gone_is_recorded_all_the_same(store: Store, make_result: Make) -> None:
+    store.record([make_result(0, tags={names.Tag.PARENT: "0" * 32})])
+    (run,) = _runs(store)
+    assert run.data.tags["mlflow.parentRunId"] == "0" * 32
+
+
+@pytest.mark.parametrize("way", ["store", "by_calls"])
+def test_a_trial_is_found_by_every_sweep_that_lists_it(way: str, request: pytest.FixtureRequest) -> None:
+    store, make_result, start = (request.getfixturevalue(name) for name in (way, "make_result", "start"))
+    result, other = make_result(0), make_result(1)
+    store.record([result, other], start([result, other], id="0a1b"))
+    meta = {"name": "b", "id": "2c3d", "question": "?", "command": ["x"], "tuning_seeds": []}
+    store.start_sweep(meta, [{"key": result.key, "params": result.params, "reused": True}])
+    found = {
+        sweep: [run.data.params["seed"] for run in _runs(store, f"tags.`{names.Tag.SWEEPS}` LIKE '%{sweep}%'")]
+        for sweep in ("0a1b", "2c3d")
+    }
+    assert {sweep: sorted(seeds) for sweep, seeds in found.items()} == {"0a1b": ["0", "1"], "2c3d": ["0"]}
+
+
+def test_secrets_stay_out_of_a_sweep_and_of_a_failed_trial(
+    store: Store, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter22")
+    meta = {
+        "name": "a",
+        "id": "1",
+        "question": "?",
+        "command": ["python", "-m", "bnbench", "tracking.uri=mysql://me:hunter22@host/db"],
+        "config": {"tracking": {"uri": "mysql://me:hunter22@host/db"}, "training": {"targets": [0.9]}},
+        "tuning_seeds": [],
+    }
+    result = make_result(0, status="failed", reason="Traceback\n  connect('hunter22')\nOSError: hunter22", metrics={})
+    run_id = store.start_sweep(meta, [{"key": result.key, "params": result.params}])
+    store.record([result], run_id)
+    assert store.load("latest").meta["config"]["tracking"]["uri"] == "mysql://me:***@host/db"
+    client = store._connection.client
+    for run in _runs(store):
+        assert "hunter22" not in str(run.to_dictionary())
+        for file in client.list_artifacts(run.info.run_id):
+            path = client.download_artifacts(run.info.run_id, file.path)
+            assert "hunter22" not in Path(path).read_text()
+
+
 def test_the_times_of_a_curve_run_from_the_start_to_the_end_of_the_training(store: Store, make_result: Make) -> None:
     result = make_result(0)
     store.record([result], None)
