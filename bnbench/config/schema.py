@@ -355,6 +355,8 @@ class TrainingConfig:
     max_pack: int | None = _number(None, 1)
     # GiB a worker's pack may take; by default half of the machine's memory, shared by a worker a core.
     max_memory: float | None = _number(None, 0, low_is_allowed=False)
+    # Steps after which a pack is saved, so that one that is killed goes on from there.
+    checkpoint_every: int | None = _number(None, 1)
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,20 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         self._view()
         self.set_lrs([self.lrs[slot] for slot in slots])
 
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "taken": self.taken,
+            "active": [*self.active],
+            "state": [{**self.state[p]} for p in self._params],
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take a state in, in place: updates go through views of it."""
+        self.taken, self.active = saved["taken"], [*saved["active"]]
+        for p, values in zip(self._params, saved["state"], strict=True):
+            for name, value in values.items():
+                self.state[p][name].copy_(value)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every active slot, from the gradients in `.grad`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -12,6 +13,7 @@ from bnbench.data import load_data
 from bnbench.packing.partition import CANDIDATES
 from bnbench.packing.widths import load_widths, save_widths, shape_of
 from bnbench.sweep.describe import count
+from bnbench.sweep.interruption import deaf_workers
 from bnbench.sweep.plan import Plan, pack_seconds
 from bnbench.tracking import environment
 
@@ -36,7 +38,12 @@ def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], No
     unknown = list(_unknown(plan, widths).items())[:affordable]
     if unknown:
         say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
-        found = Parallel(n_jobs=workers)(delayed(_measure)(trial, runs_dir) for _, trial in unknown)
+        try:
+            with deaf_workers():
+                found = Parallel(n_jobs=workers)(delayed(_measure)(trial, runs_dir) for _, trial in unknown)
+        except BrokenExecutor:
+            say("a worker was killed while it measured; packs are as wide as they are by default")
+            return plan.repacked(widths, workers)
         new = {shape: width for (shape, _), width in zip(unknown, found, strict=True)}
         save_widths(folder, machine, new)
         widths |= new

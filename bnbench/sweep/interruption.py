@@ -10,7 +10,7 @@ from types import FrameType
 
 from bnbench.tracking import TrackingError
 
-__all__ = ["Terminated", "briefly", "terminable"]
+__all__ = ["Terminated", "briefly", "deaf_workers", "terminable"]
 
 _SECONDS = 1.5
 
@@ -30,6 +30,23 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def deaf_workers() -> Iterator[None]:
+    """Let the processes that are started inside not hear Ctrl-C, which a terminal sends to all of them.
+
+    They would each print a traceback; it is this process that ends them. A process inherits the signals that the
+    thread which starts it has blocked; another thread is there to take what is meant for this process.
+    """
+    done = threading.Event()
+    threading.Thread(target=done.wait, daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        done.set()
 
 
 def briefly(action: Callable[[], None]) -> None:

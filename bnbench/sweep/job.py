@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Job", "Progress", "progress_files", "progress_writer", "read_progress"]
+__all__ = ["Job", "Progress", "checkpoint_folder", "progress_files", "progress_writer", "read_progress"]
 
 _PROGRESS_SECONDS = 0.3
 
@@ -48,6 +48,10 @@ class Job:
         # In JSON's own escapes, so that Hydra finds neither a quote nor an interpolation in it.
         text = json.dumps(asdict(self)).replace("'", r"\u0027").replace("$", r"\u0024")
         return f"++pack='{text}'"
+
+    @property
+    def checkpoints(self) -> Path:
+        return checkpoint_folder(Path(self.runs_dir))
 
     @property
     def progress_file(self) -> Path:
@@ -99,6 +103,11 @@ def progress_writer(file: Path, keys: Sequence[str]) -> Callable[[int, int], Non
                 os.replace(draft, file)
 
     return report
+
+
+def checkpoint_folder(runs_dir: Path) -> Path:
+    """Where half-trained packs are kept, of all sweeps."""
+    return runs_dir / "checkpoints"
 
 
 def _progress_folder(sweep_dir: Path) -> Path:

@@ -12,6 +12,7 @@ from hydra.core.utils import JobReturn
 
 from bnbench.sweep.describe import count
 from bnbench.sweep.failure import SweepFailedError
+from bnbench.sweep.interruption import deaf_workers
 from bnbench.sweep.job import Job
 
 __all__ = ["launch_packs"]
@@ -42,7 +43,8 @@ def launch_packs(
     left, fruitless = [*jobs], 0
     while left:
         try:
-            returns = launch([[*overrides, job.override] for job, overrides in left])
+            with deaf_workers():
+                returns = launch([[*overrides, job.override] for job, overrides in left])
         except BrokenExecutor as error:
             trials = sum(len(job.keys) for job, _ in left)
             left = _without(left, finished())

@@ -81,12 +81,14 @@ class Plan:
         duplicates: Points of the grid that were a trial already planned.
         finished: Keys of the planned trials that the store has results of.
         packs: What is left to train, longest first; trials of a pack share one `overrides`.
+        begun: Keys of packs that are trained in part: they stay together, to be gone on with.
     """
 
     planned: list[Planned]
     duplicates: int
     finished: frozenset[str]
     packs: list[Pack]
+    begun: Sequence[Sequence[str]] = ()
 
     @property
     def undefined(self) -> list[Planned]:
@@ -96,7 +98,13 @@ class Plan:
     def repacked(self, widths: Mapping[str, int], workers: int = 1) -> Plan:
         """The same trials, in packs of these widths, by `shape_of`, for so many workers."""
         left = {p.trial.key: p for p in self.planned if p.undefined is None and p.trial.key not in self.finished}
-        packs = _by_overrides(partition([p.trial for p in left.values()], widths, workers), left)
+        begun = []
+        rest = dict.fromkeys(left)
+        for keys in self.begun:
+            if all(key in rest for key in keys):
+                begun.append([left[key].trial for key in keys])
+                rest = dict.fromkeys(key for key in rest if key not in keys)
+        packs = _by_overrides([*begun, *partition([left[key].trial for key in rest], widths, workers)], left)
         packs.sort(key=pack_seconds, reverse=True)
         return replace(self, packs=packs)
 
@@ -110,6 +118,7 @@ def make_plan(
     composed: Iterable[tuple[Config, list[str], dict[str, Any]]],
     data: DataLoader,
     finished: Callable[[], Iterable[str]],
+    begun: Sequence[Sequence[str]] = (),
 ) -> Plan:
     """Check every trial and decide what must be trained.
 
@@ -117,6 +126,7 @@ def make_plan(
         composed: Configurations as `sweep.compose` yields them.
         data: Gives the images their trials are keyed by.
         finished: Gives the keys that need no training; asked only after every check has passed.
+        begun: Keys of packs that have checkpoints.
 
     Raises:
         ConfigError: If any trial is wrong, or none of them has a result; one line for each distinct error.
@@ -134,7 +144,7 @@ def make_plan(
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
-    return Plan(trials, len(points) - len(trials), done, []).repacked({})
+    return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
 
 def pack_seconds(pack: Sequence[Planned]) -> float:

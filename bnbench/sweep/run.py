@@ -17,6 +17,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from bnbench import names
+from bnbench.checkpoints import begun_packs
 from bnbench.claims.history import claims_on, earlier_sweeps
 from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
@@ -27,7 +28,7 @@ from bnbench.sweep.compose import compose, to_config
 from bnbench.sweep.describe import arm_keys, arm_label, describe_plan, describe_question, varied_keys
 from bnbench.sweep.grid import expand
 from bnbench.sweep.interruption import briefly
-from bnbench.sweep.job import Job
+from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
 from bnbench.sweep.size import at_size
@@ -142,7 +143,8 @@ def run_sweep(
             return []
         return list(stores[0].finished()) if config.resume else []
 
-    plan = make_plan(points, DataLoader(runs_dir / "cache"), finished)
+    begun = begun_packs(checkpoint_folder(runs_dir)) if config.resume else []
+    plan = make_plan(points, DataLoader(runs_dir / "cache"), finished, begun)
     workers = hydra.workers
     plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
     workers = min(workers, max(1, len(plan.packs)))

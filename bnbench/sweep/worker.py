@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bnbench import names
+from bnbench import checkpoints, names
 from bnbench.config import ConfigError, Device, Trial
 from bnbench.data import DATASETS, ImageData
 from bnbench.redaction import redacted
@@ -44,6 +44,8 @@ def train_pack(config: DictConfig) -> None:
     isolates = CAN_ISOLATE and job.process != this_process() and trials[0].training.device == Device.cpu
     if isolates:
         import bnbench.training.fit  # noqa: F401  # once, and not in every fork
+    if job.anew:
+        checkpoints.remove(job.checkpoints, job.keys)
     started, attempts = time.time(), 0
 
     def attempt(part: Sequence[Trial]) -> str | None:
@@ -68,7 +70,7 @@ def _fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResu
 
     prepare_process()
     report = progress_writer(job.progress_file, [trial.key for trial in trials])
-    results = fit_in_memory(lambda part: fit(part, images, report=report), trials)
+    results = fit_in_memory(lambda part: fit(part, images, report=report, checkpoints=job.checkpoints), trials)
     return [
         replace(result, reason=result.reason or remark(trial)) for result, trial in zip(results, trials, strict=True)
     ]
@@ -83,6 +85,7 @@ def _spool(job: Job, results: list[TrialResult], attempt: int) -> None:
     for result in results:
         result.tags.update(tags)
     spool.write(Path(job.spool), results)
+    checkpoints.remove(job.checkpoints, [result.key for result in results])
 
 
 def _trials(config: DictConfig, job: Job, data: DataLoader) -> list[Trial]:

@@ -53,6 +53,12 @@ class CurveRecorder(pl.Callback):
         if trainer.global_step in self._points:
             self._evaluate(pl_module, trainer.global_step)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"curves": self.curves}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.curves = state_dict["curves"]
+
     def _evaluate(self, module: PackModule, step: int) -> None:
         rows = module.images.rows("val", self._examples)
         if self._statistics == Statistics.precise:

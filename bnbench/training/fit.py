@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -22,6 +23,7 @@ from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
 from bnbench.results import TrialResult
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
+from bnbench.training.checkpointing import Checkpointer, PackFile
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import EVALUATION_BATCH, IN_BATCHES, evaluate
 from bnbench.training.measuring import MeasureRecorder
@@ -40,6 +42,7 @@ def fit(
     data: ImageData,
     *,
     report: Callable[[int, int], None] = lambda steps, diverged: None,
+    checkpoints: Path | None = None,
 ) -> list[TrialResult]:
     """Train trials of one signature together.
 
@@ -47,9 +50,12 @@ def fit(
         trials: At least one; they agree on `Trial.signature`.
         data: The images.
         report: Called after every block with the steps taken and the number of trials that have diverged.
+        checkpoints: The folder where the pack is saved every `training.checkpoint_every` steps, and gone on with
+            where it was; None saves and finds nothing.
 
     Returns:
-        One result a trial, in their order; the same to the bit whatever other trials are in the pack.
+        One result a trial, in their order; the same to the bit whatever other trials are in the pack, and wherever
+        training was broken off.
     """
     started = time.time()
     packed, slots = make_pack(trials, data)
@@ -60,7 +66,10 @@ def fit(
     module = PackModule(packed, blocks.images, slots)
     recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
     measurer = MeasureRecorder(trials[0], len(trials))
-    _train(module, blocks, [recorder, measurer, ProgressReporter(report, len(trials))], trials[0])
+    where = conditions(trials[0].training.device)
+    file = None if checkpoints is None else PackFile(checkpoints, [trial.key for trial in trials], where)
+    callbacks = [recorder, measurer, ProgressReporter(report, len(trials))]
+    _train(module, blocks, callbacks, trials[0], file)
     final = _test(module, len(trials))
     ended = time.time()
     results = []
@@ -75,7 +84,7 @@ def fit(
                     names.Tag.SLOT: str(slot),
                     names.Tag.PACK_WIDTH: str(len(trials)),
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
-                    **conditions(trial.training.device),
+                    **where,
                 },
                 parameters=parameters,
                 statistics=statistics,
@@ -94,7 +103,12 @@ def make_pack(trials: Sequence[Trial], data: ImageData) -> tuple[Pack, list[Tria
     return packed.to(trials[0].training.device), [*trials, *[trials[-1]] * (packed.slots - len(trials))]
 
 
-def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], trial: Trial) -> None:
+def _train(
+    module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], trial: Trial, file: PackFile | None
+) -> None:
+    every = trial.training.checkpoint_every
+    if file is not None and every is not None:
+        callbacks = [*callbacks, Checkpointer(file.path, every)]
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     trainer = pl.Trainer(
         accelerator=str(trial.training.device),
@@ -103,6 +117,7 @@ def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callba
         max_epochs=-1,
         logger=False,
         callbacks=callbacks,
+        plugins=[] if file is None else [file],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -113,7 +128,7 @@ def _train(module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callba
         # Lightning's advice on data loader workers does not apply to indices of images in memory.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         try:
-            trainer.fit(module, datamodule=blocks)
+            trainer.fit(module, datamodule=blocks, ckpt_path=None if file is None else file.usable())
         except SystemExit as error:
             # Lightning turns Ctrl-C into an exit and leaves SIGINT ignored.
             raise KeyboardInterrupt from error

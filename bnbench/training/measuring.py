@@ -54,6 +54,16 @@ class MeasureRecorder(pl.Callback):
         if trainer.global_step in self._steps and not trainer.should_stop:
             self._measure(pl_module, trainer.global_step)
 
+    def state_dict(self) -> dict[str, Any]:
+        # Plain tuples: a checkpoint holds no classes.
+        before = None if self._before is None else (self._before[0], [(*units,) for units in self._before[1]])
+        return {"curves": self.curves, "before": before}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        before = state_dict["before"]
+        self.curves = state_dict["curves"]
+        self._before = before and (before[0], [Units(*values) for values in before[1]])
+
     def _measure(self, module: pl.LightningModule, step: int) -> None:
         assert isinstance(module, PackModule)
         optimizer: Any = module.optimizers()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +19,9 @@ from bnbench.training.losses import correct, example_losses
 from bnbench.training.schedules import lr_factor
 
 __all__ = ["PackModule"]
+
+_OWN = "pack_module"
+_KEPT = ("diverged_at", "started_in", "loss_sums", "correct_sums", "examples")
 
 
 class PackModule(pl.LightningModule):
@@ -100,12 +103,34 @@ class PackModule(pl.LightningModule):
     def _move(self, alive: list[int], optimizer: PackOptimizer) -> None:
         """Go on with the slots that are alive and, where the layout asks for more, copies of the last."""
         kept = alive + alive[-1:] * (self.pack.width_of(len(alive)) - len(alive))
-        self.pack.select(kept)
+        self._keep(kept)
         optimizer.select(kept)
-        self.images = self.images.of(kept)
-        self.trials = [self.trials[slot] for slot in kept]
-        self.started_in = [self.started_in[slot] for slot in kept]
-        self.loss_sums, self.correct_sums = self.loss_sums[kept], self.correct_sums[kept]
+
+    def _keep(self, slots: list[int]) -> None:
+        self.pack.select(slots)
+        self.images = self.images.of(slots)
+        self.trials = [self.trials[slot] for slot in slots]
+        self.started_in = [self.started_in[slot] for slot in slots]
+        self.loss_sums, self.correct_sums = self.loss_sums[slots], self.correct_sums[slots]
+
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Every number that a step depends on, by its name; also those that a lone network's state leaves out."""
+        return {name: value.detach() for name, value in (*self.named_parameters(), *self.named_buffers())}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> None:
+        """Take a state in, in place: the optimizer has views of the parameters."""
+        for name, value in self.state_dict().items():
+            value.copy_(state[name])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[_OWN] = {name: getattr(self, name) for name in _KEPT}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Before the state: make room for it, where trials had been left behind."""
+        if checkpoint[_OWN]["started_in"] != self.started_in:
+            self._keep(checkpoint[_OWN]["started_in"])
+        for name in _KEPT:
+            setattr(self, name, checkpoint[_OWN][name])
 
     def slots_of(self, trials: int) -> dict[int, int]:
         """Where those of the first so many trials are that have not been left behind, by the slot they started in."""

@@ -1,0 +1,95 @@
+"""Files of half-trained packs: one a pack, named by its trials, whole or not there.
+
+A file is a line of JSON (which trials, where it was made, the digest of the rest) and then what torch saved. Only
+training reads the rest; the plan reads the first line, to train the same pack on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["CheckpointError", "begun_packs", "path_for", "read", "remove", "write"]
+
+
+class CheckpointError(ValueError):
+    """A file that training cannot go on from, and why."""
+
+
+def path_for(folder: Path, keys: Sequence[str]) -> Path:
+    """Where the checkpoint of the pack of these trials is, in this order."""
+    return folder / f"{hashlib.sha256(' '.join(keys).encode()).hexdigest()[:16]}.checkpoint"
+
+
+def write(path: Path, keys: Sequence[str], conditions: Mapping[str, str], payload: bytes) -> None:
+    """Replace the file, at once and on the disk.
+
+    Args:
+        path: From `path_for`.
+        keys: The pack's trials.
+        conditions: What the numbers depend on beside the configuration: on others, training is not gone on with.
+        payload: The state.
+
+    Raises:
+        OSError: If the disk does not take it; the file is as it was then.
+    """
+    digest = hashlib.sha256(payload).hexdigest()
+    header = json.dumps({"keys": [*keys], "conditions": {**conditions}, "digest": digest})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(header.encode() + b"\n" + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: Path, conditions: Mapping[str, str]) -> bytes:
+    """The payload, the same bytes that were written.
+
+    Raises:
+        CheckpointError: If the file is damaged, or was made under other conditions.
+        FileNotFoundError: If there is none.
+    """
+    line, _, payload = path.read_bytes().partition(b"\n")
+    header = _header(path, line)
+    if header["digest"] != hashlib.sha256(payload).hexdigest():
+        raise CheckpointError(f"checkpoint {path} is damaged")
+    if header["conditions"] != {**conditions}:
+        raise CheckpointError(f"checkpoint {path} was made on {header['conditions']}, this is {dict(conditions)}")
+    return payload
+
+
+def begun_packs(folder: Path) -> list[list[str]]:
+    """The keys of each pack that has a checkpoint, the newest first; files that cannot be read are passed over."""
+    found = []
+    for path in folder.glob("*.checkpoint"):
+        try:
+            with path.open("rb") as file:
+                found.append((path.stat().st_mtime_ns, _header(path, file.readline())["keys"]))
+        except (CheckpointError, OSError):
+            continue
+    return [keys for _, keys in sorted(found, reverse=True)]
+
+
+def remove(folder: Path, keys: Collection[str]) -> None:
+    """Forget the packs all of whose trials are among `keys`: they are finished."""
+    for pack in begun_packs(folder):
+        if set(pack) <= set(keys):
+            path_for(folder, pack).unlink(missing_ok=True)
+
+
+def _header(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+        return {"keys": list(header["keys"]), "conditions": header["conditions"], "digest": header["digest"]}
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged") from error
