@@ -79,9 +79,9 @@ def make_trial(make_config: Callable[[dict[str, Any]], Config]) -> Callable[[dic
 
 @pytest.fixture(scope="session")
 def plan() -> Callable[..., Plan]:
-    """A plan of composed points; `finished` holds the keys that the store has results of."""
+    """A plan of composed points; `finished` holds the keys that the store has results of, `begun` those of packs."""
 
-    def make(points: Sequence[Composed], finished: Sequence[str] = ()) -> Plan:
-        return make_plan(points, NoData(), lambda: finished)  # type: ignore[arg-type]
+    def make(points: Sequence[Composed], finished: Sequence[str] = (), begun: Sequence[Sequence[str]] = ()) -> Plan:
+        return make_plan(points, NoData(), lambda: finished, begun)  # type: ignore[arg-type]
 
     return make

@@ -442,3 +442,15 @@ def _made_up() -> Any:
 
 def test_plans_use_the_sizes_that_data_sets_have() -> None:
     assert all(info.train > info.val > 0 for info in DATASETS.values())
+
+
+def test_a_pack_that_was_begun_stays_together_as_long_as_all_of_it_is_to_be_trained(
+    sweep: CountingSweep, plan: MakePlan
+) -> None:
+    points = sweep.points({"seed": "range(12)"})
+    keys = [p.trial.key for p in plan(points).planned]
+    begun = [keys[5:1:-1], keys[3:7], ["of another sweep", keys[9]]]
+    packs = [[p.trial.key for p in pack] for pack in plan(points, keys[:1], begun).repacked({}, 1).packs]
+    assert sorted(packs, key=len) == [keys[5:1:-1], [keys[1], *keys[6:]]]
+    [alone] = plan(points, [keys[4]], begun).packs
+    assert len(alone) == 11
