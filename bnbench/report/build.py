@@ -16,6 +16,7 @@ from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.manifest import manifest
 from bnbench.report.markdown import to_markdown
+from bnbench.report.robustness import robustness_data
 from bnbench.report.subjects import subjects
 
 __all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]
@@ -38,8 +39,8 @@ def write_report(table: SweepTable, folder: Path, formats: Sequence[str] = FORMA
         formats: Some of `FORMATS`.
 
     Returns:
-        The paths by file name: of `csv` trials.csv, curves.csv, arms.csv and differences.csv; report.md, report.tex,
-        report.html; and always manifest.json.
+        The paths by file name: of `csv` trials.csv, curves.csv, arms.csv, differences.csv and robustness.csv;
+        report.md, report.tex, report.html; and always manifest.json.
 
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
@@ -117,6 +118,7 @@ def _tables(table: SweepTable) -> dict[str, str]:
         "curves.csv": curves_csv(table),
         "arms.csv": _csv(pd.concat([one.arms for one in parts])),
         "differences.csv": _csv(pd.concat(frames) if frames else pd.DataFrame()),
+        "robustness.csv": _csv(robustness_data(table)),
     }
 
 

@@ -7,10 +7,12 @@ from functools import lru_cache
 
 from bnbench.analysis import SweepTable
 from bnbench.report.cautions import cautions
+from bnbench.report.claims import ClaimSaid, claims_said
 from bnbench.report.conclusion import Finding, conclude, setup_sentence
 from bnbench.report.layout import Table
 from bnbench.report.main_table import main_table
 from bnbench.report.provenance import created, facts
+from bnbench.report.robustness import Robustness, robustness_panel
 from bnbench.report.subjects import subjects
 from bnbench.report.tables import forest, subject_tables
 
@@ -30,7 +32,9 @@ class Contents:
         main: The main table; None where no trial is reported.
         forest: The differences that answer the question, to be drawn; None where nothing is compared.
         cautions: What could mislead.
+        robustness: The main differences under other choices; None where there is one choice only.
         numbers: By subject, the tables behind those above; empty where these show everything.
+        claims: The claims that the sweep was made for, judged.
         facts: What it takes to get the same numbers again.
     """
 
@@ -42,7 +46,9 @@ class Contents:
     main: Table | None
     forest: Table | None
     cautions: list[str]
+    robustness: Robustness | None
     numbers: list[tuple[str, list[Table]]]
+    claims: list[ClaimSaid]
     facts: list[tuple[str, str]]
 
 
@@ -59,7 +65,9 @@ def contents(table: SweepTable) -> Contents:
         main=main,
         forest=differences,
         cautions=cautions(table),
+        robustness=robustness_panel(table),
         numbers=_numbers(table, differences),
+        claims=claims_said(table),
         facts=facts(table),
     )
 

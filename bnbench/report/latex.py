@@ -43,6 +43,8 @@ def to_latex(table: SweepTable) -> str:
     """Every table of the report, with booktabs; an estimate and its interval stand in one cell."""
     said = contents(table)
     tables = {part: one for part, one in (("main", said.main), ("differences", said.forest)) if one is not None}
+    if said.robustness is not None:
+        tables["robustness"] = said.robustness.summary
     for number, (subject, made) in enumerate(said.numbers, 1):
         titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in made]
         tables |= {f"{number}-{i}": one for i, one in enumerate(titled, 1)}

@@ -29,6 +29,15 @@ def _lines(table: SweepTable) -> Iterator[str]:
         if one is not None:
             yield from ("", *markdown_table(one))
     yield from ("", "## What could mislead", "", *(f"- {escape(line)}" for line in said.cautions))
+    if said.robustness is not None:
+        yield from ("", "## Would other choices have said the same?", "", escape(said.robustness.sentence), "")
+        yield from markdown_table(said.robustness.summary)
+    if said.claims:
+        yield from ("", "## Claims")
+    for claim in said.claims:
+        yield from ("", f"### {escape(claim.id)}: {escape(claim.verdict)}", "", escape(claim.sentence), "")
+        yield from (escape(claim.evidence), "", *(f"- {escape(line)}" for line in claim.beside))
+        yield from (f"- Published: {escape(line)}" for line in claim.published)
     if said.numbers:
         yield from ("", "## All numbers")
     for title, tables in said.numbers:

@@ -81,6 +81,7 @@ def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.Com
         "curves.csv",
         "arms.csv",
         "differences.csv",
+        "robustness.csv",
         "manifest.json",
     }
     trials = pd.read_csv(sweep / "trials.csv")

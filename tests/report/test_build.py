@@ -26,7 +26,7 @@ BY_FORMAT = {
     "html": ["report.html"],
     "md": ["report.md"],
     "tex": ["report.tex"],
-    "csv": ["trials.csv", "curves.csv", "arms.csv", "differences.csv"],
+    "csv": ["trials.csv", "curves.csv", "arms.csv", "differences.csv", "robustness.csv"],
 }
 FILES = [*(name for names in BY_FORMAT.values() for name in names), "manifest.json"]
 VOID = {"meta", "br", "hr", "img", "input", "link"}

@@ -1,0 +1,57 @@
+"""The claims that a sweep was made for: verdict, evidence, and published numbers beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnbench.analysis import SweepTable
+from bnbench.claims import claims_touched
+
+__all__ = ["ClaimSaid", "claims_said"]
+
+
+@dataclass(frozen=True)
+class ClaimSaid:
+    """A claim as the report shows it.
+
+    Attributes:
+        id: Of its file.
+        sentence: The claim in full, with who says so.
+        verdict: In a word, and whether it is exploratory.
+        evidence: What the verdict stands on.
+        beside: Criterion, remarks and tests that do not decide, each a line.
+        published: Numbers from the literature, each a line.
+    """
+
+    id: str
+    sentence: str
+    verdict: str
+    evidence: str
+    beside: list[str]
+    published: list[str]
+
+
+def claims_said(table: SweepTable) -> list[ClaimSaid]:
+    """Every claim that the sweep recorded before its runs."""
+    said = []
+    for judgment in claims_touched(table):
+        claim = judgment.claim
+        others = [result for result in judgment.results if not result.test.decides]
+        said.append(
+            ClaimSaid(
+                id=claim.id,
+                sentence=f"{claim.sentence} ({claim.source})",
+                verdict=f"{judgment.verdict}{', exploratory' if judgment.exploratory else ''}",
+                evidence=judgment.evidence,
+                beside=[
+                    f"Criterion: {claim.criterion}",
+                    *judgment.remarks,
+                    *(f"Beside, {result.test.name}: {result.verdict}; {result.evidence}" for result in others),
+                ],
+                published=[
+                    f"{one.source}, {one.what}: {', '.join(f'{name} {value}' for name, value in one.numbers.items())}"
+                    for one in claim.published
+                ],
+            )
+        )
+    return said

@@ -1,0 +1,44 @@
+"""The claims that a sweep recorded before its runs stand in its report, with published numbers beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bnbench.claims.history import claims_on
+from bnbench.confdir import conf_dir
+from bnbench.report import write_report
+from bnbench.report.claims import claims_said
+
+
+@pytest.fixture
+def claimed(make_sweep: Any) -> Any:
+    return make_sweep(
+        axes={"model": ("fc",), "optimizer.lr": (0.1, 0.3, 1.0)},
+        tuning_seeds=(100, 101, 102),
+        accuracy=lambda p, level: (0.96 if level == "before" else 0.9) - 0.03 * abs(p["optimizer.lr"] - 0.3),
+        noise=0.001,
+        meta={"claims": claims_on("placement", [conf_dir()])},
+    )
+
+
+def test_a_claim_stands_with_its_verdict_evidence_and_published_numbers(claimed: Any) -> None:
+    [said] = [one for one in claims_said(claimed) if one.id == "C11"]
+    assert said.sentence.startswith("Batch norm before the activation reaches a higher accuracy than after it.")
+    assert said.verdict == "supported"
+    assert "95 % interval" in said.evidence
+    assert any(line.startswith("Criterion: Two-sided") for line in said.beside)
+    assert any("caffenet-benchmark" in line and "before 0.474" in line for line in said.published)
+
+
+def test_every_format_of_words_has_the_claims(claimed: Any, tmp_path: Path) -> None:
+    paths = write_report(claimed, tmp_path, ["html", "md"])
+    assert "<h3>C11: supported</h3>" in paths["report.html"].read_text()
+    assert "### C11: supported" in paths["report.md"].read_text()
+
+
+def test_a_sweep_without_claims_has_no_section(make_sweep: Any, tmp_path: Path) -> None:
+    assert claims_said(make_sweep(seeds=(0, 1))) == []
+    assert 'id="claims"' not in write_report(make_sweep(seeds=(0, 1)), tmp_path, ["html"])["report.html"].read_text()
