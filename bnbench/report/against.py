@@ -153,7 +153,7 @@ def _settings_table(a: SweepTable, b: SweepTable, settings: Sequence[MatchedSett
     columns = (
         *setting_columns(a, keys),
         Column("first, %", numeric=True),
-        Column("second, %", numeric=True),
+        Column("second, %", numeric=True, drawn=True),
         Column("difference, pp", numeric=True),
         Column("95 % interval", numeric=True, bounds=True),
         Column("pairs", numeric=True),

@@ -14,7 +14,7 @@ from bnbench.report.main_table import main_table
 from bnbench.report.provenance import created, facts
 from bnbench.report.robustness import Robustness, robustness_panel
 from bnbench.report.subjects import subjects
-from bnbench.report.tables import forest, subject_tables
+from bnbench.report.tables import arm_table, forest, subject_tables
 
 __all__ = ["Contents", "contents"]
 
@@ -33,7 +33,7 @@ class Contents:
         forest: The differences that answer the question, to be drawn; None where nothing is compared.
         cautions: What could mislead.
         robustness: The main differences under other choices; None where there is one choice only.
-        numbers: By subject, the tables behind those above; empty where these show everything.
+        numbers: By subject, what the tables above leave out.
         claims: The claims that the sweep was made for, judged.
         facts: What it takes to get the same numbers again.
     """
@@ -66,16 +66,16 @@ def contents(table: SweepTable) -> Contents:
         forest=differences,
         cautions=cautions(table),
         robustness=robustness_panel(table),
-        numbers=_numbers(table, differences),
+        numbers=_numbers(table),
         claims=claims_said(table),
         facts=facts(table),
     )
 
 
-def _numbers(table: SweepTable, differences: Table | None) -> list[tuple[str, list[Table]]]:
+def _numbers(table: SweepTable) -> list[tuple[str, list[Table]]]:
+    """What the main tables leave out: arms at every learning rate where these were tuned, differences with every p."""
     parts = subjects(table)
-    tuned = any(len(subject.tuned) for subject in parts)
-    count = sum(len(s.tuned_differences if tuned else s.differences) for s in parts)
-    if not tuned and (differences is None or count == len(differences.rows)):
-        return []
-    return [(subject.title, made) for subject in parts if (made := subject_tables(table, subject))]
+    main = () if any(len(subject.tuned) for subject in parts) else (arm_table(table, [subject]) for subject in parts)
+    shown = [*main]
+    found = [(one.title, [made for made in subject_tables(table, one) if made not in shown]) for one in parts]
+    return [(title, made) for title, made in found if made]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 __all__ = ["Cell", "Column", "Effect", "Row", "Table", "make_rows"]
@@ -19,6 +19,7 @@ class Column:
         optional: Whether a narrow terminal may leave it out.
         group: What it shares with the columns beside it; empty for none.
         bounds: Whether it is the interval of the column before it.
+        drawn: Whether the rows' effects are drawn after it.
     """
 
     title: str
@@ -26,6 +27,7 @@ class Column:
     optional: bool = False
     group: str = ""
     bounds: bool = False
+    drawn: bool = False
 
     @property
     def full_title(self) -> str:
@@ -105,6 +107,12 @@ class Table:
             else:
                 heads.append((column.group, 1))
         return heads if any(title for title, _ in heads) else []
+
+    def without(self, titles: Collection[str]) -> Table:
+        """The table without some of its columns."""
+        kept = [i for i, column in enumerate(self.columns) if column.title not in titles]
+        rows = [replace(row, cells=tuple(row.cells[i] for i in kept)) for row in self.rows]
+        return Table(self.title, tuple(self.columns[i] for i in kept), tuple(rows))
 
     @property
     def effects(self) -> list[Effect]:

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _FAMILY = ("family_low", "family_high")
+_ONLY_IN_FULL = ("p", "sign-flip p", "detectable, pp")
 _FOREST_ROWS = 60  # more differences than this are not taken in at a glance
 
 
@@ -73,7 +74,10 @@ def forest(table: SweepTable) -> Table | None:
     """The differences that answer the sweep's question: at tuned learning rates where they were tuned."""
     parts = subjects(table)
     made = _tuned_table(table, parts) or _matched_table(table, parts)
-    if made is None or len(made.rows) <= _FOREST_ROWS:
+    if made is None:
+        return None
+    made = made.without(_ONLY_IN_FULL)
+    if len(made.rows) <= _FOREST_ROWS:
         return made
     title = f"{made.title} (the first {_FOREST_ROWS} of {len(made.rows)}; all are under All numbers)"
     return Table(title, made.columns, made.rows[:_FOREST_ROWS])
@@ -154,7 +158,7 @@ def _tuned_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
 
 
 _DIFFERENCE = (
-    Column("difference"),
+    Column("difference", drawn=True),
     Column("pp", numeric=True),
     Column("95 % interval", numeric=True, bounds=True),
     Column("pairs", numeric=True),

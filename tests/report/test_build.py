@@ -291,9 +291,9 @@ def test_a_perfect_accuracy_is_drawn(make_sweep: Any, tmp_path: Path) -> None:
 
 def test_three_hundred_trials_take_a_few_seconds(make_sweep: Any, tmp_path: Path) -> None:
     table = make_sweep(axes={"model": ("fc", "cnn"), "optimizer.lr": (0.03, 0.1, 0.3, 1.0)}, grid_points=40)
-    started = time.perf_counter()
+    started = time.process_time()  # of this process alone, whatever else the machine does
     write_report(table, tmp_path)
-    assert time.perf_counter() - started < 10  # measured: 2 to 3 s; a loaded machine takes longer
+    assert time.process_time() - started < 20  # measured: 5 s
 
 
 def test_importing_the_report_draws_in_no_heavy_library() -> None:

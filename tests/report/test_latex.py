@@ -35,7 +35,7 @@ def tables(text: str) -> list[tuple[str, list[str]]]:
 
 def test_every_line_has_a_cell_for_each_column(make_sweep: Any) -> None:
     found = tables(to_latex(tuned(make_sweep)))
-    assert len(found) == 2 + 2 * 3
+    assert len(found) == 3 + 2 * 3  # arms, differences, other choices; then three of each model
     for kinds, lines in found:
         assert {cells(line) for line in lines} == {len(kinds)}
 

@@ -16,7 +16,8 @@ for (const table of document.querySelectorAll("table")) {
     const words = (typeof a === "string") - (typeof b === "string");
     return words || (a < b ? -1 : a > b ? 1 : 0);
   };
-  heads.forEach((head, i) => {
+  for (const head of heads) {
+    const i = head.cellIndex;
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = head.textContent;
@@ -39,5 +40,5 @@ for (const table of document.querySelectorAll("table")) {
       body.replaceChildren(...rows);
       said.textContent = next ? `Sorted by ${button.textContent}, ${next}.` : "In the original order.";
     });
-  });
+  }
 }
