@@ -26,8 +26,8 @@ _HELP = """bnbench: what does normalization do to this network?
   python -m bnbench reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER]
                                           train a sweep anew from its record, into a folder of its own, and compare
   python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
-  python -m bnbench ui [--port N] [runs_dir=…]
-                                          open the MLflow UI on this machine
+  python -m bnbench ui [SWEEP] [--open] [--port N]
+                                          serve the MLflow UI on this machine, and say where a sweep's charts are
 
 keys worth knowing:
   model=fc|cnn  norm=none|batch|layer|…  norm.placement=before|after  data=mnist_5k|digits|mnist|fashion_mnist|cifar10

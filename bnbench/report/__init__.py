@@ -3,6 +3,7 @@
 from bnbench.report.against import Comparison, terminal_comparison
 from bnbench.report.build import FORMATS, write_comparison, write_report
 from bnbench.report.conclusion import Finding, conclude
+from bnbench.report.markdown import markdown_conclusion
 from bnbench.report.terminal import terminal_conclusion, terminal_table
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Comparison",
     "Finding",
     "conclude",
+    "markdown_conclusion",
     "terminal_comparison",
     "terminal_conclusion",
     "terminal_table",

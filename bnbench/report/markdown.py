@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnbench.analysis import SweepTable
-from bnbench.report.contents import contents
+from bnbench.report.contents import Contents, contents
 from bnbench.report.layout import Table
 
-__all__ = ["escape", "markdown_table", "to_markdown"]
+__all__ = ["escape", "markdown_conclusion", "markdown_table", "to_markdown"]
 
 
 def to_markdown(table: SweepTable) -> str:
@@ -16,14 +16,16 @@ def to_markdown(table: SweepTable) -> str:
     return "\n".join(_lines(table)) + "\n"
 
 
+def markdown_conclusion(table: SweepTable) -> str:
+    """What was trained and what came of it, without tables."""
+    return "\n".join(_conclusion(contents(table)))
+
+
 def _lines(table: SweepTable) -> Iterator[str]:
     said = contents(table)
     yield f"# {escape(said.title)}"
     yield from ("", f"Sweep `{said.sweep}`, {said.created}.", "")
-    yield escape(said.setup)
-    for finding in said.findings:
-        yield from ("", f"**On {escape(finding.subject)}**", "") if finding.subject else ("",)
-        yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in finding.sentences)
+    yield from _conclusion(said)
     yield from ("", "## Results")
     for one in (said.main, said.forest):
         if one is not None:
@@ -48,6 +50,13 @@ def _lines(table: SweepTable) -> Iterator[str]:
     yield from ("", "Figures are in [report.html](report.html), every number in [trials.csv](trials.csv) and")
     yield "[curves.csv](curves.csv)."
     yield from ("", "## The same bits again", "", *(f"- {name}: `{value}`" for name, value in said.facts))
+
+
+def _conclusion(said: Contents) -> Iterator[str]:
+    yield escape(said.setup)
+    for finding in said.findings:
+        yield from ("", f"**On {escape(finding.subject)}**", "") if finding.subject else ("",)
+        yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in finding.sentences)
 
 
 def markdown_table(table: Table) -> Iterator[str]:

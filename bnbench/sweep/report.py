@@ -9,7 +9,7 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bnbench.report import terminal_conclusion, terminal_table, write_report
+from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
 from bnbench.sweep.describe import duration
 from bnbench.sweep.published import Sweep
 
@@ -39,6 +39,8 @@ def publish(
         wall_seconds: From the first worker's start to the last trial's end.
         say: Where lines for the user go.
     """
+    from bnbench.tracking.views import links
+
     status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
     store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
     table = store.load(run_id)
@@ -47,7 +49,8 @@ def publish(
     _point(folder.parent / "latest", folder)
     columns = shutil.get_terminal_size((100, 24)).columns
     conclusion = terminal_conclusion(table, columns)
-    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=conclusion)
+    note = f"{links(table.meta)}\n\n{markdown_conclusion(table)}"
+    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
     runs_dir = "" if folder.parent == Path("runs").absolute() else f" runs_dir={_shown(folder.parent)}"
     say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
     say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")

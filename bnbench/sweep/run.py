@@ -184,7 +184,7 @@ def execute(
     folder = sweep_folder(runs_dir, meta["name"], meta["id"])
     waiting = spool.folder_for(runs_dir, store.address, config.tracking.experiment)
     spool.check_writable(waiting)
-    run_id = store.start_sweep(meta, _planned(plan, meta["varied"]))
+    run_id = store.start_sweep(meta, _planned(plan, meta["arm_keys"]))
     place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
     jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
     timed = [(job, pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
@@ -217,9 +217,8 @@ def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Jo
     return Job(number, keys, values, process=this_process(), anew=anew, **place)
 
 
-def _planned(plan: Plan, varied: Sequence[str]) -> list[dict[str, Any]]:
+def _planned(plan: Plan, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The plan's trials, as `Store.start_sweep` takes them."""
-    keys = arm_keys([p.trial for p in plan.planned], varied)
     entries = []
     for p in plan.planned:
         entry: dict[str, Any] = {"key": p.trial.key, "params": p.trial.params, "arm": arm_label(p.trial, keys)}
@@ -250,6 +249,7 @@ def sweep_meta(
     from bnbench.tracking import environment
 
     trials = [p.trial for p in plan.planned]
+    varied = varied_keys(trials, axes)
     data: dict[str, list[Trial]] = {}
     for trial in trials:
         data.setdefault(trial.data.name, []).append(trial)
@@ -263,7 +263,8 @@ def sweep_meta(
         "contrasts": list(config.sweep.contrasts),
         "axis": config.sweep.axis,
         "tuning_seeds": list(config.sweep.tuning_seeds),
-        "varied": varied_keys(trials, axes),
+        "varied": varied,
+        "arm_keys": arm_keys(trials, varied),
         "data": [_data(name, using) for name, using in data.items()],
         "versions": environment.versions(),
         "git": environment.git_state(Path.cwd()),

@@ -31,8 +31,10 @@ def serve_ui(
     uri: str | None,
     *,
     runs_dir: Path,
+    charts: str,
     host: str = "127.0.0.1",
     port: int = 5000,
+    allowed_hosts: str | None = None,
     open_browser: bool = False,
 ) -> None:
     """Serve MLflow's UI until Ctrl-C; where the store is a server, say that it serves already.
@@ -40,32 +42,34 @@ def serve_ui(
     Args:
         uri: `tracking.uri`; None is SQLite under `runs_dir`.
         runs_dir: The folder for everything written.
+        charts: Where on the server the charts to look at are; see `Store.charts`.
         host: The address to listen on. There are no passwords: who reaches it can read, write and delete.
         port: The port to listen on.
-        open_browser: Whether to open the page.
+        allowed_hosts: What other machines may call this one in their browsers, as MLflow takes it.
+        open_browser: Whether to open the charts.
 
     Raises:
         TrackingError: If there is nothing to show or the server does not start.
     """
     address = Address.resolve(uri, runs_dir)
     if address.is_server:
-        print(f"MLflow is served already: {address.shown}")
+        print(f"MLflow is served already: {address.shown}\ncharts: {address.shown}/{charts}")
         if open_browser:
-            webbrowser.open(address.uri)
+            webbrowser.open(f"{address.uri}/{charts}")
         return
     if host not in _LOOPBACK:
         print(
-            f"host={host} lets other machines read and delete everything, without a password; those that "
-            "call this one by a name are refused unless MLFLOW_SERVER_ALLOWED_HOSTS lists it "
-            "(mlflow server's --allowed-hosts)",
+            f"--host {host} lets other machines read and delete everything, without a password. Browsers that call "
+            "this machine by a name are refused: list it, with its port, in --allowed-hosts. To be safe leave --host "
+            f"out, and reach it through `ssh -L {port}:127.0.0.1:{port}`",
             file=sys.stderr,
         )
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with running_server(address, host=host, port=port) as (page, process):
-            print(f"MLflow UI: {page}   (Ctrl-C ends it)", flush=True)
+        with running_server(address, host=host, port=port, allowed_hosts=allowed_hosts) as (page, process):
+            print(f"MLflow UI: {page}   (Ctrl-C ends it)\ncharts: {page}/{charts}", flush=True)
             if open_browser:
-                webbrowser.open(page)
+                webbrowser.open(f"{page}/{charts}")
             process.wait()
             raise TrackingError(f"mlflow server ended by itself with exit status {process.returncode}")
     except KeyboardInterrupt:
@@ -75,7 +79,9 @@ def serve_ui(
 
 
 @contextmanager
-def running_server(address: Address, *, host: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def running_server(
+    address: Address, *, host: str, port: int, allowed_hosts: str | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A server over a database, as its page and its process; ended with all its children afterwards.
 
     Raises:
@@ -93,6 +99,7 @@ def running_server(address: Address, *, host: str, port: int) -> Iterator[tuple[
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **({"MLFLOW_SERVER_ALLOWED_HOSTS": allowed_hosts} if allowed_hosts else {}),
     }
     command = [
         sys.executable,

@@ -17,7 +17,7 @@ from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
 from bnbench.tracking.sweep_tags import Parent
 from bnbench.tracking.trial_runs import run_time, trial_run
-from bnbench.tracking.views import write_views
+from bnbench.tracking.views import view_address, view_id, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
 __all__ = ["Store"]
@@ -150,6 +150,20 @@ class Store:
         """
         with reported(self.address):
             return load_table(self._connection, sweep)
+
+    def charts(self, sweep: str = "latest") -> str:
+        """Where on a server the charts of a sweep are: the part of an address after the host and its slash.
+
+        Its views are written anew, for those of its name may be of another sweep.
+
+        Args:
+            sweep: As for `load`.
+        """
+        with reported(self.address):
+            run = sweep_runs.find_sweep(self._connection, sweep)
+            meta, trials = sweep_runs.read_plan(self._connection, run)
+            write_views(self._connection, meta, trials)
+        return view_address(self.experiment_id, view_id(meta["name"], "convergence"))
 
     def _known_finished(self) -> dict[str, str]:
         """As far as this store has read and written; what others write meanwhile is not in it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
@@ -13,11 +13,11 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from bnbench.names import ACC_BEST, TEST_ACC, TEST_LOSS, TRAIN_LOSS, VAL_ACC, VAL_LOSS, Tag, reached, steps_to
+from bnbench.names import ACC_BEST, TEST_ACC, TEST_LOSS, TRAIN_LOSS, VAL_ACC, VAL_LOSS, Tag, steps_to
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.view_state import Bars, Chart, Curve, Group, Parallel, Scatter, View
 
-__all__ = ["all_trials", "sweep_views", "view_address", "view_id", "write_views"]
+__all__ = ["all_trials", "links", "sweep_views", "view_address", "view_id", "write_views"]
 
 _VERSIONS = re.compile(r"3\.(?:1[5-9]|[2-9]\d)\.")  # MLflow's that have such views
 _EXPERIMENT = {
@@ -56,10 +56,23 @@ def write_views(connection: Connection, meta: Mapping[str, Any], trials: Sequenc
             connection.client.set_experiment_tag(connection.experiment_id, key, value)
 
 
-def view_address(page: str, experiment_id: str, view: str, *, table: bool = False) -> str:
-    """Where a server shows a view: its charts, or its table."""
+def view_address(experiment_id: str, view: str, *, table: bool = False) -> str:
+    """Where on a server a view is: its charts, or its table."""
     query = {"viewStateShareKey": view, "compareRunsMode": "TABLE" if table else "CHART"}
-    return f"{page}/#/experiments/{experiment_id}/runs?{urlencode({**query, 'workflowType': 'machine_learning'})}"
+    return f"#/experiments/{experiment_id}/runs?{urlencode({**query, 'workflowType': 'machine_learning'})}"
+
+
+def links(meta: Mapping[str, Any]) -> str:
+    """A line of Markdown that leads from a sweep's run to its report and its charts.
+
+    Args:
+        meta: The sweep's description, as the store gives it back.
+    """
+    experiment = meta["experiment_id"]
+    named = {"report": f"#/experiments/{experiment}/runs/{meta['run_id']}/artifacts/report.html"}
+    for kind in ("convergence", "settings", "trials"):
+        named[kind] = view_address(experiment, view_id(meta["name"], kind), table=kind == "trials")
+    return " · ".join(f"[{name}]({address})" for name, address in named.items())
 
 
 def view_id(name: str, kind: str) -> str:
@@ -83,11 +96,12 @@ def sweep_views(meta: Mapping[str, Any], params: Sequence[Mapping[str, Any]]) ->
     compare = meta.get("compare") or []
     levels: list[Group] = [("tag", Tag.NORM)] if _NORM_KEYS & {*compare} else []
     levels += [("param", key) for key in compare if key not in _NORM_KEYS]
-    others = [key for key in meta.get("varied", ()) if key not in {*compare, *_NORM_KEYS, "seed"}]
+    others = [key for key in meta.get("arm_keys", ()) if key not in {*compare, *_NORM_KEYS}]
     tuning = meta["tuning_seeds"] if len(meta["tuning_seeds"]) <= _MOST_CLAUSES else []
     wanted = [f"tags.`{Tag.SWEEPS}` LIKE '%{meta['id']}%'", *(f"params.`seed` != '{seed}'" for seed in tuning)]
     curves = _curve_keys(others, [*_NORM_KEYS, *compare], params)
-    return [*_views(meta["name"], " AND ".join(wanted), levels, curves, others, _targets(meta), meta["id"])]
+    targets = _targets(meta, {trial["model"] for trial in params})
+    return [*_views(meta["name"], " AND ".join(wanted), levels, curves, others, targets, meta["id"])]
 
 
 def _views(
@@ -107,10 +121,10 @@ def _views(
         levels: What is compared.
         curves: What else curves are told apart by.
         others: What else the trials differ in.
-        targets: Accuracies whose steps are shown in the table.
+        targets: Accuracies; the steps to them are shown in the table.
         of: The sweep's id, or nothing.
     """
-    results = [TEST_ACC, TEST_LOSS, ACC_BEST, *(key(target) for target in targets for key in (reached, steps_to))]
+    results = [TEST_ACC, TEST_LOSS, ACC_BEST, *map(steps_to, targets)]
     columns = [*_COLUMNS, *(f"params.`{key}`" for key in [*others, "seed"]), *(f"metrics.`{key}`" for key in results)]
     title = f"{name} ({of})" if of else name
     averaged = ", ".join(["seeds", *(key for key in others if key not in curves)])
@@ -149,12 +163,12 @@ def _grids_differ(keys: Sequence[str], params: Sequence[Mapping[str, Any]]) -> b
     return any(len(seen) > 1 for seen in grids.values())
 
 
-def _targets(meta: Mapping[str, Any]) -> list[float]:
-    """The accuracies whose steps the trials record."""
+def _targets(meta: Mapping[str, Any], models: Set[str]) -> list[float]:
+    """Each model's highest accuracy whose steps are recorded."""
     config = meta.get("config")
     if config is None:
         return []
-    given: list[float] | None = config["training"]["targets"]
-    if given is not None:
-        return given
-    return sorted({target for targets in config["data"]["targets"].values() for target in targets})
+    by_model = config["data"]["targets"]
+    given = config["training"]["targets"]
+    lists = [by_model.get(model, []) for model in models] if given is None else [given]
+    return sorted({max(targets) for targets in lists if targets})

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import socket
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bnbench import names
 from bnbench.results import TrialResult
-from bnbench.tracking import TrackingError, bulk
+from bnbench.tracking import TrackingError, bulk, server
 from bnbench.tracking.address import Address
 from bnbench.tracking.server import running_server, serve_ui
 from bnbench.tracking.store import Store
@@ -59,18 +61,40 @@ def test_a_taken_port_is_answered_in_one_line(runs_dir: Path, store: Store) -> N
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(TrackingError, match=rf"^port={port} on host=127.0.0.1 cannot be used .*another port$"):
-            serve_ui(None, runs_dir=runs_dir, port=port)
+            serve_ui(None, runs_dir=runs_dir, charts="", port=port)
 
 
 def test_a_page_over_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="nothing is recorded"):
-        serve_ui(None, runs_dir=tmp_path / "runs")
+        serve_ui(None, runs_dir=tmp_path / "runs", charts="")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_is_not_served_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    serve_ui("http://somewhere:5000/", runs_dir=tmp_path)
-    assert capsys.readouterr().out == "MLflow is served already: http://somewhere:5000\n"
+    serve_ui("http://me:hunter22@somewhere:5000/", runs_dir=tmp_path, charts="#/experiments/1")
+    assert capsys.readouterr().out == (
+        "MLflow is served already: http://***@somewhere:5000\ncharts: http://***@somewhere:5000/#/experiments/1\n"
+    )
+
+
+def test_listening_beyond_this_machine_is_warned_of_with_what_to_do(
+    store: Store, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    @contextmanager
+    def interrupted(address: Address, **given: Any) -> Iterator[Any]:
+        asked.append(given)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(server, "running_server", interrupted)
+    serve_ui(None, runs_dir=runs_dir, charts="", host="0.0.0.0", allowed_hosts="a.org:5000")
+    assert "--allowed-hosts" in (warning := capsys.readouterr().err)
+    assert "ssh -L 5000:127.0.0.1:5000" in warning
+    assert asked == [{"host": "0.0.0.0", "port": 5000, "allowed_hosts": "a.org:5000"}]
+    serve_ui(None, runs_dir=runs_dir, charts="")
+    assert capsys.readouterr().err == ""
 
 
 def test_an_address_of_a_database_keeps_its_password_off_the_page(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +22,9 @@ _META = {
     "name": "batch size+placement",
     "id": "0a1b2c3d",
     "compare": ["norm", "norm.placement"],
-    "varied": ["seed", "model", "norm", "norm.placement", "optimizer.lr", "training.batch_size"],
+    "arm_keys": ["model", "norm", "norm.placement", "optimizer.lr", "training.batch_size"],
     "tuning_seeds": [100],
-    "config": {"training": {"targets": None}, "data": {"targets": {"fc": [0.9], "cnn": [0.8, 0.9]}}},
+    "config": {"training": {"targets": None}, "data": {"targets": {"fc": [0.9], "cnn": [0.8, 0.9], "unused": [0.99]}}},
 }
 
 
@@ -78,12 +79,12 @@ def test_an_arms_accuracy_is_shown_and_over_every_number_that_varies() -> None:
 
 
 def test_a_view_shows_the_reported_trials_of_its_sweep_and_no_others() -> None:
-    state = _by_kind(views.sweep_views(_META, []))["trials"]
+    state = _by_kind(views.sweep_views(_META, _trials(lambda size: 600)))["trials"]
     assert state["searchFilter"] == f"tags.`{names.Tag.SWEEPS}` LIKE '%0a1b2c3d%' AND params.`seed` != '100'"
     assert state["groupBy"] is None
-    assert {f"metrics.`{names.TEST_ACC}`", f"metrics.`{names.steps_to(0.8)}`", "params.`optimizer.lr`"} <= {
-        *state["selectedColumns"]
-    }
+    columns = {*state["selectedColumns"]}
+    assert {f"metrics.`{names.TEST_ACC}`", f"metrics.`{names.steps_to(0.9)}`", "params.`optimizer.lr`"} <= columns
+    assert f"metrics.`{names.steps_to(0.8)}`" not in columns  # not the highest of any model
 
 
 def test_a_filter_is_one_that_mlflow_understands(store: Store, make_result: Callable[..., TrialResult]) -> None:
@@ -104,11 +105,12 @@ def test_an_address_names_a_view_that_the_experiment_has(store: Store, start: St
     assert len(ids) == 6
     view = views.view_id("batch size+placement", "convergence")
     assert view in ids
-    address = views.view_address("http://127.0.0.1:5000", "3", view)
-    assert address == (
-        "http://127.0.0.1:5000/#/experiments/3/runs?viewStateShareKey=bnbench-batch-size-placement-convergence"
+    assert store.charts() == (
+        f"#/experiments/{store.experiment_id}/runs?viewStateShareKey=bnbench-batch-size-placement-convergence"
         "&compareRunsMode=CHART&workflowType=machine_learning"
     )
+    for address in (store.charts(), *re.findall(r"\]\((.*?)\)", views.links(store.load("latest").meta))):
+        assert re.search(r"artifacts/report\.html$|viewStateShareKey=(" + "|".join(ids) + ")&", address)
     assert "bnbench" in tags["mlflow.note.content"]
 
 
@@ -138,3 +140,16 @@ def test_only_versions_that_have_views_get_them(
     start([])
     tags = store._connection.client.get_experiment(store.experiment_id).tags
     assert any(key.startswith(TAG) for key in tags) == has
+
+
+def test_the_charts_of_an_older_sweep_are_written_again_when_they_are_asked_for(store: Store, start: Start) -> None:
+    start([], id="0001")
+    start([], id="0002")
+
+    def shown() -> str:
+        tags = store._connection.client.get_experiment(store.experiment_id).tags
+        return str(json.loads(tags[TAG + views.view_id("placement", "trials")])["name"])
+
+    assert shown() == "placement (0002): trials"
+    store.charts("placement-0001")
+    assert shown() == "placement (0001): trials"
