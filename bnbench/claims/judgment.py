@@ -141,7 +141,7 @@ def _finding(test: Test, setting: Setting) -> Finding:
     else:
         seeds = a.values.index.intersection(b.values.index).sort_values()
         d = a.values.loc[seeds] - b.values.loc[seeds]
-    if lost and test.statistic == Statistic.value and not _counts_failures(test):
+    if lost and test.statistic == Statistic.value and _of_trained(test):
         return _led_by_success(test, setting, d.mean() if len(d) else float("nan"), lost)
     return from_differences(test, setting.where, d, unit_of(test))
 
@@ -159,8 +159,9 @@ def _higher_is_better(test: Test) -> bool:
     return len(keys) == 1 and not test.measure.startswith("|") and names.metric(keys[0]).better == "higher"
 
 
-def _counts_failures(test: Test) -> bool:
-    return test.measure in {"trained", "diverged"}
+def _of_trained(test: Test) -> bool:
+    """Whether the measure is one of the trained network, which a failed trial has not; a gradient's size it has."""
+    return any(key.startswith(("train/", "val/", "test/")) for key in parts(test.measure))
 
 
 def unit_of(test: Test) -> str:

@@ -51,21 +51,26 @@ def one_finding(test: Test, finding: Finding) -> str:
     statistic = "" if test.statistic == "value" else f"{test.statistic.replace('_', ' ')} of "
     operation = " / " if finding.unit == "times" else " - "
     contrast = operation.join(filter(None, test.levels))
-    text = f"{statistic}{what}, {contrast}: {amount(finding.estimate, finding.unit)} ({', '.join(inside)}){note}"
+    text = f"{statistic}{what}, {contrast}: {amount(finding.estimate, unit=finding.unit)} ({', '.join(inside)}){note}"
     return text if test.contrast else finding.note
 
 
-def amount(value: float, unit: str, *, signed: bool = True) -> str:
-    """A number with its unit.
+def amount(*values: float, unit: str) -> str:
+    """A number with its unit, or the first and last of several.
 
-    >>> amount(0.031, "pp"), amount(2.31, "times"), amount(-0.5, "decades").replace(_MINUS, "-")
-    ('+3.10 pp', '2.31 times', '-0.5 decades')
+    >>> amount(0.031, unit="pp"), amount(2.31, unit="times")
+    ('+3.10 pp', '2.31 times')
+    >>> amount(0.5, 1, unit="decades")
+    '+0.5 to +1 decades'
     """
+    numbers = dict.fromkeys(_number(value, unit) for value in values)
+    return f"{' to '.join(numbers)} {unit}"
+
+
+def _number(value: float, unit: str) -> str:
     if unit == "times":
-        return f"{value:.3g} times"
-    number = f"{100 * value:+.2f}" if unit == "pp" else f"{value:+.3g}"
-    number = number if signed else number.lstrip("+-")
-    return f"{number} {unit}".strip().replace("-", _MINUS)
+        return f"{value:.3g}"
+    return (f"{100 * value:+.2f}" if unit == "pp" else f"{value:+.3g}").replace("-", _MINUS)
 
 
 def place(where: Mapping[str, Any]) -> str:
@@ -78,8 +83,7 @@ def place(where: Mapping[str, Any]) -> str:
 
 
 def _span(finding: Finding) -> str:
-    low, high = (amount(bound, finding.unit) for bound in (finding.low, finding.high))
-    return f"{low.rsplit(' ', 1)[0]} to {high}"
+    return amount(finding.low, finding.high, unit=finding.unit)
 
 
 def _extent(test: Test, findings: Sequence[Finding]) -> str:
@@ -87,9 +91,9 @@ def _extent(test: Test, findings: Sequence[Finding]) -> str:
     if not known:
         notes = {finding.note for finding in findings if finding.note}
         return f": {notes.pop()}" if len(notes) == 1 else ""
-    low, high = (amount(f(finding.estimate for finding in known), known[0].unit) for f in (min, max))
+    estimates = [finding.estimate for finding in known]
     fewest = min(finding.n for finding in known)
-    extent = low if low == high else f"{low.rsplit(' ', 1)[0]} to {high}"
+    extent = amount(min(estimates), max(estimates), unit=known[0].unit)
     return f": {extent}, {fewest} {'pairs' if test.levels[1] else 'seeds'} or more"
 
 

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override, ValueType
 
 from bnbench.config import ConfigError
 
-__all__ = ["Grid", "Value", "expand"]
+__all__ = ["Grid", "Value", "expand", "parse_override"]
 
 _LISTS = {ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP, ValueType.RANGE_SWEEP}
 
@@ -73,7 +73,7 @@ def expand(
     Raises:
         ConfigError: If an axis or arm cannot be read; one line.
     """
-    typed = [_parse(text, "the command line") for text in command_line]
+    typed = [parse_override(text, "the command line") for text in command_line]
     fixed = [text for text, o in zip(command_line, typed, strict=True) if not _varies(o)]
     axes: dict[str, Axis] = {key: _param_axis(key, value) for key, value in params.items()}
     sets = [[_arm(alternative, name) for alternative in alternatives] for name, alternatives in arms.items()]
@@ -138,7 +138,7 @@ def _arm(overrides: Iterable[str], name: str) -> dict[str, Axis]:
     where = f"hydra.sweeper.arms.{name}"
     if isinstance(overrides, str):
         raise ConfigError(f"{where} holds the text {overrides!r}; an alternative is a list of overrides")
-    parsed = [_parse(str(text), where) for text in overrides]
+    parsed = [parse_override(str(text), where) for text in overrides]
     return {override.key_or_group: _axis(override) for override in parsed}
 
 
@@ -147,8 +147,8 @@ def _param_axis(key: str, value: Any) -> Axis:
         texts = [_text(item) for item in value]
         if not texts:
             raise ConfigError(f"hydra.sweeper.params.{key}=[] has no values; give at least one")
-        return [v for text in texts for v in _axis(_parse(f"{key}={text}", "hydra.sweeper.params"))]
-    return _axis(_parse(f"{key}={_text(value)}", "hydra.sweeper.params"))
+        return [v for text in texts for v in _axis(parse_override(f"{key}={text}", "hydra.sweeper.params"))]
+    return _axis(parse_override(f"{key}={_text(value)}", "hydra.sweeper.params"))
 
 
 def _text(value: Any) -> str:
@@ -176,7 +176,16 @@ def _varies(override: Override) -> bool:
     return bool(override.is_sweep_override())
 
 
-def _parse(text: str, where: str) -> Override:
+def parse_override(text: str, where: str) -> Override:
+    """One override in Hydra's grammar.
+
+    Args:
+        text: Such as `seed=range(3)`.
+        where: It stands, for errors.
+
+    Raises:
+        ConfigError: If it cannot be read; one line.
+    """
     from hydra.errors import HydraException
 
     try:

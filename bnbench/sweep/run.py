@@ -59,16 +59,17 @@ class HydraSweep:
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """One job's configuration, without Hydra's own node."""
+        typed = self.config.hydra.overrides.hydra  # hydra.searchpath, say
         config: DictConfig = self.context.config_loader.load_configuration(
-            config_name=self.config.hydra.job.config_name, overrides=overrides, run_mode=RunMode.RUN
+            config_name=self.config.hydra.job.config_name, overrides=[*typed, *overrides], run_mode=RunMode.RUN
         )
         return _without_hydra(config)
 
     @property
     def conf_dirs(self) -> list[Path]:
         """The folders that Hydra takes configuration files from, the first one that has a file before the others."""
-        sources = self.context.config_loader.get_sources()
-        return [Path(source.path) for source in sources if source.scheme() == "file"]
+        sources = self.config.hydra.runtime.config_sources
+        return [Path(source.path) for source in sources if source.schema == "file"]
 
     def is_group(self, key: str) -> bool:
         """Whether a key chooses a file of a config group."""

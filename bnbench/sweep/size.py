@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
 from bnbench.config import ConfigError, Size, SweepConfig
+from bnbench.sweep.grid import parse_override
 
 __all__ = ["at_size"]
 
@@ -25,6 +24,6 @@ def at_size(sweep: SweepConfig, command_line: Sequence[str]) -> list[str]:
         return [*command_line]
     if not sweep.full:
         raise ConfigError("sweep.size=full is not to be had: the sweep has no sweep.full; allowed: quick")
-    parse = OverridesParser.create().parse_override
-    typed = {parse(text).key_or_group for text in command_line}
-    return [*command_line, *(text for text in sweep.full if parse(text).key_or_group not in typed)]
+    typed = {parse_override(text, "the command line").key_or_group for text in command_line}
+    full = {text: parse_override(text, "sweep.full").key_or_group for text in sweep.full}
+    return [*command_line, *(text for text, key in full.items() if key not in typed)]

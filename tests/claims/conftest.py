@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -20,9 +20,9 @@ from bnbench.app import register, task
 from bnbench.claims import Claim, load_claims
 from bnbench.claims.history import claims_on
 from bnbench.confdir import conf_dir
-from bnbench.config import Config, Trial
+from bnbench.config import Trial
 from bnbench.data import DATASETS
-from bnbench.sweep.compose import compose
+from bnbench.sweep.compose import compose, to_config
 from bnbench.sweep.describe import varied_keys
 from bnbench.sweep.grid import expand
 from bnbench.sweep.norm_rules import undefined_reason
@@ -40,53 +40,44 @@ def claims() -> dict[str, Claim]:
 
 
 @pytest.fixture(scope="session")
-def plan_sweep() -> Iterator[Callable[..., Planned]]:
+def plan_sweep() -> Callable[..., Planned]:
     """A sweep's description and its trials, each with the reason if it is undefined; without data or a store."""
+    return cache(_plan)
+
+
+def _plan(name: str, *overrides: str) -> Planned:
     register()
     with initialize_config_dir(str(conf_dir()), job_name="test", version_base="1.3"):
         inner = GlobalHydra.instance().hydra
         assert inner is not None
         context = HydraContext(config_loader=inner.config_loader, callbacks=None)  # type: ignore[arg-type]
-
-        @cache
-        def plan(name: str, *overrides: str) -> Planned:
-            words = [f"+sweep={name}", *overrides]
-            node = hydra_compose("config", overrides=[f"+sweep={name}"], return_hydra_config=True)
-            sweeper = OmegaConf.to_container(node.hydra.sweeper, resolve=True)
-            hydra = HydraSweep(node, context, task)
-            config = _typed(hydra, words)
-            words = at_size(config.sweep, words)
-            seeds = config.sweep.tuning_seeds
-            grid = expand(
-                sweeper["params"] or {}, sweeper["arms"] or {}, words, is_group=hydra.is_group, tuning_seeds=seeds
-            )
-            trials: dict[str, tuple[Trial, str | None]] = {}
-            for point, _, _ in compose(grid, hydra.compose, is_group=hydra.is_group):
-                size = DATASETS[point.data.name].train
-                trial = Trial.from_config(point, train_size=size, data_checksum=point.data.name)
-                trials.setdefault(trial.key, (trial, undefined_reason(point)))
-            meta = {
-                "name": name,
-                "id": "0a1b",
-                "question": config.sweep.question,
-                "command": ["python", "-m", "bnbench", *words],
-                "compare": list(config.sweep.compare),
-                "contrasts": list(config.sweep.contrasts),
-                "axis": config.sweep.axis,
-                "tuning_seeds": list(seeds),
-                "varied": varied_keys([trial for trial, _ in trials.values()], grid.axes),
-                "claims": claims_on(name, [conf_dir()]),
-                "earlier": [],
-            }
-            return meta, list(trials.values())
-
-        yield plan
-
-
-def _typed(hydra: HydraSweep, words: list[str]) -> Config:
-    from bnbench.sweep.compose import to_config
-
-    return to_config(hydra.compose([word for word in words if "," not in word and "range" not in word]))
+        node = hydra_compose("config", overrides=[f"+sweep={name}"], return_hydra_config=True)
+        hydra = HydraSweep(node, context, task)
+        config = to_config(hydra.compose([f"+sweep={name}"]))
+        words = at_size(config.sweep, [f"+sweep={name}", *overrides])
+        seeds = config.sweep.tuning_seeds
+        sweeper: Any = OmegaConf.to_container(node.hydra.sweeper, resolve=True)
+        varies = sweeper["params"] or {}, sweeper["arms"] or {}
+        grid = expand(*varies, words, is_group=hydra.is_group, tuning_seeds=seeds)
+        trials: dict[str, tuple[Trial, str | None]] = {}
+        for point, _, _ in compose(grid, hydra.compose, is_group=hydra.is_group):
+            size = DATASETS[point.data.name].train
+            trial = Trial.from_config(point, train_size=size, data_checksum=point.data.name)
+            trials.setdefault(trial.key, (trial, undefined_reason(point)))
+    meta = {
+        "name": name,
+        "id": "0a1b",
+        "question": config.sweep.question,
+        "command": ["python", "-m", "bnbench", *words],
+        "compare": list(config.sweep.compare),
+        "contrasts": list(config.sweep.contrasts),
+        "axis": config.sweep.axis,
+        "tuning_seeds": list(seeds),
+        "varied": varied_keys([trial for trial, _ in trials.values()], grid.axes),
+        "claims": claims_on(name, [conf_dir()]),
+        "earlier": [],
+    }
+    return meta, list(trials.values())
 
 
 def fill(

@@ -1,0 +1,230 @@
+"""`python -m bnbench claims`, on made-up trials in a real store and on sweeps that it runs itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from bnbench import names
+from bnbench.__main__ import main
+from bnbench.claims import Claim
+from bnbench.results import TrialResult
+from bnbench.tracking.store import Store
+
+PlanSweep = Callable[..., Any]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`python -m bnbench WORD …` in this process, in an empty folder: its exit status, its lines and its errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def run(*words: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr("sys.argv", ["bnbench", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        printed = capsys.readouterr()
+        return int(exit_.value.code or 0), printed.out.splitlines(), printed.err.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSweep) -> Path:
+    """A store with a finished sweep of placements, in which before beats after by 4 points, and an older, null one."""
+    runs_dir = tmp_path_factory.mktemp("runs")
+    store = Store.open(None, runs_dir=runs_dir, experiment="bnbench")
+    meta, planned = plan_sweep("placement", "model=fc")
+    for number, gain in enumerate((0.0, 0.04)):
+        rng = np.random.default_rng(number)
+        run_id = store.start_sweep(
+            {**meta, "id": f"{number:04x}"}, [{"key": f"{t.key}{number}", "params": t.params} for t, _ in planned]
+        )
+        results = []
+        for trial, _ in planned:
+            params = trial.params
+            acc = 0.85 + gain * (params.get("norm.placement") == "before") + 0.002 * rng.standard_normal()
+            acc -= 0.02 * abs(np.log10(params["optimizer.lr"] / 0.2))
+            metrics = {names.TEST_ACC: acc, names.ACC_BEST: acc, names.steps_to(0.9): 300.0, names.reached(0.9): 1.0}
+            curve = {names.VAL_ACC: [(0, 0.1), (300, 0.95), (600, 0.95)]}
+            results.append(TrialResult(f"{trial.key}{number}", params, "finished", metrics=metrics, curves=curve))
+        store.record(results, run_id)
+        store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[], note="")
+    store.start_sweep({**meta, "id": "ffff"}, [{"key": t.key, "params": t.params} for t, _ in planned])  # still running
+    return runs_dir
+
+
+def test_the_list_has_every_claim_with_its_latest_verdict(
+    command: Callable[..., Any], recorded_runs: Path, claims: dict[str, Claim]
+) -> None:
+    status, out, err = command("claims", f"runs_dir={recorded_runs}")
+    assert (status, err) == (0, [])
+    lines = {line.split()[0]: line for line in out[: len(claims)]}
+    assert [*lines] == [*claims]
+    assert "supported" in lines["C11"]
+    assert "[placement-0001]" in lines["C11"], "the newest sweep that ended"
+    assert "*" not in lines["C11"], "it was recorded before the runs"
+    assert "inconclusive" in lines["C9"]
+    assert "[not run]" in lines["C9"]
+
+
+def test_a_claim_is_explained_with_its_evidence_and_published_numbers(
+    command: Callable[..., Any], recorded_runs: Path
+) -> None:
+    status, out, err = command("claims", "C11", f"runs_dir={recorded_runs}")
+    assert (status, err) == (0, [])
+    text = " ".join(" ".join(out).split())
+    for part in (
+        "C11: Batch norm before the activation reaches a higher accuracy than after it.",
+        "source: Ioffe & Szegedy (2015)",
+        "verdict: supported; test accuracy, before - after: +",
+        "10 pairs, p < .0001",
+        "margin 0.5 pp",
+        "optimizer.lr=0.8: supported",
+        "none 0.471",
+    ):
+        assert part in text, part
+    assert max(map(len, out)) <= 120
+
+
+def test_nothing_is_judged_where_nothing_was_run(command: Callable[..., Any]) -> None:
+    status, out, err = command("claims", "C2", "runs_dir=empty")
+    assert (status, err) == (0, [])
+    assert "not run; run it: python -m bnbench +sweep=learning_rate" in " ".join(" ".join(out).split())
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["C99"], "claim C99 is unknown; allowed: C1, C1b, C2"),
+        (["--run"], "--run is not allowed; allowed: quick, full"),
+        (["--run", "huge"], "--run huge is not allowed; allowed: quick, full"),
+        (["--all"], "claims --all is not understood; allowed: claims [CLAIM …]"),
+        (["C12", "--run", "quick"], "C12 cannot be run: it needs a norm inserted"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
+        (["runs_dri=x"], "runs_dri"),
+    ],
+)
+def test_a_wrong_word_is_answered_in_one_line(command: Callable[..., Any], words: list[str], line: str) -> None:
+    status, out, err = command("claims", *words)
+    assert (status, out, len(err)) == (2, [], 1)
+    assert line in err[0]
+
+
+# A claim of one's own, run by its name.
+
+_SWEEP = """# @package _global_
+# Is it so?
+sweep:
+  question: Is it so?
+  compare: [norm]
+  full: ["seed=0,1,2"]
+training:
+  steps: 5
+hydra:
+  sweeper:
+    params:
+      data: digits
+      model: fc
+      norm: none,batch
+      seed: 0,1
+"""
+_MINE = {
+    "title": "does what I say",
+    "sentence": "Batch norm does what I say.",
+    "source": "me",
+    "sweep": "mine",
+    "criterion": "a point or more",
+    "tests": [{"name": "accuracy", "kind": "greater", "contrast": "batch - none", "margin": "1 pp"}],
+}
+_HERE = "hydra.launcher.n_jobs=1"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    folder = tmp_path / "own"
+    for group in ("sweep", "claim"):
+        (folder / group).mkdir(parents=True)
+    (folder / "sweep" / "mine.yaml").write_text(_SWEEP)
+    (folder / "sweep" / "less.yaml").write_text(
+        _SWEEP.replace("norm: none,batch", "norm: batch").replace("  full", "# ")
+    )
+    (folder / "sweep" / "all.yaml").write_text("# @package _global_\nsweep:\n  parts: [mine, less]\n")
+    (folder / "claim" / "MINE.yaml").write_text(yaml.safe_dump(_MINE))
+    return folder
+
+
+def test_a_claim_of_ones_own_is_run_judged_and_noticed_when_it_changes(
+    command: Callable[..., Any], own: Path, tmp_path: Path
+) -> None:
+    here = ["--config-dir", str(own)]
+    status, out, err = command("claims", "MINE", "--run", "quick", *here, _HERE)
+    assert (status, err) == (0, [])
+    assert any("4 trials" in line for line in out)
+    assert any(line.startswith("verdict:   inconclusive; test accuracy, batch - none:") for line in out)
+
+    store = Store.open(None, runs_dir=tmp_path / "runs", experiment="bnbench", create=False)
+    (sweep,) = store.sweeps()
+    assert (sweep["seeds"], [*sweep["claims"]]) == ([0, 1], ["MINE"])
+
+    (own / "claim" / "MINE.yaml").write_text(yaml.safe_dump({**_MINE, "criterion": "two points"}))
+    status, out, err = command("claims", "MINE", "--run", "full", *here, _HERE)
+    text = " ".join(" ".join(out).split())
+    assert status == 0
+    assert "6 trials (0 duplicates dropped, 4 finished before" in text
+    assert "inconclusive*" in text
+    assert "exploratory: the claim was changed after the runs" in text
+    assert "1 seed (2) added after an earlier report" in text
+
+
+def test_the_parts_of_a_sweep_are_run_one_after_another_and_share_their_trials(
+    command: Callable[..., Any], own: Path
+) -> None:
+    status, out, err = command("--config-dir", str(own), "+sweep=all", _HERE)
+    assert (status, err) == (0, [])
+    assert [line for line in out if line.startswith("[")] == ["[1 of 2 sweeps]", "[2 of 2 sweeps]"]
+    assert any("2 trials (0 duplicates dropped, 2 finished before" in line for line in out)
+    assert sum(line.startswith("report:") for line in out) == 2
+
+
+def test_what_is_typed_wins_over_the_full_size(command: Callable[..., Any], own: Path) -> None:
+    words = ["--config-dir", str(own), "+sweep=mine", "sweep.size=full", "seed=7", "plan_only=true"]
+    status, out, err = command(*words)
+    assert (status, err) == (0, [])
+    assert any("2 trials" in line for line in out)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["+sweep=less", "sweep.size=full"], "sweep.size=full is not to be had: the sweep has no sweep.full"),
+        (["+sweep=mine", "sweep.size=huge"], "sweep.size"),
+        (["+sweep=mine", "sweep.size=full", "sweep.full=[1]"], "'1' in sweep.full cannot be read as key=value"),
+        (["sweep.parts=[mine,none_such]"], "+sweep=none_such is unknown; allowed: "),
+        (["sweep.parts=[all]"], "sweep.parts=all has parts of its own; name those"),
+    ],
+)
+def test_a_wrong_size_or_part_is_answered_in_one_line(
+    command: Callable[..., Any], own: Path, words: list[str], line: str
+) -> None:
+    status, _, err = command("--config-dir", str(own), *words)
+    assert (status, len(err)) == (2, 1)
+    assert line in err[0]
+
+
+def test_a_wrong_claim_file_is_answered_before_anything_trains(
+    command: Callable[..., Any], own: Path, tmp_path: Path
+) -> None:
+    (own / "claim" / "MINE.yaml").write_text(yaml.safe_dump({**_MINE, "swep": "x"}))
+    for words in (["+sweep=mine"], ["claims"], ["list"]):
+        status, _, err = command(*words, "--config-dir", str(own))
+        assert (status, len(err)) == (2, 1)
+        assert "MINE.yaml: swep is not a key of a claim" in err[0]
+    assert not (tmp_path / "runs" / "mlflow.db").exists()
