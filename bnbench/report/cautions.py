@@ -37,6 +37,7 @@ def cautions(table: SweepTable) -> list[str]:
         *_comparisons(parts),
         *_power(parts),
         *_skewed(parts),
+        *_conditions(table),
         *_images(table),
         *_code(table),
         *table.meta["notes"],
@@ -192,6 +193,19 @@ def _nothing(table: SweepTable) -> Iterator[str]:
 def _code(table: SweepTable) -> Iterator[str]:
     if table.meta["git"].get("dirty"):
         yield "The code had uncommitted changes, so its commit alone does not give these numbers again."
+
+
+def _conditions(table: SweepTable) -> Iterator[str]:
+    """Whether trials were trained under unlike conditions, which round alike only within each."""
+    for name, values in table.meta.get("conditions", {}).items():
+        if len(values) < 2:
+            continue
+        if name == "versions":
+            unlike = {word for value in values for word in value.split()} - set.intersection(
+                *({*value.split()} for value in values)
+            )
+            values = [", ".join(sorted(unlike))]
+        yield f"Mixed {name.replace('_', ' ')}, so rounding may differ between trials: {listing(values)}."
 
 
 def _images(table: SweepTable) -> Iterator[str]:

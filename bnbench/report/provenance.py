@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from bnbench.analysis import SweepTable
 from bnbench.report.cells import count, seed_ranges
@@ -40,6 +42,22 @@ def facts(table: SweepTable) -> list[tuple[str, str]]:
             "Time",
             created(table) + (f", {count(meta['wall_seconds'], 'second')}" if meta["wall_seconds"] else ""),
         ),
+        ("Verified", _check(meta.get("verified"), "retrained alone") or _not_yet(meta)),
+        ("Reproduced", _check(meta.get("reproduced"), "trained again in packs")),
         ("Tracking", f"{meta['tracking_uri']}, run {meta['run_id']}"),
     ]
     return [(name, value) for name, value in known if value]
+
+
+def _check(result: Mapping[str, Any] | None, how: str) -> str:
+    """What came of training trials again, as `verify` and `reproduce` keep it with the sweep; empty before that."""
+    if result is None:
+        return ""
+    near = f", {result['near']} more as far as two devices can" if result["near"] else ""
+    when = f"{datetime.fromisoformat(result['created']).astimezone(UTC):%Y-%m-%d}"
+    same = f"{result['identical']} of {count(result['trials'], 'trial')} {how} gave the same digits{near}"
+    return f"{same} ({when}, {result['cpu']})"
+
+
+def _not_yet(meta: Mapping[str, Any]) -> str:
+    return f"not yet: python -m bnbench verify {meta['name']}-{meta['id']}"

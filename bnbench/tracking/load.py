@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, is_curve
+from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve
 from bnbench.table import MISSING, SweepTable
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
-from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
+from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan, versions_of
 
 __all__ = ["load_table"]
 
@@ -24,7 +24,8 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
 
     A trial counts wherever it was trained, see `counting_runs`; one without a run is "missing". Into `meta` goes
     what was found out since the sweep was planned: `wall_seconds`; `conditions`, by the tag's last word the values
-    of `names.CONDITIONS` that its trials were trained under; `verified` and `reproduced`, see `note_check`.
+    of `names.CONDITIONS` that its trials were trained under, and the packages' `versions`; `verified` and
+    `reproduced`, see `note_check`.
 
     Args:
         connection: The open store.
@@ -38,7 +39,7 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     if run.info.end_time is not None:
         meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
     recorded = counting_runs(connection, planned)
-    meta |= {"conditions": _conditions([*recorded.values()]), **checks(run)}
+    meta |= {"conditions": _conditions(connection, [*recorded.values()]), **checks(run)}
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
     curves: list[Point] = []
@@ -54,8 +55,9 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     )
 
 
-def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
+def _conditions(connection: Connection, recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
     found = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in CONDITIONS}
+    found[Tag.VERSIONS] = versions_of(connection, {trial.sweep_run_id for trial in recorded})
     return {tag.rpartition(".")[2]: sorted(values) for tag, values in found.items()}
 
 

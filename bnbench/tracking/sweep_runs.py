@@ -7,7 +7,7 @@ import math
 import shlex
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ __all__ = [
     "note_check",
     "read_plan",
     "start_sweep",
+    "versions_of",
 ]
 
 _PLAN = "sweep.json"
@@ -142,6 +143,12 @@ def list_sweeps(connection: Connection) -> list[dict[str, Any]]:
         }
         for run in _sweep_runs(connection)
     ]
+
+
+def versions_of(connection: Connection, run_ids: Collection[str | None]) -> set[str]:
+    """What packages the sweeps of these runs were trained with, as far as they still are in the store."""
+    tags = [run.data.tags for run in _sweep_runs(connection) if run.info.run_id in run_ids]
+    return {tag[Tag.VERSIONS] for tag in tags if Tag.VERSIONS in tag}
 
 
 def find_sweep(connection: Connection, sweep: str) -> Run:

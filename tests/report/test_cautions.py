@@ -82,3 +82,13 @@ def test_planned_and_finished_trials_are_told_apart(make_sweep: Any) -> None:
 
 def test_a_sweep_in_which_nothing_finished_says_so_first(make_sweep: Any) -> None:
     assert cautions(make_sweep(status=lambda p, level: "failed"))[0] == "No reporting trial finished (30 failed)."
+
+
+def test_mixed_conditions_are_told_in_a_line_each(make_sweep: Any) -> None:
+    versions = ["bnbench=0.1.0 torch=2.13.0 numpy=2.3.0", "bnbench=0.1.0 torch=2.13.0 numpy=2.4.0"]
+    mixed = told(
+        make_sweep(meta={"conditions": {"blas": ["mkl", "openblas"], "device": ["cpu"], "versions": versions}})
+    )
+    assert "Mixed blas, so rounding may differ between trials: mkl and openblas." in mixed
+    assert "Mixed versions, so rounding may differ between trials: numpy=2.3.0, numpy=2.4.0." in mixed
+    assert "Mixed device" not in mixed

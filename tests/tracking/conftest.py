@@ -75,7 +75,7 @@ def make_result() -> Callable[..., TrialResult]:
 
 @pytest.fixture
 def start(store: Store) -> Callable[..., str]:
-    def start_sweep(results: list[TrialResult], *, name: str = "placement", id: str = "0a1b") -> str:
+    def start_sweep(results: list[TrialResult], *, name: str = "placement", id: str = "0a1b", **more: Any) -> str:
         meta = {
             "name": name,
             "id": id,
@@ -83,6 +83,7 @@ def start(store: Store) -> Callable[..., str]:
             "command": ["python", "-m", "bnbench", "+sweep=placement"],
             "tuning_seeds": [100],
             "git": {"commit": "c" * 40, "dirty": True},
+            **more,
         }
         return store.start_sweep(meta, [{"key": r.key, "params": r.params} for r in results])
 

@@ -177,3 +177,11 @@ def test_a_sweep_whose_files_are_gone_is_answered_in_one_line(store: Store, star
     shutil.rmtree(Path(url2pathname(uri.removeprefix("file://"))))
     with pytest.raises(TrackingError, match=r"placement-0a1b has no readable sweep\.json in file:.*moved"):
         store.load("latest")
+
+
+def test_trials_of_sweeps_under_other_versions_are_told_by_them(store: Store, make_result: Make, start: Start) -> None:
+    old, new = make_result(seed=0), make_result(seed=1)
+    store.record([old], start([old], id="old", versions={"numpy": "1"}))
+    sweep = start([old, new], id="new", versions={"numpy": "2"})
+    store.record([new], sweep)
+    assert store.load(sweep).meta["conditions"]["versions"] == ["numpy=1", "numpy=2"]

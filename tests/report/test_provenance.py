@@ -1,0 +1,23 @@
+"""What a report says of getting the same numbers again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bnbench.report.provenance import facts
+
+CHECK = {"trials": 4, "identical": 3, "near": 1, "cpu": "a processor", "created": "2026-01-03T00:30:00+00:00"}
+
+
+def test_a_check_stands_with_its_count_date_and_processor(make_sweep: Any) -> None:
+    known = dict(facts(make_sweep(meta={"verified": CHECK, "reproduced": {**CHECK, "identical": 4, "near": 0}})))
+    assert known["Verified"] == (
+        "3 of 4 trials retrained alone gave the same digits, 1 more as far as two devices can (2026-01-03, a processor)"
+    )
+    assert known["Reproduced"].startswith("4 of 4 trials trained again in packs gave the same digits (2026")
+
+
+def test_what_was_not_checked_is_said_with_the_command_that_does(make_sweep: Any) -> None:
+    known = dict(facts(make_sweep(meta={"verified": None})))
+    assert known["Verified"] == "not yet: python -m bnbench verify placement-3f9a1c"
+    assert "Reproduced" not in known
