@@ -69,7 +69,9 @@ def links(meta: Mapping[str, Any]) -> str:
         meta: The sweep's description, as the store gives it back.
     """
     experiment = meta["experiment_id"]
-    named = {"report": f"#/experiments/{experiment}/runs/{meta['run_id']}/artifacts/report.html"}
+    named = {
+        "report": f"#/experiments/{experiment}/runs/{meta['run_id']}/artifacts/report.html?workflowType=machine_learning"
+    }
     for kind in ("convergence", "settings", "trials"):
         named[kind] = view_address(experiment, view_id(meta["name"], kind), table=kind == "trials")
     return " · ".join(f"[{name}]({address})" for name, address in named.items())

@@ -21,7 +21,7 @@ from bnbench.measures import summarize_curve
 from bnbench.models import build_model
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
-from bnbench.results import TrialResult
+from bnbench.results import TrialResult, thinned
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.checkpointing import Checkpointer, PackFile
 from bnbench.training.data_module import PackDataModule
@@ -196,7 +196,7 @@ def _result(
         status="diverged" if diverged else "finished",
         reason=f"the training loss was not finite at step {diverged_at}" if diverged else None,
         metrics=metrics,
-        curves=curves,
+        curves=thinned(curves),
         diverged_step=diverged_at,
         tags=tags,
         data=data,
