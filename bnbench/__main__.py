@@ -25,6 +25,8 @@ _HELP = """bnbench: what does normalization do to this network?
                                           train some of a sweep's trials again, each alone, and compare every digit
   python -m bnbench reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER]
                                           train a sweep anew from its record, into a folder of its own, and compare
+  python -m bnbench time [+sweep=NAME] [--rounds N]
+                                          seconds a step of each arm's trial alone, in turns: for claims on time
   python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
   python -m bnbench ui [SWEEP] [--open] [--port N]
                                           serve the MLflow UI on this machine, and say where a sweep's charts are

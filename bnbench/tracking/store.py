@@ -16,6 +16,7 @@ from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
 from bnbench.tracking.sweep_tags import Parent
+from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import run_time, trial_run
 from bnbench.tracking.views import view_address, view_id, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
@@ -141,6 +142,16 @@ class Store:
             sweep_runs.finish_sweep(
                 self._connection, run_id, status=status, metrics=metrics, artifacts=artifacts, note=note
             )
+
+    def record_timing(self, timing: Mapping[str, Any]) -> str:
+        """The id of the new run of a timing, as `timing_runs.record_timing` takes it."""
+        with reported(self.address):
+            return record_timing(self._connection, timing)
+
+    def newest_timing(self, planned: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """As `timing_runs.newest_timing` finds it."""
+        with reported(self.address):
+            return newest_timing(self._connection, planned)
 
     def load(self, sweep: str) -> SweepTable:
         """A sweep's trials and curves, bit for bit as they were measured.
