@@ -172,7 +172,7 @@ def unit_of(test: Test) -> str:
 
 
 def _over(verdicts: Sequence[Verdict], strata: Strata) -> Verdict:
-    """One verdict for several settings: those without a result by definition have no say, unless there are no others."""
+    """One verdict for several settings: undefined ones have no say, unless there are no others."""
     defined = [verdict for verdict in verdicts if verdict != Verdict.undefined]
     if not defined:
         return Verdict.undefined
