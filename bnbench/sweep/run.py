@@ -181,7 +181,7 @@ def execute(
     from bnbench.tracking.drain import Drain
 
     folder = sweep_folder(runs_dir, meta["name"], meta["id"])
-    waiting = spool.folder_for(runs_dir, store.address, config.tracking.experiment)
+    waiting = spool.make_folder(runs_dir, store.address, config.tracking.experiment)
     spool.check_writable(waiting)
     run_id = store.start_sweep(meta, planned_entries(plan, meta["arm_keys"]))
     place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}

@@ -15,6 +15,7 @@ from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
+from bnbench.tracking.standing import Standing, read_standing
 from bnbench.tracking.sweep_tags import Parent
 from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import run_time, trial_run
@@ -119,6 +120,20 @@ class Store:
         if result.key not in finished:
             return True
         return Tag.ANEW in result.tags and (result.key, run_time(result)) not in self._times
+
+    def close_killed(self) -> int:
+        """End the runs that killed processes of this host left open, and return how many."""
+        with reported(self.address):
+            return sweep_runs.close_killed(self._connection)
+
+    def standing(self, sweep: str) -> Standing:
+        """How far a sweep is, without its numbers.
+
+        Args:
+            sweep: A run id, `<name>-<id>`, a name for its newest sweep, or "latest".
+        """
+        with reported(self.address):
+            return read_standing(self._connection, sweep)
 
     def finish_sweep(
         self,
