@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -54,9 +55,14 @@ def main() -> None:
     if arguments[:1] in (["--help"], ["-h"], ["help"]):
         print(_HELP, end="")
         return
-    from bnbench.errors import exit_status
+    from bnbench.errors import INTERRUPTED, exit_status
 
-    sys.exit(exit_status(lambda: _run(arguments)))
+    status = exit_status(lambda: _run(arguments))
+    if status in INTERRUPTED:  # at once: Python takes seconds to take torch and MLflow down
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _run(arguments: list[str]) -> None:
