@@ -32,4 +32,4 @@ def main(words: Sequence[str]) -> None:
     if closed:
         print(f"{count(closed, 'run')} of killed processes closed")
     for where, trials in spool.waiting(runs_dir).items():
-        print(f"{count(trials, 'result')} wait for another store, {where}; give it by tracking.uri=…")
+        print(f"waiting for another store, to be given by tracking.uri=…: {count(trials, 'result')} for {where}")

@@ -51,7 +51,7 @@ def test_status_counts_by_arm_names_failures_and_says_how_to_go_on(
         ["all", "3", "-", "1", "-"],
     ]
     assert failed == "failed: batch seed=1: RuntimeError: no luck"
-    assert go_on == f"go on with: {' '.join(['python -m bnbench', *_TINY, f'runs_dir={runs}'])}"
+    assert go_on == f"go on with: {' '.join(['python -m bnbench', *_TINY[:-1], f'runs_dir={runs}'])}"
 
 
 def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path, bnbench: Command) -> None:
@@ -71,7 +71,7 @@ def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path,
     assert (answer.status, answer.err) == (0, [])
     assert answer.out == [
         f"1 result delivered to sqlite:///{runs}/mlflow.db",
-        "1 result wait for another store, http://host:1 bnbench; give it by tracking.uri=…",
+        "waiting for another store, to be given by tracking.uri=…: 1 result for http://host:1 bnbench",
     ]
     assert bnbench("sync", f"runs_dir={runs}").out[0].startswith("0 results delivered")
     assert bnbench("status", f"runs_dir={runs}").out[-1].split() == ["all", "4", "-", "-", "-"]
