@@ -26,13 +26,10 @@ _HELP = """bnbench: what does normalization do to this network?
                                           train some of a sweep's trials again, each alone, and compare every digit
   python -m bnbench reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER]
                                           train a sweep anew from its record, into a folder of its own, and compare
-<<<<<<< HEAD
   python -m bnbench time [+sweep=NAME] [--rounds N]
                                           seconds a step of each arm's trial alone, in turns: for claims on time
-=======
   python -m bnbench status [SWEEP]        how many of a sweep's trials are done, running, failed and to do
   python -m bnbench sync                  record what was trained while the tracking store was away
->>>>>>> a2c8763 (Say how far a sweep is, and deliver what waits: status and sync)
   python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
   python -m bnbench ui [SWEEP] [--open] [--port N]
                                           serve the MLflow UI on this machine, and say where a sweep's charts are
