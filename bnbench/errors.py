@@ -15,11 +15,7 @@ from bnbench.data import DataError
 from bnbench.sweep.compose import explained
 from bnbench.tracking import TrackingError, UndeliveredError
 
-__all__ = ["INTERRUPTED", "bad_input", "exit_status"]
-
-_CTRL_C, _SIGTERM = 130, 143  # 128 and the signal's number, as shells have it
-INTERRUPTED = {_CTRL_C, _SIGTERM}
-"""The exit statuses of what was told to end."""
+__all__ = ["bad_input", "exit_status"]
 
 
 def exit_status(action: Callable[[], None]) -> int:
@@ -45,7 +41,7 @@ def exit_status(action: Callable[[], None]) -> int:
             sep="\n",
             file=sys.stderr,
         )
-        return _SIGTERM if isinstance(interrupt, Terminated) else _CTRL_C
+        return 143 if isinstance(interrupt, Terminated) else 130
     except (SweepFailedError, UndeliveredError) as error:
         print(error, file=sys.stderr)
         return 1

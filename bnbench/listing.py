@@ -10,7 +10,7 @@ from yaml import YAMLError
 
 from bnbench.claims import load_claims
 from bnbench.config import ConfigError
-from bnbench.data import DATASETS
+from bnbench.data import DATASETS, OWN
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
 
@@ -33,7 +33,7 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         "claims, claims NAME": {id: f"Batch norm {claim.title}" for id, claim in load_claims(conf_dirs).items()},
         "models, model=NAME": {name: model.summary for name, model in MODELS.items()},
         "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()},
-        "data, data=NAME": {name: info.summary for name, info in DATASETS.items()},
+        "data, data=NAME": {name: info.summary for name, info in DATASETS.items()} | OWN,
     }
     width = max(len(name) for section in sections.values() for name in section)
     return "\n\n".join("\n".join([title, *_rows(section, width)]) for title, section in sections.items())

@@ -54,7 +54,6 @@ __all__ = [
     "is_curve",
     "metric",
     "reached",
-    "seconds_per_step",
     "steps_to",
     "test_acc_drop",
     "test_acc_one_by_one_under",
@@ -203,11 +202,6 @@ def steps_to(target: float) -> str:
     return f"steps_to/val_acc_{target:g}"
 
 
-def seconds_per_step(arm: str) -> str:
-    """Of a timing's run: seconds of a lone trial's training step, by round."""
-    return f"seconds_per_step/{arm}"
-
-
 def examples_to(target: float) -> str:
     """Training examples to the target: steps times batch size."""
     return f"examples_to/val_acc_{target:g}"
@@ -270,7 +264,7 @@ class Tag:
     """MLflow tag keys."""
 
     KEY = "bnbench.key"
-    KIND = "bnbench.kind"  # "trial", "sweep" or "timing"
+    KIND = "bnbench.kind"  # "trial" or "sweep"
     STATUS = "bnbench.status"  # one of STATUSES
     REASON = "bnbench.reason"
     SWEEP = "bnbench.sweep"

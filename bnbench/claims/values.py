@@ -245,9 +245,9 @@ def _part(test: Test, key: str, trials: pd.DataFrame, ok: pd.Series[float]) -> p
 
 
 def _chance(trials: pd.DataFrame) -> pd.Series[float]:
-    """The accuracy of a constant prediction, with classes of equal size."""
+    """The accuracy of a constant prediction, with classes of equal size; NaN for data that are not in the catalog."""
     data = trials["data"] if "data" in trials else pd.Series("mnist_5k", index=trials.index)
-    return data.map(lambda name: 1 / DATASETS[name].classes).astype(float)
+    return data.map(lambda name: 1 / DATASETS[name].classes if name in DATASETS else np.nan).astype(float)
 
 
 def _recorded(test: Test, trials: pd.DataFrame) -> bool:

@@ -226,7 +226,10 @@ class DataConfig:
     """Which images, how they are split, and how their bytes become numbers."""
 
     name: str = "mnist_5k"
-    root: str | None = None
+    root: str | None = None  # the folder with its files; of folder, the images
+    path: str | None = None  # arrays: the .npz file
+    factory: str | None = None  # custom: package.module:function, which returns the images
+    image_size: int | None = _number(None, 1)  # folder: bring all images to so many pixels square
     split: SplitKind = SplitKind.fixed
     scaling: Scaling = Scaling.unit
     train_examples: int | None = _number(None, 1)  # train on the first so many, class by class in turn; None for all
@@ -242,6 +245,7 @@ class ModelConfig:
     """The network, without its normalization."""
 
     name: str = "fc"
+    factory: str | None = None  # custom: package.module:function, which returns the network
     depth: int = _number(3, 0)  # hidden layers (fc; 0 is logistic regression), conv layers (cnn)
     widths: list[int] | None = None  # fc: features of each hidden layer, where they differ; instead of depth and width
     width: int = _number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
@@ -280,6 +284,7 @@ class NormConfig:
     """
 
     name: str = "none"
+    factory: str | None = None  # custom: package.module:function, which returns a layer
     placement: Placement = Placement.before
     preset: Preset = Preset.torch
     momentum: float | None = _number(None, 0, 1)

@@ -97,6 +97,13 @@ _NORM_KEYS = {
 }
 _CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}
 _HIDDEN_KEYS = {"bias", "dropout", "init_gain"}
+_OF_ONE_KIND = [
+    ("data", "factory", "custom"),
+    ("data", "path", "arrays"),
+    ("data", "image_size", "folder"),
+    ("model", "factory", "custom"),
+    ("norm", "factory", "custom"),
+]
 _SD_INITS = {Init.normal, Init.truncated_normal}
 
 
@@ -217,7 +224,9 @@ class Trial:
             return True
         match section:
             case "data":
-                return name in {"split", "scaling"} | ({"train_examples"} if self.data.train_examples else set[str]())
+                if name in {"train_examples", "factory", "image_size"}:
+                    return getattr(self.data, name) is not None
+                return name in {"split", "scaling"}
             case "norm":
                 return name in _NORM_KEYS[self.norm.name]
             case "optimizer":
@@ -292,10 +301,21 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     widths = config.model.widths
     if widths is not None and min(widths, default=0) < 1:
         yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
+    yield from _misplaced(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
         yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
+
+
+def _misplaced(config: Config) -> Iterator[str]:
+    """What is given to a kind of data, model or norm that has no use for it, or is missing."""
+    for section, key, kind in _OF_ONE_KIND:
+        name, value = getattr(config, section).name, getattr(getattr(config, section), key)
+        if value is not None and name != kind:
+            yield f"{section}.{key}={value} is for {section}={kind}; {section}={name} does not use it"
+        elif value is None and name == kind and key == "factory":
+            yield f"{section}={kind} needs {section}.factory=package.module:function; give it"
 
 
 def _device(config: Config) -> Device:

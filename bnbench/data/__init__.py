@@ -6,17 +6,21 @@ Nothing here imports torch, except while torchvision reads or downloads one of i
 from bnbench.data.catalog import DATASETS, DatasetInfo
 from bnbench.data.image_data import DataError, ImageData, MissingDataError
 from bnbench.data.load import load_data
+from bnbench.data.own import OWN, dataset_info, load_own
 from bnbench.data.scaling import pixels, scaling
 from bnbench.data.splits import Split, split_checksum, split_data
 
 __all__ = [
     "DATASETS",
+    "OWN",
     "DataError",
     "DatasetInfo",
     "ImageData",
     "MissingDataError",
     "Split",
+    "dataset_info",
     "load_data",
+    "load_own",
     "pixels",
     "scaling",
     "split_checksum",

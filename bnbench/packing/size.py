@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bnbench.config import OptimizerName, Precision, Trial
-from bnbench.data import DATASETS
+from bnbench.data import dataset_info
 from bnbench.device import memory_bytes
 from bnbench.models.geometry import conv_layers, work
 
@@ -23,12 +23,12 @@ def conv_channels(trial: Trial) -> list[int]:
     """Output channels of each conv layer; empty without any."""
     if trial.model.name == "fc":
         return []
-    return [conv.out_channels for conv in conv_layers(trial.model, DATASETS[trial.data.name].shape)]
+    return [conv.out_channels for conv in conv_layers(trial.model, dataset_info(trial.data).shape)]
 
 
 def trial_bytes(trial: Trial) -> int:
     """A rough bound of what one more trial adds to a pack: weights, gradients, optimizer state, activations."""
-    info = DATASETS[trial.data.name]
+    info = dataset_info(trial.data)
     done = work(trial.model, info.shape, info.classes)
     convs = conv_layers(trial.model, info.shape) if done.conv else []
     weights = done.linear + sum(9 * c.in_channels * c.out_channels for c in convs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnbench.config import Trial
-from bnbench.data import DATASETS
+from bnbench.data import dataset_info
 from bnbench.models.geometry import work
 from bnbench.norms import NORMS
 from bnbench.packing.size import conv_channels
@@ -25,7 +25,7 @@ _START_SECONDS = 0.5
 def training_seconds(pack: Sequence[Trial]) -> float:
     """Seconds one core needs for a pack, evaluation included."""
     trial = pack[0]
-    info = DATASETS[trial.data.name]
+    info = dataset_info(trial.data)
     linear, conv, values, layers = work(trial.model, info.shape, info.classes)
     width = aligned_width(len(pack), conv_channels(trial))
     norms = 2 if NORMS[trial.norm.name].over_batch else 1

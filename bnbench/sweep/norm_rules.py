@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bnbench.config import Config, LogitsNorm, SingleValue, Trial
-from bnbench.data import DATASETS
+from bnbench.data import dataset_info
 from bnbench.models import NormSite, norm_sites
 from bnbench.norms import NORMS
 
@@ -74,7 +74,7 @@ def _outcome(trial: Config | Trial) -> str:
 
 
 def _sites(trial: Config | Trial) -> list[NormSite]:
-    info = DATASETS[trial.data.name]
+    info = dataset_info(trial.data)
     normed = trial.norm.name != "none" and trial.norm.logits != LogitsNorm.none
     return norm_sites(trial.model, info.shape, info.classes if normed else 0)
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from bnbench.config import Config, ConfigError, SplitKind, Trial, config_errors
-from bnbench.data import DATASETS, ImageData, load_data, split_checksum, split_data
+from bnbench.data import (
+    DATASETS,
+    OWN,
+    ImageData,
+    dataset_info,
+    load_data,
+    load_own,
+    split_checksum,
+    split_data,
+)
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
 from bnbench.packing.partition import partition
@@ -32,6 +41,8 @@ class DataLoader:
         Raises:
             DataError: If they are not to be had; one line.
         """
+        if config.data.name in OWN:
+            return load_own(config.data)
         key = (config.data.name, config.data.root)
         if key not in self._loaded:
             root = None if config.data.root is None else Path(config.data.root).expanduser().absolute()
@@ -139,7 +150,7 @@ def make_plan(
     planned: dict[str, Planned] = {}
     for (config, overrides, values), reason in zip(points, reasons, strict=True):
         trial = Trial.from_config(
-            config, train_size=DATASETS[config.data.name].train, data_checksum=data.checksum(config)
+            config, train_size=dataset_info(config.data).train, data_checksum=data.checksum(config)
         )
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
@@ -157,7 +168,7 @@ def _check(configs: Iterable[Config]) -> None:
     errors: dict[str, None] = {}
     for config in configs:
         unknown = list(_unknown_names(config))
-        wrong = unknown or config_errors(config, DATASETS[config.data.name].train)
+        wrong = unknown or config_errors(config, dataset_info(config.data).train)
         errors.update(dict.fromkeys(wrong or norm_errors(config)))
     if errors:
         raise ConfigError("\n".join(errors))
@@ -165,7 +176,7 @@ def _check(configs: Iterable[Config]) -> None:
 
 def _unknown_names(config: Config) -> Iterable[str]:
     for key, name, known in (
-        ("data", config.data.name, DATASETS),
+        ("data", config.data.name, {**DATASETS, **OWN}),
         ("model", config.model.name, MODELS),
         ("norm", config.norm.name, NORMS),
     ):

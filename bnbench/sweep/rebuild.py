@@ -8,7 +8,7 @@ from typing import Any
 
 from bnbench import __version__
 from bnbench.config import Config, ConfigError, Device, Trial, schema
-from bnbench.data import DATASETS
+from bnbench.data import DATASETS, OWN, dataset_info
 from bnbench.device import has_gpu
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
@@ -49,7 +49,7 @@ def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Ag
         DataError: If its images are not to be had.
     """
     config = rebuild(recorded.result, recorded.origin, root=root)
-    train_size = DATASETS[config.data.name].train
+    train_size = dataset_info(config.data).train
     trial = Trial.from_config(config, train_size=train_size, data_checksum=images.checksum(config))
     return Again(recorded, config, trial, images.load(config).checksum)
 
@@ -64,13 +64,13 @@ def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = 
         ConfigError: If it has a key, a value, a model, a norm or data that this bnbench does not know.
     """
     params = result.params
-    for key, known in (("data", DATASETS), ("model", MODELS), ("norm", NORMS)):
+    for key, known in (("data", {**DATASETS, **OWN}), ("model", MODELS), ("norm", NORMS)):
         if params[key] not in known:
             raise ConfigError(f"trial {result.key} has {key}={params[key]}, unknown to bnbench {__version__}")
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}
     data = meta["config"]["data"]
     values["training.device"] = params.get("training.device", Device.cpu) if has_gpu() else Device.cpu
-    values |= {"data.root": root or data["root"], "data.download": data["download"]}
+    values |= {"data.root": root or data["root"], "data.path": data.get("path"), "data.download": data["download"]}
     heads = (key.partition("/val_acc_") for key in result.metrics)
     values["training.measures"] = params["training.measures"].split(",") if "training.measures" in params else []
     values["model.widths"] = (

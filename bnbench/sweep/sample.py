@@ -9,7 +9,7 @@ from typing import Any
 
 from bnbench.config import ConfigError, Trial
 from bnbench.config.trial import VARIES_IN_PACK
-from bnbench.data import DATASETS
+from bnbench.data import dataset_info
 from bnbench.results import Recorded, TrialResult
 from bnbench.sweep.estimate import training_seconds
 from bnbench.sweep.rebuild import rebuild
@@ -60,4 +60,4 @@ def choose(recorded: Sequence[Recorded], varied: Sequence[str], number: int) -> 
 
 def _seconds(result: TrialResult) -> float:
     config = rebuild(result, {"config": {"data": {"root": None, "download": False}}})
-    return training_seconds([Trial.from_config(config, train_size=DATASETS[config.data.name].train, data_checksum="")])
+    return training_seconds([Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")])

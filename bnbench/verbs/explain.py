@@ -13,14 +13,14 @@ def main(words: Sequence[str]) -> None:
     """Print one trial's network, and the normalization of a small matrix worked by hand."""
     from bnbench.api import compose_one
     from bnbench.config import Trial
-    from bnbench.data import DATASETS
+    from bnbench.data import DATASETS, OWN, dataset_info
     from bnbench.explain import explain as explanation
     from bnbench.sweep.norm_rules import norm_errors
 
     config = compose_one(words)
-    if config.data.name not in DATASETS:
-        raise ConfigError(f"data={config.data.name} is unknown; allowed: {', '.join(DATASETS)}")
-    info = DATASETS[config.data.name]
+    if config.data.name not in {**DATASETS, **OWN}:
+        raise ConfigError(f"data={config.data.name} is unknown; allowed: {', '.join([*DATASETS, *OWN])}")
+    info = dataset_info(config.data)
     trial = Trial.from_config(config, train_size=info.train, data_checksum="")
     unfit = [*norm_errors(config)]
     if unfit:

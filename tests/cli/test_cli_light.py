@@ -13,7 +13,7 @@ import pytest
 from bnbench.__main__ import main
 from bnbench.confdir import conf_dir
 from bnbench.config import ConfigError
-from bnbench.data import DATASETS
+from bnbench.data import DATASETS, OWN
 from bnbench.listing import listing
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
@@ -84,7 +84,7 @@ def test_the_list_names_everything_that_can_be_chosen(bnbench: Callable[..., Ans
     names = {line.split()[0] for line in answer.out if line.startswith("  ")}
     files = {file.stem for group in ("sweep", "experiment", "claim") for file in (conf_dir() / group).glob("*.yaml")}
     assert {"placement", "smoke", "fc_lesson"} <= files
-    assert names == files | MODELS.keys() | NORMS.keys() | DATASETS.keys()
+    assert names == files | MODELS.keys() | NORMS.keys() | DATASETS.keys() | OWN.keys()
 
 
 def test_every_sweep_and_experiment_of_ours_is_listed_with_its_question() -> None:

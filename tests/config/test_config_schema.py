@@ -23,6 +23,7 @@ _POSITIVE = ("a finite number > 0", (0.0, -1e-9, math.nan, math.inf, -math.inf),
 _FRACTION = ("a finite number >= 0 and <= 1", (-1e-9, 1.0001, math.nan, math.inf), (0.0, 0.5, 1.0))
 _NUMBERS = {
     "seed": _WHOLE_FROM_0,
+    "data.image_size": _WHOLE_FROM_1,
     "data.train_examples": _WHOLE_FROM_1,
     "model.depth": _WHOLE_FROM_0,
     "model.dropout": ("a finite number >= 0 and < 1", (-0.1, 1.0, math.nan, math.inf), (0.0, 0.5, 0.999)),
@@ -62,9 +63,11 @@ _NUMBERS = {
     "training.examples": _WHOLE_FROM_1,
     "training.eval_every": _WHOLE_FROM_1,
     "training.eval_examples": _WHOLE_FROM_1,
+    "training.checkpoint_every": _WHOLE_FROM_1,
     "training.max_pack": _WHOLE_FROM_1,
     "training.max_memory": _POSITIVE,
 }
+_USED_BY = {"data.image_size": {"data.name": "folder"}}
 _BAD = [(key, value) for key, (_, bad, _) in _NUMBERS.items() for value in bad]
 _GOOD = [(key, value) for key, (_, _, good) in _NUMBERS.items() for value in good]
 
@@ -87,13 +90,14 @@ def test_every_number_of_the_schema_is_tested_here() -> None:
 def test_a_number_out_of_range_is_answered_with_key_value_and_what_is_allowed(
     key: str, value: float, make_config: MakeConfig
 ) -> None:
-    [line] = config_errors(make_config({key: value, "training.batch_size": 1} | {key: value}), 10**6)
+    values = {"training.batch_size": 1, **_USED_BY.get(key, {}), key: value}
+    [line] = config_errors(make_config(values), 10**6)
     assert line == f"{key}={value} is not allowed; it must be {_NUMBERS[key][0]}"
 
 
 @pytest.mark.parametrize(("key", "value"), _GOOD)
 def test_a_number_in_range_is_accepted(key: str, value: float, make_config: MakeConfig) -> None:
-    values = {"training.batch_size": 1, key: value}
+    values = {"training.batch_size": 1, **_USED_BY.get(key, {}), key: value}
     assert config_errors(make_config(values), 10**6) == []
 
 

@@ -55,6 +55,11 @@ MakeTrial = Callable[..., Trial]
             {"model.depth": 0, "model.dropout": 0.5},
             "model.dropout=0.5 has no hidden layer to follow with model.depth=0; set it to 0",
         ),
+        ({"data.path": "a.npz"}, "data.path=a.npz is for data=arrays; data=mnist_5k does not use it"),
+        ({"data.image_size": 8}, "data.image_size=8 is for data=folder; data=mnist_5k does not use it"),
+        ({"model.factory": "a:b"}, "model.factory=a:b is for model=custom; model=fc does not use it"),
+        ({"norm.factory": "a:b"}, "norm.factory=a:b is for norm=custom; norm=none does not use it"),
+        ({"model.name": "custom"}, "model=custom needs model.factory=package.module:function; give it"),
         (
             {"training.examples": 63},
             "training.examples=63 is less than one batch; it must be at least training.batch_size=64",
@@ -424,12 +429,14 @@ def test_trials_with_dropout_and_without_share_no_pack(make_trial: MakeTrial) ->
 def test_every_key_of_a_trial_is_varied_above() -> None:
     no_effect = {
         "data.root",
+        "data.path",
         "data.download",
         "data.stand_in",
         "data.targets",
         "training.targets",
         "training.max_pack",
         "training.max_memory",
+        "training.checkpoint_every",
     }
     other_spellings = {
         "norm.preset",
@@ -438,9 +445,10 @@ def test_every_key_of_a_trial_is_varied_above() -> None:
         "optimizer.lr_scaling",
         "optimizer.lr_reference_batch_size",
     }
+    of_one_kind = {"data.factory", "data.image_size", "model.factory", "norm.factory"}
     of_the_machine = {"training.device"}
     keys = {key.removesuffix(".name") for key in _VALUES}
-    assert keys == flatten(Config()).keys() - no_effect - other_spellings - of_the_machine
+    assert keys == flatten(Config()).keys() - no_effect - other_spellings - of_one_kind - of_the_machine
 
 
 _PRESETS = {
