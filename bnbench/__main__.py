@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 
@@ -25,6 +26,10 @@ _HELP = """bnbench: what does normalization do to this network?
                                           train some of a sweep's trials again, each alone, and compare every digit
   python -m bnbench reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER]
                                           train a sweep anew from its record, into a folder of its own, and compare
+  python -m bnbench time [+sweep=NAME] [--rounds N]
+                                          seconds a step of each arm's trial alone, in turns: for claims on time
+  python -m bnbench status [SWEEP]        how many of a sweep's trials are done, running, failed and to do
+  python -m bnbench sync                  record what was trained while the tracking store was away
   python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
   python -m bnbench ui [SWEEP] [--open] [--port N]
                                           serve the MLflow UI on this machine, and say where a sweep's charts are
@@ -47,9 +52,14 @@ def main() -> None:
     if arguments[:1] in (["--help"], ["-h"], ["help"]):
         print(_HELP, end="")
         return
-    from bnbench.errors import exit_status
+    from bnbench.errors import INTERRUPTED, exit_status
 
-    sys.exit(exit_status(lambda: _run(arguments)))
+    status = exit_status(lambda: _run(arguments))
+    if status in INTERRUPTED:  # at once: Python takes seconds to take torch and MLflow down
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _run(arguments: list[str]) -> None:

@@ -15,7 +15,11 @@ from bnbench.data import DataError
 from bnbench.sweep.compose import explained
 from bnbench.tracking import TrackingError, UndeliveredError
 
-__all__ = ["bad_input", "exit_status"]
+__all__ = ["INTERRUPTED", "bad_input", "exit_status"]
+
+_CTRL_C, _SIGTERM = 130, 143  # 128 and the signal's number, as shells have it
+INTERRUPTED = {_CTRL_C, _SIGTERM}
+"""The exit statuses of what was told to end."""
 
 
 def exit_status(action: Callable[[], None]) -> int:
@@ -41,7 +45,7 @@ def exit_status(action: Callable[[], None]) -> int:
             sep="\n",
             file=sys.stderr,
         )
-        return 143 if isinstance(interrupt, Terminated) else 130
+        return _SIGTERM if isinstance(interrupt, Terminated) else _CTRL_C
     except (SweepFailedError, UndeliveredError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -54,6 +54,7 @@ __all__ = [
     "is_curve",
     "metric",
     "reached",
+    "seconds_per_step",
     "steps_to",
     "test_acc_drop",
     "test_acc_one_by_one_under",
@@ -202,6 +203,11 @@ def steps_to(target: float) -> str:
     return f"steps_to/val_acc_{target:g}"
 
 
+def seconds_per_step(arm: str) -> str:
+    """Of a timing's run: seconds of a lone trial's training step, by round."""
+    return f"seconds_per_step/{arm}"
+
+
 def examples_to(target: float) -> str:
     """Training examples to the target: steps times batch size."""
     return f"examples_to/val_acc_{target:g}"
@@ -264,7 +270,7 @@ class Tag:
     """MLflow tag keys."""
 
     KEY = "bnbench.key"
-    KIND = "bnbench.kind"  # "trial" or "sweep"
+    KIND = "bnbench.kind"  # "trial", "sweep" or "timing"
     STATUS = "bnbench.status"  # one of STATUSES
     REASON = "bnbench.reason"
     SWEEP = "bnbench.sweep"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,5 +26,5 @@ def test_thinned_curves_keep_their_ends_and_their_steps_in_common(lengths: list[
     if len(longest) > MOST_POINTS:
         kept = found[str(lengths.index(len(longest)))]
         assert (kept[0], kept[-1]) == (longest[0], longest[-1])
-        gaps = [b[0] - a[0] for a, b in zip(kept, kept[1:], strict=False)]
+        gaps = [b[0] - a[0] for a, b in pairwise(kept)]
         assert max(gaps) - min(gaps) <= 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from bnbench.bench.shares import PARTS
 
-__all__ = ["tables"]
+__all__ = ["aligned", "tables"]
 
 _Row = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def _rates(report: _Row) -> Iterator[str]:
                 _spread(row.get("fixed_seconds"), ".1f"),
             )
         )
-    yield from _table(rows)
+    yield from aligned(rows)
 
 
 def _ratios(ratios: Sequence[_Row]) -> Iterator[str]:
@@ -68,13 +68,13 @@ def _ratios(ratios: Sequence[_Row]) -> Iterator[str]:
     keys = ("inner/usual", "inner/handwritten", "sweep/usual", "sweep/handwritten")
     rows = [("workload", *(key.replace("written", "") for key in keys))]
     rows += [(row["workload"], *(_spread(row["ratios"][key], ".2f") for key in keys)) for row in ratios]
-    yield from _table(rows)
+    yield from aligned(rows)
 
 
 def _widths(widths: Sequence[_Row]) -> Iterator[str]:
     yield "the inner step's trial-steps per second, by K trials in each core's pack"
     names = [*widths[0]["rates"]] if widths else []
-    yield from _table(
+    yield from aligned(
         [
             ("workload", *(f"K={name}" for name in names)),
             *((row["workload"], *(f"{row['rates'][name]:,.0f}" for name in names)) for row in widths),
@@ -95,7 +95,7 @@ def _shares(report: _Row) -> Iterator[str]:
         covered = "-" if row["covered"] is None else f"{100 * row['covered']:.0f} %"
         ends = (covered, f"{100 * row['of_product_rate']:.1f} %")
         rows.append((row["workload"], f"{1e6 * row['seconds']:,.0f}", *shares, *ends))
-    yield from _table(rows)
+    yield from aligned(rows)
 
 
 def _folded(norms: Sequence[_Row]) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _folded(norms: Sequence[_Row]) -> Iterator[str]:
         if "folded" in row:
             values = (_spread(row["folded"], ".0f"), _spread(row["lone"], ".0f"), _spread(row["lone/folded"], ".2f"))
             rows.append((row["norm"], row["case"], *values))
-    yield from _table(rows, words=2)
+    yield from aligned(rows, words=2)
 
 
 def _batch_norm(norms: Sequence[_Row]) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _batch_norm(norms: Sequence[_Row]) -> Iterator[str]:
     for row in norms:
         values = (_spread(row["bnbench"], ".0f"), _spread(row["torch"], ".0f"), _spread(row["bnbench/torch"], ".2f"))
         rows.append((row["case"], *values))
-    yield from _table(rows)
+    yield from aligned(rows)
 
 
 def _sweep(sweep: _Row) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _spread(spread: _Row | None, form: str) -> str:
     return middle if len(spread["values"]) == 1 else f"{middle} ({low}-{high})"
 
 
-def _table(rows: Sequence[Sequence[str]], words: int = 1) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]], words: int = 1) -> Iterator[str]:
     """Rows as aligned text: the first `words` columns to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

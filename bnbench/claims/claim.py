@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["At", "Claim", "Kind", "Margin", "Published", "Rates", "Statistic", "Strata", "Test", "Verdict"]
+__all__ = ["At", "Claim", "Combine", "Kind", "Margin", "Published", "Rates", "Statistic", "Strata", "Test", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -72,6 +72,13 @@ class Strata(StrEnum):
 
     all = "all"
     any = "any"
+
+
+class Combine(StrEnum):
+    """How the deciding tests make one verdict."""
+
+    conditions = "conditions"  # the claim says all of them: one refuted refutes it
+    settings = "settings"  # each is a setting of the same claim: supported in one and refuted in another, it depends
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,7 @@ class Claim:
         sweep: The sweep it is judged on.
         criterion: When it is supported, in words.
         tests: What decides it, and what is reported beside.
+        combine: How the tests that decide make one verdict.
         premise: What must hold for the claim to have a meaning; refuted, it is not testable as worded.
         published: Numbers to stand beside ours.
     """
@@ -170,6 +178,7 @@ class Claim:
     sweep: str
     criterion: str
     tests: tuple[Test, ...]
+    combine: Combine = Combine.conditions
     premise: Test | None = None
     published: tuple[Published, ...] = ()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bnbench import names
-from bnbench.claims.claim import Claim, Kind, Statistic, Strata, Test, Verdict
+from bnbench.claims.claim import Claim, Combine, Kind, Statistic, Strata, Test, Verdict
 from bnbench.claims.computed import compute
 from bnbench.claims.decide import Finding, correct, from_differences, from_success
 from bnbench.claims.history import recorded_claims, remarks
@@ -66,7 +66,8 @@ def judge(claim: Claim, table: SweepTable) -> Judgment:
     """The claim's verdict on a sweep."""
     premise = [_result(claim.premise, table)] if claim.premise else []
     results = [_result(test, table) for test in claim.tests]
-    verdict = _conjunction([result.verdict for result in results if result.test.decides])
+    decisive = [result.verdict for result in results if result.test.decides]
+    verdict = _conjunction(decisive) if claim.combine == Combine.conditions else _over(decisive, Strata.all)
     if premise and premise[0].verdict == Verdict.refuted:
         verdict = Verdict.untestable
     elif premise and premise[0].verdict not in {Verdict.supported, Verdict.exact}:
@@ -105,7 +106,7 @@ def _result(test: Test, table: SweepTable) -> TestResult:
         findings = _findings(test, table)
     except NoDataError as error:
         return TestResult(test, Verdict.inconclusive, f"not run; {error}")
-    verdict = _over_settings(test, findings)
+    verdict = _over([finding.verdict for finding in findings], test.strata)
     return TestResult(test, verdict, evidence_of_test(test, findings, verdict), tuple(findings))
 
 
@@ -170,16 +171,16 @@ def unit_of(test: Test) -> str:
     return test.margin.unit
 
 
-def _over_settings(test: Test, findings: Sequence[Finding]) -> Verdict:
-    """One verdict for a test: settings without a result by definition have no say, unless there are no others."""
-    said = [finding.verdict for finding in findings if finding.verdict != Verdict.undefined]
-    if not said:
+def _over(verdicts: Sequence[Verdict], strata: Strata) -> Verdict:
+    """One verdict for several settings: undefined ones have no say, unless there are no others."""
+    defined = [verdict for verdict in verdicts if verdict != Verdict.undefined]
+    if not defined:
         return Verdict.undefined
-    if test.strata == Strata.any and Verdict.supported in said:
+    if strata == Strata.any and Verdict.supported in defined:
         return Verdict.supported
-    if len({*said}) == 1:
-        return said[0]
-    if test.strata == Strata.all and {Verdict.supported, Verdict.refuted} <= {*said}:
+    if len({*defined}) == 1:
+        return defined[0]
+    if strata == Strata.all and {Verdict.supported, Verdict.refuted} <= {*defined}:
         return Verdict.depends
     return Verdict.inconclusive
 

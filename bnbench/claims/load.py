@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 from bnbench import names
-from bnbench.claims.claim import At, Claim, Kind, Margin, Published, Rates, Statistic, Strata, Test
+from bnbench.claims.claim import At, Claim, Combine, Kind, Margin, Published, Rates, Statistic, Strata, Test
 from bnbench.config import ConfigError
 
 __all__ = ["CHECKS", "STEPS", "SUSTAINED", "TRIAL_OUTCOMES", "load_claims", "parse_claim", "recorded"]
@@ -71,6 +71,9 @@ def parse_claim(id: str, raw: Any, where: str) -> Claim:
         ConfigError: If a key is unknown or missing, or a value is not allowed.
     """
     values = _section(Claim, raw, where, "", given={"id": id})
+    if (combine := values.get("combine", Combine.conditions)) not in [*Combine]:
+        raise ConfigError(f"{where}: combine={combine} is not allowed; allowed: {', '.join(Combine)}")
+    values["combine"] = Combine(combine)
     tests = values["tests"]
     if not isinstance(tests, list) or not tests:
         raise ConfigError(f"{where}: tests={tests!r} is not allowed; it must be a list of at least one test")

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bnbench.config import Trial
+from bnbench.config.trial import VARIES_IN_PACK
 
-__all__ = ["load_widths", "save_widths", "shape_of"]
+__all__ = ["load_widths", "save_widths", "shape_of", "step_shape"]
 
 _FILE = "pack_widths.json"
 
@@ -24,11 +26,19 @@ _NO_SHAPE = (
     "norm.inference",
     "optimizer.lr",
 )
+# May differ in a pack, but not between none and some.
+_SWITCHES = {"decays": "optimizer.weight_decay", "drops": "model.dropout"}
 
 
 def shape_of(trial: Trial) -> str:
     """A key that trials share whose steps do the same arithmetic, and so are fastest at the same width."""
-    parts = {key: value for key, value in trial.signature if not key.startswith((*_NO_SHAPE, "data_checksum"))}
+    return step_shape(trial.params)
+
+
+def step_shape(params: Mapping[str, Any]) -> str:
+    """`shape_of` of a trial with these params."""
+    parts = {k: v for k, v in params.items() if k not in VARIES_IN_PACK and not k.startswith(_NO_SHAPE)}
+    parts |= {name: params.get(key, 0) > 0 for name, key in _SWITCHES.items()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

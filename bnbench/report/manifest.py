@@ -11,7 +11,7 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
-from bnbench.names import CONDITIONS, CURVES, Tag
+from bnbench.names import CONDITIONS, Tag, is_curve
 from bnbench.results import Recorded, TrialResult
 
 __all__ = ["manifest", "read_manifest"]
@@ -56,8 +56,8 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
     rows = {row["key"]: row for row in _rows(path.with_name("trials.csv"))}
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {key: {} for key in rows}
     for row in _rows(path.with_name("curves.csv")):
-        for name in CURVES:
-            if row.get(name):
+        for name in filter(is_curve, row):
+            if row[name]:
                 curves[row["key"]].setdefault(name, []).append((int(row["step"]), float(row[name])))
     recorded = []
     for key, own in ((entry["key"], entry["params"]) for entry in listed):

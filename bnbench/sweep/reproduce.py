@@ -140,8 +140,8 @@ def _train(
     say(f"{count(len(plan.packs), 'pack')} on {count(workers, 'worker')}, about {duration(plan.seconds / workers)}")
     config = replace(hydra.settings, runs_dir=str(folder), tracking=TrackingConfig())
     own = sweep_meta(config, meta["name"], plan, [], workers, sys.argv[1:])
-    described = {key: value for key, value in meta.items() if key not in _FOUND_OUT}
-    described |= {key: own[key] for key in _OWN}
+    recorded = {key: value for key, value in meta.items() if key not in _FOUND_OUT}
+    described = {**own, **recorded, **{key: own[key] for key in _OWN}}  # an older record may lack a key
     described["notes"] = [*meta["notes"], f"This sweep trained {meta['name']}-{meta['id']} again, to compare them."]
     store = Store.open(None, runs_dir=folder, experiment=config.tracking.experiment)
     with suppress(SweepFailedError):  # which trials failed, and why, is found when they are compared

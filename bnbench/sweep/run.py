@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +22,14 @@ from bnbench.claims.history import claims_on, earlier_sweeps
 from bnbench.config import Config, Trial
 from bnbench.data import dataset_info
 from bnbench.results import TrialResult
+from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
-from bnbench.sweep.combine import combined
-from bnbench.sweep.compose import compose, to_config
-from bnbench.sweep.describe import arm_keys, arm_label, describe_plan, describe_question, varied_keys
-from bnbench.sweep.grid import expand
+from bnbench.sweep.compose import to_config
+from bnbench.sweep.describe import arm_keys, arm_label, describe_plan, varied_keys
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
-from bnbench.sweep.size import at_size
-from bnbench.sweep.stand_in import stand_in
 from bnbench.tracking import NothingRecordedError
 from bnbench.tracking.address import Address
 from bnbench.tracking.tags import this_process
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
     from bnbench.tracking.store import Store
 
-__all__ = ["HydraSweep", "execute", "run_sweep", "sweep_meta"]
+__all__ = ["HydraSweep", "execute", "planned_entries", "run_sweep", "sweep_meta"]
 
 
 @dataclass(frozen=True)
@@ -117,22 +114,10 @@ def run_sweep(
         ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
         SweepFailedError: If trials failed; after the report.
     """
-    config = hydra.settings
-    files = _files(command_line)
-    name = config.sweep.name or "+".join(file.partition("=")[2] for file in files) or "trial"
-    asked = combined(config.sweep, command_line, files, lambda file: to_config(hydra.compose([file])).sweep)
-    config = replace(config, sweep=asked)
+    asked = ask(hydra, params, arms, command_line, say)
+    config, name, grid = asked.config, asked.name, asked.grid
     runs_dir = Path(config.runs_dir).expanduser().absolute()
-    sized = at_size(config.sweep, command_line)
-    instead = stand_in(config, sized, runs_dir / "cache")
-    chosen = [] if instead is None else [f"data={instead[0]}"]
-    if instead is not None:
-        config = replace(config, data=to_config(hydra.compose(chosen)).data)
-        say(instead[1])
-    say(describe_question(name, config))
-    grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
     claims = claims_on(name, hydra.conf_dirs)
-    points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
     Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
 
     stores: list[Store] = []
@@ -145,7 +130,7 @@ def run_sweep(
         return list(stores[0].finished()) if config.resume else []
 
     begun = begun_packs(checkpoint_folder(runs_dir)) if config.resume else []
-    plan = make_plan(points, DataLoader(runs_dir / "cache"), finished, begun)
+    plan = make_plan(asked.points, DataLoader(runs_dir / "cache"), finished, begun)
     workers = hydra.workers
     plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
     workers = min(workers, max(1, len(plan.packs)))
@@ -155,8 +140,7 @@ def run_sweep(
     meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
     meta["claims"] = claims
     meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
-    if instead is not None:
-        meta["notes"].append(f"{instead[1]}.")
+    meta["notes"] += asked.notes
     return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
 
 
@@ -176,6 +160,20 @@ def execute(
     runs_dir: Path,
     say: Callable[[str], None],
 ) -> Sweep:
+    """Train, record and report what is planned.
+
+    Args:
+        hydra: Launches the packs.
+        config: Of the sweep.
+        meta: Its description, as `SweepTable.meta` has it.
+        plan: What to train.
+        store: Where it is recorded.
+        runs_dir: Where it is written.
+        say: Where lines for the user go.
+
+    Raises:
+        SweepFailedError: If trials failed; after the report.
+    """
     from bnbench.sweep.outcome import check_outcome
     from bnbench.sweep.progress import SweepProgress
     from bnbench.sweep.report import publish, sweep_folder
@@ -183,9 +181,9 @@ def execute(
     from bnbench.tracking.drain import Drain
 
     folder = sweep_folder(runs_dir, meta["name"], meta["id"])
-    waiting = spool.folder_for(runs_dir, store.address, config.tracking.experiment)
+    waiting = spool.make_folder(runs_dir, store.address, config.tracking.experiment)
     spool.check_writable(waiting)
-    run_id = store.start_sweep(meta, _planned(plan, meta["arm_keys"]))
+    run_id = store.start_sweep(meta, planned_entries(plan, meta["arm_keys"]))
     place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
     jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
     timed = [(job, pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
@@ -218,7 +216,7 @@ def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Jo
     return Job(number, keys, values, process=this_process(), anew=anew, **place)
 
 
-def _planned(plan: Plan, keys: Sequence[str]) -> list[dict[str, Any]]:
+def planned_entries(plan: Plan, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The plan's trials, as `Store.start_sweep` takes them."""
     entries = []
     for p in plan.planned:
@@ -247,6 +245,7 @@ def _undefined(planned: Planned, run_id: str) -> TrialResult:
 def sweep_meta(
     config: Config, name: str, plan: Plan, axes: Sequence[str], workers: int, command_line: Sequence[str]
 ) -> dict[str, Any]:
+    """A sweep's description, as `SweepTable.meta` has it before the store adds where it is."""
     from bnbench.tracking import environment
 
     trials = [p.trial for p in plan.planned]
@@ -295,12 +294,6 @@ def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
         "val": info.val,
         "test": info.test,
     }
-
-
-def _files(command_line: Sequence[str]) -> list[str]:
-    """The sweep and experiment files that were chosen, each as its override."""
-    chosen = [text.partition("=")[::2] for text in command_line if text.startswith(("+sweep=", "+experiment="))]
-    return [f"{key}={name}" for key, names in chosen for name in names.replace(" ", "").strip("[]").split(",") if name]
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

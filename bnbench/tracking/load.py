@@ -13,8 +13,9 @@ from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan, versions_of
+from bnbench.tracking.timing_runs import newest_timing
 
-__all__ = ["load_table"]
+__all__ = ["load_table", "planned_table"]
 
 _STATE = ("key", "status", "reason", "diverged_step", "tuning")
 
@@ -25,7 +26,7 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     A trial counts wherever it was trained, see `counting_runs`; one without a run is "missing". Into `meta` goes
     what was found out since the sweep was planned: `wall_seconds`; `conditions`, by the tag's last word the values
     of `names.CONDITIONS` that its trials were trained under, and the packages' `versions`; `verified` and
-    `reproduced`, see `note_check`.
+    `reproduced`, see `note_check`; `timing`, see `newest_timing`.
 
     Args:
         connection: The open store.
@@ -40,6 +41,7 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
         meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
     recorded = counting_runs(connection, planned)
     meta |= {"conditions": _conditions(connection, [*recorded.values()]), **checks(run)}
+    meta["timing"] = newest_timing(connection, planned)
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
     curves: list[Point] = []
@@ -53,6 +55,11 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
         trials=_trials(planned, recorded, finals, set(meta["tuning_seeds"])),
         curves=_curves(planned, curves),
     )
+
+
+def planned_table(meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepTable:
+    """A sweep of which nothing is recorded yet; arguments as of `start_sweep`."""
+    return SweepTable(meta, _trials(planned, {}, {}, set(meta["tuning_seeds"])), _curves(planned, []))
 
 
 def _conditions(connection: Connection, recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:

@@ -11,34 +11,47 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bnbench.results import TrialResult
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import SpoolError, TrackingError, one_line
 
-__all__ = ["check_writable", "claimed", "folder_for", "pending", "read", "remove", "set_aside", "waiting", "write"]
+__all__ = [
+    "check_writable",
+    "claimed",
+    "folder_of",
+    "make_folder",
+    "pending",
+    "read",
+    "read_all",
+    "remove",
+    "set_aside",
+    "waiting",
+    "write",
+]
 
 _ADDRESS = "address.txt"
 _PROBE_BYTES = 2**16  # about what a pack's results take
 
 
-def folder_for(runs_dir: Path, address: Address, experiment: str) -> Path:
-    """Where results wait for this store's experiment; made if absent, with a note of whose it is.
+def folder_of(runs_dir: Path, address: Address, experiment: str) -> Path:
+    """Where results wait for this store's experiment."""
+    return runs_dir / "spool" / hashlib.sha256(_store(runs_dir, address, experiment).encode()).hexdigest()[:8]
+
+
+def make_folder(runs_dir: Path, address: Address, experiment: str) -> Path:
+    """`folder_of`, made if absent, with a note of whose it is.
 
     Raises:
         TrackingError: If it cannot be made.
     """
-    shown = address.shown
-    if address.database and address.database.parent == runs_dir.resolve():
-        shown = address.database.name  # which moves with runs_dir
-    store = f"{shown} {experiment}"
-    folder = runs_dir / "spool" / hashlib.sha256(store.encode()).hexdigest()[:8]
+    folder = folder_of(runs_dir, address, experiment)
     with _said(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _ADDRESS).exists():
-            _write(folder / _ADDRESS, f"{store}\n")
+            _write(folder / _ADDRESS, f"{_store(runs_dir, address, experiment)}\n")
     return folder
 
 
@@ -128,6 +141,15 @@ def read(path: Path) -> list[TrialResult]:
     return results
 
 
+def read_all(folder: Path) -> list[TrialResult]:
+    """The results in all files that can be read, oldest first."""
+    results: list[TrialResult] = []
+    for path in pending(folder):
+        with suppress(SpoolError, FileNotFoundError):
+            results += read(path)
+    return results
+
+
 def remove(path: Path) -> None:
     """Forget a delivered file."""
     path.unlink(missing_ok=True)
@@ -140,6 +162,13 @@ def set_aside(path: Path) -> Path:
         Its new path.
     """
     return path.rename(path.with_name(f"{path.name}.corrupt"))
+
+
+def _store(runs_dir: Path, address: Address, experiment: str) -> str:
+    shown = address.shown
+    if address.database and address.database.parent == runs_dir.resolve():
+        shown = address.database.name  # which moves with runs_dir
+    return f"{shown} {experiment}"
 
 
 @contextmanager

@@ -15,7 +15,9 @@ from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
+from bnbench.tracking.standing import Standing, read_standing
 from bnbench.tracking.sweep_tags import Parent
+from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import run_time, trial_run
 from bnbench.tracking.views import view_address, view_id, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
@@ -119,6 +121,20 @@ class Store:
             return True
         return Tag.ANEW in result.tags and (result.key, run_time(result)) not in self._times
 
+    def close_killed(self) -> int:
+        """End the runs that killed processes of this host left open, and return how many."""
+        with reported(self.address):
+            return sweep_runs.close_killed(self._connection)
+
+    def standing(self, sweep: str) -> Standing:
+        """How far a sweep is, without its numbers.
+
+        Args:
+            sweep: A run id, `<name>-<id>`, a name for its newest sweep, or "latest".
+        """
+        with reported(self.address):
+            return read_standing(self._connection, sweep)
+
     def finish_sweep(
         self,
         run_id: str,
@@ -141,6 +157,16 @@ class Store:
             sweep_runs.finish_sweep(
                 self._connection, run_id, status=status, metrics=metrics, artifacts=artifacts, note=note
             )
+
+    def record_timing(self, timing: Mapping[str, Any]) -> str:
+        """The id of the new run of a timing, as `timing_runs.record_timing` takes it."""
+        with reported(self.address):
+            return record_timing(self._connection, timing)
+
+    def newest_timing(self, planned: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """As `timing_runs.newest_timing` finds it."""
+        with reported(self.address):
+            return newest_timing(self._connection, planned)
 
     def load(self, sweep: str) -> SweepTable:
         """A sweep's trials and curves, bit for bit as they were measured.

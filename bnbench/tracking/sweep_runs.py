@@ -24,12 +24,14 @@ from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent, sweep_tags
 from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 
 __all__ = [
+    "all_runs",
     "checks",
     "close_killed",
     "find_sweep",
     "finish_sweep",
     "list_sweeps",
     "note_check",
+    "read_json",
     "read_plan",
     "start_sweep",
     "versions_of",
@@ -119,7 +121,7 @@ def checks(run: Run) -> dict[str, Any]:
 
 def close_killed(connection: Connection) -> int:
     """End the runs that killed processes of this host left RUNNING, and return how many."""
-    running = _all_runs(connection, f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` != ''")
+    running = all_runs(connection, f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` != ''")
     killed = [run.info.run_id for run in running if was_killed(run.data.tags[PROCESS])]
     for run_id in killed:
         connection.client.set_terminated(run_id, "KILLED")
@@ -179,16 +181,7 @@ def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[di
     Raises:
         TrackingError: If the file is not where the store says.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = connection.client.download_artifacts(run.info.run_id, _PLAN, folder)
-            plan = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (MlflowException, OSError) as error:
-            raise TrackingError(
-                f"sweep {run.info.run_name} has no readable {_PLAN} in {run.info.artifact_uri} "
-                f"({one_line(error)}); a database knows its files by their full path: if runs_dir was moved, "
-                "move it back"
-            ) from error
+    plan = read_json(connection, run, _PLAN)
     return plan["meta"], plan["trials"]
 
 
@@ -204,12 +197,31 @@ def read_parent(connection: Connection, run_id: str) -> Parent:
     return Parent(run_id, {Tag.PARENT: run_id}, {})
 
 
+def read_json(connection: Connection, run: Run, name: str) -> Any:
+    """A JSON file among a run's artifacts.
+
+    Raises:
+        TrackingError: If the file is not where the store says.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = connection.client.download_artifacts(run.info.run_id, name, folder)
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (MlflowException, OSError) as error:
+            raise TrackingError(
+                f"run {run.info.run_name} has no readable {name} in {run.info.artifact_uri} "
+                f"({one_line(error)}); a database knows its files by their full path: if runs_dir was moved, "
+                "move it back"
+            ) from error
+    return content
+
+
 def _sweep_runs(connection: Connection) -> list[Run]:
-    return _all_runs(connection, f"tags.`{Tag.KIND}` = 'sweep'")
+    return all_runs(connection, f"tags.`{Tag.KIND}` = 'sweep'")
 
 
-def _all_runs(connection: Connection, wanted: str) -> list[Run]:
-    """Page by page, the newest first."""
+def all_runs(connection: Connection, wanted: str) -> list[Run]:
+    """The experiment's that a filter selects, the newest first."""
     runs: list[Run] = []
     token: str | None = None
     while True:

@@ -32,6 +32,7 @@ _KINDS = ("data", "model", "optimizer")  # trials that differ in these are never
 _GRID = ("training.steps", "training.eval_grid", "training.eval_every")
 _COLUMNS = (f"tags.`{Tag.STATUS}`", f"tags.`{Tag.NORM}`")
 _OF_TRIALS = f"tags.`{Tag.KIND}` = 'trial'"
+_AS_TRAINING = "workflowType=machine_learning"  # the menu of trainings, not that of language models
 _MOST_CLAUSES = 10  # tuning seeds that a filter names
 
 
@@ -59,7 +60,7 @@ def write_views(connection: Connection, meta: Mapping[str, Any], trials: Sequenc
 def view_address(experiment_id: str, view: str, *, table: bool = False) -> str:
     """Where on a server a view is: its charts, or its table."""
     query = {"viewStateShareKey": view, "compareRunsMode": "TABLE" if table else "CHART"}
-    return f"#/experiments/{experiment_id}/runs?{urlencode({**query, 'workflowType': 'machine_learning'})}"
+    return f"#/experiments/{experiment_id}/runs?{urlencode(query)}&{_AS_TRAINING}"
 
 
 def links(meta: Mapping[str, Any]) -> str:
@@ -69,9 +70,7 @@ def links(meta: Mapping[str, Any]) -> str:
         meta: The sweep's description, as the store gives it back.
     """
     experiment = meta["experiment_id"]
-    named = {
-        "report": f"#/experiments/{experiment}/runs/{meta['run_id']}/artifacts/report.html?workflowType=machine_learning"
-    }
+    named = {"report": f"#/experiments/{experiment}/runs/{meta['run_id']}/artifacts/report.html?{_AS_TRAINING}"}
     for kind in ("convergence", "settings", "trials"):
         named[kind] = view_address(experiment, view_id(meta["name"], kind), table=kind == "trials")
     return " · ".join(f"[{name}]({address})" for name, address in named.items())

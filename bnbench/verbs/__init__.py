@@ -7,7 +7,7 @@ from importlib import import_module
 
 __all__ = ["VERBS", "run_verb"]
 
-VERBS = ("bench", "claims", "explain", "list", "report", "reproduce", "ui", "verify")
+VERBS = ("bench", "claims", "explain", "list", "report", "reproduce", "status", "sync", "time", "ui", "verify")
 
 
 def run_verb(verb: str, words: Sequence[str]) -> None:

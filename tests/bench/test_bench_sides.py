@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from bnbench.bench import handwritten, packed, usual
+from bnbench.bench import handwritten, loop, packed, usual
 from bnbench.bench.packed import PHASES, BarePack, TimedPack, make_pack
 from bnbench.bench.plain import batch_loss, parameter_count, plain_network, plain_optimizer
 from bnbench.bench.sweeps import of_length, shape_sweep
@@ -85,7 +85,7 @@ def test_the_peers_see_the_pixels_that_bnbench_sees(scaling: str, trial: Make, i
     tolerance = 1e-5 * float(ours.abs().max())  # ToTensor divides first
     torch.testing.assert_close(theirs, ours.contiguous(), rtol=1e-5, atol=tolerance)
     assert [label for _, label in pairs] == labels[0].tolist()
-    tensors, targets = handwritten._tensors(of, images, torch.contiguous_format)
+    tensors, targets = loop._tensors(of, images, torch.contiguous_format)
     order = module.images.splits[0].train.tolist()
     torch.testing.assert_close(tensors[[order.index(row) for row in rows[0].tolist()]], ours.contiguous())
     assert targets[[order.index(row) for row in rows[0].tolist()]].tolist() == labels[0].tolist()

@@ -53,7 +53,9 @@ def _plan(name: str, *overrides: str) -> Planned:
         context = HydraContext(config_loader=inner.config_loader, callbacks=None)  # type: ignore[arg-type]
         node = hydra_compose("config", overrides=[f"+sweep={name}"], return_hydra_config=True)
         hydra = HydraSweep(node, context, task)
-        config = to_config(hydra.compose([f"+sweep={name}"]))
+        config = to_config(
+            hydra.compose([f"+sweep={name}", *(word for word in overrides if word.startswith("sweep."))])
+        )
         words = at_size(config.sweep, [f"+sweep={name}", *overrides])
         seeds = config.sweep.tuning_seeds
         sweeper: Any = OmegaConf.to_container(node.hydra.sweeper, resolve=True)

@@ -47,6 +47,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 def test_claims_stand_in_the_ledgers_order(claims: dict[str, Claim]) -> None:
     order = [*claims]
+    assert {*LEDGER, "C1b", "C2b", "C10b"} == {*order}
     assert order.index("C1") < order.index("C1b") < order.index("C2") < order.index("C2b") < order.index("C10")
     assert [id for id in order if id in LEDGER] == [id for id in LEDGER if id in claims]
 
@@ -113,6 +114,7 @@ WRONG = {
     "check without need": (changed(check="batch_of_one"), "only kind=computed checks by code"),
     "where is no mapping": (changed(where="fc"), "it must map config keys to values"),
     "not YAML": ("title: [", "cannot be read: while parsing"),
+    "unknown combination": ({**MINE, "combine": "any"}, "combine=any is not allowed; allowed: conditions, settings"),
     "empty": ("", "the file must have keys; allowed: title"),
 }
 

@@ -105,6 +105,14 @@ def test_all_deciding_tests_must_hold(tests: list[dict[str, Any]], expected: Ver
 
 
 @pytest.mark.parametrize(
+    ("tests", "expected"),
+    [([BETTER, BETTER], Verdict.supported), ([WORSE, WORSE], Verdict.refuted), ([BETTER, WORSE], Verdict.depends)],
+)
+def test_tests_that_are_settings_of_one_claim_may_disagree(tests: list[dict[str, Any]], expected: Verdict) -> None:
+    assert judge(claim_of(*tests, combine="settings"), table_of(lambda p: 0.05)).verdict == expected
+
+
+@pytest.mark.parametrize(
     ("premise", "expected"),
     [(WORSE, Verdict.untestable), (BETTER, Verdict.supported), (UNRUN, Verdict.inconclusive)],
 )

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from bnbench import names
-from bnbench.claims import Claim, Verdict, judge
+from bnbench.claims import Claim, Verdict, judge, not_run
+from bnbench.confdir import conf_dir
 from bnbench.table import SweepTable
 
 Params = dict[str, Any]
@@ -176,6 +179,13 @@ def _scaled(params: Params, effect: float, rng: np.random.Generator) -> dict[str
     }
 
 
+def _shifted(params: Params, effect: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Batch norm loses 5 points less under every change of the images."""
+    drop = 0.2 - 0.05 * effect * (params["norm"] == "batch") + 0.005 * rng.standard_normal()
+    drops = {names.test_acc_drop(shift, kind): drop for shift in names.TestShift for kind in ("running", "batch")}
+    return {names.TEST_ACC: 0.9, names.ACC_BEST: 0.9, **drops}
+
+
 _SUPPORTED, _REFUTED = Verdict.supported, Verdict.refuted
 WORLDS: dict[str, tuple[World, Verdict, Verdict]] = {  # the verdict where the claim is true, and where it is false
     "C1": (_speed, _SUPPORTED, _REFUTED),
@@ -197,6 +207,7 @@ WORLDS: dict[str, tuple[World, Verdict, Verdict]] = {  # the verdict where the c
     "C17": (_affine, _SUPPORTED, _REFUTED),
     "C18": (_scaled, _SUPPORTED, _REFUTED),
     "C19": (_noisy, _SUPPORTED, _REFUTED),
+    "C20": (_shifted, _SUPPORTED, _REFUTED),
 }
 
 
@@ -232,3 +243,44 @@ def test_the_learning_rate_is_the_cause_only_if_nothing_is_left_at_equal_rates(
     table = made_up(plan_sweep("convergence"), lambda params, rng: _rate(params, effect, rng))
     judgment = judge(claims["C2b"], table)
     assert judgment.verdict == expected, judgment.evidence
+
+
+@pytest.mark.parametrize(("extra", "expected"), [(0, Verdict.exact), (1, Verdict.refuted)])
+def test_parameters_are_counted_exactly(
+    extra: int, expected: Verdict, claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    """FC with 3 layers of 100 and the deep CNN at half width, whose 19 convs have 2 * l channels, then 100 features."""
+
+    def counts(params: Params, rng: np.random.Generator) -> dict[str, Any]:
+        channels = 300 if params["model"] == "fc" else sum(2 * layer for layer in range(1, 20)) + 100
+        batch, before = params["norm"] == "batch", params.get("norm.placement") == "before"
+        trainable = 50_000 + batch * 2 * channels - before * channels + extra * before
+        return {names.TEST_ACC: 0.9, names.PARAMETERS: float(trainable), names.STATISTICS: 2.0 * channels * batch}
+
+    judgment = judge(claims["C8"], made_up(plan_sweep("placement"), counts))
+    assert judgment.verdict == expected, judgment.evidence
+
+
+def test_what_cannot_be_run_yet_says_what_is_missing(
+    claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    table = made_up(plan_sweep(claims["C12"].sweep), lambda params, rng: _gain(params, 1, rng))
+    for judgment in (judge(claims["C12"], table), not_run(claims["C12"])):
+        assert judgment.verdict == Verdict.inconclusive
+        assert "not run; it needs" in judgment.evidence
+        assert "a norm inserted in the middle of a training" in judgment.evidence
+
+
+def test_every_sweep_that_a_claim_needs_is_in_the_sweep_of_all_claims(claims: dict[str, Claim]) -> None:
+    parts = yaml.safe_load((conf_dir() / "sweep" / "claims.yaml").read_text())["sweep"]["parts"]
+    assert {*parts} == {claim.sweep for claim in claims.values() if not claim.missing}
+
+
+def test_every_sweep_of_a_claim_has_a_full_size_that_composes(claims: dict[str, Claim], plan_sweep: PlanSweep) -> None:
+    for sweep in {claim.sweep for claim in claims.values()}:
+        full = OmegaConf.load(conf_dir() / "sweep" / f"{sweep}.yaml").sweep.full
+        assert full, sweep
+    _, quick = plan_sweep("bias")
+    _, full = plan_sweep("bias", "sweep.size=full")
+    assert {trial.data.name for trial, _ in full} == {"mnist", "fashion_mnist"}
+    assert len(full) == 2 * len(quick)

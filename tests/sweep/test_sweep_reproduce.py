@@ -14,7 +14,7 @@ import pytest
 import bnbench
 from bnbench.api import hydra_sweep
 from bnbench.config import ConfigError
-from bnbench.names import Tag
+from bnbench.names import CONDITIONS, Tag
 from bnbench.report import write_report
 from bnbench.report.manifest import read_manifest
 from bnbench.sweep.failure import SweepFailedError
@@ -113,8 +113,9 @@ def test_a_manifest_holds_what_the_store_holds(runs: Path, record: Path) -> None
     for stored, filed in zip(trials, from_file, strict=True):
         given = {key: value for key, value in stored.result.params.items() if value is not None}
         assert filed.result.params == given
-        compared = ["key", "status", "reason", "metrics", "curves", "diverged_step"]
-        for name in (*compared, *["tags"] * stored.trained):
+        if stored.trained:
+            assert filed.result.tags == {tag: stored.result.tags[tag] for tag in (Tag.DATA_CHECKSUM, *CONDITIONS)}
+        for name in ("key", "status", "reason", "metrics", "curves", "diverged_step"):
             assert getattr(filed.result, name) == getattr(stored.result, name), name
 
 

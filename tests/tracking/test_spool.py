@@ -67,7 +67,7 @@ def test_a_file_set_aside_is_kept_and_no_longer_pending(tmp_path: Path) -> None:
 
 def test_each_store_has_a_folder_of_its_own_which_moves_with_runs_dir(tmp_path: Path, make_result: Make) -> None:
     def folder(runs_dir: Path, uri: str | None, experiment: str = "bnbench") -> Path:
-        return spool.folder_for(runs_dir, Address.resolve(uri, runs_dir), experiment)
+        return spool.make_folder(runs_dir, Address.resolve(uri, runs_dir), experiment)
 
     here, there = tmp_path / "here", tmp_path / "there"
     folders = [
@@ -85,7 +85,7 @@ def test_each_store_has_a_folder_of_its_own_which_moves_with_runs_dir(tmp_path: 
 
 def test_a_password_is_not_written_beside_what_waits(tmp_path: Path) -> None:
     uri = "postgresql://me:secret@host/db"
-    folder = spool.folder_for(tmp_path, Address.resolve(uri, tmp_path), "bnbench")
+    folder = spool.make_folder(tmp_path, Address.resolve(uri, tmp_path), "bnbench")
     assert "secret" not in (folder / "address.txt").read_text()
 
 

@@ -110,7 +110,7 @@ def test_an_address_names_a_view_that_the_experiment_has(store: Store, start: St
         "&compareRunsMode=CHART&workflowType=machine_learning"
     )
     for address in (store.charts(), *re.findall(r"\]\((.*?)\)", views.links(store.load("latest").meta))):
-        assert re.search(r"artifacts/report\.html$|viewStateShareKey=(" + "|".join(ids) + ")&", address)
+        assert re.search(r"artifacts/report\.html\?|viewStateShareKey=(" + "|".join(ids) + ")&", address)
     assert "bnbench" in tags["mlflow.note.content"]
 
 

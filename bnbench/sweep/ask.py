@@ -1,0 +1,75 @@
+"""From what was typed to the sweep that it asks for: its name, its grid, each point's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnbench.config import Config
+from bnbench.sweep.combine import combined
+from bnbench.sweep.compose import compose, to_config
+from bnbench.sweep.describe import describe_question
+from bnbench.sweep.grid import Grid, expand
+from bnbench.sweep.size import at_size
+from bnbench.sweep.stand_in import stand_in
+
+if TYPE_CHECKING:
+    from bnbench.sweep.run import HydraSweep
+
+__all__ = ["Asked", "ask"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A sweep before it is planned.
+
+    Attributes:
+        config: Without what varies.
+        name: Of the sweep.
+        grid: What varies.
+        points: As `sweep.compose` gives them.
+        notes: What its reader must know.
+    """
+
+    config: Config
+    name: str
+    grid: Grid
+    points: list[tuple[Config, list[str], dict[str, Any]]]
+    notes: list[str]
+
+
+def ask(
+    hydra: HydraSweep,
+    params: Mapping[str, Any],
+    arms: Mapping[str, Any],
+    command_line: Sequence[str],
+    say: Callable[[str], None],
+) -> Asked:
+    """The sweep that the words on the command line ask for; arguments as of `run_sweep`.
+
+    Raises:
+        ConfigError: If it cannot be composed.
+    """
+    config = hydra.settings
+    files = _files(command_line)
+    name = config.sweep.name or "+".join(file.partition("=")[2] for file in files) or "trial"
+    asked = combined(config.sweep, command_line, files, lambda file: to_config(hydra.compose([file])).sweep)
+    config = replace(config, sweep=asked)
+    sized = at_size(config.sweep, command_line)
+    instead = stand_in(config, sized, Path(config.runs_dir).expanduser().absolute() / "cache")
+    chosen = [] if instead is None else [f"data={instead[0]}"]
+    if instead is not None:
+        config = replace(config, data=to_config(hydra.compose(chosen)).data)
+        say(instead[1])
+    say(describe_question(name, config))
+    grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
+    points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
+    return Asked(config, name, grid, points, [] if instead is None else [f"{instead[1]}."])
+
+
+def _files(command_line: Sequence[str]) -> list[str]:
+    """The sweep and experiment files that were chosen, each as its override."""
+    chosen = [text.partition("=")[::2] for text in command_line if text.startswith(("+sweep=", "+experiment="))]
+    return [f"{key}={name}" for key, names in chosen for name in names.replace(" ", "").strip("[]").split(",") if name]

@@ -1,0 +1,73 @@
+"""How far a sweep is, by its trials: read without their numbers, so that it is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bnbench.table import MISSING
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.recorded import counting_runs
+from bnbench.tracking.sweep_runs import find_sweep, read_plan
+from bnbench.tracking.tags import PROCESS, was_killed
+
+__all__ = ["Standing", "TrialState", "read_standing"]
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """One planned trial.
+
+    Attributes:
+        arm: Its arm in a few words.
+        status: One of `names.STATUSES`, or "missing".
+    """
+
+    key: str
+    arm: str
+    seed: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One sweep.
+
+    Attributes:
+        meta: Its description.
+        state: How its run stands; a run whose process is gone was killed, whatever it says.
+        trials: In the planned order.
+    """
+
+    meta: dict[str, Any]
+    state: Literal["running", "finished", "failed", "killed"]
+    trials: list[TrialState]
+
+
+def read_standing(connection: Connection, sweep: str) -> Standing:
+    """The sweep as the store holds it.
+
+    Args:
+        connection: The open store.
+        sweep: As `find_sweep` takes it.
+
+    Raises:
+        TrackingError: If there is no such sweep.
+    """
+    run = find_sweep(connection, sweep)
+    meta, planned = read_plan(connection, run)
+    recorded = counting_runs(connection, planned)
+    trials = []
+    for trial in planned:
+        found = recorded.get(trial["key"])
+        status = found.status if found else trial.get("status") or MISSING
+        reason = found.reason if found else trial.get("reason") or ""
+        trials.append(TrialState(trial["key"], trial.get("arm", ""), trial["params"]["seed"], status, reason))
+    return Standing(meta, _state(run.info.status, run.data.tags.get(PROCESS, "")), trials)
+
+
+def _state(status: str, process: str) -> Literal["running", "finished", "failed", "killed"]:
+    if status == "RUNNING":
+        return "killed" if was_killed(process) else "running"
+    return "finished" if status == "FINISHED" else "failed" if status == "FAILED" else "killed"

@@ -1,0 +1,29 @@
+"""`python -m bnbench status`: how far a sweep is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bnbench.verbs.settings import one_sweep
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Print how many of a sweep's trials are done, running, failed and to do."""
+    from bnbench.sweep.report import sweep_folder
+    from bnbench.sweep.status import describe_status, running_keys
+    from bnbench.tracking import spool
+    from bnbench.tracking.store import Store
+
+    sweep, config = one_sweep("status", words)
+    runs_dir = Path(config.runs_dir).expanduser().absolute()
+    experiment = config.tracking.experiment
+    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False)
+    standing = store.standing(sweep)
+    keys = {trial.key for trial in standing.trials}
+    spooled = spool.read_all(spool.folder_of(runs_dir, store.address, experiment))
+    waiting = {result.key: result.status for result in spooled if result.key in keys}
+    running = running_keys(sweep_folder(runs_dir, standing.meta["name"], standing.meta["id"]))
+    print(describe_status(standing, running, waiting))

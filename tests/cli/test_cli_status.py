@@ -1,0 +1,115 @@
+"""`status` and `sync`: how far a sweep is, and what the store has not got yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bnbench.results import TrialResult
+from bnbench.sweep import worker
+from bnbench.sweep.status import describe_status, running_keys
+from bnbench.tracking import spool
+from bnbench.tracking.address import Address
+from bnbench.tracking.standing import Standing, TrialState
+
+if TYPE_CHECKING:
+    from conftest import Answer
+
+Command = Callable[..., "Answer"]
+
+_TINY = ("data=digits", "norm=none,batch", "training.steps=5", "seed=0,1", "hydra.launcher.n_jobs=1")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("status")
+
+
+def _fit(job: Any, images: Any, trials: Any) -> list[TrialResult]:
+    if any(trial.norm.name == "batch" and trial.seed == 1 for trial in trials):
+        raise RuntimeError("no luck")
+    return [TrialResult(t.key, t.params, "finished", metrics={"test/acc": 0.5}) for t in trials]
+
+
+def test_status_counts_by_arm_names_failures_and_says_how_to_go_on(
+    runs: Path, bnbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_fit", _fit)
+    assert bnbench(*_TINY, f"runs_dir={runs}").status == 1
+    answer = bnbench("status", f"runs_dir={runs}")
+    assert (answer.status, answer.err) == (0, [])
+    first, *rows, failed, go_on = answer.out
+    assert "ended, with trials that failed; started 20" in first
+    assert [row.split() for row in rows] == [
+        ["done", "running", "failed", "to", "do"],
+        ["none", "2", "-", "-", "-"],
+        ["batch", "1", "-", "1", "-"],
+        ["all", "3", "-", "1", "-"],
+    ]
+    assert failed == "failed: batch seed=1: RuntimeError: no luck"
+    assert go_on == f"go on with: {' '.join(['python -m bnbench', *_TINY[:-1], f'runs_dir={runs}'])}"
+
+
+def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path, bnbench: Command) -> None:
+    folder = spool.make_folder(runs, Address.resolve(None, runs), "bnbench")
+    other = spool.make_folder(runs, Address.resolve("http://host:1", runs), "bnbench")
+    from bnbench import load
+
+    trials = load("latest", f"runs_dir={runs}").trials
+    [key] = trials["key"][trials["status"] == "failed"]
+    result = TrialResult(key, {"seed": 1}, "finished", metrics={"test/acc": 0.5})
+    for place in (folder, other):
+        spool.write(place, [result])
+    answer = bnbench("status", f"runs_dir={runs}")
+    assert answer.out[-2].split() == ["all", "4", "-", "-", "-"]
+    assert answer.out[-1] == "1 result not yet in the tracking store; `python -m bnbench sync` delivers"
+    answer = bnbench("sync", f"runs_dir={runs}")
+    assert (answer.status, answer.err) == (0, [])
+    assert answer.out == [
+        f"1 result delivered to sqlite:///{runs}/mlflow.db",
+        "waiting for another store, to be given by tracking.uri=…: 1 result for http://host:1 bnbench",
+    ]
+    assert bnbench("sync", f"runs_dir={runs}").out[0].startswith("0 results delivered")
+    assert bnbench("status", f"runs_dir={runs}").out[-1].split() == ["all", "4", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status", "one", "two"], "status two is not understood"),
+        (["status", "--all"], "status --all is not understood"),
+        (["status", "model=fc"], "status model=fc is not understood"),
+        (["status"], "nothing is recorded in"),
+        (["sync", "latest"], "sync latest is not understood"),
+        (["sync"], "nothing is recorded in"),
+        (["sync", "tracking.uri=http://127.0.0.1:9"], "tracking.uri=http://127.0.0.1:9 cannot be used (Connection"),
+    ],
+)
+def test_bad_words_are_answered_in_one_line(words: list[str], said: str, bnbench: Command, folder: Path) -> None:
+    answer = bnbench(*words)
+    assert answer.status == 2
+    [line] = answer.err
+    assert said in line
+    assert [*folder.rglob("*")] == []
+
+
+def test_a_running_sweep_says_which_trials_are_running(tmp_path: Path) -> None:
+    (tmp_path / "progress").mkdir()
+    written = {"steps": 5, "diverged": 0, "keys": ["a", "b", "c"]}
+    (tmp_path / "progress" / "0.json").write_text(json.dumps(written))
+    running = running_keys(tmp_path)
+    assert running == {"a", "b", "c"}
+    states = {"a": "finished", "b": "missing", "c": "missing", "d": "missing", "e": "undefined", "f": "failed"}
+    trials = [TrialState(key, "fc", 0, status, "why") for key, status in states.items()]
+    meta = {"name": "n", "id": "1", "created": "now", "command": ["x"]}
+
+    def counts(state: Any) -> list[str]:
+        lines = describe_status(Standing(meta, state, trials), running, {"c": "diverged"}).splitlines()
+        return lines[2].split()
+
+    assert counts("running") == ["fc", "3", "1", "1", "1"]
+    assert counts("killed") == ["fc", "3", "-", "1", "2"]

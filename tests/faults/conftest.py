@@ -1,0 +1,186 @@
+"""Sweeps in processes of their own, to be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Enough packs that a worker is always at one, and long enough to be met in the middle.
+TRIALS = (
+    "data=digits",
+    "model=fc",
+    "norm=none,batch",
+    "optimizer.lr=0.05,0.1",
+    "seed=range(4)",
+    "training.max_pack=2",
+    "training.steps=600",
+    "hydra.launcher.n_jobs=2",
+)
+
+
+class Running:
+    """A command that runs; it and all it starts are a session of their own."""
+
+    def __init__(self, folder: Path, *words: str, environment: dict[str, str] | None = None) -> None:
+        self.log = folder / "log.txt"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bnbench", *words],
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+                preexec_fn=_hear_interrupts,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait(self, seconds: float = 300) -> int:
+        """The exit status."""
+        return self.process.wait(seconds)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
+    def others(self) -> list[int]:
+        """The processes of the session besides the sweeping one that are not dead."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and int(entry.name) != self.process.pid:
+                try:
+                    state, _, _, session, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(session) == self.process.pid and state not in "ZX":
+                    found.append(int(entry.name))
+        return found
+
+    def trainers(self) -> list[int]:
+        """Those of them that train: workers, and the processes they train in."""
+        return [pid for pid in self.others() if b"popen_loky" in _command(pid)]
+
+    def end(self) -> None:
+        for pid in [self.process.pid, *self.others()]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore them
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `python -m bnbench WORD …` in a folder of its own; what still runs at the end is killed."""
+    running: list[Running] = []
+
+    def begin(*words: str, environment: dict[str, str] | None = None) -> Running:
+        folder = tmp_path / f"home{len(running)}"
+        folder.mkdir()
+        running.append(Running(folder, *words, environment=environment))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.end()
+
+
+class Store:
+    """What a sweep has left under its `runs_dir`, read without bnbench.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def tables(self) -> tuple[bytes, bytes]:
+        """The newest sweep's data, byte for byte."""
+        folder = self.path / "latest"
+        return (folder / "trials.csv").read_bytes(), (folder / "curves.csv").read_bytes()
+
+    def runs(self) -> dict[str, dict[str, int]]:
+        """How many runs each trial has, by the runs' status."""
+        found: dict[str, dict[str, int]] = {}
+        for status, key, number in self._ask(
+            "SELECT runs.status, tags.value, COUNT(*) FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid "
+            "WHERE tags.key = 'bnbench.key' GROUP BY runs.status, tags.value"
+        ):
+            found.setdefault(status, {})[key] = number
+        return found
+
+    def finished(self) -> int:
+        """How many trials have a result."""
+        return len(self.runs().get("FINISHED", {}))
+
+    def sweeps(self) -> list[str]:
+        """The status of each sweep's run, oldest first."""
+        rows = self._ask(
+            "SELECT runs.status FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid "
+            "WHERE tags.key = 'bnbench.kind' AND tags.value = 'sweep' ORDER BY runs.start_time"
+        )
+        return [status for (status,) in rows]
+
+    def _ask(self, query: str) -> list[tuple[Any, ...]]:
+        database = self.path / "mlflow.db"
+        if not database.exists():
+            return []
+        with closing(sqlite3.connect(database, timeout=60)) as connection:
+            try:
+                return connection.execute(query).fetchall()
+            except sqlite3.OperationalError as error:  # killed before its tables were made
+                if "no such table" in str(error):
+                    return []
+                raise
+
+
+@pytest.fixture(scope="session")
+def store_in() -> type[Store]:
+    """The store under a `runs_dir`."""
+    return Store
+
+
+@pytest.fixture(scope="session")
+def trials() -> tuple[str, ...]:
+    """Sixteen trials, ten seconds or so."""
+    return TRIALS
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """The data of `TRIALS` where nothing goes wrong."""
+    home = tmp_path_factory.mktemp("uninterrupted")
+    sweep = Running(home, *TRIALS, "runs_dir=runs")
+    assert sweep.wait() == 0, sweep.said
+    return Store(home / "runs").tables()

@@ -1,0 +1,142 @@
+"""Killed at any instant, nothing finished is lost, nothing counts twice, and the finished sweep is the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Running, Start, Store
+
+Trials = tuple[str, ...]
+StoreIn = Callable[[Path], "Store"]
+
+
+def _check(store: Store, uninterrupted: tuple[bytes, bytes]) -> None:
+    assert store.tables() == uninterrupted
+    assert set(store.runs()["FINISHED"].values()) == {1}
+    *killed, last = store.sweeps()
+    assert last == "FINISHED"
+    assert "RUNNING" not in killed
+    assert not [*(store.path / "spool").glob("*/*.jsonl*")]
+
+
+def _kill(sweep: Running, draw: random.Random) -> str:
+    """End the sweeping process, or one that trains."""
+    victims = sweep.trainers()
+    if not victims or draw.random() < 0.5:
+        sweep.process.kill()
+        sweep.wait()
+        return "parent"
+    try:
+        os.kill(draw.choice(victims), signal.SIGKILL)
+    except ProcessLookupError:
+        return "nobody"
+    return "worker"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("rounds", [20])
+def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
+    rounds: int, start: Start, trials: Trials, store_in: StoreIn, tmp_path: Path, uninterrupted: tuple[bytes, bytes]
+) -> None:
+    draw = random.Random(rounds)
+    number, killed = 0, []
+    while len(killed) < rounds:
+        store = store_in(tmp_path / f"runs{number}")
+        before = store.finished()
+        sweep = start(*trials, f"runs_dir={store.path}")
+        deadline = time.monotonic() + draw.uniform(1, 14)
+        while time.monotonic() < deadline and sweep.process.poll() is None:
+            time.sleep(0.01)
+        while sweep.process.poll() is None and len(killed) < rounds:
+            killed.append(_kill(sweep, draw))
+            time.sleep(draw.uniform(0, 3))
+        if sweep.process.poll() == 0:
+            _check(store, uninterrupted)
+            number += 1
+        else:
+            sweep.end()
+            assert store.finished() >= before
+    store = store_in(tmp_path / f"runs{number}")
+    last = start(*trials, f"runs_dir={store.path}")
+    assert last.wait() == 0, last.said
+    _check(store, uninterrupted)
+    print(f"killed: {', '.join(killed)}; in {number + 1} sweeps")
+
+
+@pytest.mark.parametrize(
+    ("end", "whom"),
+    [
+        (signal.SIGINT, "all"),  # as a terminal does
+        pytest.param(signal.SIGINT, "parent", marks=pytest.mark.faults),
+        pytest.param(signal.SIGTERM, "parent", marks=pytest.mark.faults),
+    ],
+)
+def test_told_to_end_a_sweep_ends_in_order_and_says_how_to_go_on(
+    end: signal.Signals, whom: str, start: Start, trials: Trials, store_in: StoreIn, tmp_path: Path
+) -> None:
+    store = store_in(tmp_path / "runs")
+    sweep = start(*trials, f"runs_dir={store.path}")
+    sweep.wait_until(lambda: store.finished() > 0)
+    asked = time.monotonic()
+    os.kill(sweep.process.pid, end) if whom == "parent" else os.killpg(sweep.process.pid, end)
+    status = sweep.wait(30)
+    assert time.monotonic() - asked < 5
+    assert status == (130 if end == signal.SIGINT else 143)
+    assert sweep.said.splitlines()[-1].startswith("interrupted; the same command again trains only what is missing")
+    assert "Traceback" not in sweep.said
+    deadline = time.monotonic() + 5
+    while sweep.trainers():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert store.sweeps() == ["KILLED"]
+
+
+_DEADLY = """
+import os, signal
+try:
+    from bnbench.sweep import worker
+except ImportError:
+    pass
+else:
+    fit = worker._fit
+
+    def deadly(job, images, trials):
+        if any(trial.seed == 1 and trial.norm.name == "batch" for trial in trials):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fit(job, images, trials)
+
+    worker._fit = deadly
+"""
+
+
+def test_a_trial_that_kills_its_process_costs_itself_alone(
+    start: Start, trials: Trials, store_in: StoreIn, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_DEADLY)
+    store = store_in(tmp_path / "runs")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    sweep = start(*trials, "optimizer.lr=0.1", f"runs_dir={store.path}", environment={"PYTHONPATH": path})
+    assert sweep.wait() == 1, sweep.said
+    lines = sweep.said.splitlines()
+    assert lines[-2] == "1 trial failed:"
+    assert "norm=batch" in lines[-1]
+    assert "seed=1" in lines[-1]
+    assert "SIGKILL, as the system does where memory runs out" in lines[-1]
+    assert any(line.startswith("report: ") for line in lines)
+    states = store.runs()
+    assert len(states["FINISHED"]) == 7
+    assert [*states["FAILED"].values()] == [1]
+    [traceback] = store.path.glob("artifacts/*/artifacts/traceback.txt")
+    assert "SIGKILL" in traceback.read_text()
+    again = start(*trials, "optimizer.lr=0.1", f"runs_dir={store.path}")
+    assert again.wait() == 0, again.said
+    assert "7 finished before" in again.said
