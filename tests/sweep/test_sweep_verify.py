@@ -126,7 +126,7 @@ def test_trials_trained_in_packs_give_the_same_digits_alone_and_only_that_is_kep
 def test_what_a_trial_was_trained_under_is_read_back(runs: Path, first: str) -> None:
     conditions = _load(runs, first).meta["conditions"]
     assert (conditions["device"], conditions["threads"]) == (["cpu"], ["1"])
-    assert [len(values) for values in conditions.values()] == [1, 1, 1, 1]
+    assert {len(values) for values in conditions.values()} == {1}
     assert "MKL_CBWR=AUTO,STRICT" in conditions["blas"][0]
 
 
