@@ -216,6 +216,9 @@ def contrast(
     Raises:
         ValueError: If the sweep has no such level or measure.
     """
+    if measure != names.TEST_ACC or not table.meta["contrasts"]:  # exploratory: no family that others belong to
+        _refuse_unknown(table, measure, [(a, b)])
+        return _compared(table, measure, rates, [(a, b)])
     found = compare_levels(table, measure, rates, pairs=[(a, b)])
     return [one for one in found if (one.a, one.b) == (a, b)]
 
@@ -247,14 +250,19 @@ def compare_levels(
     shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in contrasts(table)]
     shown += [pair for pair in pairs if pair not in shown]
     listed = {frozenset(pair) for pair in contrasts(table)} if table.meta["contrasts"] else set()
-    found = [
-        compare_arms(arm_a, arm_b, measure, where=where, a=a, b=b, chosen=chosen)
-        for where, a, b, chosen, arm_a, arm_b in paired_arms(table, rates, shown)
-    ]
+    found = _compared(table, measure, rates, shown)
     primary = [i for i, one in enumerate(found) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
     for i, adjusted in zip(primary, holm([found[i].p for i in primary]), strict=True):
         found[i] = replace(found[i], family=len(primary), adjusted_p=adjusted)
     return found
+
+
+def _compared(table: SweepTable, measure: str, rates: Rates, pairs: Sequence[tuple[str, str]]) -> list[Contrast]:
+    """Each pair of levels in each stratum, of no family yet."""
+    return [
+        compare_arms(arm_a, arm_b, measure, where=where, a=a, b=b, chosen=chosen)
+        for where, a, b, chosen, arm_a, arm_b in paired_arms(table, rates, pairs)
+    ]
 
 
 def paired_arms(
