@@ -26,7 +26,7 @@ def run(*overrides: str) -> Sweep:
             without `=` names a sweep: `"placement"` is `"+sweep=placement"`.
 
     Returns:
-        Its trials, curves and report.
+        Its trials, curves and report; of a sweep with `sweep.parts`, such as `claims`, those of its last part.
 
     Raises:
         ConfigError: If anything is wrong with the configuration of any trial; before anything is written.

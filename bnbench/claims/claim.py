@@ -106,7 +106,7 @@ class Test:
         name: What is tested, in a few words.
         contrast: `a - b` by the levels of the sweep; or one level `a`, whose own values are tested.
         measure: A metric key; `x - y` of two; `|x|`; or `trained` and `diverged`, which are 0 or 1.
-            `steps_to/val_acc` stands for every target.
+            `steps_to/val_acc`, `steps_sustained/val_acc` and `seconds_to/val_acc` stand for every target.
         at: Which value of a curve counts, where the measure is one.
         margin: The smallest effect that matters.
         statistic: What a seed's trials become along `along`.

@@ -15,13 +15,28 @@ from bnbench import names
 from bnbench.claims.claim import At, Claim, Combine, Kind, Margin, Published, Rates, Statistic, Strata, Test
 from bnbench.config import ConfigError
 
-__all__ = ["CHECKS", "STEPS", "SUSTAINED", "TRIAL_OUTCOMES", "load_claims", "parse_claim", "recorded"]
+__all__ = [
+    "CHECKS",
+    "SECONDS",
+    "STEPS",
+    "SUSTAINED",
+    "TO_TARGETS",
+    "TRIAL_OUTCOMES",
+    "load_claims",
+    "parse_claim",
+    "recorded",
+]
 
 STEPS = "steps_to/val_acc"
 """The measure that stands for the steps to every target, to its first hit."""
 
 SUSTAINED = "steps_sustained/val_acc"
 """The same, to the first evaluation from which on none is below the target."""
+
+SECONDS = "seconds_to/val_acc"
+"""Steps to the first hit times the seconds of a lone trial's step, as `python -m bnbench time` timed them."""
+
+TO_TARGETS = (STEPS, SUSTAINED, SECONDS)
 
 TRIAL_OUTCOMES = ("trained", "diverged")
 """The measures that say how a trial ended, 1 or 0."""
@@ -187,13 +202,13 @@ def _contradictions(test: Test) -> Iterator[tuple[str, str]]:
     if not units:
         yield (
             "measure",
-            f"allowed: {', '.join([*names.METRICS, STEPS, SUSTAINED, *TRIAL_OUTCOMES])}, 'x - y' of two, or |x|",
+            f"allowed: {', '.join([*names.METRICS, *TO_TARGETS, *TRIAL_OUTCOMES])}, 'x - y' of two, or |x|",
         )
         return
     if len({*units}) > 1:
         yield "measure", f"its two parts have the units {' and '.join(units)}"
-    if (test.measure in {STEPS, SUSTAINED}) != (test.kind in _OF_STEPS):
-        yield "measure", f"{STEPS} goes with kind=ratio or kind=near, and they with it"
+    if (test.measure in TO_TARGETS) != (test.kind in _OF_STEPS):
+        yield "measure", f"{', '.join(TO_TARGETS)} go with kind=ratio or kind=near, and they with one of them"
     yield from _margin_contradictions(test, units[0])
     if any(names.is_curve(key) for key in parts(test.measure)) != (test.at is not None):
         yield "at", f"a measure along the training needs one of {', '.join(At)}, another has none"
@@ -240,7 +255,7 @@ def _units(test: Test) -> Iterable[str]:
 
 
 def _unit(key: str) -> str:
-    return "steps" if key in {STEPS, SUSTAINED} else names.metric(key).unit
+    return "steps" if key in TO_TARGETS else names.metric(key).unit
 
 
 def parts(measure: str) -> list[str]:

@@ -16,7 +16,7 @@ from bnbench.analysis.outcomes import succeeded
 from bnbench.analysis.summary import split_by
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.claims.claim import At, Rates, Statistic, Test
-from bnbench.claims.load import STEPS, SUSTAINED, TRIAL_OUTCOMES, parts
+from bnbench.claims.load import TO_TARGETS, TRIAL_OUTCOMES, parts
 from bnbench.data import DATASETS
 from bnbench.table import SweepTable
 
@@ -212,7 +212,7 @@ def _expected_best(y: np.ndarray, draws: int) -> np.ndarray:
 
 def _measure(test: Test, trials: pd.DataFrame, ok: pd.Series[float]) -> pd.Series[float]:
     """The measure of each trial; NaN where it has none."""
-    if test.measure in {STEPS, SUSTAINED}:
+    if test.measure in TO_TARGETS:
         return pd.Series(0.0, index=trials.index)  # steps are compared target by target, with their censoring
     columns = [_part(test, key, trials, ok) for key in parts(test.measure)]
     value = columns[0] if len(columns) == 1 else columns[0] - columns[1]
@@ -251,7 +251,7 @@ def _chance(trials: pd.DataFrame) -> pd.Series[float]:
 
 
 def _recorded(test: Test, trials: pd.DataFrame) -> bool:
-    if test.measure in {STEPS, SUSTAINED}:
+    if test.measure in TO_TARGETS:
         return any(column.startswith("steps_to/") for column in trials.columns)
     return all(key in TRIAL_OUTCOMES or (key in trials and trials[key].notna().any()) for key in parts(test.measure))
 

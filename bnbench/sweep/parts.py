@@ -27,11 +27,11 @@ def run_parts(
     command_line: Sequence[str],
     *,
     say: Callable[[str], None] = print,
-) -> Sweep | list[Sweep] | None:
+) -> Sweep | None:
     """`run_sweep`; where the sweep names `sweep.parts`, each of those, as if it had been typed in its place.
 
-    Every part is composed before the first one trains; one that has failed trials does not keep the others from
-    being run.
+    Every part is composed before the first one trains; one that has failed trials does not keep the others from being
+    run. The last part's sweep is returned.
 
     Raises:
         ConfigError: As `run_sweep`, or if a part has parts of its own.
@@ -41,21 +41,19 @@ def run_parts(
     if not names:
         return run_sweep(hydra, params, arms, command_line, say=say)
     parts = [_part(hydra, name, command_line) for name in names]
-    sweeps, failed = [], []
+    last, failed = None, []
     for number, (name, part) in enumerate(zip(names, parts, strict=True), 1):
         say(f"\n[{number} of {count(len(names), 'sweep')}]")
         sweeper = OmegaConf.to_container(part.config.hydra.sweeper, resolve=True)
         assert isinstance(sweeper, dict)
         words = [*part.config.hydra.overrides.task]
         try:
-            sweep = run_sweep(part, sweeper["params"] or {}, sweeper["arms"] or {}, words, say=say)
+            last = run_sweep(part, sweeper["params"] or {}, sweeper["arms"] or {}, words, say=say)
         except SweepFailedError as error:
             failed.append(f"{name}: {error}")
-        else:
-            sweeps += [sweep] if sweep is not None else []
     if failed:
         raise SweepFailedError("\n".join(failed))
-    return sweeps
+    return last
 
 
 def _part(hydra: HydraSweep, name: str, command_line: Sequence[str]) -> HydraSweep:

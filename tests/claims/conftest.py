@@ -108,7 +108,9 @@ def fill(
         if key not in frame:
             frame[key] = 0.5
     frame.loc[frame["status"] != "finished", names.TEST_ACC] = np.nan
-    return SweepTable(meta, frame, pd.DataFrame(curves, columns=["key", "step", *names.CURVES, *names.MEASURED_CURVES]))
+    return SweepTable(
+        {**meta}, frame, pd.DataFrame(curves, columns=["key", "step", *names.CURVES, *names.MEASURED_CURVES])
+    )
 
 
 @pytest.fixture(scope="session")

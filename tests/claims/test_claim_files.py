@@ -100,7 +100,7 @@ WRONG = {
     "no margin": (changed(margin=None), "kind=greater needs one, in pp"),
     "margin of nothing": (changed(kind="equivalent", margin="0 pp"), "kind=equivalent needs a margin > 0"),
     "unneeded margin": (changed(kind="success"), "kind=success has none"),
-    "steps need a ratio": (changed(measure="steps_to/val_acc"), "goes with kind=ratio or kind=near"),
+    "steps need a ratio": (changed(measure="steps_to/val_acc"), "go with kind=ratio or kind=near"),
     "three levels": (changed(contrast="a - b - c"), "it must be two levels of the sweep, 'a - b', or one"),
     "one level": (changed(kind="success", margin=None, contrast="a"), "kind=success compares two levels"),
     "statistic of one trial": (changed(along="model.depth"), "such a statistic needs it"),

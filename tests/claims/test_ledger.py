@@ -284,3 +284,23 @@ def test_every_sweep_of_a_claim_has_a_full_size_that_composes(claims: dict[str, 
     _, full = plan_sweep("bias", "sweep.size=full")
     assert {trial.data.name for trial, _ in full} == {"mnist", "fashion_mnist"}
     assert len(full) == 2 * len(quick)
+
+
+@pytest.mark.parametrize(
+    ("slower", "expected"), [(1.0, Verdict.supported), (1.5, Verdict.supported), (4.0, Verdict.refuted)]
+)
+def test_seconds_are_steps_times_what_a_step_takes(
+    slower: float, expected: Verdict, claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    """Batch norm takes a third of the steps, and each of them takes so much longer."""
+    table = made_up(plan_sweep("convergence"), lambda params, rng: _speed(params, 1, rng))
+    (seconds,) = (result for result in judge(claims["C1"], table).results if "seconds" in result.test.name)
+    assert "its steps were not timed: python -m bnbench time +sweep=convergence" in seconds.evidence
+    rounds = np.array([0.98, 1.0, 1.02, 1.0, 1.01])
+    arms = [
+        {"keys": [*table.trials["key"][table.trials["norm"] == norm]], "seconds_per_step": [*(pace * rounds)]}
+        for norm, pace in (("none", 1e-3), ("batch", slower * 1e-3 * rounds))
+    ]
+    table.meta["timing"] = {"arms": arms}
+    (seconds,) = (result for result in judge(claims["C1"], table).results if "seconds" in result.test.name)
+    assert seconds.verdict == expected, seconds.evidence
