@@ -58,7 +58,11 @@ def robustness_panel(table: SweepTable) -> Robustness | None:
     cells = [(*setting_cells(values, keys), *_summary(a, b, own)) for values, a, b, own in groups]
     return Robustness(
         sentence=_sentence([own for *_, own in groups]),
-        summary=Table("The main differences under other choices", columns, make_rows(cells, len(keys))),
+        summary=Table(
+            "The main differences under other choices, each read off its own 95 % interval",
+            columns,
+            make_rows(cells, len(keys)),
+        ),
         details=[_details(values, a, b, own) for values, a, b, own in groups[:_MOST_DETAILS]],
     )
 

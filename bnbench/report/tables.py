@@ -144,15 +144,13 @@ def _tuned_table(table: SweepTable, parts: Sequence[Subject]) -> Table | None:
     parts = [subject for subject in parts if len(subject.tuned_differences)]
     keys = [key for key in _keys(parts) if key != LEARNING_RATE]
     rows = [row for subject in parts for _, row in subject.tuned_differences.iterrows()]
+    rates = [Cell(", ".join(f"{row[x]} {text(row[f'lr_{x}'])}" for x in "ab")) for row in rows]
+    differences = [_difference_cells(row) for row in rows]
     cells = [
-        (
-            *setting_cells(row, keys),
-            *_difference_cells(row),
-            Cell(", ".join(f"{row[x]} {text(row[f'lr_{x}'])}" for x in "ab")),
-        )
-        for row in rows
+        (*setting_cells(row, keys), *own[:-1], rate, own[-1])
+        for row, own, rate in zip(rows, differences, rates, strict=True)
     ]
-    columns = (*setting_columns(table, keys), *_DIFFERENCE, Column("learning rates"))
+    columns = (*setting_columns(table, keys), *_DIFFERENCE[:-1], Column("learning rates"), _DIFFERENCE[-1])
     made = make_rows(cells, len(keys), effects=[_effect(row) for row in rows])
     return Table("Paired differences, each level at its own tuned learning rate", columns, made) if rows else None
 
