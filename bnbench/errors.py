@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from bnbench.tracking import TrackingError, UndeliveredError
 
 __all__ = ["INTERRUPTED", "bad_input", "exit_status"]
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 _CTRL_C, _SIGTERM = 130, 143  # 128 and the signal's number, as shells have it
 INTERRUPTED = {_CTRL_C, _SIGTERM}
 """The exit statuses of what was told to end."""
@@ -64,7 +66,10 @@ def exit_status(action: Callable[[], None]) -> int:
 def bad_input(error: BaseException) -> list[str] | None:
     """The lines that answer a user's mistake; None if the exception is no such thing."""
     if isinstance(error, ConfigError | DataError | TrackingError):
-        return str(error).splitlines()
+        return [*str(error).splitlines(), *getattr(error, "__notes__", [])]
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+        return [f"{where} ({error.strerror}); make room or set runs_dir to another place; what was trained is kept"]
     if isinstance(error, MissingConfigException):
         return [_missing(error)]
     if isinstance(error, ConfigCompositionException) and "not in 'SweepConfig'" in str(error):

@@ -15,6 +15,7 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.store.tracking.abstract_store import AbstractStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import NothingRecordedError, TrackingError, one_line
@@ -24,7 +25,7 @@ __all__ = ["Connection", "connect", "reported"]
 # How patient MLflow is with a server: while it is opened, and afterwards (None: as MLflow is). Its own
 # default asks a dead server for 4 minutes; `Drain` keeps the results and asks again by itself.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "2"), "MLFLOW_HTTP_REQUEST_TIMEOUT": ("5", None)}
-_BUSY_SECONDS = 20
+_BUSY_SECONDS = 60  # that another program may hold a database
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def connect(address: Address, *, experiment: str, create: bool) -> Connection:
     try:
         with _sqlite_lock(address.database) if address.database else nullcontext():
             if address.database:
+                _make_sqlite(address)
                 _check_sqlite(address.database)
             elif not address.is_server:
                 # MLflow would try for 100 s.
@@ -84,6 +86,8 @@ def reported(address: Address) -> Iterator[None]:
 def _cannot_open(address: Address, error: Exception) -> str:
     if address.is_server:
         hint = "start the server, or leave tracking.uri=null for SQLite under runs_dir"
+    elif isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        hint = "end the program that holds it, or set runs_dir or tracking.uri to another"
     elif address.database:
         hint = "set runs_dir or tracking.uri to a place that can be written"
     else:
@@ -107,6 +111,19 @@ def _sqlite_lock(database: Path) -> Iterator[None]:
     with database.with_name(f"{database.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes
         yield
+
+
+def _make_sqlite(address: Address) -> None:
+    """Make a database that is not there under another name: MLflow cannot go on with one it has half made."""
+    database = address.database
+    if database is None or database.exists():
+        return
+    draft = database.with_name(f"{database.name}.new")
+    for left in (draft, draft.with_name(f"{draft.name}-journal")):  # of a process that was killed here
+        left.unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"sqlite:///{draft}", address.artifacts)  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    os.replace(draft, database)
 
 
 def _check_sqlite(database: Path) -> None:

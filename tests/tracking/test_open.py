@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,12 @@ def test_a_relative_database_is_the_same_file_from_every_folder(
     assert address.database == tmp_path / "shared" / "a.db"
     assert address.uri == f"sqlite:///{tmp_path}/shared/a.db"
     assert address.artifacts == (tmp_path / "shared" / "artifacts").as_uri()
+
+
+def test_a_database_that_a_killed_process_has_half_made_is_made_anew(tmp_path: Path) -> None:
+    half = tmp_path / "mlflow.db.new"
+    with closing(sqlite3.connect(half)) as database:
+        database.execute("CREATE TABLE _alembic_tmp_latest_metrics (key TEXT)")
+    store = Store.open(None, runs_dir=tmp_path, experiment="bnbench")
+    assert store.finished() == {}
+    assert not half.exists()
