@@ -28,6 +28,9 @@ __all__ = [
     "GRADIENT_MAX",
     "GRADIENT_RANGE",
     "GRADIENT_SLOPE",
+    "HESSIAN_CONDITION",
+    "HESSIAN_LARGEST",
+    "HESSIAN_SMALLEST",
     "LAST_HIDDEN_RANK",
     "LOSS_RANGE",
     "MEASURED_CURVES",
@@ -91,6 +94,9 @@ GRADIENT_RANGE = "smoothness/gradient_range"
 EFFECTIVE_BETA = "smoothness/effective_beta"
 POPULATION_GAP = "population/gap"
 LAST_HIDDEN_RANK = "rank/last_hidden"
+HESSIAN_LARGEST = "hessian/largest"
+HESSIAN_SMALLEST = "hessian/smallest"
+HESSIAN_CONDITION = "hessian/condition"
 
 TEST_ACC = "test/acc"
 TEST_LOSS = "test/loss"
@@ -186,6 +192,11 @@ _MEASURED = {
     LOSS_RANGE: Metric("nats", "lower", "largest less smallest loss at 1/2, 1, 2 and 4 times the next step"),
     GRADIENT_RANGE: Metric("loss / weight", "lower", "largest change of the gradient over the same stretch"),
     EFFECTIVE_BETA: Metric("loss / weight²", "lower", "largest change of the gradient over the distance moved"),
+    HESSIAN_LARGEST: Metric("loss / weight²", "neither", "largest eigenvalue of the training loss's Hessian"),
+    HESSIAN_SMALLEST: Metric("loss / weight²", "neither", "smallest eigenvalue of the training loss's Hessian"),
+    HESSIAN_CONDITION: Metric(
+        "ratio", "lower", "largest eigenvalue of the training loss's Hessian over their mean, roughly"
+    ),
 }
 METRICS |= _MEASURED
 

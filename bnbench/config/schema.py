@@ -206,6 +206,7 @@ class Measure(StrEnum):
     population_gap = "population_gap"  # accuracy under running and under the training images' statistics
     shift = "shift"  # internal covariate shift
     smoothness = "smoothness"  # of the loss along a step
+    hessian = "hessian"  # its extreme eigenvalues, at the start, once between and at the end
     test_shift = "test_shift"  # test accuracy on shifted images, at the end
 
 

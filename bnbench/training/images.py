@@ -86,6 +86,12 @@ class PackImages:
         )
         return chosen
 
+    def double(self) -> PackImages:
+        """The same images as double-precision numbers."""
+        precise = copy.copy(self)
+        precise._scale, precise._shift = self._scale.double(), self._shift.double()
+        return precise
+
     def replaced(self, rows: Tensor, images: Tensor) -> PackImages:
         """The same data set with other images in some of its rows."""
         changed = copy.copy(self)

@@ -24,6 +24,7 @@ from bnbench.training.probe import Probe, probe
 __all__ = ["TAKERS", "MeasureRecorder"]
 
 _SHIFT_LAYERS = 4  # the first above the lowest, the last and some between: each costs a step
+_RARE = (Measure.hessian,)  # as costly as hundreds of steps
 _BOUNDED = (Activation.sigmoid, Activation.tanh)
 
 
@@ -40,7 +41,9 @@ class MeasureRecorder(pl.Callback):
 
     def __init__(self, trial: Trial, trials: int) -> None:
         self._measures = [measure for measure in TAKERS if measure in trial.training.measures]
-        self._steps = set(coarse_steps(trial)) if self._measures else set[int]()
+        coarse = coarse_steps(trial) if self._measures else []
+        self._steps = {*coarse}
+        self._rare_steps = {*coarse[:1], *coarse[len(coarse) // 2 :][:1], *coarse[-1:]}
         self._before: tuple[list[int], list[Units]] | None = None
         self.curves: list[Curves] = [{} for _ in range(trials)]
 
@@ -70,7 +73,8 @@ class MeasureRecorder(pl.Callback):
         measured: dict[str, Tensor] = {}
         with probe(module, optimizer.optimizer, step, self._units_before(module)) as looking:
             for measure in self._measures:
-                measured |= TAKERS[measure](looking)
+                if measure not in _RARE or step in self._rare_steps:
+                    measured |= TAKERS[measure](looking)
             if Measure.activations in self._measures:
                 self._before = [*module.started_in], looking.units
         values = {key: value.tolist() for key, value in measured.items()}
@@ -130,7 +134,8 @@ def _effective_lr(probe: Probe) -> dict[str, Tensor]:
 
 
 def _rank(probe: Probe) -> dict[str, Tensor]:
-    return {names.LAST_HIDDEN_RANK: soft_rank(probe.hidden.features)}
+    hidden = probe.hidden
+    return {names.LAST_HIDDEN_RANK: soft_rank(hidden.features)} if hidden.inputs else {}
 
 
 def _population_gap(probe: Probe) -> dict[str, Tensor]:
@@ -166,6 +171,15 @@ def _smoothness(probe: Probe) -> dict[str, Tensor]:
     return dict(zip((names.LOSS_RANGE, names.GRADIENT_RANGE, names.EFFECTIVE_BETA), found, strict=True))
 
 
+def _hessian(probe: Probe) -> dict[str, Tensor]:
+    found = probe.spectrum()
+    return {
+        names.HESSIAN_LARGEST: found.largest,
+        names.HESSIAN_SMALLEST: found.smallest,
+        names.HESSIAN_CONDITION: found.condition,
+    }
+
+
 TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
     Measure.gradients: _gradients,
     Measure.activations: _activations,
@@ -174,5 +188,6 @@ TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
     Measure.population_gap: _population_gap,
     Measure.shift: _shift,
     Measure.smoothness: _smoothness,
+    Measure.hessian: _hessian,
 }
 """What is taken while training, by the word that asks for it."""

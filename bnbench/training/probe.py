@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from bnbench.config import Statistics
 from bnbench.layout import trial_rows
 from bnbench.measures.activations import Units, describe
+from bnbench.measures.hessian import Spectrum
 from bnbench.models.block import Block
 from bnbench.packing.leaves import FoldedConv2d, FoldedLinear
 from bnbench.packing.optimizers import PackOptimizer
+from bnbench.training.curvature import loss_spectrum
 from bnbench.training.evaluate import evaluate
 from bnbench.training.grid import evaluation_examples
 from bnbench.training.losses import example_losses
@@ -25,7 +27,7 @@ from bnbench.training.unchanged import State, unchanged
 
 __all__ = ["Hidden", "Probe", "probe"]
 
-_IMAGES = 256
+_IMAGES = 128
 
 
 class Hidden(NamedTuple):
@@ -141,18 +143,22 @@ class Probe:
         return [parameter.detach().clone() for parameter in self.parameters]
 
     @cached_property
-    def hidden(self) -> Hidden:
-        """The hidden layers on 256 training images, the same ones all along.
+    def batches(self) -> Sequence[Tensor]:
+        """Rows of 128 training images, the same ones all along, each (K, N).
 
-        Where norms look at the batch the images pass in batches of the trial's own size (as many whole ones as 256
-        images make, at least one), in the order of the first steps.
+        Where norms look at the batch, in batches of the trial's own size: those of the first steps, as many whole ones
+        as 128 images make, at least one. Else in one.
         """
         N = self.module.trials[0].training.batch_size
         rows = self.images.first_train_rows(max(N, _IMAGES // N * N))
-        parts = torch.split(rows, N, 1) if self.pack.norms else (rows,)
+        return torch.split(rows, N, 1) if self.pack.norms else (rows,)
+
+    @cached_property
+    def hidden(self) -> Hidden:
+        """The hidden layers on `batches`."""
         self._state.restore()
         with torch.no_grad():
-            passes = [self._hidden(self.images.batch(self.pack, part)[0]) for part in parts]
+            passes = [self._hidden(self.images.batch(self.pack, part)[0]) for part in self.batches]
         return Hidden(
             inputs=[torch.cat(layer, 2) for layer in zip(*(each.inputs for each in passes), strict=True)],
             lowest=[torch.stack(layer).amin(0) for layer in zip(*(each.lowest for each in passes), strict=True)],
@@ -173,6 +179,11 @@ class Probe:
             estimate_population(self.pack, self.images)
         rows = self.images.rows("val", evaluation_examples(trial, len(self.images.splits[0].val)))
         return evaluate(self.pack, self.images, rows, trial.training.loss, statistics=statistics).acc
+
+    def spectrum(self) -> Spectrum:
+        """The Hessian's of the mean loss on `batches`."""
+        self._state.restore()
+        return loss_spectrum(self.pack, self.images, self.module.trials, self.batches)
 
     def _hidden(self, x: Tensor) -> Hidden:
         found = Hidden([], [], [], torch.empty(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +11,24 @@ from torch import Tensor
 from bnbench.packing.optimizers import PackOptimizer
 from bnbench.packing.pack import Pack
 
-__all__ = ["State", "unchanged"]
+__all__ = ["Copies", "State", "unchanged"]
+
+
+class Copies:
+    """Tensors, and the values they had.
+
+    Attributes:
+        values: By tensor, in the order given.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._tensors = [*tensors]
+        self.values = [tensor.detach().clone() for tensor in self._tensors]
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        for tensor, value in zip(self._tensors, self.values, strict=True):
+            tensor.copy_(value)
 
 
 class State:
@@ -20,25 +37,25 @@ class State:
     Args:
         pack: In training mode, under running statistics.
         optimizer: The pack's.
+
+    Attributes:
+        parameters: The parameters' values, in the pack's order.
     """
 
     def __init__(self, pack: Pack, optimizer: PackOptimizer) -> None:
         self._optimizer = optimizer
         self._gradients = [(p, p.grad) for p in pack.parameters()]
-        self._parameters = _copies(pack.parameters())
-        self._buffers = _copies(pack.buffers())
-        self._state = _copies(value for state in optimizer.state.values() for value in state.values())
+        parameters = Copies(pack.parameters())
+        self.parameters = parameters.values
+        state = Copies(value for state in optimizer.state.values() for value in state.values())
+        self._copies = (parameters, Copies(pack.buffers()), state)
         self._taken, self._lrs = optimizer.taken, optimizer.lrs
         self._descents = [(layer, layer.descent) for layer in pack.linear]
 
-    @property
-    def parameters(self) -> list[Tensor]:
-        """The parameters' values, in the pack's order."""
-        return [value for _, value in self._parameters]
-
     def restore(self) -> None:
-        """Everything."""
-        _put_back([*self._parameters, *self._buffers, *self._state])
+        """Make them what they were."""
+        for copies in self._copies:
+            copies.put_back()
         for parameter, gradient in self._gradients:
             parameter.grad = gradient
         self._optimizer.taken, self._optimizer.lrs = self._taken, self._lrs
@@ -54,13 +71,3 @@ def unchanged(pack: Pack, optimizer: PackOptimizer) -> Iterator[State]:
         yield state
     finally:
         state.restore()
-
-
-def _copies(values: Iterator[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    return [(value, value.detach().clone()) for value in values]
-
-
-@torch.no_grad()
-def _put_back(copies: list[tuple[Tensor, Tensor]]) -> None:
-    for value, copy in copies:
-        value.copy_(copy)

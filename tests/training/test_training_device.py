@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from bnbench import device
-from bnbench.config import ConfigError, Device
+from bnbench.config import ConfigError, Device, Measure
 from bnbench.norms import NORMS
 from bnbench.packing.optimizers import make_optimizer
 from bnbench.training.fit import make_pack
 from bnbench.training.images import PackImages
 from bnbench.training.losses import correct, example_losses
+from bnbench.training.measuring import TAKERS
+from bnbench.training.module import PackModule
+from bnbench.training.probe import probe
 
 READS_VALUES = {"noisy_batch"}  # draws its noise from a step that it reads back, which meta tensors do not have
 
@@ -34,6 +37,20 @@ def test_a_step_makes_nothing_on_the_cpu(model, norm, trial_of, images_of):
     optimizer.step()
     assert correct(logits, labels).device.type == "meta"
     assert packed.eval()(images.batch(packed, images.rows("val", 3))[0]).device.type == "meta"
+
+
+@pytest.mark.parametrize("model", ["fc", "cnn"])
+def test_measures_make_nothing_on_the_cpu(model, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    trial = trial_of(f"model.name={model}", "model.width=4", "model.depth=3", "norm.name=batch", "optimizer.name=adam")
+    packed, slots = make_pack([trial, trial], data)
+    packed = packed.to("meta")
+    module = PackModule(packed, PackImages(data, slots, "meta"), slots)
+    optimizer = make_optimizer(packed.parameters(), [slot.optimizer for slot in slots], packed.linear)
+    with probe(module, optimizer, 1, None) as looking:
+        for measure, take in TAKERS.items():
+            if measure != Measure.hessian:  # eigenvalues of meta tensors are not implemented
+                assert {values.device.type for values in take(looking).values()} == {"meta"}, measure
 
 
 def test_auto_is_the_gpu_where_there_is_one_and_says_so_in_the_key(trial_of, monkeypatch):

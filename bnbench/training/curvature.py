@@ -1,0 +1,90 @@
+"""The Hessian of the training loss, seen through a copy of the pack in double precision."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from bnbench.config import Trial
+from bnbench.measures.hessian import Spectrum, hessian_product, spectrum
+from bnbench.packing.pack import Pack
+from bnbench.seeding import generator
+from bnbench.training.images import PackImages
+from bnbench.training.losses import example_losses
+from bnbench.training.unchanged import Copies
+
+__all__ = ["loss_spectrum"]
+
+_STEPS = 16
+_PROBES = 2
+_BASIS_BYTES = 256 * 2**20
+
+
+def loss_spectrum(pack: Pack, images: PackImages, trials: Sequence[Trial], rows: Sequence[Tensor]) -> Spectrum:
+    """Eigenvalues of the Hessian of the mean training loss by all parameters, of every slot.
+
+    Args:
+        pack: The networks, in training mode; left as they are.
+        images: Where the rows point.
+        trials: One a slot; their seeds draw the random vectors.
+        rows: Batches of the loss, each (K, N).
+    """
+    P = sum(parameter[0].numel() for parameter in pack.parameters())
+    at_once = max(1, _BASIS_BYTES // (_STEPS * P * 8))
+    parts = [_Double(pack, images, trials, rows, slots).spectrum() for slots in _groups(pack.slots, at_once)]
+    return Spectrum(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def _groups(slots: int, at_once: int) -> Iterator[list[int]]:
+    for start in range(0, slots, at_once):
+        yield [*range(start, min(start + at_once, slots))]
+
+
+class _Double:
+    """Some of a pack's slots in double precision, with as many copies of the last as the layout asks for."""
+
+    def __init__(
+        self, pack: Pack, images: PackImages, trials: Sequence[Trial], rows: Sequence[Tensor], slots: list[int]
+    ) -> None:
+        self._slots = len(slots)
+        kept = slots + slots[-1:] * (pack.width_of(len(slots)) - len(slots))
+        self._pack = copy.deepcopy(pack).double()
+        self._pack.select(kept)
+        for layer in self._pack.linear:
+            layer.descent = None
+        self._parameters = [*self._pack.parameters()]
+        self._buffers = Copies(self._pack.buffers())
+        self._images = images.of(kept).double()
+        self._trials = [trials[slot] for slot in kept]
+        self._rows = [part[kept] for part in rows]
+
+    def spectrum(self) -> Spectrum:
+        at = torch.cat([parameter.detach().flatten(1) for parameter in self._parameters], 1)  # (K, P)
+        start, *probes = (self._direction(at, draw) for draw in range(1 + _PROBES))
+        found = spectrum(hessian_product(self._gradient, at), start, probes, min(_STEPS, at.shape[1]))
+        return Spectrum(*(values[: self._slots] for values in found))
+
+    def _direction(self, like: Tensor, draw: int) -> Tensor:
+        """A random one of each trial's own, (K, P)."""
+        streams = [generator(trial.seed, "hessian", draw) for trial in self._trials]
+        return torch.stack([torch.randn(like.shape[1], generator=g, dtype=like.dtype) for g in streams]).to(like)
+
+    def _gradient(self, at: Tensor) -> Tensor:
+        """Of the mean loss over the batches, (K, P)."""
+        start = 0
+        for parameter in self._parameters:
+            size = parameter[0].numel()
+            parameter.data.copy_(at[:, start : start + size].view(parameter.shape))
+            start += size
+        self._buffers.put_back()
+        total = torch.zeros_like(at)
+        for rows in self._rows:
+            x, labels = self._images.batch(self._pack, rows)
+            with torch.enable_grad():
+                loss = example_losses(self._pack(x), labels, self._trials[0].training.loss).mean(1).sum()
+                gradients = torch.autograd.grad(loss, self._parameters)
+            total += torch.cat([gradient.flatten(1) for gradient in gradients], 1)
+        return total / len(self._rows)
