@@ -11,6 +11,7 @@ from bnbench.report.layout import Cell, Column, Table
 __all__ = ["latex_tables", "to_latex"]
 
 _MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
+_LONG = 24  # characters of a cell that does not fit a line beside the others
 
 # Compiled by itself, the file brings its own document: `\documentclass` changes its meaning once it was used.
 _HEAD = r"""% {title}
@@ -60,6 +61,8 @@ def latex_tables(tables: Mapping[str, Table], title: str, label: str) -> str:
 def _float(table: Table, label: str) -> str:
     columns, rows = _merged(table)
     kinds = "".join("r" if column.numeric else "l" for column in columns)
+    if not columns[-1].numeric and any(len(row[-1]) > _LONG for row in rows):
+        kinds = f"{kinds[:-1]}p{{3.2cm}}"  # words that go on in the next line
     caption = f"\\caption{{{_escape(table.title)}.}}\\label{{{label}}}"
     head = "\n".join(_head(columns))
     body = "\n".join(_body(table, rows))
