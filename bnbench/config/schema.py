@@ -21,6 +21,7 @@ __all__ = [
     "EvalGrid",
     "Impl",
     "Init",
+    "LogModel",
     "LogitsNorm",
     "Loss",
     "LrScaling",
@@ -196,6 +197,13 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class LogModel(StrEnum):
+    """Which networks are kept with a sweep."""
+
+    none = "none"
+    best = "best"  # the best arm's best by validation accuracy, trained once more at the end
+
+
 class Measure(StrEnum):
     """What is measured of a trial beside loss and accuracy, on a part of the evaluation grid."""
 
@@ -367,10 +375,11 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """Where results are recorded. `uri: null` is SQLite under `runs_dir`."""
+    """Where results are recorded, and what beside numbers. `uri: null` is SQLite under `runs_dir`."""
 
     uri: str | None = None
     experiment: str = "bnbench"
+    log_model: LogModel = LogModel.none
 
 
 @dataclass(frozen=True)

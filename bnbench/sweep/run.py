@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from bnbench import names
 from bnbench.checkpoints import begun_packs
 from bnbench.claims.history import claims_on, earlier_sweeps
-from bnbench.config import Config, Trial
+from bnbench.config import Config, LogModel, Trial
 from bnbench.data import dataset_info
 from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
@@ -174,6 +174,7 @@ def execute(
     Raises:
         SweepFailedError: If trials failed; after the report.
     """
+    from bnbench.sweep.best_model import log_best
     from bnbench.sweep.outcome import check_outcome
     from bnbench.sweep.progress import SweepProgress
     from bnbench.sweep.report import publish, sweep_folder
@@ -207,6 +208,8 @@ def execute(
         briefly(lambda: store.finish_sweep(run_id, status="KILLED", metrics={}, artifacts=[], note="interrupted"))
         raise
     sweep = publish(store, run_id, folder, trained, time.monotonic() - started, say)
+    if config.tracking.log_model == LogModel.best:
+        log_best(store, run_id, runs_dir / "cache", config.data.root, say)
     check_outcome(sweep.table, trained)
     return sweep
 

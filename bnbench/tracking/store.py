@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from bnbench.names import Tag
 from bnbench.redaction import redacted_values
-from bnbench.results import TrialResult
+from bnbench.results import Recorded, TrialResult
 from bnbench.table import SweepTable
 from bnbench.tracking import sweep_runs
 from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported
 from bnbench.tracking.load import load_table
+from bnbench.tracking.recorded import read_recorded
 from bnbench.tracking.standing import Standing, read_standing
 from bnbench.tracking.sweep_tags import Parent
 from bnbench.tracking.timing_runs import newest_timing, record_timing
@@ -176,6 +177,18 @@ class Store:
         """
         with reported(self.address):
             return load_table(self._connection, sweep)
+
+    def recorded(self, sweep: str) -> tuple[dict[str, Any], list[Recorded]]:
+        """A sweep's description, and its trials with every number they have; see `read_recorded`."""
+        with reported(self.address):
+            return read_recorded(self._connection, sweep)
+
+    def log_model(self, run_id: str, weights: Path, tags: Mapping[str, str]) -> str:
+        """The id of a new model with these weights, the output of a sweep's run; see `models.log_model`."""
+        from bnbench.tracking.models import log_model
+
+        with reported(self.address):
+            return log_model(self._connection, run_id, weights, tags)
 
     def charts(self, sweep: str = "latest") -> str:
         """Where on a server the charts of a sweep are: the part of an address after the host and its slash.

@@ -43,6 +43,7 @@ def fit(
     *,
     report: Callable[[int, int], None] = lambda steps, diverged: None,
     checkpoints: Path | None = None,
+    look: Callable[[Pack], None] = lambda pack: None,
 ) -> list[TrialResult]:
     """Train trials of one signature together.
 
@@ -52,6 +53,7 @@ def fit(
         report: Called after every block with the steps taken and the number of trials that have diverged.
         checkpoints: The folder where the pack is saved every `training.checkpoint_every` steps, and gone on with
             where it was; None saves and finds nothing.
+        look: Called with the trained pack, from which the slots of diverged trials may be gone.
 
     Returns:
         One result a trial, in their order; the same to the bit whatever other trials are in the pack, and wherever
@@ -71,6 +73,7 @@ def fit(
     callbacks = [recorder, measurer, ProgressReporter(report, len(trials))]
     _train(module, blocks, callbacks, trials[0], file)
     final = _test(module, len(trials))
+    look(packed)
     ended = time.time()
     results = []
     for slot, trial in enumerate(trials):
