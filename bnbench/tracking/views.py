@@ -169,7 +169,6 @@ def _targets(meta: Mapping[str, Any], models: Set[str]) -> list[float]:
     config = meta.get("config")
     if config is None:
         return []
-    by_model = config["data"]["targets"]
     given = config["training"]["targets"]
-    lists = [by_model.get(model, []) for model in models] if given is None else [given]
+    lists = [given] if given is not None else [config["data"]["targets"].get(model, []) for model in models]
     return sorted({max(targets) for targets in lists if targets})
