@@ -95,7 +95,7 @@ def _with_last_accuracies(table: SweepTable) -> SweepTable:
 def _choices(table: SweepTable, a: str, b: str) -> Iterator[tuple[Contrast | StepsContrast, str]]:
     for rates in ("best", "matched"):
         for measure in _ACCURACIES:
-            if measure in table.trials:
+            if measure in table.trials or measure == names.TEST_ACC:  # that of a sweep of which no trial finished
                 for found in contrast(table, a, b, measure, rates=rates):
                     yield found, rates
         for target in targets(table):

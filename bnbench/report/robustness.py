@@ -40,8 +40,10 @@ class Robustness:
 
 
 def robustness_panel(table: SweepTable) -> Robustness | None:
-    """The panel; None where there is one choice only, or nothing to compare."""
+    """The panel; None where there is one choice only, or no pair to compare."""
     rows = robustness_data(table)
+    if rows.empty or not rows["n"].any():
+        return None
     keys = [key for key in strata(table) if key != LEARNING_RATE]
     groups = [(values, a, b, own) for a, b in _main(table) for values, own in _groups(table, rows, keys, a, b)]
     if max((len(own) for *_, own in groups), default=0) < 2:
@@ -85,8 +87,6 @@ def _main(table: SweepTable) -> list[tuple[str, str]]:
 def _groups(
     table: SweepTable, rows: pd.DataFrame, keys: list[str], a: str, b: str
 ) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    if rows.empty:
-        return []
     return list(split_by(table, rows[(rows["a"] == a) & (rows["b"] == b)], keys))
 
 

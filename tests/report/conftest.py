@@ -77,8 +77,8 @@ def build_sweep(
             curves += curve
     trials = pd.DataFrame(rows)
     trials["diverged_step"] = trials["diverged_step"].astype("Int64")
-    for column in [names.ACC_BEST, names.TEST_ACC]:
-        trials[column] = trials[column].astype(float) if column in trials else np.nan
+    for column in {names.ACC_BEST, names.TEST_ACC} & {*trials.columns}:  # what no trial has is no column
+        trials[column] = trials[column].astype(float)
     columns = ["key", "step", "examples", *names.CURVES]
     return SweepTable(
         {**_meta(list(axes), tuning_seeds), **(meta or {})},
