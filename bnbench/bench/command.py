@@ -27,6 +27,8 @@ from bnbench.tracking import environment
 __all__ = ["bench", "measure"]
 
 _BUSY_LOAD = 0.5
+_WITHOUT_WORKLOADS = {"norms", "tracking"}
+_POINTS = 100  # of a recorded curve
 
 
 def bench(words: Sequence[str]) -> None:
@@ -83,7 +85,7 @@ class _Measurement:
 
     def run(self) -> dict[str, Any]:
         options, sections = self._options, self._options.sections
-        report: dict[str, Any] = dict.fromkeys(["start", "ratios", "widths", "shares", "norms", "sweep"])
+        report: dict[str, Any] = dict.fromkeys(["start", "ratios", "widths", "shares", "norms", "tracking", "sweep"])
         if options.quick:  # the cold start is not told apart from theirs then
             self._sides.start(*self._needed())
         if {"ratios", "shares"} & {*sections}:
@@ -93,11 +95,14 @@ class _Measurement:
             report["product_rate"] = self._product_rate()
         for section in ("ratios", "widths", "shares"):
             report[section] = [] if section in sections or (section == "ratios" and "inner" in sections) else None
-        for workload in options.workloads if {*sections} - {"norms"} else ():
+        for workload in options.workloads if {*sections} - _WITHOUT_WORKLOADS else ():
             self._workload(workload, report)
         if "norms" in sections:
             self._say("norms")
             report["norms"] = self._sides.packed.members[0].ask("norms", seconds=options.seconds / 30)
+        if "tracking" in sections:
+            self._say("tracking")
+            report["tracking"] = self._recording()
         if options.sweep is not None:
             report["sweep"] = time_sweep(options.sweep, self._sides, self._folder, options.seconds, self._say)
         return report
@@ -108,7 +113,7 @@ class _Measurement:
         peers = ["usual", "handwritten_threads", "handwritten_processes"] if sections & {"inner", "ratios"} else []
         if "shares" in sections:
             peers.append("handwritten_processes")
-        return [*dict.fromkeys(peers), *(["packed"] if sections else [])]
+        return [*dict.fromkeys(peers), *(["packed"] if sections - {"tracking"} else [])]
 
     def _workload(self, workload: Workload, report: dict[str, Any]) -> None:
         options = self._options
@@ -169,6 +174,10 @@ class _Measurement:
         started = time.perf_counter()
         self._sides.whole.ask("sweep", overrides=list(QUICK.overrides), folder=self._runs_dir, trials=trials, steps=1)
         return time.perf_counter() - started
+
+    def _recording(self) -> dict[str, Any]:
+        size = {"trials": self._options.recorded, "points": _POINTS}
+        return {**size, **self._sides.whole.ask("recording", **size, folder=str(self._folder / "recording"))}
 
     def _product_rate(self) -> float:
         self._product = float(self._sides.handwritten_processes.members[0].ask("product_rate", seconds=1.0))

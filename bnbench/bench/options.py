@@ -19,6 +19,7 @@ SECTIONS = {
     "widths": "the inner step's rate by the number of trials in a pack",
     "shares": "where the time goes, and how much of the processor's product rate is used",
     "norms": "each norm folded for 8 trials against 8 alone, and batch norm against torch's",
+    "tracking": "what it costs to record a trial, and to read 2,000 back and report them",
 }
 
 
@@ -34,6 +35,7 @@ class Options:
         sweep_seconds: How much longer the longer one of two sweeps is to take.
         widths: Trials in a pack.
         sweep: The sweep to time as a whole, or None.
+        recorded: Trials to record.
         quick: Whether this only shows that everything works.
         json: Whether to print one JSON object instead of tables.
     """
@@ -45,6 +47,7 @@ class Options:
     sweep_seconds: float
     widths: tuple[int, ...]
     sweep: str | None
+    recorded: int
     quick: bool
     json: bool
 
@@ -84,6 +87,7 @@ def parse(words: Sequence[str]) -> Options:
         sweep_seconds=0.5 if given.quick else 2.0,
         widths=(1, 2, 4) if given.quick else (1, 2, 4, 8, 16, 32, 64),
         sweep=_sweep(given.sweep),
+        recorded=40 if given.quick else 2000,
         quick=given.quick,
         json=given.json,
     )

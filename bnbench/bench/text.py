@@ -23,6 +23,8 @@ def tables(report: _Row) -> str:
         parts.append(_shares(report))
     if report["norms"] is not None:
         parts += [_folded(report["norms"]["folded"]), _batch_norm(report["norms"]["batch_norm"])]
+    if report["tracking"] is not None:
+        parts.append(_tracking(report["tracking"]))
     if report["sweep"] is not None:
         parts.append(_sweep(report["sweep"]))
     return "\n\n".join("\n".join(lines) for lines in parts)
@@ -115,6 +117,16 @@ def _batch_norm(norms: Sequence[_Row]) -> Iterator[str]:
         values = (_spread(row["bnbench"], ".0f"), _spread(row["torch"], ".0f"), _spread(row["bnbench/torch"], ".2f"))
         rows.append((row["case"], *values))
     yield from aligned(rows)
+
+
+def _tracking(tracking: _Row) -> Iterator[str]:
+    yield f"tracking: {tracking['trials']:,} trials x {tracking['points']} points x 6 metrics in a SQLite file"
+    yield (
+        f"  recorded, in packs of 16: {tracking['record_ms']:.1f} ms a trial, {tracking['record_processor_ms']:.1f} ms "
+        "of them processor time"
+    )
+    read, report = tracking["read_seconds"], tracking["report_seconds"]
+    yield f"  read back into one table in {read:.1f} s, and its report made in {report:.1f} s"
 
 
 def _sweep(sweep: _Row) -> Iterator[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 import bnbench
+from bnbench.bench.recording import time_recording
 from bnbench.bench.sweeps import SweepShape, shape_sweep
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Config, Trial
@@ -56,6 +58,10 @@ class Side:
         )
         seconds = time.perf_counter() - started
         return {"seconds": seconds, "tracking_seconds": self._tracking_seconds - before}
+
+    def recording(self, folder: str, trials: int, points: int) -> dict[str, float]:
+        """See `time_recording`."""
+        return time_recording(Path(folder), trials, points)
 
     def named_sweep(self, name: str, folder: str) -> None:
         """Run the sweep `+sweep=name` as it stands."""

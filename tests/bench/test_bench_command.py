@@ -34,11 +34,11 @@ Quick = tuple[dict[str, Any], list[str], Path]
     [
         (["fast"], "unrecognized arguments: fast"),
         (["--jsn"], "unrecognized arguments: --jsn"),
-        (["--only", "inner,speed"], "--only speed is unknown; allowed: inner, ratios, widths, shares, norms"),
+        (["--only", "inner,speed"], "--only speed is unknown; allowed: inner, ratios, widths, shares, norms, tracking"),
         (["--workload", "fc-7"], "--workload fc-7 is unknown; allowed: fc-1-none, "),
         (["--rounds", "0"], "--rounds 0 is not allowed; it must be a whole number >= 1"),
         (["--rounds", "many"], "invalid int value: 'many'"),
-        (["--sweep", "nothing"], "--sweep nothing is unknown; allowed: architecture, "),
+        (["--sweep", "nothing"], "--sweep nothing is unknown; allowed: a"),
     ],
 )
 def test_a_wrong_word_is_answered_in_one_line(
@@ -56,7 +56,7 @@ def test_a_wrong_word_is_answered_in_one_line(
 
 def test_by_default_everything_is_measured_on_the_paper_s_networks() -> None:
     options = parse([])
-    assert options.sections == ("ratios", "widths", "shares", "norms")
+    assert options.sections == ("ratios", "widths", "shares", "norms", "tracking")
     assert options.workloads == DEFAULT
     assert options.widths == (1, 2, 4, 8, 16, 32, 64)
     assert not any("-1-batch" in workload.name for workload in DEFAULT)
@@ -103,6 +103,11 @@ def test_a_quick_run_has_every_table(quick: Quick) -> None:
     everywhere = {(name, case.name) for name in NORMS if name != "none" for case in CASES}
     assert timed == everywhere - {("instance", CASES[0].name)}  # no positions to normalize over
     assert report["norms"]["batch_norm"]
+    tracking = report["tracking"]
+    assert (tracking["trials"], tracking["points"]) == (40, 100)
+    assert 0 < tracking["record_processor_ms"] < 1000
+    assert tracking["read_seconds"] > 0
+    assert tracking["report_seconds"] > 0
 
 
 def test_a_quick_run_reports_its_progress_and_leaves_nothing(quick: Quick) -> None:
@@ -134,13 +139,18 @@ def test_the_tables_show_what_the_json_holds(quick: Quick) -> None:
         "where the time of a trial",
         "norms",
         "torch's own",
+        "tracking: 40 trials x 100 points x 6 metrics",
     ):
         assert title in text
     assert "ESTIMATED" in text
     assert f"{report['ratios'][0]['ratios']['inner/usual']['median']:.2f}" in text
     assert max(len(line) for line in text.splitlines()) <= 160
     quiet = {**report["machine"], "busy": False}
-    nothing = {**report, "machine": quiet, **dict.fromkeys(["start", "ratios", "widths", "shares", "norms", "sweep"])}
+    nothing = {
+        **report,
+        "machine": quiet,
+        **dict.fromkeys(["start", "ratios", "widths", "shares", "norms", "tracking", "sweep"]),
+    }
     assert len(tables(nothing).splitlines()) == 1
 
 

@@ -121,3 +121,18 @@ def test_a_database_that_a_killed_process_has_half_made_is_made_anew(tmp_path: P
     store = Store.open(None, runs_dir=tmp_path, experiment="bnbench")
     assert store.finished() == {}
     assert not half.exists()
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a/../../outside", "a\\b", "x" * 400])
+def test_no_name_of_an_experiment_leads_out_of_runs_dir(tmp_path: Path, runs_dir: Path, name: str) -> None:
+    before = {*runs_dir.parent.iterdir()}
+    store = Store.open(None, runs_dir=runs_dir, experiment=name)
+    uri = store._connection.client.get_experiment(store.experiment_id).artifact_location
+    assert uri == (runs_dir / "artifacts").as_uri()
+    assert {*runs_dir.parent.iterdir()} == before
+
+
+def test_an_experiment_without_a_name_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError) as caught:
+        Store.open(None, runs_dir=tmp_path, experiment="")
+    assert "\n" not in str(caught.value)
