@@ -10,7 +10,7 @@ import numpy as np
 
 from bnbench.config import Bias, Placement, SingleValue
 from bnbench.models import build_model
-from bnbench.norms import NORMS
+from bnbench.norms import norm_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,7 +35,9 @@ class _Layer(NamedTuple):
 
     @property
     def is_norm(self) -> bool:
-        return self.name.rpartition(".")[2] in _NORMS
+        from bnbench.norms.norm import ChannelNorm
+
+        return isinstance(self.module, ChannelNorm) or self.name.rpartition(".")[2] in _NORMS
 
     @property
     def positions(self) -> int:
@@ -69,7 +71,7 @@ def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
     """
     layers = _layers(trial, image_shape, classes)
     norm = f"norm={trial.norm.name}"
-    if trial.norm.name != "none":
+    if "norm.placement" in trial.params:
         norm += f" norm.placement={trial.norm.placement}"
     title = (
         f"model={trial.model.name} {norm}, input {image_shape}, {classes} classes, "
@@ -149,7 +151,11 @@ def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
     layers = [layer for layer in layers if hasattr(layer.module, "bias") and not layer.is_norm]
     without = [layer for layer in layers if layer.module.bias is None]
     kept = [layer for layer in layers if layer not in without]
-    cancels = NORMS[norm.name].removes_shift
+    if trial.model.name == "custom":
+        yield "biases"
+        yield f"  in {len(kept)} of {len(layers)} layers, as model.factory={trial.model.factory} made them"
+        return
+    cancels = norm_kind(norm.name).removes_shift
     yield "biases"
     if without:
         yield f"  dropped from {len(without)} of {len(layers)} layers: {_span(without)}"
@@ -175,7 +181,8 @@ def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
     if not sites:
         yield f"  none (norm={norm.name})"
         return
-    yield f"  {len(sites)}, {NORMS[norm.name].summary}, {norm.placement} the activation"
+    place = f", {norm.placement} the activation" if "norm.placement" in trial.params else ""
+    yield f"  {len(sites)}, {norm_kind(norm.name).summary}{place}"
     if examples is None:
         source = _OTHER_SOURCES.get(norm.name, "values of its own")
         yield f"  each example is normalized by {source}, whatever the batch size"
@@ -190,13 +197,13 @@ def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
     if any(examples * layer.positions == 1 for layer in sites):
         constant = norm.single_value == SingleValue.constant
         answer = "trained all the same, by" if constant else "refused, unless"
-        choice = f" {answer} norm.single_value=constant" if NORMS[norm.name].over_batch else " refused"
+        choice = f" {answer} norm.single_value=constant" if norm_kind(norm.name).over_batch else " refused"
         yield f"  a single value is its own mean and normalizes to 0:{choice}"
 
 
 def _examples(trial: Trial) -> int | None:
     """Over how many examples a norm's mean is taken; None where it is not one channel's."""
-    norm = NORMS[trial.norm.name]
+    norm = norm_kind(trial.norm.name)
     if norm.over_positions:
         return 1
     if not norm.over_batch:

@@ -11,8 +11,8 @@ from yaml import YAMLError
 from bnbench.claims import load_claims
 from bnbench.config import ConfigError
 from bnbench.data import DATASETS, OWN
-from bnbench.models import MODELS
-from bnbench.norms import NORMS
+from bnbench.models import MODELS, OWN_MODEL
+from bnbench.norms import NORMS, OWN_NORM
 
 __all__ = ["listing"]
 
@@ -31,8 +31,8 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         "sweeps, +sweep=NAME": _questions(conf_dirs, "sweep"),
         "experiments, +experiment=NAME": _questions(conf_dirs, "experiment"),
         "claims, claims NAME": {id: f"Batch norm {claim.title}" for id, claim in load_claims(conf_dirs).items()},
-        "models, model=NAME": {name: model.summary for name, model in MODELS.items()},
-        "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()},
+        "models, model=NAME": {name: model.summary for name, model in MODELS.items()} | {"custom": OWN_MODEL.summary},
+        "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()} | {"custom": OWN_NORM.summary},
         "data, data=NAME": {name: info.summary for name, info in DATASETS.items()} | OWN,
     }
     width = max(len(name) for section in sections.values() for name in section)

@@ -116,7 +116,8 @@ def _parameter_counts(table: SweepTable) -> tuple[bool, str]:
 def _expected(row: pd.Series[Any]) -> tuple[int, int]:
     """Trainable and running numbers that batch norm adds to a network."""
     model = ModelConfig(**{f.name: row[key] for f in fields(ModelConfig) if _has(row, key := _key(f.name))})
-    channels = sum(site.channels for site in norm_sites(model, DATASETS[row.get("data", "mnist_5k")].shape))
+    info = DATASETS[row.get("data", "mnist_5k")]
+    channels = sum(site.channels for site in norm_sites(model, info.shape, info.classes))
     affine = bool(row["norm.affine"]) if _has(row, "norm.affine") else True
     biasless = row.get("model.bias", "auto") == "auto" and row["norm.placement"] == "before"
     return 2 * channels * affine - channels * biasless, 2 * channels

@@ -30,6 +30,7 @@ from bnbench.config.schema import (
     range_errors,
 )
 from bnbench.device import has_gpu
+from bnbench.factory import source_hash
 
 __all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "config_errors", "flatten"]
 
@@ -94,7 +95,9 @@ _NORM_KEYS = {
     "instance": _PER_EXAMPLE_KEYS,
     "rms": _PER_EXAMPLE_KEYS,
     "filter_response": _PER_EXAMPLE_KEYS,
+    "custom": _PER_EXAMPLE_KEYS | {"factory", "momentum", "groups"},
 }
+_OF_OWN_BLOCKS = {"placement", "logits", "weight_standardization"}
 _CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}
 _HIDDEN_KEYS = {"bias", "dropout", "init_gain"}
 _OF_ONE_KIND = [
@@ -192,8 +195,15 @@ class Trial:
             "data_checksum": self.data_checksum,
             "numerics": NUMERICS_VERSION,
             "torch": _torch_version(),
+            **self._sources,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def _sources(self) -> dict[str, str]:
+        """What the user's own functions hold, by the key that names them; the images' are in their checksum."""
+        named = {"model.factory": self.model.factory, "norm.factory": self.norm.factory}
+        return {f"source of {key}": source_hash(key, name) for key, name in named.items() if name is not None}
 
     @cached_property
     def signature(self) -> tuple[tuple[str, Any], ...]:
@@ -228,6 +238,8 @@ class Trial:
                     return getattr(self.data, name) is not None
                 return name in {"split", "scaling"}
             case "norm":
+                if self.model.name == "custom" and name in _OF_OWN_BLOCKS:
+                    return False
                 return name in _NORM_KEYS[self.norm.name]
             case "optimizer":
                 scaled = {"lr_scaling"} if self.optimizer.lr_scaling != LrScaling.none else set[str]()
@@ -248,6 +260,10 @@ class Trial:
         return True
 
     def _model_key_matters(self, name: str) -> bool:
+        if name == "factory" or (name == "widths" and self.model.name == "custom"):
+            return getattr(self.model, name) is not None
+        if self.model.name == "custom" and name not in {"init_sd", "head_sd"}:
+            return True  # the function is given them all
         if name in _CNN_KEYS:
             return self.model.name != "fc"
         listed = self.model.name == "fc" and self.model.widths is not None
@@ -287,9 +303,9 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
             f"training.examples={training.examples} is less than one batch; it must be at least "
             f"training.batch_size={training.batch_size}"
         )
-    if config.model.depth == 0 and config.model.name != "fc":
+    if config.model.depth == 0 and config.model.name == "cnn":
         yield f"model.depth=0 leaves model={config.model.name} without a layer; it must be a whole number >= 1"
-    if not config.model.hidden_widths and config.model.dropout:
+    if config.model.name != "custom" and not config.model.hidden_widths and config.model.dropout:
         yield f"model.dropout={config.model.dropout} has no hidden layer to follow with model.depth=0; set it to 0"
     key, targets = _given_targets(config)
     if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):

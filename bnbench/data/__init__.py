@@ -6,7 +6,7 @@ Nothing here imports torch, except while torchvision reads or downloads one of i
 from bnbench.data.catalog import DATASETS, DatasetInfo
 from bnbench.data.image_data import DataError, ImageData, MissingDataError
 from bnbench.data.load import load_data
-from bnbench.data.own import OWN, dataset_info, load_own
+from bnbench.data.own import OWN, dataset_info, load_images, load_own
 from bnbench.data.scaling import pixels, scaling
 from bnbench.data.splits import Split, split_checksum, split_data
 
@@ -20,6 +20,7 @@ __all__ = [
     "Split",
     "dataset_info",
     "load_data",
+    "load_images",
     "load_own",
     "pixels",
     "scaling",

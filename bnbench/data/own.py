@@ -14,10 +14,11 @@ import numpy as np
 from bnbench.config import DataConfig
 from bnbench.data.catalog import DATASETS, DatasetInfo
 from bnbench.data.image_data import DataError, ImageData
+from bnbench.data.load import load_data
 from bnbench.data.splits import split_data
 from bnbench.factory import factory, one_line
 
-__all__ = ["OWN", "dataset_info", "load_own"]
+__all__ = ["OWN", "dataset_info", "load_images", "load_own"]
 
 OWN = {
     "custom": "your own function's images, data.factory=package.module:function",
@@ -41,6 +42,19 @@ def dataset_info(data: DataConfig) -> DatasetInfo:
     if data.name not in OWN:
         return DATASETS[data.name]
     return _info(load_own(data))
+
+
+def load_images(data: DataConfig, cache_dir: Path) -> ImageData:
+    """The images that a configuration names, the user's own or from the catalog.
+
+    Raises:
+        DataError: If they are not to be had; one line.
+        ConfigError: If `data.factory` names no function; one line.
+    """
+    if data.name in OWN:
+        return load_own(data)
+    root = None if data.root is None else Path(data.root).expanduser().absolute()
+    return load_data(data.name, root=root, cache_dir=cache_dir, download=data.download)
 
 
 def load_own(data: DataConfig) -> ImageData:

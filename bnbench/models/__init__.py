@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bnbench.config import Trial
 
-__all__ = ["MODELS", "Model", "NormSite", "build_model", "norm_sites"]
+__all__ = ["MODELS", "OWN_MODEL", "Model", "NormSite", "build_model", "norm_sites"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ MODELS = {
     "cnn": Model("deep CNN: 19 conv layers of 4 * l channels, then 100 features", "bnbench.models.cnn", "CNN"),
 }
 
+OWN_MODEL = Model("your own network, model.factory=package.module:function", "bnbench.models.own", "own_network")
+"""What `model=custom` means."""
+
 
 def build_model(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The trial's network with its initial weights.
@@ -42,9 +45,12 @@ def build_model(trial: Trial, image_shape: tuple[int, int, int], classes: int) -
     import torch
 
     from bnbench.models.init import initialize
+    from bnbench.seeding import derive
 
-    model = MODELS[trial.model.name]
+    model = OWN_MODEL if trial.model.name == "custom" else MODELS[trial.model.name]
     network = getattr(import_module(model.module), model.network)
-    net: nn.Module = network(trial.model, trial.norm, image_shape, classes)
+    with torch.random.fork_rng(devices=[]):  # for what a network of the user's own draws beside linear and conv layers
+        torch.manual_seed(derive(trial.seed, "network"))
+        net: nn.Module = network(trial.model, trial.norm, image_shape, classes)
     initialize(net, trial.model, trial.seed)
     return net.to(getattr(torch, trial.training.precision))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bnbench.config import Activation, Bias, LogitsNorm, ModelConfig, NormConfig, Placement
 from bnbench.models.dropout import Dropout
 from bnbench.models.geometry import Conv
-from bnbench.norms import NORMS, make_norm
+from bnbench.norms import make_norm, norm_kind
 from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear
 
 __all__ = ["Block", "make_activation", "make_conv", "make_head", "make_linear", "make_logits_norm", "make_padding"]
@@ -53,7 +53,7 @@ def make_padding(conv: Conv) -> nn.ZeroPad2d | None:
 
 def make_head(wide: int, classes: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
     """The linear layer that puts out the logits; without a bias only where a norm that cancels it follows."""
-    normed = norm.logits != LogitsNorm.none and NORMS[norm.name].removes_shift
+    normed = norm.logits != LogitsNorm.none and norm_kind(norm.name).removes_shift
     return nn.Linear(wide, classes, bias=not normed or model.bias == Bias.always)
 
 
@@ -67,7 +67,7 @@ def make_logits_norm(classes: int, norm: NormConfig) -> nn.Module | None:
 def _has_bias(model: ModelConfig, norm: NormConfig) -> bool:
     """Whether the layer of a block keeps its bias: not where a norm that cancels it follows directly."""
     if model.bias == Bias.auto:
-        return not (NORMS[norm.name].removes_shift and norm.placement == Placement.before)
+        return not (norm_kind(norm.name).removes_shift and norm.placement == Placement.before)
     return model.bias == Bias.always
 
 

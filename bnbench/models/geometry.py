@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bnbench.config import ModelConfig, Padding
+
+if TYPE_CHECKING:
+    from bnbench.models.own import Survey
 
 __all__ = ["Conv", "NormSite", "Work", "conv_layers", "norm_sites", "work"]
 
@@ -59,30 +62,37 @@ def _around(size: int, padding: Padding) -> tuple[int, int]:
     return (0, 1) if padding == Padding.same and size % 2 == 0 else (1, 1)
 
 
-def norm_sites(model: ModelConfig, image_shape: tuple[int, int, int], logits: int = 0) -> list[NormSite]:
+def norm_sites(
+    model: ModelConfig, image_shape: tuple[int, int, int], classes: int, *, logits: bool = False
+) -> list[NormSite]:
     """Every place where `norm=` puts a norm, in the order of the forward pass.
 
     Args:
         model: Its configuration.
         image_shape: (C, H, W) of the input.
-        logits: How many there are, where they are normalized too.
+        classes: Outputs.
+        logits: Whether they are normalized too.
     """
+    if model.name == "custom":
+        return _survey(model, image_shape, classes).sites
     if model.name == "fc":
         sites = [NormSite(f"blocks.{i}", width, 1) for i, width in enumerate(model.hidden_widths)]
     else:
         layers = conv_layers(model, image_shape)
         sites = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
         sites += [NormSite("hidden", model.hidden, 1)] if model.hidden else []
-    return [*sites, NormSite("logits", logits, 1)] if logits else sites
+    return [*sites, NormSite("logits", classes, 1)] if logits else sites
 
 
 class Work(NamedTuple):
-    """What one example's forward pass takes; multiply-adds of linear layers are also their weights."""
+    """What one example's forward pass takes, and what a network holds."""
 
     linear: int  # multiply-adds of linear layers
     conv: int  # multiply-adds of conv layers
     activations: int  # values that layers put out
     layers: int
+    weights: int
+    conv_channels: tuple[int, ...] = ()  # output channels of each conv layer
 
 
 def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Work:
@@ -93,13 +103,24 @@ def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) ->
         image_shape: (C, H, W) of the input.
         classes: Outputs.
     """
+    if model.name == "custom":
+        return _survey(model, image_shape, classes).work
     if model.name == "fc":
         sizes = [math.prod(image_shape), *model.hidden_widths, classes]
-        return Work(sum(a * b for a, b in itertools.pairwise(sizes)), 0, sum(sizes[1:]), len(sizes))
+        linear = sum(a * b for a, b in itertools.pairwise(sizes))
+        return Work(linear, 0, sum(sizes[1:]), len(sizes), linear)
     convs = conv_layers(model, image_shape)
     macs = sum(9 * c.in_channels * c.out_channels * c.height * c.width for c in convs)
     last = convs[-1]
     sizes = [last.out_channels * last.height * last.width, *([model.hidden] if model.hidden else []), classes]
     linear = sum(a * b for a, b in itertools.pairwise(sizes))
     activations = sum(c.out_channels * c.height * c.width for c in convs)
-    return Work(linear, macs, activations, len(convs) + 2)
+    weights = linear + sum(9 * c.in_channels * c.out_channels for c in convs)
+    return Work(linear, macs, activations, len(convs) + 2, weights, tuple(c.out_channels for c in convs))
+
+
+def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Survey:
+    """Of a network of the user's own, which takes torch and a pass to tell."""
+    from bnbench.models.own import survey
+
+    return survey(model, image_shape, classes)

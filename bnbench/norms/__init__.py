@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bnbench.config import Averaging, Impl, NormConfig, RunningVar, SingleValue
+from bnbench.config import Averaging, ConfigError, Impl, NormConfig, RunningVar, SingleValue
+from bnbench.factory import factory, one_line
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NORMS", "Norm", "make_norm"]
+__all__ = ["NORMS", "OWN_NORM", "Norm", "make_norm", "norm_kind"]
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,21 @@ NORMS = {
     ),
 }
 
+OWN_NORM = Norm("your own layer, norm.factory=package.module:function", "", "", lambda config: {})
+"""What `norm=custom` means."""
+
 _MANUAL = Norm("batch norm, written out", "manual", "ManualBatchNorm", _batch, **_PER_CHANNEL)
+
+
+def norm_kind(name: str) -> Norm:
+    """The normalization that `norm=` takes by this name."""
+    return OWN_NORM if name == "custom" else NORMS[name]
 
 
 def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     """The normalization of `features` channels that a configuration asks for, or None for `norm=none`."""
+    if config.name == "custom":
+        return _own(config.resolved(), features)
     manual = config.name == "batch" and config.impl == Impl.manual
     norm = _MANUAL if manual else NORMS[config.name]
     if not norm.layer:
@@ -124,3 +135,18 @@ def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     layer = getattr(import_module(f"bnbench.norms.{norm.module}"), norm.layer)
     made: nn.Module = layer(features, **norm.settings(config.resolved()))
     return made
+
+
+def _own(config: NormConfig, features: int) -> nn.Module:
+    from torch import nn
+
+    make = factory("norm.factory", config.factory)
+    try:
+        layer = make(features, config)
+    except Exception as error:  # whatever a user's function raises
+        raise ConfigError(f"norm.factory={config.factory} failed for {features} channels: {one_line(error)}") from error
+    if not isinstance(layer, nn.Module):
+        raise ConfigError(
+            f"norm.factory={config.factory} returned {type(layer).__name__}; it must be a torch.nn.Module"
+        )
+    return layer

@@ -207,6 +207,14 @@ def _flatten(leaves: Sequence[nn.Flatten]) -> nn.Module:
     return FoldedFlatten()
 
 
+class FoldedGlobalAvgPool2d(nn.Module):
+    """Each channel's mean over its positions, (N, K*C, 1, 1), summed along its own memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = stored_grad(x).transpose(0, 1).flatten(2).contiguous()  # (K*C, N, H*W)
+        return _on_a_pixel(rows.mean(2).t())
+
+
 class FoldedZeroPad2d(nn.Module):
     """Zeros around (N, K*C, H, W), stored as it is."""
 
@@ -221,6 +229,11 @@ class FoldedZeroPad2d(nn.Module):
 def _pad(leaves: Sequence[nn.ZeroPad2d]) -> nn.Module:
     _agree(leaves, "padding")
     return FoldedZeroPad2d(leaves[0].padding)
+
+
+def _adaptive_pool(leaves: Sequence[nn.AdaptiveAvgPool2d]) -> nn.Module:
+    shared = _shared(leaves)
+    return FoldedGlobalAvgPool2d() if leaves[0].output_size in (1, (1, 1)) else shared
 
 
 def _shared(leaves: Sequence[nn.Module]) -> nn.Module:
@@ -246,8 +259,9 @@ RULES: dict[type[nn.Module], Callable[[Sequence[Any]], nn.Module]] = {
     nn.BatchNorm2d: _torch_batch_norm,
     nn.Flatten: _flatten,
     nn.ZeroPad2d: _pad,
+    nn.AdaptiveAvgPool2d: _adaptive_pool,
     **dict.fromkeys([nn.Identity, nn.ReLU, nn.LeakyReLU, nn.Tanh], _shared),
-    **dict.fromkeys([nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d], _shared),
+    **dict.fromkeys([nn.MaxPool2d, nn.AvgPool2d], _shared),
     **dict.fromkeys([nn.Sigmoid, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus], _exact),
 }
 """From a leaf's class to what makes one of K of them. Exact classes only: a subclass may compute anything."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bnbench.config import Trial
+from bnbench.packing.alone import why_alone
 from bnbench.packing.size import conv_channels, trial_bytes, worker_bytes
 from bnbench.packing.width import alignment
 from bnbench.packing.widths import shape_of
@@ -65,10 +66,14 @@ def _split(group: list[Trial], count: int, step: int) -> list[list[Trial]]:
 
 
 def _step(trial: Trial) -> int:
+    if why_alone(trial) is not None:
+        return 1
     return alignment(conv_channels(trial))
 
 
 def _width(trial: Trial, widths: Mapping[str, int]) -> int:
+    if why_alone(trial) is not None:
+        return 1
     width = trial.training.max_pack or widths.get(shape_of(trial)) or _rough_width(trial)
     limit = trial.training.max_memory
     memory = worker_bytes(trial.training.device) if limit is None else limit * 2**30

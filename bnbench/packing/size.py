@@ -7,7 +7,7 @@ import os
 from bnbench.config import OptimizerName, Precision, Trial
 from bnbench.data import dataset_info
 from bnbench.device import memory_bytes
-from bnbench.models.geometry import conv_layers, work
+from bnbench.models.geometry import work
 
 __all__ = ["conv_channels", "trial_bytes", "worker_bytes"]
 
@@ -21,23 +21,20 @@ _STATES = {OptimizerName.sgd: 0, OptimizerName.momentum: 1, OptimizerName.adam: 
 
 def conv_channels(trial: Trial) -> list[int]:
     """Output channels of each conv layer; empty without any."""
-    if trial.model.name == "fc":
-        return []
-    return [conv.out_channels for conv in conv_layers(trial.model, dataset_info(trial.data).shape)]
+    info = dataset_info(trial.data)
+    return [*work(trial.model, info.shape, info.classes).conv_channels]
 
 
 def trial_bytes(trial: Trial) -> int:
     """A rough bound of what one more trial adds to a pack: weights, gradients, optimizer state, activations."""
     info = dataset_info(trial.data)
     done = work(trial.model, info.shape, info.classes)
-    convs = conv_layers(trial.model, info.shape) if done.conv else []
-    weights = done.linear + sum(9 * c.in_channels * c.out_channels for c in convs)
     examples = max(
         trial.training.batch_size * _ACTIVATION_COPIES,
         min(_EVALUATED_AT_ONCE, info.val) * _EVALUATION_COPIES,
     )
     pixels = info.shape[0] * info.shape[1] * info.shape[2]
-    numbers = weights * (2 + _STATES[trial.optimizer.name]) + examples * (done.activations + pixels)
+    numbers = done.weights * (2 + _STATES[trial.optimizer.name]) + examples * (done.activations + pixels)
     return numbers * (8 if trial.training.precision == Precision.float64 else 4)
 
 

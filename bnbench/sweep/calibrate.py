@@ -9,7 +9,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from bnbench.config import Trial
-from bnbench.data import load_data
+from bnbench.data import load_images
 from bnbench.packing.partition import CANDIDATES
 from bnbench.packing.widths import load_widths, save_widths, shape_of
 from bnbench.sweep.describe import count
@@ -69,9 +69,7 @@ def _measure(trial: Trial, runs_dir: Path) -> int:
     ensure_torchvision()  # before Lightning
     from bnbench.training.calibrate import fastest_width
 
-    root = None if trial.data.root is None else Path(trial.data.root).expanduser().absolute()
-    data = load_data(trial.data.name, root=root, cache_dir=runs_dir / "cache", download=trial.data.download)
-    return fastest_width(trial, data, CANDIDATES)
+    return fastest_width(trial, load_images(trial.data, runs_dir / "cache"), CANDIDATES)
 
 
 def _machine() -> str:

@@ -9,7 +9,16 @@ from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
 from bnbench.sweep.plan import Plan, pack_seconds
 
-__all__ = ["arm_keys", "arm_label", "count", "describe_plan", "describe_question", "duration", "varied_keys"]
+__all__ = [
+    "alone_lines",
+    "arm_keys",
+    "arm_label",
+    "count",
+    "describe_plan",
+    "describe_question",
+    "duration",
+    "varied_keys",
+]
 
 _MOST_ARMS = 40
 
@@ -95,6 +104,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
         )
     if len(rows) > _MOST_ARMS:
         lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
+    lines += alone_lines(plan)
     longest = max((pack_seconds(pack) for pack in plan.packs), default=0)
     estimate = max(plan.seconds / workers, longest)
     lines.append(
@@ -103,6 +113,11 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
         f"{count(workers, 'worker')}, about {duration(estimate)}"
     )
     return "\n".join(lines)
+
+
+def alone_lines(plan: Plan) -> list[str]:
+    """Which networks of the user's own are not trained in packs, and why."""
+    return [f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items()]
 
 
 def count(number: int, noun: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from bnbench.config import Trial
 from bnbench.data import dataset_info
 from bnbench.models.geometry import work
-from bnbench.norms import NORMS
-from bnbench.packing.size import conv_channels
+from bnbench.norms import norm_kind
+from bnbench.packing.alone import why_alone
 from bnbench.packing.width import aligned_width
 
 __all__ = ["training_seconds"]
@@ -26,10 +26,10 @@ def training_seconds(pack: Sequence[Trial]) -> float:
     """Seconds one core needs for a pack, evaluation included."""
     trial = pack[0]
     info = dataset_info(trial.data)
-    linear, conv, values, layers = work(trial.model, info.shape, info.classes)
-    width = aligned_width(len(pack), conv_channels(trial))
-    norms = 2 if NORMS[trial.norm.name].over_batch else 1
-    example = 3 * (linear / _LINEAR_MACS_PER_SECOND + conv / _CONV_MACS_PER_SECOND)
-    example += norms * values / _VALUES_PER_SECOND
-    step = layers * norms * _LAYER_SECONDS + width * trial.training.batch_size * example
+    done = work(trial.model, info.shape, info.classes)
+    width = aligned_width(len(pack), [*done.conv_channels]) if why_alone(trial) is None else 1
+    norms = 2 if norm_kind(trial.norm.name).over_batch else 1
+    example = 3 * (done.linear / _LINEAR_MACS_PER_SECOND + done.conv / _CONV_MACS_PER_SECOND)
+    example += norms * done.activations / _VALUES_PER_SECOND
+    step = done.layers * norms * _LAYER_SECONDS + width * trial.training.batch_size * example
     return _START_SECONDS + trial.steps * step * _EVALUATION

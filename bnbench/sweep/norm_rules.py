@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bnbench.config import Config, LogitsNorm, SingleValue, Trial
+from bnbench.config import Config, LogitsNorm, Measure, SingleValue, Trial
 from bnbench.data import dataset_info
 from bnbench.models import NormSite, norm_sites
-from bnbench.norms import NORMS
+from bnbench.norms import norm_kind
 
 __all__ = ["norm_errors", "remark", "undefined_reason"]
 
@@ -15,12 +15,14 @@ __all__ = ["norm_errors", "remark", "undefined_reason"]
 def norm_errors(config: Config) -> Iterator[str]:
     """What is wrong with a norm's settings for the model and batch size at hand, one line each."""
     norm, batch_size = config.norm, config.training.batch_size
-    if norm.name != "none" and not _sites(config):
+    if config.model.name == "custom":
+        yield from _own_network_errors(config)
+    elif norm.name != "none" and not _sites(config):
         yield (
             f"norm={norm.name} has nothing to normalize in model={config.model.name} with "
             f"model.depth={config.model.depth}; use norm=none, or norm.logits=plain"
         )
-    if norm.weight_standardization and not config.model.hidden_widths:
+    if norm.weight_standardization and config.model.name == "fc" and not config.model.hidden_widths:
         yield "norm.weight_standardization=true has no hidden layer to standardize with model.depth=0; set it to false"
     if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
         yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"
@@ -31,9 +33,25 @@ def norm_errors(config: Config) -> Iterator[str]:
             yield f"norm.groups={norm.groups} does not divide {channels} channels of model={config.model.name}; it must"
 
 
+def _own_network_errors(config: Config) -> Iterator[str]:
+    """What does not go with a network of the user's own."""
+    norm, measures = config.norm, [m for m in config.training.measures if m != Measure.test_shift]
+    if norm.name != "none" and not _sites(config):
+        yield f"norm={norm.name} has nothing to take the place of in model.factory={config.model.factory}"
+    if norm.logits != LogitsNorm.none:
+        yield f"norm.logits={norm.logits} is not for model=custom; end the network with a norm layer"
+    if norm.weight_standardization:
+        yield "norm.weight_standardization=true is not for model=custom; set it to false"
+    if measures:
+        yield (
+            f"training.measures=[{','.join(measures)}] look into the layers of model=fc and model=cnn; with "
+            f"model=custom {Measure.test_shift} alone is possible"
+        )
+
+
 def undefined_reason(trial: Config | Trial) -> str | None:
     """Why a trial has no result by definition: a norm that sees one value per channel, where nothing is learned."""
-    norm = NORMS[trial.norm.name]
+    norm = norm_kind(trial.norm.name)
     if norm.over_positions:
         cause, remedy = "a 1x1 map", "use another norm, or a model whose maps stay larger than 1x1"
     elif norm.over_batch and trial.norm.single_value == SingleValue.error:
@@ -55,7 +73,7 @@ def undefined_reason(trial: Config | Trial) -> str | None:
 
 def remark(trial: Trial) -> str | None:
     """What a reader must know of a norm over the batch that saw one example at a time, or None."""
-    if not NORMS[trial.norm.name].over_batch or _examples(trial) > 1:
+    if not norm_kind(trial.norm.name).over_batch or _examples(trial) > 1:
         return None
     single, sites = _single_value_sites(trial), _sites(trial)
     parts = []
@@ -76,12 +94,12 @@ def _outcome(trial: Config | Trial) -> str:
 def _sites(trial: Config | Trial) -> list[NormSite]:
     info = dataset_info(trial.data)
     normed = trial.norm.name != "none" and trial.norm.logits != LogitsNorm.none
-    return norm_sites(trial.model, info.shape, info.classes if normed else 0)
+    return norm_sites(trial.model, info.shape, info.classes, logits=normed)
 
 
 def _examples(trial: Config | Trial) -> int:
     """Over how many examples a mean is taken."""
-    if NORMS[trial.norm.name].over_positions:
+    if norm_kind(trial.norm.name).over_positions:
         return 1
     return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
 

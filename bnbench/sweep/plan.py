@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,13 @@ from bnbench.data import (
     OWN,
     ImageData,
     dataset_info,
-    load_data,
-    load_own,
+    load_images,
     split_checksum,
     split_data,
 )
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
+from bnbench.packing.alone import why_alone
 from bnbench.packing.partition import partition
 from bnbench.sweep.estimate import training_seconds
 from bnbench.sweep.norm_rules import norm_errors, undefined_reason
@@ -32,7 +33,7 @@ class DataLoader:
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        self._loaded: dict[tuple[str, str | None], ImageData] = {}
+        self._loaded: dict[tuple[object, ...], ImageData] = {}
         self._split_checksums: dict[tuple[str, str, int, int | None], str] = {}
 
     def load(self, config: Config) -> ImageData:
@@ -41,14 +42,9 @@ class DataLoader:
         Raises:
             DataError: If they are not to be had; one line.
         """
-        if config.data.name in OWN:
-            return load_own(config.data)
-        key = (config.data.name, config.data.root)
+        key = (config.data.name, config.data.root, config.data.path, config.data.factory, config.data.image_size)
         if key not in self._loaded:
-            root = None if config.data.root is None else Path(config.data.root).expanduser().absolute()
-            self._loaded[key] = load_data(
-                config.data.name, root=root, cache_dir=self._cache_dir, download=config.data.download
-            )
+            self._loaded[key] = load_images(config.data, self._cache_dir)
         return self._loaded[key]
 
     def checksum(self, config: Config) -> str:
@@ -100,6 +96,12 @@ class Plan:
     finished: frozenset[str]
     packs: list[Pack]
     begun: Sequence[Sequence[str]] = ()
+
+    @property
+    def alone(self) -> dict[str, int]:
+        """How many trials are trained one by one, by the reason."""
+        reasons = (why_alone(p.trial) for p in self.planned if p.undefined is None)
+        return dict(Counter(reason for reason in reasons if reason is not None))
 
     @property
     def undefined(self) -> list[Planned]:
@@ -176,9 +178,9 @@ def _check(configs: Iterable[Config]) -> None:
 
 def _unknown_names(config: Config) -> Iterable[str]:
     for key, name, known in (
-        ("data", config.data.name, {**DATASETS, **OWN}),
-        ("model", config.model.name, MODELS),
-        ("norm", config.norm.name, NORMS),
+        ("data", config.data.name, [*DATASETS, *OWN]),
+        ("model", config.model.name, [*MODELS, "custom"]),
+        ("norm", config.norm.name, [*NORMS, "custom"]),
     ):
         if name not in known:
             yield f"{key}={name} is unknown; allowed: {', '.join(known)}"

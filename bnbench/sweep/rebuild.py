@@ -64,7 +64,7 @@ def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = 
         ConfigError: If it has a key, a value, a model, a norm or data that this bnbench does not know.
     """
     params = result.params
-    for key, known in (("data", {**DATASETS, **OWN}), ("model", MODELS), ("norm", NORMS)):
+    for key, known in (("data", [*DATASETS, *OWN]), ("model", [*MODELS, "custom"]), ("norm", [*NORMS, "custom"])):
         if params[key] not in known:
             raise ConfigError(f"trial {result.key} has {key}={params[key]}, unknown to bnbench {__version__}")
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}

@@ -25,7 +25,7 @@ from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.compose import to_config
-from bnbench.sweep.describe import arm_keys, arm_label, describe_plan, varied_keys
+from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, describe_plan, varied_keys
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
@@ -140,7 +140,7 @@ def run_sweep(
     meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
     meta["claims"] = claims
     meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
-    meta["notes"] += asked.notes
+    meta["notes"] += [*asked.notes, *(f"{line}." for line in alone_lines(plan))]
     return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
 
 

@@ -19,6 +19,8 @@ from bnbench.config import Measure, Statistics, Trial
 from bnbench.data import ImageData
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
+from bnbench.packing.alone import why_alone
+from bnbench.packing.lone import Lone
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
 from bnbench.results import TrialResult, thinned
@@ -101,6 +103,8 @@ def fit(
 def make_pack(trials: Sequence[Trial], data: ImageData) -> tuple[Pack, list[Trial]]:
     """The trials' networks as one, and the trial of each of its slots: padding trains the last one again."""
     nets = [build_model(trial, data.shape, data.classes) for trial in trials]
+    if len(trials) == 1 and why_alone(trials[0]) is not None:
+        return Lone(nets[0].to(trials[0].training.device), trials[0].seed), [*trials]
     decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
     return packed.to(trials[0].training.device), [*trials, *[trials[-1]] * (packed.slots - len(trials))]

@@ -71,6 +71,17 @@ def test_layers_stand_in_the_order_of_the_forward_pass() -> None:
     assert after[2:5] == ["blocks.0.layer", "blocks.0.activation", "blocks.0.norm"]
 
 
+def test_a_network_of_one_s_own_is_explained_as_it_was_made() -> None:
+    own = {"model.name": "custom", "model.factory": "bnbench.examples.network:residual", "model.depth": 1}
+    text = _explain(own | _BATCH | {"model.width": 4})
+    assert text.startswith("model=custom norm=batch, input")
+    assert _rows(text)["3.norm1"] == ["BatchNorm", "(4, 4, 4)", "8", "8", "1,024"]
+    assert _section(text, "biases") == [
+        "in 1 of 4 layers, as model.factory=bnbench.examples.network:residual made them"
+    ]
+    assert _section(text, "norms")[0] == "3, batch norm (Ioffe & Szegedy 2015)"
+
+
 @pytest.mark.parametrize("affine", [True, False])
 def test_a_norm_s_parameters_are_trainable_and_its_statistics_running(affine: bool) -> None:
     text = _explain(_BATCH | {"model.depth": 1, "model.width": 9, "norm.affine": affine})

@@ -198,7 +198,7 @@ def test_geometry_is_that_of_the_real_activations(net_of, image_shape, overrides
                 lambda module, args, y, name=name: seen.update({name: (y.shape[1], y[0, 0].numel())})
             )
     net(torch.zeros(2, *image_shape))
-    assert [(site.block, (site.channels, site.positions)) for site in norm_sites(model, image_shape)] == list(
+    assert [(site.block, (site.channels, site.positions)) for site in norm_sites(model, image_shape, 10)] == list(
         seen.items()
     )
     strides = [block.layer.stride[0] for block in net.blocks]
@@ -242,11 +242,11 @@ def test_same_padding_leaves_weights_and_maps_as_they_are(net_of):
 
 def test_fc_geometry_is_that_of_the_real_activations(net_of):
     net = net_of("model.depth=2", "model.width=7", "norm.name=batch")
-    sites = norm_sites(ModelConfig(name="fc", depth=2, width=7), (1, 28, 28))
+    sites = norm_sites(ModelConfig(name="fc", depth=2, width=7), (1, 28, 28), 10)
     norms = [(name, module.features) for name, module in net.named_modules() if isinstance(module, BatchNorm)]
     assert [(f"{site.block}.norm", site.channels) for site in sites] == norms
     assert {site.positions for site in sites} == {1}
-    logits = norm_sites(ModelConfig(name="fc", depth=0), (1, 28, 28), logits=10)
+    logits = norm_sites(ModelConfig(name="fc", depth=0), (1, 28, 28), 10, logits=True)
     assert logits == [("logits", 10, 1)]
 
 

@@ -417,7 +417,7 @@ def test_a_data_set_is_loaded_once(make_config: MakeConfig, monkeypatch: pytest.
         calls.append(name)
         return _made_up()
 
-    monkeypatch.setattr("bnbench.sweep.plan.load_data", load)
+    monkeypatch.setattr("bnbench.data.own.load_data", load)
     data = DataLoader(Path("no such folder"))
     for seed in range(3):
         data.checksum(make_config({"data.name": "digits", "seed": seed}))

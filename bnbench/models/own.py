@@ -1,0 +1,143 @@
+"""Networks of the user's own: made by a function, their norms swapped for the one that `norm=` chooses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bnbench.config import ConfigError, ModelConfig, NormConfig
+from bnbench.factory import factory, one_line
+from bnbench.models.dropout import Dropout
+from bnbench.models.geometry import NormSite, Work
+from bnbench.norms import make_norm
+
+__all__ = ["Survey", "own_network", "survey"]
+
+_SWAPPED = {
+    nn.BatchNorm1d: "num_features",
+    nn.BatchNorm2d: "num_features",
+    nn.InstanceNorm2d: "num_features",
+    nn.GroupNorm: "num_channels",
+}
+"""What `norm=` takes the place of, and where its channels are named."""
+
+_NOT_SWAPPED = (nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.modules.batchnorm._NormBase)
+
+
+class Survey(NamedTuple):
+    """What is known of a network once it was run on two black images."""
+
+    sites: list[NormSite]
+    work: Work
+
+
+def own_network(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The network that `model.factory` makes, with norms and dropout that are bnbench's.
+
+    Every batch, group and instance norm of it becomes the one that `norm=` chooses, on as many channels, or nothing;
+    where it stands is the network's own affair. Biases stay as they were made.
+
+    Args:
+        model: Names the function; it is given this too.
+        norm: The norm.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+    """
+    net = _made(model, image_shape, classes)
+    for name, module in [*net.named_modules()]:
+        for child_name, child in [*module.named_children()]:
+            if type(child) in _SWAPPED:
+                channels = getattr(child, _SWAPPED[type(child)])
+                setattr(module, child_name, make_norm(norm, channels) or nn.Identity())
+            elif isinstance(child, _NOT_SWAPPED):
+                where = f"{name}.{child_name}".lstrip(".")
+                kinds = ", ".join(kind.__name__ for kind in _SWAPPED)
+                raise ConfigError(
+                    f"model.factory={model.factory}: norm= cannot take the place of {where} ({type(child).__name__}); "
+                    f"build the network with one of {kinds}"
+                )
+            elif type(child) is nn.Dropout:
+                setattr(module, child_name, Dropout(child.p) if child.p else nn.Identity())
+    return net
+
+
+def _made(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    make = factory("model.factory", model.factory)
+    try:
+        net = make(image_shape, classes, model)
+    except Exception as error:  # whatever a user's function raises
+        raise ConfigError(
+            f"model.factory={model.factory} failed for images {image_shape} and {classes} classes: {one_line(error)}"
+        ) from error
+    if not isinstance(net, nn.Module):
+        raise ConfigError(f"model.factory={model.factory} returned {type(net).__name__}; it must be a torch.nn.Module")
+    return net
+
+
+_surveys: dict[str, Survey] = {}
+
+
+def survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Survey:
+    """Where its norms are and what a pass costs, from running the network once.
+
+    Raises:
+        ConfigError: If it does not run, puts out something else than logits, or has parameters without use.
+    """
+    key = repr((model, image_shape, classes))
+    if key not in _surveys:
+        _surveys[key] = _survey(model, image_shape, classes)
+    return _surveys[key]
+
+
+def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Survey:
+    with torch.random.fork_rng():
+        net = _made(model, image_shape, classes).eval()
+        own_network(model, NormConfig(), image_shape, classes)  # for what it refuses
+    sites: list[NormSite] = []
+    costs: list[tuple[bool, int, int]] = []  # of each layer with weights: whether a conv, multiply-adds, values out
+    channels = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
+
+    def norm(name: str, module: nn.Module, x: Tensor) -> None:
+        if x.dim() not in (2, 4):
+            raise TypeError(f"{name} normalizes {tuple(x.shape)}; it must be (N, C) or (N, C, H, W)")
+        sites.append(NormSite(name, x.shape[1], x[0, 0].numel()))
+
+    def layer(module: nn.Linear | nn.Conv2d, y: Tensor) -> None:
+        values = y[0].numel()
+        costs.append((isinstance(module, nn.Conv2d), values * module.weight[0].numel(), values))
+
+    for name, module in net.named_modules():
+        if type(module) in _SWAPPED:
+            module.register_forward_pre_hook(lambda m, x, name=name: norm(name, m, x[0]))
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            module.register_forward_hook(lambda m, x, y: layer(m, y))
+    try:
+        logits = net(torch.zeros(2, *image_shape))
+    except Exception as error:
+        raise ConfigError(
+            f"model.factory={model.factory}: its forward fails on images {image_shape}: {one_line(error)}"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConfigError(
+            f"model.factory={model.factory} puts out {shape} for 2 images; it must be logits of shape (2, {classes})"
+        )
+    logits.sum().backward()  # type: ignore[no-untyped-call]
+    unused = [name for name, p in net.named_parameters() if p.grad is None]
+    if unused:
+        raise ConfigError(
+            f"model.factory={model.factory}: its forward does not use {', '.join(unused)}; leave them out"
+        )
+    return Survey(
+        sites,
+        Work(
+            linear=sum(macs for conv, macs, _ in costs if not conv),
+            conv=sum(macs for conv, macs, _ in costs if conv),
+            activations=sum(values for _, _, values in costs),
+            layers=len(costs) + 1,
+            weights=sum(p.numel() for p in net.parameters()),
+            conv_channels=tuple(channels),
+        ),
+    )

@@ -1,0 +1,69 @@
+"""Bring your own: a network, a norm and images in the user's folder, from the command line to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Answer
+
+Command = Callable[..., "Answer"]
+
+_OWN = """
+import numpy as np
+from torch import nn
+
+
+def images():
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    return {"images": rng.integers(0, 80, (120, 6, 6), dtype=np.uint8) + 80 * labels[:, None, None].astype(np.uint8),
+            "labels": labels}
+
+
+def network(image_shape, classes, model):
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, classes))
+
+
+def norm(features, settings):
+    return nn.LayerNorm(features)
+"""
+# In this process, one pack after another.
+_TINY = ("optimizer.lr=0.5", "training.steps=20", "training.batch_size=12", "seed=0,1", "hydra.launcher.n_jobs=1")
+
+
+@pytest.fixture
+def own(folder: Path) -> str:
+    """A module in the user's folder, of a name that no other test's has; its name."""
+    name = f"own_{folder.parent.name.replace('-', '_')}"
+    (folder / f"{name}.py").write_text(_OWN)
+    return name
+
+
+def test_a_network_a_norm_and_images_of_one_s_own(own: str, folder: Path, bnbench: Command) -> None:
+    words = ["data=custom", f"data.factory={own}:images", "model=custom", f"model.factory={own}:network"]
+    answer = bnbench(*words, "norm=custom", f"norm.factory={own}:norm", *_TINY)
+    assert (answer.status, answer.err) == (0, [])
+    assert any(line.startswith("2 trials one by one, not in packs: 2 (LayerNorm)") for line in answer.out)
+    [table] = [pd.read_csv(file) for file in (folder / "runs" / "latest").glob("trials.csv")]
+    assert table["status"].tolist() == ["finished"] * 2
+    report = (folder / "runs" / "latest" / "report.md").read_text()
+    assert "one by one, not in packs" in report
+
+
+def test_a_folder_of_images_of_one_s_own(folder: Path, bnbench: Command) -> None:
+    from PIL import Image
+
+    for number in range(60):
+        place = folder / "photos" / ("dark", "light")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (7, 5), 60 + 120 * (number % 2) + number).save(place / f"{number}.png")
+    answer = bnbench("data=folder", "data.root=photos", "data.image_size=6", *_TINY)
+    assert (answer.status, answer.err) == (0, [])
+    [table] = [pd.read_csv(file) for file in (folder / "runs" / "latest").glob("trials.csv")]
+    assert table["test/acc"].min() > 0.9

@@ -1,0 +1,182 @@
+"""Networks of one's own: their norms swapped, their facts those of the real layers, their faults told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bnbench.config import Config, ConfigError, ModelConfig, NormConfig, Trial
+from bnbench.factory import source_hash
+from bnbench.models import NormSite, build_model, norm_sites
+from bnbench.models.dropout import Dropout
+from bnbench.models.geometry import work
+from bnbench.models.own import own_network
+from bnbench.norms import make_norm
+from bnbench.norms.batch import BatchNorm
+from bnbench.norms.group import GroupNorm, LayerNorm
+
+RESIDUAL = "bnbench.examples.network:residual"
+SMALL = ModelConfig(name="custom", factory=RESIDUAL, depth=1, width=6)
+IMAGES = (3, 8, 8)
+
+
+def trial(model: ModelConfig = SMALL, seed: int = 0, norm: NormConfig | None = None) -> Trial:
+    config = Config(seed=seed, model=model, norm=norm or NormConfig(name="batch"))
+    return Trial.from_config(config, train_size=1000, data_checksum="")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("batch", BatchNorm), ("layer", LayerNorm), ("group", GroupNorm)])
+def test_every_norm_becomes_the_one_that_is_asked_for(name: str, kind: type) -> None:
+    net = own_network(SMALL, NormConfig(name=name, groups=2), IMAGES, 5)
+    norms = [module for module in net.modules() if isinstance(module, kind)]
+    assert [norm.features for norm in norms] == [6, 6, 6]
+    assert not [module for module in net.modules() if type(module) is nn.BatchNorm2d]
+
+
+def test_without_norm_nothing_is_left_of_them() -> None:
+    net = own_network(SMALL, NormConfig(), IMAGES, 5)
+    assert sum(isinstance(module, nn.Identity) for module in net.modules()) == 3
+    assert sum(p.numel() for p in net.parameters()) == 9 * 3 * 6 + 2 * 9 * 6 * 6 + 6 * 5 + 5
+
+
+def test_its_facts_are_those_of_the_real_layers() -> None:
+    assert norm_sites(SMALL, IMAGES, 5) == [
+        NormSite("1", 6, 16), NormSite("3.norm1", 6, 16), NormSite("3.norm2", 6, 16)
+    ]  # fmt: skip
+    done = work(SMALL, IMAGES, 5)
+    assert done.conv == 16 * 9 * 6 * (3 + 6 + 6)
+    assert (done.linear, done.conv_channels) == (6 * 5, (6, 6, 6))
+    assert done.weights == 9 * 6 * (3 + 6 + 6) + 3 * 2 * 6 + 6 * 5 + 5
+
+
+def test_arms_of_one_seed_share_their_weights_and_seeds_differ() -> None:
+    none, batch = (build_model(trial(norm=NormConfig(name=name)), IMAGES, 5).state_dict() for name in ("none", "batch"))
+    other = build_model(trial(seed=1), IMAGES, 5).state_dict()
+    for name, value in none.items():
+        assert torch.equal(value, batch[name])
+        assert not torch.equal(value, other[name])
+
+
+Making = Callable[[tuple[int, int, int], int, ModelConfig], object]
+
+
+class Scaled(nn.Module):
+    """A parameter that no layer of torch has, drawn by torch's global generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(1))
+        self.head = nn.Linear(192, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.head(x.flatten(1))
+
+
+def scaled(image_shape: tuple[int, int, int], classes: int, model: ModelConfig) -> nn.Module:
+    return Scaled()
+
+
+def dropping(image_shape: tuple[int, int, int], classes: int, model: ModelConfig) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(192, 5), nn.Dropout(0.0))
+
+
+@pytest.fixture
+def made_here(monkeypatch: pytest.MonkeyPatch) -> Callable[[Making], ModelConfig]:
+    """The configuration of a network that a function of this file makes."""
+
+    def configure(make: Making) -> ModelConfig:
+        monkeypatch.setattr("bnbench.models.own.factory", lambda key, name: make)
+        return ModelConfig(name="custom", factory=f"here:{make.__name__}{id(make)}")
+
+    return configure
+
+
+def test_what_a_network_draws_itself_depends_on_the_seed_alone(made_here: Callable[[Making], ModelConfig]) -> None:
+    model = made_here(scaled)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one, again, other = (build_model(_unkeyed(model, seed), IMAGES, 5).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one["scale"], again["scale"])
+    assert not torch.equal(one["scale"], other["scale"])
+
+
+def _unkeyed(model: ModelConfig, seed: int) -> Trial:
+    return trial(model, seed)  # its key, which needs the function's file, is not asked for
+
+
+def test_dropout_is_replaced_by_one_whose_masks_are_the_trial_s(made_here: Callable[[Making], ModelConfig]) -> None:
+    net = own_network(made_here(dropping), NormConfig(), IMAGES, 5)
+    assert [type(layer) for layer in net] == [nn.Flatten, Dropout, nn.Linear, nn.Identity]
+
+
+class Unused(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(192, 5)
+        self.spare = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda *a: 1 / 0, "failed for images (3, 8, 8) and 5 classes: ZeroDivisionError: division by zero"),
+        (lambda *a: "net", "returned str; it must be a torch.nn.Module"),
+        (lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(10, 5)), "forward fails on images (3, 8, 8): RuntimeError"),
+        (lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(192, 6)), "puts out (2, 6) for 2 images; it must be logits"),
+        (lambda *a: Unused(), "its forward does not use spare.weight, spare.bias"),
+        (lambda *a: nn.Sequential(nn.Flatten(), nn.LayerNorm(192), nn.Linear(192, 5)),
+         "norm= cannot take the place of 1 (LayerNorm)"),
+        (lambda *a: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (3, 64)), nn.BatchNorm1d(3), nn.Flatten(),
+                                  nn.Linear(192, 5)), "2 normalizes (2, 3, 64); it must be (N, C) or (N, C, H, W)"),
+    ],
+)  # fmt: skip
+def test_a_network_that_cannot_be_trained_is_refused_in_one_line(
+    make: Making, said: str, made_here: Callable[[Making], ModelConfig]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        norm_sites(made_here(make), IMAGES, 5)
+    [line] = str(caught.value).splitlines()
+    assert said in line
+    assert line.startswith("model.factory=here:")
+
+
+def test_a_norm_of_one_s_own_is_given_its_channels_and_its_section() -> None:
+    layer = make_norm(NormConfig(name="custom", factory="bnbench.examples.norm:max_norm", eps=0.5), 7)
+    assert layer is not None
+    x = torch.randn(9, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x), x / (x.abs().amax(0) + 0.5))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("json:loads", "norm.factory=json:loads failed for 7 channels: TypeError"),
+        ("builtins:max", "norm.factory=builtins:max failed for 7 channels: TypeError"),
+        ("bnbench.factory:source_hash", "norm.factory=bnbench.factory:source_hash failed"),
+        ("bnbench.examples.norm:no", "bnbench.examples.norm has none of that name"),
+    ],
+)
+def test_a_norm_that_is_none_is_refused_in_one_line(name: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_norm(NormConfig(name="custom", factory=name), 7)
+    [line] = str(caught.value).splitlines()
+    assert said in line
+
+
+def test_an_edited_file_makes_another_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "my_own_network.py"
+    monkeypatch.chdir(tmp_path)
+    keys = []
+    for text in ("def make(*a): ...\n", "def make(*a): ...  # again\n", "def make(*a): ...\n"):
+        file.write_text(text)
+        source_hash.cache_clear()
+        keys.append(trial(ModelConfig(name="custom", factory="my_own_network:make")).key)
+    assert keys[0] == keys[2] != keys[1]
