@@ -28,6 +28,12 @@ def _check(store: Store, uninterrupted: tuple[bytes, bytes]) -> None:
     assert not [*(store.path / "spool").glob("*/*.jsonl*")]
 
 
+def _wait(sweep: Running, seconds: float, for_what: Callable[[Running], bool] = lambda sweep: False) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and sweep.process.poll() is None and not for_what(sweep):
+        time.sleep(0.02)
+
+
 def _kill(sweep: Running, draw: random.Random) -> str:
     """End the sweeping process, or one that trains."""
     victims = sweep.trainers()
@@ -53,12 +59,12 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
         store = store_in(tmp_path / f"runs{number}")
         before = store.finished()
         sweep = start(*trials, f"runs_dir={store.path}")
-        deadline = time.monotonic() + draw.uniform(1, 14)
-        while time.monotonic() < deadline and sweep.process.poll() is None:
-            time.sleep(0.01)
+        if draw.random() < 0.7:  # while it trains, and else while it starts
+            _wait(sweep, 120, lambda sweep: bool(sweep.trainers()))
+        _wait(sweep, draw.uniform(0, 8))
         while sweep.process.poll() is None and len(killed) < rounds:
             killed.append(_kill(sweep, draw))
-            time.sleep(draw.uniform(0, 3))
+            _wait(sweep, draw.uniform(0, 8))
         if sweep.process.poll() == 0:
             _check(store, uninterrupted)
             number += 1
@@ -69,6 +75,7 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
     last = start(*trials, f"runs_dir={store.path}")
     assert last.wait() == 0, last.said
     _check(store, uninterrupted)
+    assert {"parent", "worker"} <= set(killed)
     print(f"killed: {', '.join(killed)}; in {number + 1} sweeps")
 
 
