@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
@@ -78,7 +79,15 @@ def bad_input(error: BaseException) -> list[str] | None:
         return [f"a configuration file is not YAML: {' '.join(str(error).split())}"]
     if isinstance(error, HydraException | OmegaConfBaseException):
         return [_flat(error)]
+    if isinstance(error, ValueError | TypeError) and _raised_by_hydra(error):
+        return [_flat(error).partition(": Override(")[0] + "; give KEY=VALUE, with a text as a group's value"]
     return None
+
+
+def _raised_by_hydra(error: BaseException) -> bool:
+    """Whether it comes from Hydra's own code, which answers some words so that are no overrides, such as `=0`."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals["__name__"].partition(".")[0] == "hydra"
 
 
 def _missing(error: MissingConfigException) -> str:

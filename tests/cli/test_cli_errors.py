@@ -56,8 +56,8 @@ _BAD = [
     (["norm.typo=1,2"], ["norm.typo", "allowed", "placement"]),
     (["+norm.typo=1"], ["norm.typo", "allowed", "placement"]),
     # names
-    (["model=nope"], ["model=nope", "allowed", "cnn, fc"]),
-    (["model=fc,nope"], ["model=nope", "allowed", "cnn, fc"]),
+    (["model=nope"], ["model=nope", "allowed", "cnn, custom, fc"]),
+    (["model=fc,nope"], ["model=nope", "allowed", "cnn, custom, fc"]),
     (["model.name=nope"], ["model=nope", "allowed", "fc, cnn"]),
     (["norm=nope"], ["norm=nope", "allowed", "batch", "layer", "none"]),
     (["+sweep=nope"], ["+sweep=nope", "placement", "smoke"]),
@@ -70,6 +70,9 @@ _BAD = [
     (["model=glob(*)"], ["model=glob(*)", "model=a,b"]),
     # words
     (["garbage"], ["garbage"]),
+    (["=0"], ["must be a string", "KEY=VALUE"]),
+    (["~=0"], ["must be a string", "KEY=VALUE"]),
+    (["data=0"], ["KEY=VALUE"]),
     (["seed=0", "[["], ["[["]),
     # Hydra's own settings
     (["hydra.mode=RUN"], ["hydra.mode=RUN", "MULTIRUN"]),
@@ -82,7 +85,7 @@ _BAD = [
         ["data=mnist", "train-images-idx3-ubyte", "data.root", "data=mnist_5k"],
     ),
     # verbs
-    (["explain", "model=nope"], ["model=nope", "cnn, fc"]),
+    (["explain", "model=nope"], ["model=nope", "cnn, custom, fc"]),
     (["explain", "data.name=nope"], ["data=nope", "mnist_5k"]),
     (["explain", "norm=group", "norm.groups=7"], ["norm.groups=7", "100 channels"]),
     (["explain", "norm=group", "norm.groups=0"], ["norm.groups=0", "a whole number >= 1"]),
