@@ -79,8 +79,11 @@ def bad_input(error: BaseException) -> list[str] | None:
         return [f"a configuration file is not YAML: {' '.join(str(error).split())}"]
     if isinstance(error, HydraException | OmegaConfBaseException):
         return [_flat(error)]
-    if isinstance(error, ValueError | TypeError) and _raised_by_hydra(error):
-        return [_flat(error).partition(": Override(")[0] + "; give KEY=VALUE, with a text as a group's value"]
+    if isinstance(error, ValueError | TypeError | AssertionError) and _raised_by_hydra(error):
+        return [
+            (_flat(error).partition(": Override(")[0] or "a word sets nothing")
+            + "; give KEY=VALUE, with a text as a group's value"
+        ]
     return None
 
 

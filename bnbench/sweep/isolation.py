@@ -53,7 +53,12 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
     fork = multiprocessing.get_context("fork")
     receiver, sender = fork.Pipe(duplex=False)
     process = fork.Process(target=_run, args=(action, sender, os.getpid()))
-    process.start()
+    # Ctrl-C reaches the caller too, which ends this process; it is born without hearing it.
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
     sender.close()  # so that the end of the process is the end of the pipe
     try:
         while not receiver.poll(_LOOK_SECONDS):
@@ -75,7 +80,6 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
 
 
 def _run(action: Callable[[], None], sender: Connection, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         sender.send(failure_of(action))
