@@ -18,6 +18,8 @@ from bnbench.sweep.grid import Grid, Value
 __all__ = ["compose", "set_values", "to_config", "unknown_keys"]
 
 
+_KINDS: dict[type[Any], str] = {list: "a list", dict: "a mapping"}
+
 Composer = Callable[[list[str]], DictConfig]
 
 
@@ -98,7 +100,22 @@ def to_config(node: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(_message(error)) from error
     assert isinstance(config, Config)
+    wrong = [*_not_of_their_kind(config)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     return config
+
+
+def _not_of_their_kind(section: Any, prefix: str = "") -> Iterator[str]:
+    """A line for each list or mapping that is none: OmegaConf takes any value that stands elsewhere for them."""
+    for f in fields(section):
+        value = getattr(section, f.name)
+        if is_dataclass(value):
+            yield from _not_of_their_kind(value, f"{prefix}{f.name}.")
+        elif callable(f.default_factory):
+            kind = type(f.default_factory())
+            if not isinstance(value, kind):
+                yield f"{prefix}{f.name}={value} is not allowed; it must be {_KINDS[kind]}"
 
 
 def unknown_keys(node: DictConfig) -> list[str]:

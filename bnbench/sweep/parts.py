@@ -37,7 +37,7 @@ def run_parts(
         ConfigError: As `run_sweep`, or if a part has parts of its own.
         SweepFailedError: After the last part, if trials of any failed.
     """
-    names = [str(name) for name in hydra.config.sweep.parts]
+    names = hydra.settings.sweep.parts
     if not names:
         return run_sweep(hydra, params, arms, command_line, say=say)
     parts = [_part(hydra, name, command_line) for name in names]

@@ -73,6 +73,8 @@ _BAD = [
     (["=0"], ["must be a string", "KEY=VALUE"]),
     (["~=0"], ["must be a string", "KEY=VALUE"]),
     (["data=0"], ["KEY=VALUE"]),
+    (["+="], ["KEY=VALUE"]),
+    (["sweep.parts=${seed}"], ["sweep.parts=0", "a list"]),
     (["seed=0", "[["], ["[["]),
     # Hydra's own settings
     (["hydra.mode=RUN"], ["hydra.mode=RUN", "MULTIRUN"]),
