@@ -72,7 +72,7 @@ def test_progress_that_was_not_written_is_none(tmp_path: Path) -> None:
 def images(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.arange(60 * 64, dtype=np.uint8).reshape(60, 1, 8, 8)
     data = ImageData.from_arrays("digits", pixels, np.arange(60) % 10, classes=10, source="this test")
-    monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: data)
+    monkeypatch.setattr("bnbench.sweep.plan.load_images", lambda *args, **options: data)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
     job, config = _send(planned, tmp_path, sweep)
     pixels = np.zeros((60, 1, 8, 8), dtype=np.uint8)
     other = ImageData.from_arrays("digits", pixels, np.arange(60) % 10, classes=10, source="another host")
-    monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: other)
+    monkeypatch.setattr("bnbench.sweep.plan.load_images", lambda *args, **options: other)
     with pytest.raises(ConfigError, match=f"not the planned {job.keys[0]}: it has other data"):
         train_pack(config)
     assert spool.pending(Path(job.spool)) == []

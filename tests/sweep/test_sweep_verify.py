@@ -202,7 +202,7 @@ def test_other_images_another_torch_and_other_numerics_are_told_apart(
             verified(sweep=first)
     pixels = np.zeros((1797, 1, 8, 8), dtype=np.uint8)
     zeros = ImageData.from_arrays("digits", pixels, np.arange(1797) % 10, classes=10, source="another host")
-    monkeypatch.setattr("bnbench.sweep.plan.load_data", lambda *args, **options: zeros)
+    monkeypatch.setattr("bnbench.sweep.plan.load_images", lambda *args, **options: zeros)
     with pytest.raises(
         ConfigError, match=rf": checksum of the data \w{{12}} when recorded, {zeros.checksum[:12]} now$"
     ):
