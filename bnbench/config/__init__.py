@@ -1,12 +1,9 @@
 """The configuration: its schema, and the trial that a checked configuration becomes."""
 
-from bnbench.config.schema import (
+from bnbench.config.choices import (
     Activation,
     Averaging,
     Bias,
-    Config,
-    ConfigError,
-    DataConfig,
     Device,
     EvalGrid,
     Impl,
@@ -16,9 +13,6 @@ from bnbench.config.schema import (
     Loss,
     LrScaling,
     Measure,
-    ModelConfig,
-    NormConfig,
-    OptimizerConfig,
     OptimizerName,
     Padding,
     Placement,
@@ -26,18 +20,27 @@ from bnbench.config.schema import (
     Preset,
     RunningVar,
     Scaling,
-    ScheduleConfig,
     ScheduleName,
     SingleValue,
     Size,
     SplitKind,
     Statistics,
+)
+from bnbench.config.contradictions import config_errors
+from bnbench.config.schema import (
+    Config,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    NormConfig,
+    OptimizerConfig,
+    ScheduleConfig,
     SweepConfig,
     TrackingConfig,
     TrainingConfig,
     schema,
 )
-from bnbench.config.trial import Trial, config_errors
+from bnbench.config.trial import Trial
 
 __all__ = [
     "Activation",

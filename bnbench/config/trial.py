@@ -6,33 +6,26 @@ import hashlib
 import importlib.metadata
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
+from bnbench.config.choices import Device, EvalGrid, Init, LrScaling, Measure, OptimizerName, ScheduleName
+from bnbench.config.contradictions import config_errors, given_targets
 from bnbench.config.schema import (
     Config,
     ConfigError,
     DataConfig,
-    Device,
-    EvalGrid,
-    Init,
-    LrScaling,
-    Measure,
     ModelConfig,
     NormConfig,
     OptimizerConfig,
-    OptimizerName,
     ScheduleConfig,
-    ScheduleName,
     TrainingConfig,
-    range_errors,
 )
 from bnbench.device import has_gpu
 from bnbench.factory import source_hash
 
-__all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "config_errors", "flatten"]
+__all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "flatten"]
 
 NUMERICS_VERSION = 2
 """Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
@@ -100,13 +93,6 @@ _NORM_KEYS = {
 _OF_OWN_BLOCKS = {"placement", "logits", "weight_standardization"}
 _CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}
 _HIDDEN_KEYS = {"bias", "dropout", "init_gain"}
-_OF_ONE_KIND = [
-    ("data", "factory", "custom"),
-    ("data", "path", "arrays"),
-    ("data", "image_size", "folder"),
-    ("model", "factory", "custom"),
-    ("norm", "factory", "custom"),
-]
 _SD_INITS = {Init.normal, Init.truncated_normal}
 
 
@@ -118,11 +104,6 @@ def flatten(config: Config) -> dict[str, Any]:
         for f in fields(section):
             flat[name if f.name == "name" else f"{name}.{f.name}"] = getattr(section, f.name)
     return flat
-
-
-def config_errors(config: Config, train_size: int) -> list[str]:
-    """What is wrong with a configuration as a trial's, one line each; nothing if it is right."""
-    return [*range_errors(config), *_contradictions(config, train_size)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,61 +260,6 @@ class Trial:
         return True
 
 
-def _contradictions(config: Config, train_size: int) -> Iterator[str]:
-    training = config.training
-    budgets = {key: getattr(training, key) for key in ("steps", "epochs", "examples")}
-    given = [f"training.{key}={value}" for key, value in budgets.items() if value is not None]
-    if len(given) > 1:
-        yield f"{' and '.join(given)} contradict each other; give one of them and set the others to null"
-    subset = config.data.train_examples
-    size = subset or train_size
-    if size > train_size:
-        yield (
-            f"data.train_examples={subset} is more than the {train_size} training images of data={config.data.name}; "
-            f"it must be at most {train_size}"
-        )
-    elif training.batch_size > size >= 1:
-        of = f"data={config.data.name}" if subset is None else f"data.train_examples={subset}"
-        yield (
-            f"training.batch_size={training.batch_size} is more than the {size} training images of {of}; "
-            f"it must be at most {size}"
-        )
-    elif training.examples is not None and 0 < training.examples < training.batch_size:
-        yield (
-            f"training.examples={training.examples} is less than one batch; it must be at least "
-            f"training.batch_size={training.batch_size}"
-        )
-    if config.model.depth == 0 and config.model.name == "cnn":
-        yield f"model.depth=0 leaves model={config.model.name} without a layer; it must be a whole number >= 1"
-    if config.model.name != "custom" and not config.model.hidden_widths and config.model.dropout:
-        yield f"model.dropout={config.model.dropout} has no hidden layer to follow with model.depth=0; set it to 0"
-    key, targets = _given_targets(config)
-    if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):
-        yield f"{key}={targets} is not allowed; it must be a list of accuracies > 0 and <= 1"
-    else:
-        for target in targets:
-            if not 0 < target <= 1:
-                yield f"{key} has {target}; a target is an accuracy > 0 and <= 1"
-    widths = config.model.widths
-    if widths is not None and min(widths, default=0) < 1:
-        yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
-    yield from _misplaced(config)
-    if training.device == Device.cuda and not has_gpu():
-        yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
-    if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
-        yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
-
-
-def _misplaced(config: Config) -> Iterator[str]:
-    """What is given to a kind of data, model or norm that has no use for it, or is missing."""
-    for section, key, kind in _OF_ONE_KIND:
-        name, value = getattr(config, section).name, getattr(getattr(config, section), key)
-        if value is not None and name != kind:
-            yield f"{section}.{key}={value} is for {section}={kind}; {section}={name} does not use it"
-        elif value is None and name == kind and key == "factory":
-            yield f"{section}={kind} needs {section}.factory=package.module:function; give it"
-
-
 def _device(config: Config) -> Device:
     if config.training.device == Device.auto:
         return Device.cuda if has_gpu() else Device.cpu
@@ -355,14 +281,7 @@ def _scaled_lr(optimizer: OptimizerConfig, batch_size: int) -> float:
 
 
 def _targets(config: Config) -> tuple[float, ...]:
-    return tuple(sorted(float(target) for target in _given_targets(config)[1]))
-
-
-def _given_targets(config: Config) -> tuple[str, Any]:
-    """The targets as given, not yet checked, and the key they stand under."""
-    if config.training.targets is not None:
-        return "training.targets", config.training.targets
-    return f"data.targets.{config.model.name}", config.data.targets.get(config.model.name, [])
+    return tuple(sorted(float(target) for target in given_targets(config)[1]))
 
 
 @cache
