@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,25 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from hydra.types import RunMode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from bnbench.config import (
     Config,
     ConfigError,
-    ModelConfig,
-    NormConfig,
-    OptimizerConfig,
-    TrainingConfig,
     Trial,
 )
 from bnbench.data import DATASETS, DataError
-from bnbench.norms import NORMS
-from bnbench.packing.partition import partition
-from bnbench.packing.size import conv_channels
-from bnbench.packing.width import alignment
-from bnbench.sweep.norm_rules import remark, undefined_reason
 from bnbench.sweep.plan import DataLoader, Plan
 
 if TYPE_CHECKING:
@@ -88,90 +76,6 @@ def test_the_longest_pack_comes_first(sweep: CountingSweep, plan: MakePlan) -> N
 
 
 # What is undefined.
-
-_BATCH_1 = {"norm.name": "batch", "training.batch_size": 1}
-_DEEP_CNN = {"model.name": "cnn", "model.depth": 19, "model.width": 4, "model.stride_every": 3}
-
-
-@pytest.mark.parametrize(
-    ("values", "where"),
-    [
-        (_BATCH_1, "in model=fc,"),
-        (_BATCH_1 | {"model.depth": 0, "norm.logits": "plain"}, "in model=fc,"),
-        (_BATCH_1 | _DEEP_CNN, "in model=cnn from blocks.14 on,"),
-        (
-            {"norm.name": "ghost_batch", "norm.ghost_size": 1},
-            "norm.ghost_size=1 leaves one value per channel in model=fc,",
-        ),
-        ({"norm.name": "instance"}, "in model=fc,"),
-        (_BATCH_1 | _DEEP_CNN | {"model.min_map": 4}, "in model=cnn from hidden on,"),
-        (_BATCH_1 | _DEEP_CNN | {"data.name": "digits"}, "in model=cnn from blocks.8 on,"),
-    ],
-)
-def test_a_norm_over_a_single_value_is_undefined_and_says_where(
-    values: dict[str, Any], where: str, make_trial: MakeTrial
-) -> None:
-    reason = undefined_reason(make_trial(values))
-    assert reason is not None
-    assert where in reason
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"norm.name": "none", "training.batch_size": 1},
-        {"norm.name": "none", "training.batch_size": 1} | _DEEP_CNN,
-        {"norm.name": "batch", "training.batch_size": 2},
-        {"norm.name": "batch", "training.batch_size": 2} | _DEEP_CNN,
-        _BATCH_1 | {"norm.single_value": "constant"},
-        {"norm.name": "layer", "training.batch_size": 1},
-        {"norm.name": "ghost_batch", "norm.ghost_size": 2, "training.batch_size": 2},
-        _BATCH_1 | _DEEP_CNN | {"model.min_map": 4, "model.hidden": 0},
-        _BATCH_1 | _DEEP_CNN | {"norm.single_value": "constant"},
-    ],
-)
-def test_a_trial_whose_norms_all_see_two_values_or_may_be_constant_is_defined(
-    values: dict[str, Any], make_trial: MakeTrial
-) -> None:
-    assert undefined_reason(make_trial(values)) is None
-
-
-_SPATIAL = _DEEP_CNN | {"model.min_map": 4, "model.hidden": 0}
-_CONSTANT = _BATCH_1 | {"norm.single_value": "constant"}
-
-
-@pytest.mark.parametrize(
-    ("values", "says", "does_not_say"),
-    [
-        (_CONSTANT, "one value per channel, and norm=batch normalizes that to a constant", "one image's"),
-        (_CONSTANT | {"norm.name": "batch_renorm"}, "norm=batch_renorm passes no gradient", "constant"),
-        (_BATCH_1 | _SPATIAL, "statistics of one image's positions, as instance norm has", "one value"),
-        (_CONSTANT | _DEEP_CNN, "one value per channel from blocks.14 on", "nothing"),
-        (_CONSTANT | _DEEP_CNN, "statistics of one image's positions in the other layers", "nothing"),
-        (_BATCH_1 | _SPATIAL | {"norm.inference": "batch"}, "evaluation used norm.inference=batch", "running"),
-        (
-            {"norm.name": "ghost_batch", "norm.ghost_size": 1, "training.batch_size": 8} | _SPATIAL,
-            "norm.ghost_size=1 leaves the statistics of one image",
-            "batch_size",
-        ),
-    ],
-)
-def test_a_trial_at_batch_size_1_says_what_its_norms_saw(
-    values: dict[str, Any], says: str, does_not_say: str, make_trial: MakeTrial
-) -> None:
-    said = remark(make_trial(values))
-    assert said is not None
-    assert says in said
-    assert does_not_say not in said
-
-
-@pytest.mark.parametrize("name", [name for name, norm in NORMS.items() if not norm.over_batch])
-def test_norms_that_do_not_see_the_batch_need_no_remark(name: str, make_trial: MakeTrial) -> None:
-    assert remark(make_trial(_SPATIAL | {"norm.name": name, "training.batch_size": 1})) is None
-
-
-def test_larger_batches_need_no_remark(make_trial: MakeTrial) -> None:
-    assert remark(make_trial({"norm.name": "batch", "training.batch_size": 2})) is None
 
 
 def test_undefined_trials_are_planned_with_their_reason_and_not_packed(sweep: CountingSweep, plan: MakePlan) -> None:
@@ -307,68 +211,6 @@ def test_an_unknown_name_is_answered_with_the_known_ones(
 
 
 # What is packed with what.
-
-
-def _laws_hold(trials: list[Trial], packs: list[list[Trial]]) -> None:
-    place = {trial.key: i for i, trial in enumerate(trials)}
-    assert sorted(trial.key for pack in packs for trial in pack) == sorted(place), "every trial in exactly one pack"
-    widest: dict[Any, int] = {}
-    for pack in packs:
-        assert len({trial.signature for trial in pack}) == 1, "a pack agrees on what cannot be batched"
-        assert [place[t.key] for t in pack] == sorted(place[t.key] for t in pack), "a pack keeps the order"
-        signature = pack[0].signature
-        widest[signature] = max(widest.get(signature, 0), len(pack))
-    for signature, width in widest.items():
-        sizes = sorted(len(pack) for pack in packs if pack[0].signature == signature)
-        limit = packs[0][0].training.max_pack
-        if limit is not None:
-            assert width <= limit
-            assert len(sizes) == 1 or sizes[0] + sizes[1] > limit, "no two packs would fit into one"
-        step = alignment(conv_channels(packs[0][0]))
-        slots = [math.ceil(size / step) for size in sizes]
-        assert slots[-1] - slots[0] <= 1, "packs of one signature are equal in slots as far as can be"
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    limit=st.integers(1, 7),
-    choices=st.lists(
-        st.tuples(
-            st.integers(0, 9),
-            st.sampled_from([0.1, 0.2]),
-            st.sampled_from(["none", "batch"]),
-            st.integers(1, 2),
-        ),
-        unique=True,
-        min_size=1,
-        max_size=40,
-    ),
-)
-def test_partition_keeps_its_laws(limit: int, choices: list[tuple[int, float, str, int]]) -> None:
-    trials = [
-        Trial.from_config(
-            Config(
-                seed=seed,
-                model=ModelConfig(depth=depth),
-                norm=NormConfig(name=norm),
-                optimizer=OptimizerConfig(lr=lr),
-                training=TrainingConfig(max_pack=limit),
-            ),
-            train_size=100,
-            data_checksum="",
-        )
-        for seed, lr, norm, depth in choices
-    ]
-    _laws_hold(trials, partition(trials))
-
-
-@pytest.mark.parametrize("name", ["fc", "cnn"])
-def test_packs_are_filled_up_to_a_width_of_the_model(name: str, make_trial: MakeTrial) -> None:
-    trials = [make_trial({"model.name": name, "seed": seed}) for seed in range(33)]
-    packs = partition(trials)
-    _laws_hold(trials, packs)
-    assert len(partition(trials[: len(packs[0])])) == 1
-    assert 2 <= len(packs) < len(trials)
 
 
 def test_trials_of_other_files_are_other_jobs(sweep: CountingSweep, plan: MakePlan) -> None:

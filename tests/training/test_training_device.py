@@ -57,7 +57,8 @@ def test_auto_is_the_gpu_where_there_is_one_and_says_so_in_the_key(trial_of, mon
     without = trial_of("training.device=auto")
     assert without.training.device == Device.cpu
     assert "training.device" not in without.params
-    monkeypatch.setattr("bnbench.config.trial.has_gpu", lambda: True)
+    for module in ("trial", "contradictions"):
+        monkeypatch.setattr(f"bnbench.config.{module}.has_gpu", lambda: True)
     on_gpu = trial_of("training.device=auto")
     assert on_gpu.params["training.device"] == "cuda"
     assert on_gpu.key == trial_of("training.device=cuda").key != without.key
@@ -66,7 +67,7 @@ def test_auto_is_the_gpu_where_there_is_one_and_says_so_in_the_key(trial_of, mon
 
 
 def test_a_gpu_that_is_not_there_is_refused_in_one_line(trial_of, monkeypatch):
-    monkeypatch.setattr("bnbench.config.trial.has_gpu", lambda: False)
+    monkeypatch.setattr("bnbench.config.contradictions.has_gpu", lambda: False)
     with pytest.raises(ConfigError, match="cuda is not possible: torch finds no GPU here; set"):
         trial_of("training.device=cuda")
 

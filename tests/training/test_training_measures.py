@@ -1,4 +1,4 @@
-"""Measures: what a plain torch network, trained step by step with obvious code, shows; and that nobody notices them."""
+"""Measures are what a plain torch network, trained step by step with obvious code, shows."""
 
 import copy
 from dataclasses import replace
@@ -13,16 +13,10 @@ from bnbench.config import Measure
 from bnbench.data import split_data
 from bnbench.models import build_model
 from bnbench.models.block import Block
-from bnbench.norms import NORMS
 from bnbench.norms.batch import BatchNorm
-from bnbench.packing.optimizers import make_optimizer
-from bnbench.training.fit import fit, make_pack
+from bnbench.training.fit import fit
 from bnbench.training.grid import coarse_steps
-from bnbench.training.images import BatchOrder, PackImages
-from bnbench.training.measuring import TAKERS
-from bnbench.training.module import PackModule
-from bnbench.training.population import estimate_population
-from bnbench.training.probe import probe
+from bnbench.training.images import BatchOrder
 
 MODELS = {
     "fc": ("model.depth=4", "model.width=13"),
@@ -30,9 +24,6 @@ MODELS = {
 }
 CHEAP = f"training.measures=[{','.join(measure for measure in Measure if measure != Measure.hessian)}]"
 ALL = f"training.measures=[{','.join(Measure)}]"
-
-
-# What is measured.
 
 
 class Plain:
@@ -305,154 +296,3 @@ def test_logistic_regression_has_gradients_and_curvature_and_nothing_hidden(tria
         curvature = {names.HESSIAN_LARGEST, names.HESSIAN_SMALLEST, names.HESSIAN_CONDITION}
         assert measured == gradients | along | curvature | {names.WEIGHT_NORM, names.EFFECTIVE_LR}
         assert all(value >= -1e-6 for _, value in result.curves[names.HESSIAN_SMALLEST]), "its loss is convex"
-
-
-# What is not changed.
-
-
-@pytest.mark.parametrize(
-    ("model", "norm", "optimizer"),
-    [
-        ("fc", "none", "sgd"),
-        ("fc", "batch", "momentum"),
-        ("cnn", "batch", "adam"),
-        ("fc", "noisy_batch", "adam"),
-        ("cnn", "online", "sgd"),
-        ("fc", "batch_renorm", "sgd"),
-        ("fc", "frozen_batch", "momentum"),
-    ],
-)
-def test_measures_change_no_other_number(model, norm, optimizer, trial_of, images_of):
-    measures = ALL if (model, norm) == ("fc", "batch") else CHEAP
-    data = images_of(1, 8, 8)
-    overrides = (
-        *MODELS[model],
-        f"norm.name={norm}",
-        f"optimizer.name={optimizer}",
-        f"optimizer.lr={0.001 if norm == 'frozen_batch' else 0.03}",  # whose logits' statistics do not follow
-        "training.batch_size=14",
-        "training.steps=9",  # two epochs
-        "training.targets=[0.1]",
-        "norm.renorm_warmup_steps=5",
-        "model.dropout=0.3",
-        "norm.logits=plain",
-    )
-    without = fit([trial_of(*overrides, f"seed={seed}") for seed in range(3)], data)
-    measured = fit([trial_of(*overrides, measures, f"seed={seed}") for seed in range(3)], data)
-    for a, b in zip(without, measured, strict=True):
-        assert a.status == b.status == "finished"
-        assert {key: b.metrics[key] for key in a.metrics} == a.metrics
-        assert {key: b.curves[key] for key in a.curves} == a.curves
-        assert len(b.curves) > len(a.curves)
-
-
-@pytest.fixture(scope="module")
-def together(trial_of, images_of):
-    """The overrides of a trial, and its result with all measures."""
-    overrides = (*MODELS["fc"], "norm.name=noisy_batch", "model.dropout=0.2", "training.steps=6")
-    overrides = (*overrides, "training.batch_size=42")
-    return overrides, fit([trial_of(*overrides, ALL)], images_of(1, 8, 8))[0]
-
-
-@pytest.mark.parametrize("measure", Measure)
-def test_each_measure_alone_gives_what_all_together_give(measure, together, trial_of, images_of):
-    overrides, whole = together
-    (alone,) = fit([trial_of(*overrides, f"training.measures=[{measure}]")], images_of(1, 8, 8))
-    assert len(alone.curves) + len(alone.metrics) < len(whole.curves) + len(whole.metrics)
-    assert {key: whole.curves[key] for key in alone.curves} == alone.curves
-    assert {key: whole.metrics[key] for key in alone.metrics} == alone.metrics
-
-
-@pytest.mark.parametrize(
-    ("norm", "optimizer"), [*((norm, "sgd") for norm in sorted(NORMS)), ("batch", "momentum"), ("none", "adam")]
-)
-def test_a_probe_leaves_no_trace(norm, optimizer, trial_of, images_of):
-    data = images_of(1, 8, 8)
-    overrides = (
-        *MODELS["fc"],
-        f"norm.name={norm}",
-        f"optimizer.name={optimizer}",
-        "norm.ghost_size=7",
-        "norm.groups=1",
-    )
-    trials = [trial_of(*overrides, "training.batch_size=14", f"seed={seed}") for seed in range(2)]
-    packed, slots = make_pack(trials, data)
-    images = PackImages(data, slots)
-    if packed.needs_population:
-        estimate_population(packed, images)
-    module = PackModule(packed, images, slots)
-    adam = make_optimizer(packed.parameters(), [t.optimizer for t in slots], packed.linear)
-    for parameter in packed.parameters():
-        parameter.grad = torch.full_like(parameter, 0.01)
-    adam.step()
-
-    def everything() -> list[torch.Tensor]:
-        state = [value for each in adam.state.values() for value in each.values()]
-        gradients = [p.grad for p in packed.parameters()]
-        tensors = [*packed.parameters(), *packed.buffers(), *state, *gradients]
-        return [torch.get_rng_state(), *(t.detach().clone() for t in tensors)]
-
-    def settings() -> list:
-        descents = [layer.descent for layer in packed.linear]
-        hooks = [(*m._forward_hooks, *m._forward_pre_hooks) for m in packed.modules()]
-        modes = [(m.training, getattr(m, "statistics", None)) for m in packed.modules()]
-        return [descents, hooks, modes, [p.requires_grad for p in packed.parameters()], adam.taken, adam.lrs]
-
-    before, set_before = everything(), settings()
-    with probe(module, adam, 1, None) as looking:
-        for take in TAKERS.values():
-            take(looking)
-        looking.loss_and_gradients([*packed.parameters()])
-        assert settings() != set_before or optimizer != "sgd", "it does change something meanwhile"
-        with torch.no_grad():
-            for value in (*packed.parameters(), *packed.buffers()):
-                value.zero_()
-    for old, new in zip(before, everything(), strict=True):
-        assert torch.equal(old, new)
-    assert settings() == set_before
-
-
-# The same in every pack.
-
-
-@pytest.mark.parametrize(
-    ("model", "activation", "norm", "measures"),
-    [
-        ("fc", "sigmoid", "batch", CHEAP),
-        ("fc", "relu", "none", ALL),
-        ("fc", "tanh", "online", CHEAP),
-        ("cnn", "relu", "noisy_batch", CHEAP),
-        ("cnn", "gelu", "batch", CHEAP),
-        ("cnn", "relu", "layer", CHEAP),
-    ],
-)
-def test_a_trial_s_measures_have_the_same_bits_in_every_pack(model, activation, norm, measures, trial_of, images_of):
-    data = images_of(1, 8, 8)
-    overrides = (*MODELS[model], f"norm.name={norm}", f"model.activation={activation}", measures)
-    overrides = (*overrides, "training.steps=5", "training.batch_size=9")
-    trials = [trial_of(*overrides, f"seed={s}", f"optimizer.lr={0.02 * (s + 1)}") for s in range(7)]
-    expected = [(r.status, r.metrics, r.curves) for r in fit(trials, data)]
-    assert all(names.GRADIENT_SLOPE in curves for _, _, curves in expected)
-    for order in ([*range(6, -1, -1)], [4, 6, 1], [3]):
-        for result, i in zip(fit([trials[i] for i in order], data), order, strict=True):
-            for key, points in result.curves.items():
-                assert points == expected[i][2][key], (key, order, i)
-            assert (result.status, result.metrics) == expected[i][:2]
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_measures_follow_a_trial_whose_pack_shrinks(model, trial_of, images_of):
-    data = images_of(1, 8, 8)
-    overrides = (*MODELS[model], "norm.name=batch", "training.steps=8", CHEAP)
-    overrides = (*overrides, "training.eval_grid=linear", "training.eval_every=1", "training.batch_size=7")
-    healthy = [trial_of(*overrides, f"seed={seed}", f"optimizer.lr={0.01 * (1 + seed)}") for seed in range(3)]
-    alone = [result.curves for result in fit(healthy, data)]
-    sick = [replace(trial_of(*overrides, f"seed={seed}"), lr=float("nan")) for seed in range(7, 28)]
-    places = (2, 11, 23)
-    trials = [healthy[places.index(slot)] if slot in places else sick.pop() for slot in range(24)]
-    results = fit(trials, data)
-    assert [results[place].curves for place in places] == alone
-    assert len(alone[0][names.ACTIVATION_DRIFT_MEAN]) == 2
-    for i, result in enumerate(results):
-        if i not in places:
-            assert {step for points in result.curves.values() for step, _ in points} == {0}

@@ -1,0 +1,98 @@
+"""What is wrong with a configuration is answered in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bnbench.config import Config, ConfigError, Trial, config_errors
+
+MakeConfig = Callable[[dict[str, Any]], Config]
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (
+            {"training.steps": 10, "training.epochs": 2},
+            "training.steps=10 and training.epochs=2 contradict each other; "
+            "give one of them and set the others to null",
+        ),
+        (
+            {"training.epochs": 2, "training.examples": 6400},
+            "training.epochs=2 and training.examples=6400 contradict each other; "
+            "give one of them and set the others to null",
+        ),
+        (
+            {"training.batch_size": 1001},
+            "training.batch_size=1001 is more than the 1000 training images of data=mnist_5k; it must be at most 1000",
+        ),
+        (
+            {"data.train_examples": 63},
+            "training.batch_size=64 is more than the 63 training images of data.train_examples=63; "
+            "it must be at most 63",
+        ),
+        (
+            {"data.train_examples": 1001},
+            "data.train_examples=1001 is more than the 1000 training images of data=mnist_5k; it must be at most 1000",
+        ),
+        (
+            {"model.name": "cnn", "model.depth": 0},
+            "model.depth=0 leaves model=cnn without a layer; it must be a whole number >= 1",
+        ),
+        (
+            {"model.depth": 0, "model.dropout": 0.5},
+            "model.dropout=0.5 has no hidden layer to follow with model.depth=0; set it to 0",
+        ),
+        ({"data.path": "a.npz"}, "data.path=a.npz is for data=arrays; data=mnist_5k does not use it"),
+        ({"data.image_size": 8}, "data.image_size=8 is for data=folder; data=mnist_5k does not use it"),
+        ({"model.factory": "a:b"}, "model.factory=a:b is for model=custom; model=fc does not use it"),
+        ({"norm.factory": "a:b"}, "norm.factory=a:b is for norm=custom; norm=none does not use it"),
+        ({"model.name": "custom"}, "model=custom needs model.factory=package.module:function; give it"),
+        (
+            {"training.examples": 63},
+            "training.examples=63 is less than one batch; it must be at least training.batch_size=64",
+        ),
+        (
+            {"schedule.name": "warmup"},
+            "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1",
+        ),
+        ({"training.targets": [0.5, 1.5]}, "training.targets has 1.5; a target is an accuracy > 0 and <= 1"),
+        ({"training.targets": [0.0]}, "training.targets has 0.0; a target is an accuracy > 0 and <= 1"),
+        ({"data.targets": {"fc": [95]}}, "data.targets.fc has 95; a target is an accuracy > 0 and <= 1"),
+    ],
+)
+def test_a_contradiction_is_answered_in_one_line(values: dict[str, Any], line: str, make_config: MakeConfig) -> None:
+    config = make_config(values)
+    assert config_errors(config, 1000) == [line]
+    with pytest.raises(ConfigError) as caught:
+        Trial.from_config(config, train_size=1000, data_checksum="")
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"training.batch_size": 1000},
+        {"data.train_examples": 64},
+        {"data.train_examples": 1000, "training.batch_size": 1000},
+        {"model.depth": 0},
+        {"training.examples": 64},
+        {"training.targets": [1.0]},
+        {"training.targets": []},
+        {"schedule.name": "warmup", "schedule.warmup_steps": 1},
+        {"data.targets": {"cnn": [95]}},  # another model's
+    ],
+)
+def test_what_only_touches_a_limit_is_allowed(values: dict[str, Any], make_config: MakeConfig) -> None:
+    assert config_errors(make_config(values), 1000) == []
+
+
+@pytest.mark.parametrize("targets", [{"fc": 0.5}, {"fc": ["high"]}, {"fc": None}, {"fc": "high"}])
+def test_default_targets_of_the_wrong_kind_are_answered_in_one_line(
+    targets: dict[str, Any], make_config: MakeConfig
+) -> None:
+    [line] = config_errors(make_config({"data.targets": targets}), 1000)
+    assert "data.targets.fc" in line
