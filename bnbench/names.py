@@ -31,6 +31,8 @@ __all__ = [
     "HESSIAN_CONDITION",
     "HESSIAN_LARGEST",
     "HESSIAN_SMALLEST",
+    "LAST_BATCH_ACC",
+    "LAST_BATCH_LOSS",
     "LAST_HIDDEN_RANK",
     "LOSS_RANGE",
     "MEASURED_CURVES",
@@ -94,6 +96,8 @@ GRADIENT_RANGE = "smoothness/gradient_range"
 EFFECTIVE_BETA = "smoothness/effective_beta"
 POPULATION_GAP = "population/gap"
 LAST_HIDDEN_RANK = "rank/last_hidden"
+LAST_BATCH_LOSS = "last_batch/loss"
+LAST_BATCH_ACC = "last_batch/acc"
 HESSIAN_LARGEST = "hessian/largest"
 HESSIAN_SMALLEST = "hessian/smallest"
 HESSIAN_CONDITION = "hessian/condition"
@@ -197,6 +201,8 @@ _MEASURED = {
     HESSIAN_CONDITION: Metric(
         "ratio", "lower", "largest eigenvalue of the training loss's Hessian over their mean, roughly"
     ),
+    LAST_BATCH_LOSS: Metric("nats", "lower", "mean loss of the batch just trained on, in inference mode"),
+    LAST_BATCH_ACC: Metric("fraction", "higher", "accuracy on the batch just trained on, in inference mode"),
 }
 METRICS |= _MEASURED
 

@@ -195,6 +195,7 @@ class Measure(StrEnum):
     shift = "shift"  # internal covariate shift
     smoothness = "smoothness"  # of the loss along a step
     hessian = "hessian"  # its extreme eigenvalues, at the start, once between and at the end
+    last_batch = "last_batch"  # accuracy and loss on the batch just trained on, in inference mode
     test_shift = "test_shift"  # test accuracy on shifted images, at the end
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
-from bnbench.config.choices import Device, ScheduleName
-from bnbench.config.schema import Config, range_errors
+from bnbench.config.choices import Device, EvalGrid, ScheduleName
+from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.device import has_gpu
 
-__all__ = ["config_errors", "given_targets"]
+__all__ = ["MOST_POINTS", "config_errors", "given_targets"]
+
+MOST_POINTS = 500
+"""Points that a curve may have after its first."""
 
 _OF_ONE_KIND = [
     ("data", "factory", "custom"),
@@ -49,6 +53,7 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
             f"training.examples={training.examples} is less than one batch; it must be at least "
             f"training.batch_size={training.batch_size}"
         )
+    yield from _long_curves(training, size)
     if config.model.depth == 0 and config.model.name == "cnn":
         yield f"model.depth=0 leaves model={config.model.name} without a layer; it must be a whole number >= 1"
     if config.model.name != "custom" and not config.model.hidden_widths and config.model.dropout:
@@ -68,6 +73,20 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
         yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
+
+
+def _long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:
+    """What would be recorded so often that stores and charts suffer."""
+    if training.batch_size < 1:
+        return
+    steps = training.steps_over(train_size)
+    eval_every = training.eval_every if training.eval_grid == EvalGrid.linear else None
+    for key, every in (("eval_every", eval_every), ("measure_every", training.measure_every)):
+        if every is not None and every >= 1 and steps / every > MOST_POINTS:
+            yield (
+                f"training.{key}={every} makes curves of {math.ceil(steps / every):,} points in {steps:,} steps; "
+                f"it must be at least {math.ceil(steps / MOST_POINTS)}, for {MOST_POINTS} points"
+            )
 
 
 def _misplaced(config: Config) -> Iterator[str]:

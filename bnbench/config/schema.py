@@ -37,6 +37,7 @@ from bnbench.config.choices import (
 )
 
 __all__ = [
+    "DEFAULT_STEPS",
     "Config",
     "ConfigError",
     "DataConfig",
@@ -50,6 +51,8 @@ __all__ = [
     "range_errors",
     "schema",
 ]
+
+DEFAULT_STEPS = 1000
 
 
 class ConfigError(ValueError):
@@ -186,7 +189,7 @@ class TrainingConfig:
     """The budget, the loss and when to evaluate."""
 
     batch_size: int = _number(64, 1)
-    # The budget is one of these three; 1,000 steps if none is given.
+    # The budget is one of these three; `DEFAULT_STEPS` if none is given.
     steps: int | None = _number(None, 1)
     epochs: int | None = _number(None, 1)
     examples: int | None = _number(None, 1)
@@ -197,6 +200,8 @@ class TrainingConfig:
     eval_examples: int | None = _number(None, 1)
     targets: list[float] | None = None
     measures: list[Measure] = field(default_factory=list)
+    # Steps between measurements; by default they are taken on a part of the evaluation grid.
+    measure_every: int | None = _number(None, 1)
     precision: Precision = Precision.float32
     device: Device = Device.auto
     max_pack: int | None = _number(None, 1)
@@ -204,6 +209,14 @@ class TrainingConfig:
     max_memory: float | None = _number(None, 0, low_is_allowed=False)
     # Steps after which a pack is saved, so that one that is killed goes on from there.
     checkpoint_every: int | None = _number(None, 1)
+
+    def steps_over(self, train_size: int) -> int:
+        """The budget in optimizer steps, with so many training images."""
+        if self.epochs is not None:
+            return self.epochs * (train_size // self.batch_size)
+        if self.examples is not None:
+            return self.examples // self.batch_size
+        return DEFAULT_STEPS if self.steps is None else self.steps
 
 
 @dataclass(frozen=True)

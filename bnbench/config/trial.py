@@ -25,12 +25,10 @@ from bnbench.config.schema import (
 from bnbench.device import has_gpu
 from bnbench.factory import source_hash
 
-__all__ = ["DEFAULT_STEPS", "NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "flatten"]
+__all__ = ["NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "flatten"]
 
 NUMERICS_VERSION = 2
 """Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
-
-DEFAULT_STEPS = 1000
 
 VARIES_IN_PACK = frozenset(
     {
@@ -150,7 +148,7 @@ class Trial:
         return cls(
             seed=config.seed,
             **{name: getattr(config, name) for name in _SECTIONS} | resolved,
-            steps=_steps(config.training, config.data.train_examples or train_size),
+            steps=config.training.steps_over(config.data.train_examples or train_size),
             lr=_scaled_lr(config.optimizer, config.training.batch_size),
             targets=_targets(config),
             data_checksum=data_checksum,
@@ -234,6 +232,8 @@ class Trial:
                 gpu = {"device"} if self.training.device == Device.cuda else set[str]()
                 # They change no other number, but a trial without them does not have theirs.
                 measures = {"measures"} if self.training.measures else set[str]()
+                if self.training.measure_every is not None and {*self.training.measures} - {Measure.test_shift}:
+                    measures.add("measure_every")
                 always = {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"}
                 return name in always | every | gpu | measures
             case "model":
@@ -264,14 +264,6 @@ def _device(config: Config) -> Device:
     if config.training.device == Device.auto:
         return Device.cuda if has_gpu() else Device.cpu
     return config.training.device
-
-
-def _steps(training: TrainingConfig, train_size: int) -> int:
-    if training.epochs is not None:
-        return training.epochs * (train_size // training.batch_size)
-    if training.examples is not None:
-        return training.examples // training.batch_size
-    return DEFAULT_STEPS if training.steps is None else training.steps
 
 
 def _scaled_lr(optimizer: OptimizerConfig, batch_size: int) -> float:

@@ -68,9 +68,7 @@ class CurveRecorder(pl.Callback):
         if module.pack.has_running_statistics and step in self._coarse:
             batch = evaluate(module.pack, module.images, rows, self._loss, statistics=Statistics.batch)
             measured[names.VAL_ACC_BATCH] = batch.acc.tolist()
-        slots = range(module.pack.slots)
-        measured[names.TRAIN_LOSS] = [module.train_loss(slot) for slot in slots]
-        measured[names.TRAIN_ACC] = [module.train_acc(slot) for slot in slots]
+        measured |= {names.TRAIN_LOSS: module.train_loss().tolist(), names.TRAIN_ACC: module.train_acc().tolist()}
         for trial, slot in module.slots_of(len(self.curves)).items():
             if not math.isfinite(held_out.loss[slot]):
                 if step == self._grid[-1] and module.diverged_at[trial] is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bnbench.config import Trial
 from bnbench.data import ImageData
-from bnbench.training.grid import evaluation_steps
+from bnbench.training.grid import evaluation_steps, measured_steps
 from bnbench.training.images import PackImages
 
 __all__ = ["Block", "PackDataModule"]
@@ -34,8 +34,8 @@ class Block(NamedTuple):
 class PackDataModule(pl.LightningDataModule):
     """Feeds a pack its training blocks, each slot in its own order.
 
-    A block ends at every evaluation, so a callback at its end sees the network exactly there. Blocks start
-    where training stands (`trainer.global_step`), for Lightning restarts its loader at the first one.
+    A block ends at every evaluation and measurement, so a callback at its end sees the network exactly there.
+    Blocks start where training stands (`trainer.global_step`), for Lightning restarts its loader at the first one.
 
     Args:
         data: The images.
@@ -46,7 +46,7 @@ class PackDataModule(pl.LightningDataModule):
         super().__init__()
         self.images = PackImages(data, trials, trials[0].training.device)
         self.steps = trials[0].steps
-        self._ends = _block_ends(evaluation_steps(trials[0]))
+        self._ends = _block_ends(sorted({*evaluation_steps(trials[0]), *measured_steps(trials[0])}))
 
     def train_dataloader(self) -> Iterator[Block]:
         done = self.trainer.global_step if self.trainer is not None else 0
@@ -59,9 +59,9 @@ class PackDataModule(pl.LightningDataModule):
                 start = end
 
 
-def _block_ends(evaluations: list[int]) -> list[int]:
-    """Where blocks end: at every evaluation, and in between so that none is longer than 128 steps."""
+def _block_ends(looks: list[int]) -> list[int]:
+    """Where blocks end: wherever a callback looks, and in between so that none is longer than 128 steps."""
     ends: list[int] = []
-    for start, stop in itertools.pairwise(evaluations):
+    for start, stop in itertools.pairwise(looks):
         ends += [*range(start + _MAX_BLOCK, stop, _MAX_BLOCK), stop]
     return ends

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from bnbench.config import EvalGrid, Trial
+from bnbench.config import EvalGrid, Measure, Trial
 
-__all__ = ["coarse_steps", "evaluation_examples", "evaluation_steps"]
+__all__ = ["coarse_steps", "evaluation_examples", "evaluation_steps", "measured_steps"]
 
 _RATIO = 1.15
 
@@ -35,9 +35,17 @@ def evaluation_steps(trial: Trial) -> list[int]:
 
 
 def coarse_steps(trial: Trial) -> list[int]:
-    """Every fourth point of the grid and its last: where it is evaluated under batch statistics too, and measured."""
+    """Every fourth point of the grid and its last: where it is evaluated under batch statistics too."""
     grid = evaluation_steps(trial)
     return sorted({*grid[::_COARSE], grid[-1]})
+
+
+def measured_steps(trial: Trial) -> list[int]:
+    """The steps after which `training.measures` are taken, ascending: the coarse ones unless `measure_every` says."""
+    if not {*trial.training.measures} - {Measure.test_shift}:
+        return []
+    every = trial.training.measure_every
+    return coarse_steps(trial) if every is None else [*range(0, trial.steps, every), trial.steps]
 
 
 def evaluation_examples(trial: Trial, val_size: int) -> int:

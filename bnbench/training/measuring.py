@@ -17,7 +17,7 @@ from bnbench.measures.rank import soft_rank
 from bnbench.measures.shift import internal_covariate_shift
 from bnbench.measures.smoothness import STEP_SIZES, smoothness
 from bnbench.training.callbacks import Curves
-from bnbench.training.grid import coarse_steps
+from bnbench.training.grid import measured_steps
 from bnbench.training.module import PackModule
 from bnbench.training.probe import Probe, probe
 
@@ -29,7 +29,7 @@ _BOUNDED = (Activation.sigmoid, Activation.tanh)
 
 
 class MeasureRecorder(pl.Callback):
-    """Takes the trials' measures on the coarse part of the grid.
+    """Takes the trials' measures.
 
     Args:
         trial: Any of the pack's: they agree on the grid and the measures.
@@ -41,9 +41,9 @@ class MeasureRecorder(pl.Callback):
 
     def __init__(self, trial: Trial, trials: int) -> None:
         self._measures = [measure for measure in TAKERS if measure in trial.training.measures]
-        coarse = coarse_steps(trial) if self._measures else []
-        self._steps = {*coarse}
-        self._rare_steps = {*coarse[:1], *coarse[len(coarse) // 2 :][:1], *coarse[-1:]}
+        steps = measured_steps(trial)
+        self._steps = {*steps}
+        self._rare_steps = {*steps[:1], *steps[len(steps) // 2 :][:1], *steps[-1:]}
         self._before: tuple[list[int], list[Units]] | None = None
         self.curves: list[Curves] = [{} for _ in range(trials)]
 
@@ -180,6 +180,11 @@ def _hessian(probe: Probe) -> dict[str, Tensor]:
     }
 
 
+def _last_batch(probe: Probe) -> dict[str, Tensor]:
+    found = probe.on_last_batch()
+    return {names.LAST_BATCH_LOSS: found.loss, names.LAST_BATCH_ACC: found.acc}
+
+
 TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
     Measure.gradients: _gradients,
     Measure.activations: _activations,
@@ -189,5 +194,6 @@ TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
     Measure.shift: _shift,
     Measure.smoothness: _smoothness,
     Measure.hessian: _hessian,
+    Measure.last_batch: _last_batch,
 }
 """What is taken while training, by the word that asks for it."""

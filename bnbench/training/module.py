@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,8 @@ from bnbench.training.schedules import lr_factor
 __all__ = ["PackModule"]
 
 _OWN = "pack_module"
-_KEPT = ("diverged_at", "started_in", "loss_sums", "correct_sums", "examples")
+_KEPT = ("diverged_at", "started_in", "losses", "correct_sums", "examples")
+_SUMMED = 128  # training losses at once, whatever the blocks: sums of other lengths round otherwise
 
 
 class PackModule(pl.LightningModule):
@@ -35,7 +35,7 @@ class PackModule(pl.LightningModule):
     Attributes:
         diverged_at: By the slot a trial started in, the first step (counted from 1) whose loss was not finite, or None.
         started_in: By slot, the one in which its trial started.
-        loss_sums: (K,) sums of the mean training losses since `reset_training_metrics`, float64.
+        losses: (K, S) mean losses of the training steps since `reset_training_metrics`, float64.
         correct_sums: (K,) right answers since then.
         examples: Training images a slot since then.
     """
@@ -59,7 +59,7 @@ class PackModule(pl.LightningModule):
     def reset_training_metrics(self) -> None:
         """Start the next interval's training loss and accuracy."""
         device = next(self.pack.parameters()).device
-        self.loss_sums = torch.zeros(self.pack.slots, dtype=torch.float64, device=device)
+        self.losses = torch.empty(self.pack.slots, 0, dtype=torch.float64, device=device)
         self.correct_sums = torch.zeros(self.pack.slots, dtype=torch.int64, device=device)
         self.examples = 0
 
@@ -79,8 +79,8 @@ class PackModule(pl.LightningModule):
             losses.append(loss.detach())
             self.correct_sums += correct(logits.detach(), labels)
             self.examples += labels.shape[1]
-        table = torch.stack(losses, 1).to(torch.float64)  # (K, S): each trial's sum runs along its own row
-        self.loss_sums += table.sum(1) * block.rows.shape[2]
+        table = torch.stack(losses, 1).to(torch.float64)
+        self.losses = torch.cat([self.losses, table], 1)
         self._freeze_diverged(table, block.start, update)
 
     def lrs(self, step: int) -> list[float]:
@@ -111,7 +111,7 @@ class PackModule(pl.LightningModule):
         self.images = self.images.of(slots)
         self.trials = [self.trials[slot] for slot in slots]
         self.started_in = [self.started_in[slot] for slot in slots]
-        self.loss_sums, self.correct_sums = self.loss_sums[slots], self.correct_sums[slots]
+        self.losses, self.correct_sums = self.losses[slots], self.correct_sums[slots]
 
     def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """Every number that a step depends on, by its name; also those that a lone network's state leaves out."""
@@ -137,10 +137,13 @@ class PackModule(pl.LightningModule):
         places = {start: slot for slot, start in reversed([*enumerate(self.started_in)])}
         return {start: slot for start, slot in sorted(places.items()) if start < trials}
 
-    def train_loss(self, slot: int) -> float:
-        """Mean training loss of a slot since the last reset; NaN before any step."""
-        return float(self.loss_sums[slot]) / self.examples if self.examples else math.nan
+    def train_loss(self) -> Tensor:
+        """Each slot's mean training loss since the last reset, (K,); NaN before any step."""
+        total = self.losses.new_zeros(len(self.losses))
+        for part in torch.split(self.losses, _SUMMED, 1):  # each trial's sum runs along its own row
+            total += part.contiguous().sum(1) * self.trials[0].training.batch_size
+        return total / self.examples
 
-    def train_acc(self, slot: int) -> float:
-        """Training accuracy of a slot since the last reset; NaN before any step."""
-        return int(self.correct_sums[slot]) / self.examples if self.examples else math.nan
+    def train_acc(self) -> Tensor:
+        """Each slot's training accuracy since the last reset, (K,); NaN before any step."""
+        return self.correct_sums.to(torch.float64) / self.examples

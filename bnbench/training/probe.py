@@ -18,7 +18,7 @@ from bnbench.models.block import Block
 from bnbench.packing.leaves import FoldedConv2d, FoldedLinear
 from bnbench.packing.optimizers import PackOptimizer
 from bnbench.training.curvature import loss_spectrum
-from bnbench.training.evaluate import evaluate
+from bnbench.training.evaluate import Evaluation, evaluate
 from bnbench.training.grid import evaluation_examples
 from bnbench.training.losses import example_losses
 from bnbench.training.module import PackModule
@@ -173,12 +173,21 @@ class Probe:
 
     def accuracy(self, statistics: Statistics) -> Tensor:
         """Accuracy on the validation images that evaluations use, (K,)."""
+        count = evaluation_examples(self.module.trials[0], len(self.images.splits[0].val))
+        return self._evaluate(self.images.rows("val", count), statistics).acc
+
+    def on_last_batch(self) -> Evaluation:
+        """Loss and accuracy on the batch just trained on (before any step: the first one), as evaluations see it."""
+        last = max(self.step - 1, 0)
+        (rows,) = self.images.train_rows(last, last + 1)
+        return self._evaluate(rows, self.module.trials[0].norm.inference)
+
+    def _evaluate(self, rows: Tensor, statistics: Statistics) -> Evaluation:
         self._state.restore()
-        trial = self.module.trials[0]
         if statistics == Statistics.precise:
             estimate_population(self.pack, self.images)
-        rows = self.images.rows("val", evaluation_examples(trial, len(self.images.splits[0].val)))
-        return evaluate(self.pack, self.images, rows, trial.training.loss, statistics=statistics).acc
+        loss = self.module.trials[0].training.loss
+        return evaluate(self.pack, self.images, rows, loss, statistics=statistics)
 
     def spectrum(self) -> Spectrum:
         """The Hessian's of the mean loss on `batches`."""

@@ -89,6 +89,7 @@ _VALUES: dict[str, list[Any]] = {
     "training.eval_every": [10, 20],
     "training.eval_examples": [None, 100],
     "training.precision": ["float32", "float64"],
+    "training.measure_every": [None, 2, 5],
     "training.measures": [[], ["gradients"], ["gradients", "activations"]],
 }
 

@@ -62,12 +62,13 @@ _NUMBERS = {
     "training.epochs": _WHOLE_FROM_1,
     "training.examples": _WHOLE_FROM_1,
     "training.eval_every": _WHOLE_FROM_1,
+    "training.measure_every": _WHOLE_FROM_1,
     "training.eval_examples": _WHOLE_FROM_1,
     "training.checkpoint_every": _WHOLE_FROM_1,
     "training.max_pack": _WHOLE_FROM_1,
     "training.max_memory": _POSITIVE,
 }
-_USED_BY = {"data.image_size": {"data.name": "folder"}}
+_USED_BY = {"data.image_size": {"data.name": "folder"}, "training.measure_every": {"training.steps": 10}}
 _BAD = [(key, value) for key, (_, bad, _) in _NUMBERS.items() for value in bad]
 _GOOD = [(key, value) for key, (_, _, good) in _NUMBERS.items() for value in good]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bnbench.config import Config, Trial
-from bnbench.config.trial import DEFAULT_STEPS, flatten
+from bnbench.config.schema import DEFAULT_STEPS
+from bnbench.config.trial import flatten
 
 MakeTrial = Callable[..., Trial]
 
@@ -55,6 +56,9 @@ def test_targets_are_the_data_set_s_for_this_model_unless_given(make_trial: Make
 
 # What matters to a trial. Each row: what the key needs to matter, the key, and where it does not matter.
 
+_OFTEN = {"training.measure_every": 2}
+_RANK = _OFTEN | {"training.measures": ["rank"]}
+
 _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("norm.placement", {"norm.name": "batch"}, {"norm.name": "none"}),
     ("norm.momentum", {"norm.name": "batch"}, {"norm.name": "none"}),
@@ -92,6 +96,13 @@ _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"schedule.name": "warmup", "schedule.warmup_steps": 1},
     ),
     ("training.eval_every", {"training.eval_grid": "linear"}, {"training.eval_grid": "geometric"}),
+    ("training.measure_every", _RANK, _OFTEN),
+    ("training.measure_every", _RANK, {"training.measures": ["rank"]}),
+    (
+        "training.measure_every",
+        _RANK,
+        _OFTEN | {"training.measures": ["test_shift"]},
+    ),
     ("model.stride_every", {"model.name": "cnn"}, {"model.name": "fc"}),
     ("model.min_map", {"model.name": "cnn"}, {"model.name": "fc"}),
     ("model.hidden", {"model.name": "cnn"}, {"model.name": "fc"}),

@@ -202,6 +202,17 @@ def population_gap(plain: Plain, step: int) -> dict[str, float]:
     return {names.POPULATION_GAP: plain.accuracy(precise, plain.val) - plain.accuracy(plain.copy(), plain.val)}
 
 
+def last_batch(plain: Plain, step: int) -> dict[str, float]:
+    net = plain.copy().eval()
+    x, labels = plain.batch(max(step - 1, 0))
+    with torch.no_grad():
+        logits = net(x)
+    return {
+        names.LAST_BATCH_LOSS: nn.functional.cross_entropy(logits, labels).item(),
+        names.LAST_BATCH_ACC: (logits.argmax(1) == labels).double().mean().item(),
+    }
+
+
 TWINS = {
     Measure.gradients: gradients,
     Measure.activations: activations,
@@ -210,6 +221,7 @@ TWINS = {
     Measure.population_gap: population_gap,
     Measure.shift: shift,
     Measure.smoothness: smoothness,
+    Measure.last_batch: last_batch,
 }
 
 
@@ -279,6 +291,30 @@ def test_every_measured_key_is_known_and_a_curve(trial_of, images_of):
     assert all(names.metric(key).meaning for key in measured)
 
 
+@pytest.mark.parametrize("inference", ["batch", "initial", "precise"])
+def test_the_last_batch_is_seen_under_the_statistics_of_inference(inference, trial_of, images_of):
+    """With every image in the last batch, both give the same but for the rows."""
+    data = images_of(1, 8, 8, count=200)
+    overrides = (*MODELS["fc"], "norm.name=batch", f"norm.inference={inference}", "training.steps=30")
+    trial = trial_of(*overrides, "training.measures=[last_batch]", "training.eval_grid=linear", train_size=140)
+    results = {
+        kind: fit([replace(trial, norm=replace(trial.norm, inference=kind))], data)[0].curves[names.LAST_BATCH_LOSS]
+        for kind in (inference, "running")
+    }
+    assert results[inference] != results["running"]
+
+
+def test_measures_are_taken_as_often_as_asked_and_evaluations_stay_where_they_were(trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (*MODELS["fc"], "training.steps=300", "training.batch_size=4", "training.precision=float64")
+    overrides = (*overrides, "training.eval_grid=linear", "training.eval_every=290")  # longer than a block
+    often = ("training.measures=[last_batch]", "training.measure_every=25")
+    (alone,), (measured,) = (fit([trial_of(*overrides, *more)], data) for more in ((), often))
+    assert [step for step, _ in measured.curves[names.LAST_BATCH_ACC]] == [*range(0, 301, 25)]
+    assert {key: measured.curves[key] for key in alone.curves} == alone.curves
+    assert [step for step, _ in alone.curves[names.TRAIN_LOSS]] == [290, 300]
+
+
 def test_a_network_with_one_hidden_layer_has_no_slope(trial_of, images_of):
     trial = trial_of("model.depth=1", "training.steps=2", CHEAP)
     (result,) = fit([trial], images_of(1, 8, 8))
@@ -294,5 +330,6 @@ def test_logistic_regression_has_gradients_and_curvature_and_nothing_hidden(tria
         gradients = {names.GRADIENT_FIRST, names.GRADIENT_LAST, names.GRADIENT_MAX}
         along = {names.LOSS_RANGE, names.GRADIENT_RANGE, names.EFFECTIVE_BETA}
         curvature = {names.HESSIAN_LARGEST, names.HESSIAN_SMALLEST, names.HESSIAN_CONDITION}
-        assert measured == gradients | along | curvature | {names.WEIGHT_NORM, names.EFFECTIVE_LR}
+        last = {names.LAST_BATCH_LOSS, names.LAST_BATCH_ACC}
+        assert measured == gradients | along | curvature | last | {names.WEIGHT_NORM, names.EFFECTIVE_LR}
         assert all(value >= -1e-6 for _, value in result.curves[names.HESSIAN_SMALLEST]), "its loss is convex"

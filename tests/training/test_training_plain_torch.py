@@ -140,7 +140,7 @@ class StepByStep(pl.Callback):
         remembered = dict(pl_module.pack.net.named_parameters())
         for k, trial in enumerate(self.trials):
             loss, memory = self.step(k, trial, batch.start, batch.rows[0, k])
-            assert pl_module.train_loss(k) == pytest.approx(loss, rel=RELATIVE)
+            assert pl_module.train_loss()[k] == pytest.approx(loss, rel=RELATIVE)
             after = self.net.state_dict()
             for name, value in pl_module.pack.slot_state(k).items():
                 self.compare(value, after[plain_name(name)], f"{name}, slot {k}, step {batch.start}")
