@@ -99,7 +99,7 @@ def interquartile_mean(scores: Mapping[str, Sequence[float]], level: float = 0.9
     Args:
         scores: One score a seed, by workload, on one scale.
         level: Coverage of the percentile bootstrap over the seeds of each workload, from a fixed seed. It is
-            too narrow for a handful of runs: .88 at five, .92 at ten, .94 at twenty (normal scores, one workload).
+            too narrow for a handful of runs: .87 at five, .93 at ten and at twenty (normal scores, one workload).
 
     Raises:
         ValueError: If there is no workload, or one is empty.

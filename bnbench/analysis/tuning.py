@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bnbench import names
+from bnbench.analysis.outcomes import succeeded
 from bnbench.analysis.summary import split_by
 from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.table import SweepTable
@@ -24,8 +25,8 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
     Returns:
         The strata's keys, `level`, `optimizer.lr`, `tuning_seeds` finished there, `tried`: how many learning
         rates it was chosen from (a level that tried more has the better chances), `at_edge`: it is the smallest or
-        largest, so the best may lie beyond. Empty without tuning seeds or a grid of learning rates; a level of which
-        no tuning trial finished has no row.
+        largest, so the best may lie beyond (not where no trial succeeded: there, one is as good as another). Empty
+        without tuning seeds or a grid of learning rates; a level of which no tuning trial finished has no row.
     """
     tuning = table.trials[table.trials["tuning"].astype(bool)]
     if LEARNING_RATE not in strata(table) or tuning.empty:
@@ -40,7 +41,7 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
                 continue
             scores = finished.groupby(LEARNING_RATE)[names.ACC_BEST].agg(["count", "mean"])
             best = scores.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]
-            at_edge = bool(best in {trials[LEARNING_RATE].min(), trials[LEARNING_RATE].max()})
+            at_end = best in {trials[LEARNING_RATE].min(), trials[LEARNING_RATE].max()}
             rows.append(
                 {
                     **values,
@@ -48,7 +49,7 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
                     LEARNING_RATE: best,
                     "tuning_seeds": int(scores.loc[best, "count"]),
                     "tried": trials[LEARNING_RATE].nunique(),
-                    "at_edge": at_edge,
+                    "at_edge": bool(at_end and succeeded(finished).any()),
                 }
             )
     return pd.DataFrame(rows)

@@ -18,7 +18,7 @@ def soft_rank(features: Tensor) -> Tensor:
         features: H, (K, C, n): C features of n images.
 
     References:
-        Daneshmand, Kohler, Bach, Hofmann & Lucchi (2020), arXiv:2003.01652, section 3.
+        Daneshmand, Kohler, Bach, Hofmann & Lucchi (2020), arXiv:2003.01652.
     """
     rows = features.double()
     gram = torch.bmm(rows, rows.transpose(1, 2))

@@ -32,7 +32,7 @@ def effective_lr(weights: Sequence[Tensor], lrs: Sequence[float]) -> Tensor:
         lrs: Each trial's learning rate.
 
     References:
-        van Laarhoven (2017), arXiv:1706.05350, section 2.
+        van Laarhoven (2017), arXiv:1706.05350.
     """
     sizes = norms(weights)  # (K, L)
     return (sizes.new_tensor([*lrs]).unsqueeze(1) / sizes.square()).mean(1)

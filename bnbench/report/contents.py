@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bnbench.analysis import SweepTable
+from bnbench.report.beside import timing_tables, window_tables
 from bnbench.report.cautions import cautions
 from bnbench.report.claims import ClaimSaid, claims_said
 from bnbench.report.conclusion import Finding, conclude, setup_sentence
@@ -33,7 +34,7 @@ class Contents:
         forest: The differences that answer the question, to be drawn; None where nothing is compared.
         cautions: What could mislead.
         robustness: The main differences under other choices; None where there is one choice only.
-        numbers: By subject, what the tables above leave out.
+        numbers: By subject, what the tables above leave out; then learning rates that train, and seconds.
         claims: The claims that the sweep was made for, judged.
         facts: What it takes to get the same numbers again.
     """
@@ -78,4 +79,5 @@ def _numbers(table: SweepTable) -> list[tuple[str, list[Table]]]:
     main = () if any(len(subject.tuned) for subject in parts) else (arm_table(table, [subject]) for subject in parts)
     shown = [*main]
     found = [(one.title, [made for made in subject_tables(table, one) if made not in shown]) for one in parts]
+    found += [("Learning rates", window_tables(table)), ("Time", timing_tables(table))]
     return [(title, made) for title, made in found if made]

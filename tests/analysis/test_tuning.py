@@ -44,6 +44,14 @@ def test_a_choice_at_either_end_of_the_grid_is_marked(table_of: Any, best: float
     assert tuned_learning_rates(table(table_of, grid(best)))["at_edge"].tolist() == [True]
 
 
+def test_a_level_at_chance_at_every_learning_rate_has_no_edge(table_of: Any) -> None:
+    rows = [{**row, "data": "mnist_5k", names.TEST_ACC: 0.1} for row in grid(0.1)]
+    [chosen] = tuned_learning_rates(table(table_of, rows)).to_dict("records")
+    assert (chosen["optimizer.lr"], chosen["at_edge"]) == (0.1, False)
+    rows[0][names.TEST_ACC] = rows[-1][names.TEST_ACC] = 0.5  # of which the second is a tuning trial
+    assert tuned_learning_rates(table(table_of, rows))["at_edge"].tolist() == [True]
+
+
 def test_a_learning_rate_at_which_tuning_trials_diverged_is_not_chosen_for_its_survivors(
     table_of: Any,
 ) -> None:

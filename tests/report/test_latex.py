@@ -37,7 +37,7 @@ def tables(text: str) -> list[tuple[str, list[str]]]:
 
 def test_every_line_has_a_cell_for_each_column(make_sweep: Any) -> None:
     found = tables(to_latex(tuned(make_sweep)))
-    assert len(found) == 3 + 2 * 3  # arms, differences, other choices; then three of each model
+    assert len(found) == 3 + 2 * 3 + 2  # arms, differences, other choices; three a model; learning rates
     for kinds, lines in found:
         assert {cells(line) for line in lines} == {len(kinds)}
 
