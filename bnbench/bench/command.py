@@ -15,13 +15,13 @@ from typing import Any
 from joblib import cpu_count
 
 from bnbench.bench.options import Options, parse
-from bnbench.bench.ratios import Prepared, measure_ratios, prepare
+from bnbench.bench.ratios import Prepared, in_packs, measure_ratios, prepare
 from bnbench.bench.shares import share_row
 from bnbench.bench.sides import SideError, Sides
 from bnbench.bench.sweep_time import time_sweep
 from bnbench.bench.text import tables
 from bnbench.bench.workloads import QUICK, Workload, pack_width
-from bnbench.config.trial import DEFAULT_STEPS
+from bnbench.config.schema import DEFAULT_STEPS
 from bnbench.tracking import environment
 
 __all__ = ["bench", "measure"]
@@ -118,11 +118,11 @@ class _Measurement:
     def _workload(self, workload: Workload, report: dict[str, Any]) -> None:
         options = self._options
         self._say(workload.name)
-        prepared = prepare(workload, self._sides, str(self._folder), peers=report["ratios"] is not None)
+        peers, measured = report["ratios"] is not None, not options.quick
+        prepared = prepare(workload, self._sides, str(self._folder), peers=peers, measured_width=measured)
         row: dict[str, Any] = {}
         if report["ratios"] is not None:
-            trials = self._trials(workload)
-            row = measure_ratios(workload, prepared, self._sides, options, self._runs_dir, trials)
+            row = measure_ratios(workload, prepared, self._sides, options, self._runs_dir, self._trials(prepared))
             report["ratios"].append(row)
         if report["shares"] is not None:
             report["shares"].append(self._shares(workload, prepared, row))
@@ -139,14 +139,14 @@ class _Measurement:
                 sweep_rate = ratios["rates"]["sweep"].median
         else:
             inner = sum(process["rate"] for process in packed.ask("run", seconds=seconds))
-            wanted = inner * self._options.sweep_seconds / self._trials(workload)
-            shape = self._sides.whole.ask("shape", overrides=list(workload.overrides), steps=wanted)
-            given = {"trials": self._trials(workload), "folder": self._runs_dir}
+            wanted = inner * self._options.sweep_seconds / self._trials(prepared)
+            shape = self._sides.whole.ask("shape", overrides=in_packs(workload, prepared), steps=wanted)
+            given = {"trials": self._trials(prepared), "folder": self._runs_dir}
             tracking = self._sides.whole.ask("sweep", **shape, **given)["tracking_seconds"]
         row = share_row(
             phases=packed.ask("phases", seconds=seconds),
             around=packed.ask("around", steps=DEFAULT_STEPS),
-            tracking_seconds=tracking / self._trials(workload),
+            tracking_seconds=tracking / self._trials(prepared),
             steps=DEFAULT_STEPS,
             multiply_adds=packed.members[0].ask("multiply_adds"),
             inner_rate=inner,
@@ -183,9 +183,9 @@ class _Measurement:
         self._product = float(self._sides.handwritten_processes.members[0].ask("product_rate", seconds=1.0))
         return self._product
 
-    def _trials(self, workload: Workload) -> int:
+    def _trials(self, prepared: Prepared) -> int:
         """Of a sweep: one full pack a core."""
-        return self._cores * pack_width(workload.overrides)
+        return self._cores * int(prepared["inner"]["width"])
 
     @property
     def _runs_dir(self) -> str:

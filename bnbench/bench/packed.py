@@ -23,7 +23,9 @@ from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Statistics, Trial  # noqa: E402
 from bnbench.data import ImageData  # noqa: E402
 from bnbench.packing.pack import Pack  # noqa: E402
+from bnbench.packing.partition import CANDIDATES  # noqa: E402
 from bnbench.training import fit as training  # noqa: E402
+from bnbench.training.calibrate import fastest_width  # noqa: E402
 from bnbench.training.data_module import Block  # noqa: E402
 from bnbench.training.evaluate import evaluate  # noqa: E402
 from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps  # noqa: E402
@@ -121,6 +123,11 @@ class Side:
     def __init__(self) -> None:
         prepare_process()
 
+    def width(self, overrides: list[str], folder: str) -> int:
+        """How many trials to train together, measured as a long sweep does."""
+        [trial] = trials_of(overrides, [0])
+        return fastest_width(trial, load_images(tuple(overrides), Path(folder)), CANDIDATES)
+
     def prepare(self, overrides: list[str], folder: str, width: int, first_seed: int) -> dict[str, Any]:
         """Build and warm up a pack of `width` trials, seeds from `first_seed`."""
         self._trials = trials_of(overrides, range(first_seed, first_seed + width))
@@ -130,6 +137,7 @@ class Side:
         packed = self._module.pack
         return {
             "parameters": packed.sizes()[0],
+            "width": width,
             "slots": packed.slots,
             "threads": torch.get_num_threads(),
             "rate": width / self._step_seconds,

@@ -10,20 +10,30 @@ from bnbench.bench.rounds import Spread, alternate, ratio
 from bnbench.bench.sides import SideError, Sides
 from bnbench.bench.workloads import Workload, pack_width
 
-__all__ = ["Prepared", "marginal", "measure_ratios", "prepare"]
+__all__ = ["Prepared", "in_packs", "marginal", "measure_ratios", "prepare"]
 
 
 class Prepared(dict[str, Any]):
     """What the sides said of a workload when they built it, by side; `inner` has the rate of its first steps."""
 
 
-def prepare(workload: Workload, sides: Sides, folder: str, peers: bool) -> Prepared:
+def prepare(workload: Workload, sides: Sides, folder: str, *, peers: bool, measured_width: bool) -> Prepared:
     """Have the sides build a workload.
+
+    Args:
+        workload: Which.
+        sides: The timed processes.
+        folder: For images.
+        peers: Whether anybody but bnbench is asked.
+        measured_width: Whether packs are as wide as a long sweep finds best, rather than as a short one takes them.
 
     Raises:
         SideError: If their networks have not the same number of parameters.
     """
-    overrides, width = list(workload.overrides), pack_width(workload.overrides)
+    overrides = list(workload.overrides)
+    width = pack_width(workload.overrides)
+    if measured_width:
+        width = sides.packed.ask("width", overrides=overrides, folder=folder)[0]  # with every core at work
     said = Prepared()
     inner = sides.packed.ask(
         "prepare", lambda number: {"first_seed": number * width}, overrides=overrides, folder=folder, width=width
@@ -41,6 +51,11 @@ def prepare(workload: Workload, sides: Sides, folder: str, peers: bool) -> Prepa
     if len(set(counts.values())) > 1:
         raise SideError(f"bench: the sides' networks for {workload.name} differ in parameters: {counts}")
     return said
+
+
+def in_packs(workload: Workload, prepared: Prepared) -> list[str]:
+    """The overrides of a whole sweep whose packs are as wide as those of the inner step."""
+    return [*workload.overrides, f"training.max_pack={prepared['inner']['width']}"]
 
 
 def measure_ratios(
@@ -66,12 +81,12 @@ def measure_ratios(
     row: dict[str, Any] = {
         "workload": workload.name,
         "overrides": list(workload.overrides),
-        "width": pack_width(workload.overrides),
+        "width": prepared["inner"]["width"],
         "sides": dict(prepared),
     }
     if "ratios" in options.sections:
         wanted = prepared["inner"]["rate"] * options.sweep_seconds / trials
-        shape = sides.whole.ask("shape", overrides=list(workload.overrides), steps=wanted)
+        shape = sides.whole.ask("shape", overrides=in_packs(workload, prepared), steps=wanted)
         row |= {"trials": trials, "steps": shape["steps"]}
 
         def sweep(factor: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Trial
-from bnbench.config.trial import DEFAULT_STEPS
+from bnbench.config.schema import DEFAULT_STEPS
 from bnbench.data import DATASETS
 from bnbench.training.grid import evaluation_examples, evaluation_steps
 
