@@ -26,6 +26,7 @@ __all__ = ["Connection", "connect", "reported"]
 # default asks a dead server for 4 minutes; `Drain` keeps the results and asks again by itself.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "2"), "MLFLOW_HTTP_REQUEST_TIMEOUT": ("5", None)}
 _BUSY_SECONDS = 60  # that another program may hold a database
+_NOT_ALLOWED = (401, 403)  # HTTP's: who are you, and not you
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def reported(address: Address) -> Iterator[None]:
 
 
 def _cannot_open(address: Address, error: Exception) -> str:
-    if address.is_server:
+    if isinstance(error, MlflowException) and error.get_http_status_code() in _NOT_ALLOWED:
+        hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of an account that may write"
+    elif address.is_server:
         hint = "start the server, or leave tracking.uri=null for SQLite under runs_dir"
     elif isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
         hint = "end the program that holds it, or set runs_dir or tracking.uri to another"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -265,3 +269,65 @@ def test_what_a_server_missed_is_delivered_by_sync(
         assert report.wait() == 0, report.said
     [folder] = runs_dir.glob("trial-*")
     assert _tables(folder) == uninterrupted
+
+
+_PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """The address of a server that asks for a password, which its only account has."""
+    if importlib.util.find_spec("flask_wtf") is None:
+        pytest.skip("MLflow's own accounts are not installed (pip install 'mlflow[auth]')")
+    folder, port = tmp_path / "guarded", _free_port()
+    folder.mkdir()
+    (folder / "accounts.ini").write_text(
+        f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{folder}/accounts.db\n"
+        f"admin_username = ada\nadmin_password = {_PASSWORD}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    own = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "accounts.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test"}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            command, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while not _answers(port):
+            assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def test_a_server_with_passwords_takes_mlflow_s_own_and_they_are_written_nowhere(
+    guarded: str, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
+) -> None:
+    where = (f"tracking.uri={guarded}", f"runs_dir={tmp_path / 'runs'}")
+    for account in ({}, {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "guessed"}):
+        refused = start(*trials, *where, environment=account)
+        assert refused.wait() == 2, refused.said
+        assert "Traceback" not in refused.said
+        assert re.fullmatch(r"tracking.uri=http://\S+ .*MLFLOW_TRACKING_USERNAME.*", refused.said.splitlines()[-1])
+    sweep = start(
+        *trials, *where, environment={"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": _PASSWORD}
+    )
+    assert sweep.wait() == 0, sweep.said
+    assert _tables(_report(sweep)) == uninterrupted
+    assert _PASSWORD not in sweep.said
+    stored = [tmp_path / "guarded" / "mlflow.db", *(tmp_path / "guarded" / "artifacts").rglob("*")]
+    written = [file for file in [*stored, *(tmp_path / "runs").rglob("*")] if file.is_file()]
+    assert len(written) > 10
+    assert not [file for file in written if _PASSWORD.encode() in file.read_bytes()]
