@@ -22,8 +22,9 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
     """Each trial's compared level in a word or two, aligned with `table.trials`.
 
     A trial without norm is "none". With one kind of norm in two placements the others are "before"
-    and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value"; a word that
-    is all there is to tell stands alone: "native", "manual".
+    and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value", where several
+    vary beside the norm only if the value is not the first planned; a word that is all there is to tell stands alone:
+    "native", "manual".
     """
     trials = table.trials
     compared = [key for key in table.meta["compare"] if key in trials]
@@ -35,8 +36,9 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
     others = [key for key in compared if key not in _NORM or "norm" not in compared]
     varied = [key for key in others if trials[key].nunique(dropna=False) > 1]
     bare = len(varied) == 1 and not parts and all(isinstance(value, str) for value in trials[varied[0]])
+    usual = {key: trials[key].dropna().iloc[0] for key in varied} if parts and len(varied) > 1 else {}
     for key in varied or (others if not parts else []):
-        parts.append(trials[key].map(lambda value, key=key: _part(key, value, bare)))
+        parts.append(trials[key].map(lambda value, key=key: "" if value == usual.get(key) else _part(key, value, bare)))
     joined = [", ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     return pd.Series(joined or ["all"] * len(trials), index=trials.index, dtype=object, name="level")
 

@@ -21,14 +21,15 @@ from bnbench.bench.layers import batch_norm_against_torch, fold_against_lone  # 
 from bnbench.bench.sweeps import of_length  # noqa: E402
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Statistics, Trial  # noqa: E402
+from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps  # noqa: E402
 from bnbench.data import ImageData  # noqa: E402
 from bnbench.packing.pack import Pack  # noqa: E402
 from bnbench.packing.partition import CANDIDATES  # noqa: E402
+from bnbench.packing.widths import best_width  # noqa: E402
 from bnbench.training import fit as training  # noqa: E402
-from bnbench.training.calibrate import fastest_width  # noqa: E402
+from bnbench.training.calibrate import measure_pace  # noqa: E402
 from bnbench.training.data_module import Block  # noqa: E402
 from bnbench.training.evaluate import evaluate  # noqa: E402
-from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps  # noqa: E402
 from bnbench.training.images import PackImages  # noqa: E402
 from bnbench.training.module import PackModule  # noqa: E402
 from bnbench.training.population import estimate_population  # noqa: E402
@@ -126,7 +127,7 @@ class Side:
     def width(self, overrides: list[str], folder: str) -> int:
         """How many trials to train together, measured as a long sweep does."""
         [trial] = trials_of(overrides, [0])
-        return fastest_width(trial, load_images(tuple(overrides), Path(folder)), CANDIDATES)
+        return best_width(measure_pace(trial, load_images(tuple(overrides), Path(folder)), CANDIDATES))
 
     def prepare(self, overrides: list[str], folder: str, width: int, first_seed: int) -> dict[str, Any]:
         """Build and warm up a pack of `width` trials, seeds from `first_seed`."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Trial
+from bnbench.config.grid import evaluation_examples, evaluation_steps
 from bnbench.config.schema import DEFAULT_STEPS
 from bnbench.data import DATASETS
-from bnbench.training.grid import evaluation_examples, evaluation_steps
 
 __all__ = ["SweepShape", "of_length", "shape_sweep"]
 

@@ -15,11 +15,11 @@ from bnbench.bench.recording import time_recording
 from bnbench.bench.sweeps import SweepShape, shape_sweep
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Config, Trial
+from bnbench.config.grid import evaluation_examples, evaluation_steps
 from bnbench.config.trial import VARIES_IN_PACK, flatten
 from bnbench.data import DATASETS
 from bnbench.results import TrialResult
 from bnbench.tracking.store import Store
-from bnbench.training.grid import evaluation_examples, evaluation_steps
 
 __all__ = ["Side", "kinds_of_trials"]
 

@@ -190,6 +190,8 @@ class Claim:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the harness lacks to decide it."""
+        """What the harness lacks to decide it; nothing where its premise can be tested, which may settle it."""
+        if self.premise and not self.premise.missing:
+            return ()
         tests = [*self.tests, *([self.premise] if self.premise else [])]
         return tuple(dict.fromkeys(test.missing for test in tests if test.missing and test.decides))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from bnbench.config import Trial
 from bnbench.data import dataset_info
+from bnbench.models.geometry import work
 
 __all__ = ["why_alone"]
+
+_MOST_WEIGHTS = (
+    2_000_000  # a pack saves what steps of small networks mostly are, overhead; trying a large one takes long
+)
 
 
 def why_alone(trial: Trial) -> str | None:
@@ -18,4 +23,7 @@ def why_alone(trial: Trial) -> str | None:
     from bnbench.packing.trying import reason_against_packs
 
     info = dataset_info(trial.data)
+    weights = work(trial.model, info.shape, info.classes).weights
+    if weights > _MOST_WEIGHTS:
+        return f"{weights:,} weights, with which a pack gains nothing"
     return reason_against_packs(trial, info.shape, info.classes)

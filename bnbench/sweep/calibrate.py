@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from joblib import Parallel, delayed
 from bnbench.config import Trial
 from bnbench.data import load_images
 from bnbench.packing.partition import CANDIDATES
-from bnbench.packing.widths import load_widths, save_widths, shape_of
+from bnbench.packing.widths import Pace, load_paces, save_paces, shape_of
 from bnbench.sweep.describe import count
 from bnbench.sweep.interruption import deaf_workers
-from bnbench.sweep.plan import Plan, pack_seconds
+from bnbench.sweep.plan import Plan
 from bnbench.tracking import environment
 
 __all__ = ["calibrated"]
@@ -32,10 +32,10 @@ def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], No
     """
     folder = runs_dir / "cache"
     machine = _machine()
-    widths = load_widths(folder, machine)
+    paces = load_paces(folder, machine)
     budget = _SHARE * plan.seconds / workers - _START_SECONDS
     affordable = max(0, int(budget * workers / _SECONDS_A_SHAPE))
-    unknown = list(_unknown(plan, widths).items())[:affordable]
+    unknown = list(_unknown(plan, paces).items())[:affordable]
     if unknown:
         say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
         try:
@@ -43,33 +43,33 @@ def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], No
                 found = Parallel(n_jobs=workers)(delayed(_measure)(trial, runs_dir) for _, trial in unknown)
         except BrokenExecutor:
             say("a worker was killed while it measured; packs are as wide as they are by default")
-            return plan.repacked(widths, workers)
-        new = {shape: width for (shape, _), width in zip(unknown, found, strict=True)}
-        save_widths(folder, machine, new)
-        widths |= new
-    return plan.repacked(widths, workers)
+            return plan.repacked(paces, workers)
+        new = {shape: pace for (shape, _), pace in zip(unknown, found, strict=True)}
+        save_paces(folder, machine, new)
+        paces |= new
+    return plan.repacked(paces, workers)
 
 
-def _unknown(plan: Plan, widths: dict[str, int]) -> dict[str, Trial]:
+def _unknown(plan: Plan, paces: Mapping[str, Pace]) -> dict[str, Trial]:
     """A trial of each shape whose width is not known and not given, the shapes with most to train first."""
     seconds: dict[str, float] = {}
     trials: dict[str, Trial] = {}
     for pack in plan.packs:
         trial = pack[0].trial
         shape = shape_of(trial)
-        if shape not in widths and trial.training.max_pack is None and len(pack) >= CANDIDATES[0]:
-            seconds[shape] = seconds.get(shape, 0.0) + pack_seconds(pack)
+        if shape not in paces and trial.training.max_pack is None and len(pack) >= CANDIDATES[0]:
+            seconds[shape] = seconds.get(shape, 0.0) + plan.pack_seconds(pack)
             trials.setdefault(shape, trial)
     return {shape: trials[shape] for shape in sorted(seconds, key=lambda shape: -seconds[shape])}
 
 
-def _measure(trial: Trial, runs_dir: Path) -> int:
+def _measure(trial: Trial, runs_dir: Path) -> dict[int, float]:
     from bnbench.vision_ops import ensure_torchvision
 
     ensure_torchvision()  # before Lightning
-    from bnbench.training.calibrate import fastest_width
+    from bnbench.training.calibrate import measure_pace
 
-    return fastest_width(trial, load_images(trial.data, runs_dir / "cache"), CANDIDATES)
+    return measure_pace(trial, load_images(trial.data, runs_dir / "cache"), CANDIDATES)
 
 
 def _machine() -> str:

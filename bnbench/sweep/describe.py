@@ -7,7 +7,7 @@ from typing import Any
 
 from bnbench.config import Config, Trial
 from bnbench.data import DATASETS
-from bnbench.sweep.plan import Plan, pack_seconds
+from bnbench.sweep.plan import Plan
 
 __all__ = [
     "alone_lines",
@@ -88,7 +88,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
     """The plan by arm: trials, what needs no training and why, packs, and the estimated time."""
     trials = [p.trial for p in plan.planned]
     keys = arm_keys(trials, varied_keys(trials, axes))
-    seconds = {p.trial.key: pack_seconds(pack) / len(pack) for pack in plan.packs for p in pack}
+    seconds = {p.trial.key: plan.pack_seconds(pack) / len(pack) for pack in plan.packs for p in pack}
     rows: dict[str, list[float]] = {}
     for p in plan.planned:
         row = rows.setdefault(arm_label(p.trial, keys), [0, 0, 0, 0])
@@ -105,7 +105,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
     if len(rows) > _MOST_ARMS:
         lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
     lines += alone_lines(plan)
-    longest = max((pack_seconds(pack) for pack in plan.packs), default=0)
+    longest = max((plan.pack_seconds(pack) for pack in plan.packs), default=0)
     estimate = max(plan.seconds / workers, longest)
     lines.append(
         f"{count(len(trials), 'trial')} ({count(plan.duplicates, 'duplicate')} dropped, {len(plan.finished)} finished "

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnbench.config import Trial
+from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.data import dataset_info
-from bnbench.models.geometry import work
+from bnbench.models.geometry import Work, work
 from bnbench.norms import norm_kind
 from bnbench.packing.alone import why_alone
 from bnbench.packing.width import aligned_width
+from bnbench.packing.widths import Pace, pack_step_seconds
 
 __all__ = ["training_seconds"]
 
@@ -18,18 +20,32 @@ _LINEAR_MACS_PER_SECOND = 3.2e10
 _CONV_MACS_PER_SECOND = 1.7e10
 _VALUES_PER_SECOND = 3.6e8  # activations normalized, activated and stored, forward and backward
 _LAYER_SECONDS = 60e-6  # of a pack, whatever its width
-_EVALUATION = 1.25
+_FORWARD = 0.4  # of a step: its forward pass, as evaluations take it
+_FINAL_IMAGES = 2600  # beside the test split: under four kinds of statistics, and one by one
 _START_SECONDS = 0.5
 
 
-def training_seconds(pack: Sequence[Trial]) -> float:
-    """Seconds one core needs for a pack, evaluation included."""
+def training_seconds(pack: Sequence[Trial], pace: Pace | None = None) -> float:
+    """Seconds one core needs for a pack, evaluation included.
+
+    Args:
+        pack: Its trials.
+        pace: What was measured of steps of its shape, if anything.
+    """
     trial = pack[0]
     info = dataset_info(trial.data)
     done = work(trial.model, info.shape, info.classes)
-    width = aligned_width(len(pack), [*done.conv_channels]) if why_alone(trial) is None else 1
+    slots = aligned_width(len(pack), [*done.conv_channels]) if why_alone(trial) is None else 1
+    step = _rough_step(trial, done, slots) if pace is None else pack_step_seconds(pace, slots)
+    evaluated = len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.test
+    if norm_kind(trial.norm.name).over_batch:
+        evaluated += len(coarse_steps(trial)) * evaluation_examples(trial, info.val) + _FINAL_IMAGES
+    trained = trial.steps * trial.training.batch_size
+    return _START_SECONDS + step * trial.steps * (1 + _FORWARD * evaluated / trained)
+
+
+def _rough_step(trial: Trial, done: Work, slots: int) -> float:
     norms = 2 if norm_kind(trial.norm.name).over_batch else 1
     example = 3 * (done.linear / _LINEAR_MACS_PER_SECOND + done.conv / _CONV_MACS_PER_SECOND)
     example += norms * done.activations / _VALUES_PER_SECOND
-    step = done.layers * norms * _LAYER_SECONDS + width * trial.training.batch_size * example
-    return _START_SECONDS + trial.steps * step * _EVALUATION
+    return done.layers * norms * _LAYER_SECONDS + slots * trial.training.batch_size * example

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from bnbench.models import MODELS
 from bnbench.norms import NORMS
 from bnbench.packing.alone import why_alone
 from bnbench.packing.partition import partition
+from bnbench.packing.widths import Pace, best_width, shape_of
 from bnbench.sweep.estimate import training_seconds
 from bnbench.sweep.norm_rules import norm_errors, undefined_reason
 
@@ -89,6 +90,7 @@ class Plan:
         finished: Keys of the planned trials that the store has results of.
         packs: What is left to train, longest first; trials of a pack share one `overrides`.
         begun: Keys of packs that are trained in part: they stay together, to be gone on with.
+        paces: What was measured of steps, by `shape_of`.
     """
 
     planned: list[Planned]
@@ -96,6 +98,7 @@ class Plan:
     finished: frozenset[str]
     packs: list[Pack]
     begun: Sequence[Sequence[str]] = ()
+    paces: Mapping[str, Pace] = field(default_factory=dict)
 
     @property
     def alone(self) -> dict[str, int]:
@@ -108,8 +111,9 @@ class Plan:
         """Trials without a result by definition."""
         return [p for p in self.planned if p.undefined is not None]
 
-    def repacked(self, widths: Mapping[str, int], workers: int = 1) -> Plan:
-        """The same trials, in packs of these widths, by `shape_of`, for so many workers."""
+    def repacked(self, paces: Mapping[str, Pace], workers: int = 1) -> Plan:
+        """The same trials, in packs of the widths that were measured to be best, for so many workers."""
+        widths = {shape: best_width(pace) for shape, pace in paces.items()}
         left = {p.trial.key: p for p in self.planned if p.undefined is None and p.trial.key not in self.finished}
         begun = []
         rest = dict.fromkeys(left)
@@ -118,13 +122,18 @@ class Plan:
                 begun.append([left[key].trial for key in keys])
                 rest = dict.fromkeys(key for key in rest if key not in keys)
         packs = _by_overrides([*begun, *partition([left[key].trial for key in rest], widths, workers)], left)
-        packs.sort(key=pack_seconds, reverse=True)
-        return replace(self, packs=packs)
+        made = replace(self, packs=packs, paces=paces)
+        packs.sort(key=made.pack_seconds, reverse=True)
+        return made
+
+    def pack_seconds(self, pack: Sequence[Planned]) -> float:
+        """Estimated seconds of a pack on one core."""
+        return training_seconds([p.trial for p in pack], self.paces.get(shape_of(pack[0].trial)))
 
     @property
     def seconds(self) -> float:
         """Estimated core seconds of training."""
-        return sum(pack_seconds(pack) for pack in self.packs)
+        return sum(self.pack_seconds(pack) for pack in self.packs)
 
 
 def make_plan(
@@ -158,11 +167,6 @@ def make_plan(
     trials = list(planned.values())
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
-
-
-def pack_seconds(pack: Sequence[Planned]) -> float:
-    """Estimated seconds of a pack on one core."""
-    return training_seconds([p.trial for p in pack])
 
 
 def _check(configs: Iterable[Config]) -> None:

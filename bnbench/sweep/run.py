@@ -29,7 +29,7 @@ from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, describe_pl
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
-from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan, pack_seconds
+from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan
 from bnbench.tracking import NothingRecordedError
 from bnbench.tracking.address import Address
 from bnbench.tracking.tags import this_process
@@ -187,7 +187,7 @@ def execute(
     run_id = store.start_sweep(meta, planned_entries(plan, meta["arm_keys"]))
     place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
     jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
-    timed = [(job, pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
+    timed = [(job, plan.pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
     trained = {key for job in jobs for key in job.keys}
     started = time.monotonic()
     try:

@@ -85,7 +85,7 @@ def reported(address: Address) -> Iterator[None]:
 
 
 def _cannot_open(address: Address, error: Exception) -> str:
-    if isinstance(error, MlflowException) and error.get_http_status_code() in _NOT_ALLOWED:
+    if isinstance(error, MlflowException) and error.get_http_status_code() in _NOT_ALLOWED:  # type: ignore[no-untyped-call]
         hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of an account that may write"
     elif address.is_server:
         hint = "start the server, or leave tracking.uri=null for SQLite under runs_dir"

@@ -17,30 +17,23 @@ from bnbench.training.losses import example_losses
 from bnbench.training.population import estimate_population
 from bnbench.training.process import prepare_process
 
-__all__ = ["fastest_width"]
+__all__ = ["measure_pace"]
 
 _SECONDS = 0.5
-_WORTH = 1.01
 
 
-def fastest_width(trial: Trial, data: ImageData, widths: Sequence[int]) -> int:
-    """The width whose steps train the most trials a second, on one thread.
+def measure_pace(trial: Trial, data: ImageData, widths: Sequence[int]) -> dict[int, float]:
+    """Seconds of the median step of packs of several widths, on one thread.
 
-    Where two are as fast, the narrower: it leaves more packs for the workers to share. The choice changes how long a
-    sweep takes and no bit of its results.
+    What sweeps make of it changes how long they take and no bit of their results.
 
     Args:
         trial: Of the shape in question.
         data: Its images.
-        widths: To choose from, ascending.
+        widths: Trials in a pack.
     """
     prepare_process()
-    best, best_rate = widths[0], 0.0
-    for width in widths:
-        rate = width / _step_seconds(trial, data, width)
-        if rate > best_rate * _WORTH:
-            best, best_rate = width, rate
-    return best
+    return {width: _step_seconds(trial, data, width) for width in widths}
 
 
 def _step_seconds(trial: Trial, data: ImageData, width: int) -> float:

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 
 from bnbench import names
 from bnbench.config import Statistics, Trial
+from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.training.evaluate import evaluate
-from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 

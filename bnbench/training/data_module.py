@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from bnbench.config import Trial
+from bnbench.config.grid import evaluation_steps, measured_steps
 from bnbench.data import ImageData
-from bnbench.training.grid import evaluation_steps, measured_steps
 from bnbench.training.images import PackImages
 
 __all__ = ["Block", "PackDataModule"]

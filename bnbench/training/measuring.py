@@ -11,13 +11,13 @@ from torch import Tensor
 
 from bnbench import names
 from bnbench.config import Activation, Measure, Statistics, Trial
+from bnbench.config.grid import measured_steps
 from bnbench.measures import activations, gradients, weights
 from bnbench.measures.activations import Units
 from bnbench.measures.rank import soft_rank
 from bnbench.measures.shift import internal_covariate_shift
 from bnbench.measures.smoothness import STEP_SIZES, smoothness
 from bnbench.training.callbacks import Curves
-from bnbench.training.grid import measured_steps
 from bnbench.training.module import PackModule
 from bnbench.training.probe import Probe, probe
 

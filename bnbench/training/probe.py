@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Statistics
+from bnbench.config.grid import evaluation_examples
 from bnbench.layout import trial_rows
 from bnbench.measures.activations import Units, describe
 from bnbench.measures.hessian import Spectrum
@@ -19,7 +20,6 @@ from bnbench.packing.leaves import FoldedConv2d, FoldedLinear
 from bnbench.packing.optimizers import PackOptimizer
 from bnbench.training.curvature import loss_spectrum
 from bnbench.training.evaluate import Evaluation, evaluate
-from bnbench.training.grid import evaluation_examples
 from bnbench.training.losses import example_losses
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population

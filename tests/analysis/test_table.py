@@ -42,6 +42,22 @@ def test_other_compared_keys_read_as_they_are_typed(table_of: Any) -> None:
     ]
 
 
+def test_of_several_keys_beside_the_norm_only_what_is_not_usual_is_told(table_of: Any) -> None:
+    usual = BEFORE | {"model.bias": "auto", "norm.inference": "running"}
+    rows = [
+        NONE | {"model.bias": "auto"},
+        usual,
+        usual | {"model.bias": "always"},
+        usual | AFTER,
+        usual | {"norm.inference": "initial"},
+    ]
+    compare = ["norm", "norm.placement", "model.bias", "norm.inference"]
+    names = ["none", "before", "before, model.bias=always", "after", "before, norm.inference=initial"]
+    assert level_labels(table_of(rows, compare=compare)).tolist() == names
+    one = level_labels(table_of(rows[:3], compare=["norm", "model.bias"])).tolist()
+    assert one == ["none, model.bias=auto", "batch, model.bias=auto", "batch, model.bias=always"]
+
+
 def test_a_compared_flag_reads_as_it_is_typed(table_of: Any) -> None:
     rows = [{"norm": "batch", "norm.affine": affine} for affine in (True, False)]
     assert levels(table_of(rows, compare=["norm.affine"])) == ["norm.affine=true", "norm.affine=false"]

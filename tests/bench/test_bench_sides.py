@@ -17,12 +17,12 @@ from bnbench.bench.plain import batch_loss, parameter_count, plain_network, plai
 from bnbench.bench.sweeps import of_length, shape_sweep
 from bnbench.bench.workloads import DEFAULT, pack_width, trials_of
 from bnbench.config import Loss, Trial
+from bnbench.config.grid import evaluation_examples, evaluation_steps
 from bnbench.data import ImageData
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.packing.optimizers import make_optimizer
 from bnbench.training.data_module import PackDataModule
-from bnbench.training.grid import evaluation_examples, evaluation_steps
 from bnbench.training.losses import example_losses
 from bnbench.training.module import PackModule
 

@@ -1,10 +1,11 @@
-"""Measured pack widths: kept by machine and shape, used by the partition, without effect on what is trained."""
+"""Measured paces: kept by machine and shape, used by partition and plan, without effect on what is trained."""
 
+import pytest
 from omegaconf import OmegaConf
 
 from bnbench.config import Trial, schema
 from bnbench.packing.partition import partition
-from bnbench.packing.widths import load_widths, save_widths, shape_of
+from bnbench.packing.widths import best_width, load_paces, pack_step_seconds, save_paces, shape_of
 
 
 def trial(*overrides: str) -> Trial:
@@ -13,20 +14,39 @@ def trial(*overrides: str) -> Trial:
 
 
 def test_widths_are_kept_by_machine_and_added_to(tmp_path):
-    assert load_widths(tmp_path, "one") == {}
-    save_widths(tmp_path / "cache", "one", {"a": 4})
-    save_widths(tmp_path / "cache", "two", {"a": 8})
-    save_widths(tmp_path / "cache", "one", {"b": 16})
-    assert load_widths(tmp_path / "cache", "one") == {"a": 4, "b": 16}
-    assert load_widths(tmp_path / "cache", "two") == {"a": 8}
-    assert [file.name for file in (tmp_path / "cache").iterdir()] == ["pack_widths.json"]
+    assert load_paces(tmp_path, "one") == {}
+    save_paces(tmp_path / "cache", "one", {"a": {4: 1.5, 8: 2.0}})
+    save_paces(tmp_path / "cache", "two", {"a": {8: 2.0}})
+    save_paces(tmp_path / "cache", "one", {"b": {16: 3.0}})
+    assert load_paces(tmp_path / "cache", "one") == {"a": {4: 1.5, 8: 2.0}, "b": {16: 3.0}}
+    assert load_paces(tmp_path / "cache", "two") == {"a": {8: 2.0}}
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == ["paces.json"]
 
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path):
-    (tmp_path / "pack_widths.json").write_text('{"one": {"a"')
-    assert load_widths(tmp_path, "one") == {}
-    save_widths(tmp_path, "one", {"a": 4})
-    assert load_widths(tmp_path, "one") == {"a": 4}
+    (tmp_path / "paces.json").write_text('{"one": {"a"')
+    assert load_paces(tmp_path, "one") == {}
+    save_paces(tmp_path, "one", {"a": {4: 1.5, 8: 2.0}})
+    assert load_paces(tmp_path, "one") == {"a": {4: 1.5, 8: 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ({4: 1.0, 8: 1.0, 16: 1.0, 32: 1.0}, 32),  # wider costs nothing
+        ({4: 1.0, 8: 2.0, 16: 4.0, 32: 8.0}, 4),  # nothing is gained
+        ({4: 1.0, 8: 1.5, 16: 3.5, 32: 6.5}, 8),
+        ({4: 1.0, 8: 1.99, 16: 3.99, 32: 7.98}, 4),  # as good as nothing
+    ],
+)
+def test_the_fastest_rate_wins_and_ties_go_to_the_narrower(seconds, best):
+    assert best_width(seconds) == best
+
+
+def test_a_pack_s_step_is_told_from_the_nearest_wider_one_that_was_measured():
+    pace = {4: 1.0, 8: 1.6, 16: 3.0}
+    assert [pack_step_seconds(pace, slots) for slots in (1, 4, 6, 8, 12)] == pytest.approx([1.0, 1.0, 1.2, 1.6, 2.25])
+    assert pack_step_seconds(pace, 32) == pytest.approx(6.0)
 
 
 def test_trials_share_a_shape_exactly_if_their_steps_do_the_same_arithmetic():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bnbench.packing.widths import save_widths, shape_of
+from bnbench.packing.widths import save_paces, shape_of
 from bnbench.sweep import calibrate
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.plan import Plan, Planned
@@ -29,7 +29,7 @@ def measured(monkeypatch):
 
     def measure(trial, _):
         seen.append(trial.training.batch_size)
-        return 4
+        return {4: 1.0, 8: 2.0}
 
     monkeypatch.setattr(calibrate, "Parallel", Here)
     monkeypatch.setattr(calibrate, "_measure", measure)
@@ -69,7 +69,7 @@ def test_a_width_that_is_given_or_cannot_be_reached_is_not_measured(make_trial, 
 
 
 def test_the_time_for_measuring_is_bounded_by_a_share_of_the_sweep_s(make_trial, measured, tmp_path):
-    plan = plan_of(make_trial, *({"training.batch_size": n, "training.steps": 70_000} for n in (4, 8, 16, 32)))
+    plan = plan_of(make_trial, *({"training.batch_size": n, "training.steps": 100_000} for n in (4, 8, 16, 32)))
     affordable = int((0.05 * plan.seconds / 2 - 10) * 2 / calibrate._SECONDS_A_SHAPE)
     assert 0 < affordable < 4, "the plan is made so"
     calibrated(plan, tmp_path, 2, print)
@@ -78,7 +78,7 @@ def test_the_time_for_measuring_is_bounded_by_a_share_of_the_sweep_s(make_trial,
 
 def test_widths_of_another_machine_are_not_used(make_trial, measured, tmp_path):
     plan = plan_of(make_trial, {"training.steps": 10})
-    save_widths(tmp_path / "cache", "another machine", {shape_of(plan.packs[0][0].trial): 4})
+    save_paces(tmp_path / "cache", "another machine", {shape_of(plan.packs[0][0].trial): {4: 1.0}})
     assert calibrated(plan, tmp_path, 1, print) == plan
 
 

@@ -132,6 +132,13 @@ def test_more_work_is_estimated_to_take_longer(
     assert 0 < training_seconds([make_trial(less)]) < training_seconds([make_trial(more)])
 
 
+def test_what_was_measured_of_a_step_is_what_the_estimate_stands_on(make_trial: MakeTrial) -> None:
+    trials = [make_trial({"training.steps": 10_000, "seed": seed}) for seed in range(8)]
+    slow, fast = (training_seconds(trials, {8: seconds}) for seconds in (0.02, 0.01))
+    assert 100 < fast < 150  # evaluation is a fifth of it
+    assert 200 < slow < 300
+
+
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 def test_a_pack_is_estimated_to_take_less_than_its_trials_alone(model: str, make_trial: MakeTrial) -> None:
     trials = [make_trial({"model.name": model, "model.width": 4, "seed": seed}) for seed in range(8)]

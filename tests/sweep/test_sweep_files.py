@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from conftest import CountingSweep
 
 OF_PARTS = "claims"
-FILES = sorted(file for file in (conf_dir() / "sweep").glob("*.yaml") if file.stem != OF_PARTS)
+FILES = sorted(file for group in ("sweep", "experiment") for file in (conf_dir() / group).glob("*.yaml"))
+FILES = [file for file in FILES if file.stem != OF_PARTS]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_sweep_file_plans_and_compares_what_its_header_says(
+def test_a_file_plans_and_compares_what_its_header_says(
     file: Path, sweep: CountingSweep, plan: Callable[..., Plan]
 ) -> None:
-    typed = [f"+sweep={file.stem}"]
+    typed = [f"+{file.parent.name}={file.stem}", "data=mnist_5k"]  # also where another set stands in
     loader = sweep.hydra.context.config_loader
     config = loader.load_configuration("config", typed, RunMode.MULTIRUN)
     asked = to_config(sweep.hydra.compose(typed)).sweep

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from bnbench import names
+from bnbench.config.grid import evaluation_steps
 from bnbench.models import build_model
 from bnbench.packing.pack import pack
 from bnbench.training import fit as training_fit
 from bnbench.training import module as training_module
 from bnbench.training.fit import fit
-from bnbench.training.grid import evaluation_steps
 from bnbench.training.images import BatchOrder
 
 MODELS = {

@@ -11,6 +11,7 @@ from torch import nn
 
 from bnbench import names
 from bnbench.config import Loss, Statistics
+from bnbench.config.grid import evaluation_steps
 from bnbench.data import split_data
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
@@ -18,7 +19,6 @@ from bnbench.packing.pack import pack
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import evaluate
 from bnbench.training.fit import fit
-from bnbench.training.grid import evaluation_steps
 from bnbench.training.images import BatchOrder, PackImages
 
 MODELS = {

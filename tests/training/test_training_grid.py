@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.training.data_module import PackDataModule
-from bnbench.training.grid import coarse_steps, evaluation_examples, evaluation_steps
 
 
 def grid_of(trial_of, *overrides: str) -> list[int]:

@@ -10,12 +10,12 @@ from torch import nn
 
 from bnbench import names
 from bnbench.config import Measure
+from bnbench.config.grid import coarse_steps
 from bnbench.data import split_data
 from bnbench.models import build_model
 from bnbench.models.block import Block
 from bnbench.norms.batch import BatchNorm
 from bnbench.training.fit import fit
-from bnbench.training.grid import coarse_steps
 from bnbench.training.images import BatchOrder
 
 MODELS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bnbench.config import EvalGrid, Measure, Trial
+from bnbench.config.choices import EvalGrid, Measure
+from bnbench.config.trial import Trial
 
 __all__ = ["coarse_steps", "evaluation_examples", "evaluation_steps", "measured_steps"]
 
