@@ -1,0 +1,82 @@
+"""Every command of the README runs, in its order, at smoke size."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Answer
+
+Command = Callable[..., "Answer"]
+
+_README = Path(__file__).parents[2] / "README.md"
+_BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+_PREFIX = ["python", "-m", "bnbench"]
+
+# In this process, one pack after another, two steps of one seed.
+_SMALL = ("training.steps=2", "training.eval_examples=50", "seed=0", "sweep.tuning_seeds=[]", "hydra.launcher.n_jobs=1")
+_VERBS = {"list", "explain", "status", "sync", "verify", "reproduce"}
+# All that they would train is what the sweeps of their own tests do.
+_LONG = ("+sweep=claims", "--run")
+
+_MODULE = """
+from torch import nn
+
+
+def function(features, norm):
+    return nn.BatchNorm1d(features)
+"""
+
+
+def _commands() -> list[list[str]]:
+    lines = [line for block in _BLOCK.findall(_README.read_text()) for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [command[len(_PREFIX) :] for command in words if command[: len(_PREFIX)] == _PREFIX]
+
+
+def _at_smoke_size(words: list[str]) -> list[str]:
+    if words[:1] == ["claims"] and "--run" not in words:
+        return words
+    if words and words[0] in _VERBS:
+        return words
+    if any(word in _LONG for word in words):
+        return [*words, "plan_only=true"]
+    return [*words, *_SMALL]
+
+
+@pytest.fixture
+def files(folder: Path) -> Iterator[None]:
+    """What stands for the user's own files in the README."""
+    from PIL import Image
+
+    for number in range(30):
+        place = folder / "FOLDER" / ("dark", "light")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (7, 5), 60 + 120 * (number % 2) + number).save(place / f"{number}.png")
+    images = np.random.default_rng(0).integers(0, 256, (60, 6, 6), dtype=np.uint8)
+    np.savez(folder / "FILE.npz", images=images, labels=np.arange(60) % 2)
+    (folder / "package").mkdir()
+    (folder / "package" / "module.py").write_text(_MODULE)
+    yield
+    for name in ("package", "package.module"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("files")
+def test_every_command_of_the_readme_runs(bnbench: Command) -> None:
+    commands = _commands()
+    assert len(commands) > 20
+    for words in commands:
+        # The batches of the smallest data sets above are smaller than the default one.
+        small = ["training.batch_size=8"] if {"data=folder", "data=arrays"} & {*words} else []
+        answer = bnbench(*_at_smoke_size(words), *small)
+        assert (answer.status, answer.err) == (0, []), words
+        assert answer.out, words
