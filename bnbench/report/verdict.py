@@ -129,9 +129,10 @@ def compare(row: pd.Series[Any], where: str = "") -> Sentence:
             kept = interval if pd.notna(row["low"]) else f"{pairs}, no interval"
             among = f"among the pairs that succeeded, {estimate} ({kept}), which is descriptive only"
             survivors = among if row["n"] else "no pair is left to compare"
-            exact = f" (exact McNemar p {p_value(row['p_mcnemar'])})" if pd.notna(row["p_mcnemar"]) else ""
-            success = f"{_success(row, 'a')}, {_success(row, 'b')}{exact}"
-            said = _failed(row), f"{where}: {success}; {survivors}"
+            exact = f", exact McNemar p {p_value(row['p_mcnemar'])}" if pd.notna(row["p_mcnemar"]) else ""
+            shares = f"95 % intervals {_success_interval(row, 'a')} and {_success_interval(row, 'b')}{exact}"
+            succeeded = f"{a} succeeded in {_success(row, 'a')} trials, {b} in {_success(row, 'b')}"
+            said = succeeded, f" ({shares}){where}: {_failed(row)}; {survivors}"
     return Sentence(said[0], said[1] + doubt)
 
 
@@ -187,7 +188,7 @@ def _no_pair(row: pd.Series[Any]) -> str:
 
 
 def _failed(row: pd.Series[Any]) -> str:
-    """How many trials of each level diverged or collapsed, as the start of a sentence."""
+    """How many trials of each level diverged or collapsed."""
     parts = []
     for outcome in _FAILURES:
         sides = [side for side in "ab" if row[f"{outcome}_{side}"]]
@@ -206,13 +207,17 @@ def _failed_shares(row: pd.Series[Any]) -> str:
 
 
 def _success(row: pd.Series[Any], side: str) -> str:
-    ended = row[f"finished_{side}"] + row[f"diverged_{side}"]
-    successes = row[f"finished_{side}"] - row[f"collapsed_{side}"]
-    share = proportion_interval(successes, ended)
-    bounds = (
-        f" (95 % interval {100 * share.low:.0f} to {100 * (share.high or 0):.0f} %)" if share.low is not None else ""
-    )
-    return f"{row[side]} succeeded in {successes} of {ended}{bounds}"
+    return "{} of {}".format(*_successes(row, side))
+
+
+def _success_interval(row: pd.Series[Any], side: str) -> str:
+    share = proportion_interval(*_successes(row, side))
+    return "none" if share.low is None else f"{100 * share.low:.0f} to {100 * (share.high or 0):.0f} %"
+
+
+def _successes(row: pd.Series[Any], side: str) -> tuple[int, int]:
+    """How many of the trials that ended finished and did not collapse."""
+    return row[f"finished_{side}"] - row[f"collapsed_{side}"], row[f"finished_{side}"] + row[f"diverged_{side}"]
 
 
 def _share(counts: pd.Series[Any], outcome: str, side: str) -> str:

@@ -88,9 +88,9 @@ def test_where_trials_diverged_the_success_counts_lead(make_sweep: Any) -> None:
         status=lambda params, level: "diverged" if level == "none" and params["seed"] < 4 else "finished",
     )
     first = said(table)[0]
-    assert first.startswith("4 of 10 trials of none diverged: ")
-    assert "none succeeded in 6 of 10 (95 % interval 31 to 83 %)" in first
-    assert first.index("succeeded in") < first.index("descriptive")
+    assert first.startswith("Before succeeded in 10 of 10 trials, none in 6 of 10 (95 % intervals 72 to 100 % and 31 ")
+    assert "exact McNemar p" in first
+    assert first.index("4 of 10 trials of none diverged") < first.index("descriptive")
 
 
 def test_where_trials_collapsed_the_success_counts_lead(make_sweep: Any) -> None:
@@ -99,8 +99,8 @@ def test_where_trials_collapsed_the_success_counts_lead(make_sweep: Any) -> None
         status=lambda params, level: "diverged" if level == "none" and params["seed"] == 9 else "finished",
     )
     first = said(table)[0]
-    assert first.startswith("1 of 10 trials of none diverged and 4 of 10 trials of none collapsed: ")
-    assert "none succeeded in 5 of 10 (95 % interval 24 to 76 %)" in first
+    assert first.startswith("Before succeeded in 10 of 10 trials, none in 5 of 10 (95 % intervals 72 to 100 % and 24 ")
+    assert "1 of 10 trials of none diverged and 4 of 10 trials of none collapsed" in first
     assert "5 pairs" in first
 
 
