@@ -264,11 +264,21 @@ def test_parameters_are_counted_exactly(
 def test_what_cannot_be_run_yet_says_what_is_missing(
     claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
 ) -> None:
-    table = made_up(plan_sweep(claims["C12"].sweep), lambda params, rng: _gain(params, 1, rng))
-    for judgment in (judge(claims["C12"], table), not_run(claims["C12"])):
-        assert judgment.verdict == Verdict.inconclusive
-        assert "not run; it needs" in judgment.evidence
-        assert "a norm inserted in the middle of a training" in judgment.evidence
+    claim = claims["C12"]
+    assert "run it: python -m bnbench +sweep=activation" in not_run(claim).evidence
+    trained = judge(claim, made_up(plan_sweep(claim.sweep), lambda params, rng: _gain(params, 1, rng)))
+    assert trained.verdict == Verdict.inconclusive
+    assert "not run; it needs a norm inserted in the middle of a training" in trained.evidence
+
+
+def test_a_constant_output_is_no_minimum_to_escape_from(
+    claims: dict[str, Claim], plan_sweep: PlanSweep, made_up: MadeUp
+) -> None:
+    def stuck(params: Params, rng: np.random.Generator) -> dict[str, Any]:
+        return _scored(params, 0.0, rng) if params["norm"] == "none" else _gain(params, 1, rng)
+
+    claim = claims["C12"]
+    assert judge(claim, made_up(plan_sweep(claim.sweep), stuck)).verdict == Verdict.untestable
 
 
 def test_every_sweep_that_a_claim_needs_is_in_the_sweep_of_all_claims(claims: dict[str, Claim]) -> None:
