@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from bnbench.config import Trial
 from bnbench.packing.alone import why_alone
-from bnbench.packing.size import conv_channels, trial_bytes, worker_bytes
+from bnbench.packing.size import conv_channels, trials_in_memory
 from bnbench.packing.width import alignment
 from bnbench.packing.widths import shape_of
 
@@ -75,9 +75,7 @@ def _width(trial: Trial, widths: Mapping[str, int]) -> int:
     if why_alone(trial) is not None:
         return 1
     width = trial.training.max_pack or widths.get(shape_of(trial)) or _rough_width(trial)
-    limit = trial.training.max_memory
-    memory = worker_bytes(trial.training.device) if limit is None else limit * 2**30
-    return max(1, min(width, int(memory / trial_bytes(trial))))
+    return min(width, trials_in_memory(trial))
 
 
 def _rough_width(trial: Trial) -> int:

@@ -9,7 +9,7 @@ from bnbench.data import dataset_info
 from bnbench.device import memory_bytes
 from bnbench.models.geometry import work
 
-__all__ = ["conv_channels", "trial_bytes", "worker_bytes"]
+__all__ = ["conv_channels", "trial_bytes", "trials_in_memory", "worker_bytes"]
 
 # Copies of every activation that a training step holds at its peak: the layer's output, the norm's and the
 # activation's, what they keep for their gradients, and gradients on their way.
@@ -36,6 +36,13 @@ def trial_bytes(trial: Trial) -> int:
     pixels = info.shape[0] * info.shape[1] * info.shape[2]
     numbers = done.weights * (2 + _STATES[trial.optimizer.name]) + examples * (done.activations + pixels)
     return numbers * (8 if trial.training.precision == Precision.float64 else 4)
+
+
+def trials_in_memory(trial: Trial) -> int:
+    """How many such trials a worker may hold, by `training.max_memory` or by default; at least the one."""
+    limit = trial.training.max_memory
+    memory = worker_bytes(trial.training.device) if limit is None else limit * 2**30
+    return max(1, int(memory / trial_bytes(trial)))
 
 
 def worker_bytes(device: str) -> int:

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 from bnbench.config import Trial
 from bnbench.data import load_images
 from bnbench.packing.partition import CANDIDATES
+from bnbench.packing.size import trials_in_memory
 from bnbench.packing.widths import Pace, load_paces, save_paces, shape_of
 from bnbench.sweep.describe import count
 from bnbench.sweep.interruption import deaf_workers
@@ -69,7 +70,9 @@ def _measure(trial: Trial, runs_dir: Path) -> dict[int, float]:
     ensure_torchvision()  # before Lightning
     from bnbench.training.calibrate import measure_pace
 
-    return measure_pace(trial, load_images(trial.data, runs_dir / "cache"), CANDIDATES)
+    held = trials_in_memory(trial)
+    widths = [width for width in CANDIDATES if width <= held] or CANDIDATES[:1]
+    return measure_pace(trial, load_images(trial.data, runs_dir / "cache"), widths)
 
 
 def _machine() -> str:

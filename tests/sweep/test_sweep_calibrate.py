@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bnbench.packing.size import trial_bytes
 from bnbench.packing.widths import save_paces, shape_of
 from bnbench.sweep import calibrate
 from bnbench.sweep.calibrate import calibrated
@@ -95,3 +96,13 @@ def test_finished_trials_stay_out_of_the_packs(make_trial, measured, tmp_path):
     assert sorted(p.trial.key for pack in packed.packs for p in pack) == sorted(
         p.trial.key for p in plan.planned if p.trial.key not in done
     )
+
+
+@pytest.mark.parametrize(("trials", "widths"), [(9.5, [4, 8]), (1000, [4, 8, 16, 32, 64]), (1, [4])])
+def test_only_packs_that_memory_holds_are_measured(trials, widths, make_trial, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("bnbench.sweep.calibrate.load_images", lambda *_: None)
+    monkeypatch.setattr("bnbench.training.calibrate.measure_pace", lambda trial, images, asked: seen.extend(asked))
+    limit = trials * trial_bytes(make_trial({})) / 2**30
+    calibrate._measure(make_trial({"training.max_memory": limit}), tmp_path)
+    assert seen == widths
