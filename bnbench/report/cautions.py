@@ -151,13 +151,17 @@ def _power(parts: tuple[Subject, ...]) -> Iterator[str]:
     for subject in parts:
         rows = subject.tuned_differences if len(subject.tuned_differences) else subject.differences
         known = [float(value) for value in rows["detectable"].dropna()] if len(rows) else []
-        if known:
-            low, high = percent(min(known)), percent(max(known))
+        possible = [value for value in known if value <= 1]
+        if possible:
+            low, high = percent(min(possible)), percent(max(possible))
             yield (
                 f"{_lead(subject)}The sweep could have seen true differences of at least "
                 f"{low if low == high else f'{low} to {high}'} pp in 80 of 100 repetitions: "
                 "smaller ones may be there and not show."
             )
+        if len(possible) < len(known):
+            blind = count(len(known) - len(possible), "comparison")
+            yield f"{_lead(subject)}{blind} could not have seen any difference: too few pairs are left, too far apart."
 
 
 def _skewed(parts: tuple[Subject, ...]) -> Iterator[str]:

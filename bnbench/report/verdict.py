@@ -179,6 +179,8 @@ def _chance(row: pd.Series[Any]) -> str:
 
 
 def _blind(detectable: float) -> str:
+    if detectable > 1:
+        return "of so few pairs no difference would be seen"
     return f"differences under about {percent(detectable)} pp would not be seen"
 
 

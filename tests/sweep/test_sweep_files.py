@@ -12,7 +12,9 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bnbench.analysis import levels
+from bnbench.analysis import levels, strata
+from bnbench.analysis.significance import seeds_suffice
+from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.confdir import conf_dir
 from bnbench.sweep.compose import compose, to_config
 from bnbench.sweep.describe import varied_keys
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from conftest import CountingSweep
 
 OF_PARTS = "claims"
+# A demonstration; digits that must be equal; minutes a trial; and questions about all their settings together.
+_TOO_FEW_SEEDS = {"smoke", "implementation", "resnet", "depth", "gain", "search"}
 FILES = sorted(file for group in ("sweep", "experiment") for file in (conf_dir() / group).glob("*.yaml"))
 FILES = [file for file in FILES if file.stem != OF_PARTS]
 
@@ -50,7 +54,13 @@ def test_a_file_plans_and_compares_what_its_header_says(
     assert asked.question.endswith(("?", ".)"))
     assert asked.axis is None or asked.axis in varied
     assert {*asked.compare} & {*varied}, "there is something to compare"
-    assert {*asked.contrasts} <= _contrasts(_table(made, asked.compare, varied)), "every contrast names two levels"
+    table = _table(made, asked.compare, varied)
+    assert {*asked.contrasts} <= _contrasts(table), "every contrast names two levels"
+    if file.parent.name == "sweep" and file.stem not in _TOO_FEW_SEEDS:
+        keys = [key for key in strata(table) if not (asked.tuning_seeds and key == LEARNING_RATE)]
+        settings = len(table.trials[keys].drop_duplicates()) if keys else 1
+        seeds = table.trials["seed"].nunique() - len(asked.tuning_seeds)
+        assert seeds_suffice(seeds, len(asked.contrasts) * settings), "its main comparisons can be told from chance"
 
 
 def _table(made: Plan, compare: list[str], varied: list[str]) -> SweepTable:
