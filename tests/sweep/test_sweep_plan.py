@@ -241,9 +241,11 @@ def test_two_thousand_trials_are_planned_with_four_composes(sweep: CountingSweep
 # The images behind the keys.
 
 
-def test_the_checksum_of_trials_follows_their_split(make_config: MakeConfig) -> None:
-    data = DataLoader(Path("no such folder"))
-    data._loaded[("digits", None)] = _made_up()
+def test_the_checksum_of_trials_follows_their_split(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bnbench.data.own.load_data", lambda name, **_: _made_up())
+    data = DataLoader(tmp_path / "cache")
     fixed = [data.checksum(make_config({"data.name": "digits", "seed": seed})) for seed in (0, 1)]
     drawn = [
         data.checksum(make_config({"data.name": "digits", "data.split": "by_seed", "seed": seed})) for seed in (0, 1)
@@ -252,7 +254,7 @@ def test_the_checksum_of_trials_follows_their_split(make_config: MakeConfig) -> 
     assert len({fixed[0], *drawn}) == 3
 
 
-def test_a_data_set_is_loaded_once(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_is_loaded_once(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = []
 
     def load(name: str, **_: Any) -> Any:
@@ -260,7 +262,7 @@ def test_a_data_set_is_loaded_once(make_config: MakeConfig, monkeypatch: pytest.
         return _made_up()
 
     monkeypatch.setattr("bnbench.data.own.load_data", load)
-    data = DataLoader(Path("no such folder"))
+    data = DataLoader(tmp_path / "cache")
     for seed in range(3):
         data.checksum(make_config({"data.name": "digits", "seed": seed}))
     data.load(make_config({"data.name": "digits", "data.root": "elsewhere"}))
