@@ -14,73 +14,39 @@ from bnbench.layout import select_slots
 from bnbench.packing.leaves import FoldedLinear
 from bnbench.packing.products import Descent
 
-__all__ = ["PackAdam", "PackOptimizer", "PackSGD", "make_optimizer"]
+__all__ = ["PackAdam", "PackMomentum", "PackOptimizer", "PackSGD", "make_optimizer"]
 
 
 class PackOptimizer(torch.optim.Optimizer, ABC):
     """Updates each slot of stacked parameters (K, …) by itself.
 
-    The update is `torch.optim`'s with `fused=True`, called on one slot's views at a time, and so equal to it to
-    the bit. (Fused and default updates of torch differ by about 1e-7.) A slot that is not active is left alone,
-    which is all that freezing a diverged trial takes.
+    The update is equal to the bit to `torch.optim`'s with `fused=True`. (Fused and default updates of torch differ by
+    about 1e-7.) A slot that is not active is left alone, which is all that freezing a diverged trial takes.
 
     Args:
         params: Parameters of shape (K, …).
         configs: One a slot.
-        layers: Linear layers whose weights are among the parameters and may be updated in the backward pass; see
-            `PackSGD`.
 
     Attributes:
         active: By slot, whether it is updated. What was once inactive stays so.
         taken: Steps so far.
     """
 
-    def __init__(
-        self,
-        params: Iterable[nn.Parameter],
-        configs: Sequence[OptimizerConfig],
-        layers: Iterable[FoldedLinear] = (),
-    ) -> None:
+    def __init__(self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig]) -> None:
         super().__init__(params, {})
         self.configs = list(configs)
         self.active = [True] * len(configs)
-        self._layers = [*layers] if self._descends else []
-        early = {id(layer.weight) for layer in self._layers}
-        self._params = [p for group in self.param_groups for p in group["params"] if id(p) not in early]
-        self._slots = _by_slot(self._params)
+        self._params = [p for group in self.param_groups for p in group["params"]]
         self.taken = 0
-        self._prepare()
-        self._view()
         self.set_lrs([config.lr for config in configs])
-
-    @property
-    def _descends(self) -> bool:
-        """Whether an update needs nothing but the gradient and the weight."""
-        return False
 
     def set_lrs(self, lrs: Sequence[float]) -> None:
         """Say each slot's learning rate, before the backward pass of the step it is for."""
         self.lrs = [*lrs]
 
     @abstractmethod
-    def _prepare(self) -> None:
-        """Make the state, with `_make`."""
-
-    @abstractmethod
-    def _view(self) -> None:
-        """Take views of the state by slot."""
-
-    @abstractmethod
-    def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
-        """One slot's update, in place."""
-
-    def _make(self, name: str) -> None:
-        """One buffer of zeros a parameter, kept in the optimizer's state."""
-        for p in self._params:
-            self.state[p][name] = torch.zeros_like(p, memory_format=torch.preserve_format)
-
-    def _views(self, name: str) -> list[list[Tensor]]:
-        return _by_slot([self.state[p][name] for p in self._params])
+    def _update(self, grads: list[Tensor]) -> None:
+        """Every active slot's update, in place, from a gradient for each of `_params`."""
 
     def select(self, slots: Sequence[int]) -> None:
         """Keep some slots, after the parameters were reduced to them."""
@@ -89,8 +55,6 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         for state in self.state.values():
             for name, value in state.items():
                 state[name] = select_slots(value, slots)
-        self._slots = _by_slot(self._params)
-        self._view()
         self.set_lrs([self.lrs[slot] for slot in slots])
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,81 +78,127 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        grads = _by_slot([_like(p.grad, p) for p in self._params])
         self.taken += 1
-        for slot, active in enumerate(self.active):
-            if active:
-                self._update(slot, self._slots[slot], grads[slot])
+        self._update([_like(p.grad, p) for p in self._params])
         return loss
 
 
 class PackSGD(PackOptimizer):
-    """Stochastic gradient descent: plain, or with (Nesterov) momentum.
+    """Plain stochastic gradient descent, of all slots at once.
 
-    Without momentum the weights of `layers` never see a gradient: the backward pass adds -lr * gradient to them as it
-    computes it (see `Descent`). That rounds once less than torch's update, by which it differs at about 1e-7 of the
-    step; with a batch of one it took a fifth of the time.
+    The weights of `layers` never see a gradient: the backward pass adds -lr * gradient to them as it computes it (see
+    `Descent`). That rounds once less than torch's update, by which it differs at about 1e-7 of the step; with a batch
+    of one it took a fifth of the time.
+
+    Args:
+        params: Parameters of shape (K, …).
+        configs: One a slot.
+        layers: Linear layers whose weights are among the parameters.
     """
 
-    @property
-    def _descends(self) -> bool:
-        return self.configs[0].name == OptimizerName.sgd
+    def __init__(
+        self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
+    ) -> None:
+        self._layers = [*layers]
+        super().__init__(params, configs)
+        early = {id(layer.weight) for layer in self._layers}
+        self._params = [p for p in self._params if id(p) not in early]
 
     def set_lrs(self, lrs: Sequence[float]) -> None:
         super().set_lrs(lrs)
         rates = [lr if active else 0.0 for lr, active in zip(lrs, self.active, strict=True)]
         decays = [config.weight_decay for config in self.configs]
+        some: Tensor = self.param_groups[0]["params"][0]
+        self._rate = -some.new_tensor(rates)
+        self._decay = some.new_tensor(decays) if any(decays) else None
+        shrink = [1 - lr * decay for lr, decay in zip(rates, decays, strict=True)]
+        descent = Descent(_by_row(self._rate, 3), some.new_tensor(shrink).view(-1, 1, 1) if any(decays) else None)
         for layer in self._layers:
-            column = layer.weight.new_tensor(rates).view(-1, 1, 1)
-            shrink = [1 - lr * decay for lr, decay in zip(rates, decays, strict=True)]
-            layer.descent = Descent(-column, layer.weight.new_tensor(shrink).view(-1, 1, 1) if any(decays) else None)
+            layer.descent = descent
 
-    def _prepare(self) -> None:
-        self._heavy = self.configs[0].name == OptimizerName.momentum
-        if self._heavy:
-            self._make("momentum_buffer")
+    def _update(self, grads: list[Tensor]) -> None:
+        for p, grad in zip(self._params, grads, strict=True):
+            if self._decay is not None:
+                grad = grad.addcmul(p, _by_row(self._decay, p.dim()))
+            if not all(self.active):
+                grad = grad.where(_by_row(torch.tensor(self.active, device=p.device), p.dim()), 0)
+            p.addcmul_(grad, _by_row(self._rate, p.dim()))  # fused, the product is not rounded: as in torch's kernel
+
+
+class _SlotBySlot(PackOptimizer):
+    """Torch's own fused kernels, called on one slot's views at a time: their learning rate is one number.
+
+    Attributes:
+        buffers: Names of the state that is kept for each parameter.
+    """
+
+    buffers: tuple[str, ...]
+
+    def __init__(self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig]) -> None:
+        super().__init__(params, configs)
+        for p in self._params:
+            for name in self.buffers:
+                self.state[p][name] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        self._view()
+
+    @abstractmethod
+    def _update_slot(self, slot: int, params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]) -> None:
+        """One slot's update, in place."""
 
     def _view(self) -> None:
-        self._velocity = self._views("momentum_buffer") if self._heavy else [[] for _ in self.configs]
+        kept = ([self.state[p][name] for p in self._params] for name in self.buffers)
+        self._views = [_by_slot(self._params), *map(_by_slot, kept)]
 
-    def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
+    def select(self, slots: Sequence[int]) -> None:
+        super().select(slots)
+        self._view()
+
+    def _update(self, grads: list[Tensor]) -> None:
+        by_slot = _by_slot(grads)
+        for slot, active in enumerate(self.active):
+            if active:
+                params, *buffers = (views[slot] for views in self._views)
+                self._update_slot(slot, params, by_slot[slot], *buffers)
+
+
+class PackMomentum(_SlotBySlot):
+    """Stochastic gradient descent with (Nesterov) momentum."""
+
+    buffers = ("momentum_buffer",)
+
+    def _update_slot(self, slot: int, params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]) -> None:
         config = self.configs[slot]
         torch._fused_sgd_(
             params,
             grads,
-            self._velocity[slot] if self._heavy and config.momentum else [],
+            buffers[0] if config.momentum else [],
             weight_decay=config.weight_decay,
-            momentum=config.momentum if self._heavy else 0.0,
+            momentum=config.momentum,
             lr=self.lrs[slot],
             dampening=0.0,
-            nesterov=config.nesterov and self._heavy,
+            nesterov=config.nesterov,
             maximize=False,
             is_first_step=self.taken == 1,
         )
 
 
-class PackAdam(PackOptimizer):
+class PackAdam(_SlotBySlot):
     """Adam, with decay in the gradient (adam) or apart from it (adamw)."""
 
-    def _prepare(self) -> None:
-        decoupled = self.configs[0].name == OptimizerName.adamw
-        self._kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        self._make("exp_avg")
-        self._make("exp_avg_sq")
+    buffers = ("exp_avg", "exp_avg_sq")
 
-    def _view(self) -> None:
-        self._mean, self._square = self._views("exp_avg"), self._views("exp_avg_sq")
-
-    def _update(self, slot: int, params: list[Tensor], grads: list[Tensor]) -> None:
+    def _update_slot(self, slot: int, params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]) -> None:
         config = self.configs[slot]
-        self._kernel(
+        update = torch._fused_adamw_ if config.name == OptimizerName.adamw else torch._fused_adam_
+        mean, square = buffers
+        taken = params[0].new_tensor(self.taken, dtype=torch.float32)  # an active slot has taken every step
+        update(
             params,
             grads,
-            self._mean[slot],
-            self._square[slot],
+            mean,
+            square,
             [],
-            [params[0].new_tensor(self.taken, dtype=torch.float32)]
-            * len(params),  # an active slot has taken every step
+            [taken] * len(params),
             lr=self.lrs[slot],
             beta1=config.beta1,
             beta2=config.beta2,
@@ -202,14 +212,22 @@ class PackAdam(PackOptimizer):
 def make_optimizer(
     params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
 ) -> PackOptimizer:
-    """The optimizer that the configurations, which agree on its name, ask for."""
-    kinds: dict[OptimizerName, type[PackSGD] | type[PackAdam]] = {
-        OptimizerName.sgd: PackSGD,
-        OptimizerName.momentum: PackSGD,
-        OptimizerName.adam: PackAdam,
-        OptimizerName.adamw: PackAdam,
-    }
-    return kinds[configs[0].name](params, configs, layers)
+    """The optimizer that the configurations, which agree on its name, ask for.
+
+    Args:
+        params: Parameters of shape (K, …).
+        configs: One a slot.
+        layers: Linear layers whose weights are among the parameters and may be updated in the backward pass; see
+            `PackSGD`.
+    """
+    if configs[0].name == OptimizerName.sgd:
+        return PackSGD(params, configs, layers)
+    return (PackMomentum if configs[0].name == OptimizerName.momentum else PackAdam)(params, configs)
+
+
+def _by_row(values: Tensor, dim: int) -> Tensor:
+    """A number a slot, (K,), in a shape that broadcasts over a parameter (K, …) of `dim` dimensions."""
+    return values.view(-1, *[1] * (dim - 1))
 
 
 def _by_slot(stacked: Sequence[Tensor]) -> list[list[Tensor]]:

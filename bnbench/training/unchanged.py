@@ -58,7 +58,8 @@ class State:
             copies.put_back()
         for parameter, gradient in self._gradients:
             parameter.grad = gradient
-        self._optimizer.taken, self._optimizer.lrs = self._taken, self._lrs
+        self._optimizer.taken = self._taken
+        self._optimizer.set_lrs(self._lrs)
         for layer, descent in self._descents:
             layer.descent = descent
 

@@ -161,7 +161,7 @@ def test_one_slots_learning_rate_or_gradient_does_not_reach_another(case, poison
         params = stacked(torch.float32)
         optimizer = make_optimizer(params, configs(case))
         if sick:
-            optimizer.lrs[3] = poison
+            optimizer.set_lrs([*LRS[:3], poison, *LRS[4:]])
         for step in range(3):
             set_grads(params, step)
             if sick:
