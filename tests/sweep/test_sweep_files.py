@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OF_PARTS = "claims"
 # A demonstration; digits that must be equal; minutes a trial; and questions about all their settings together.
-_TOO_FEW_SEEDS = {"smoke", "implementation", "resnet", "depth", "gain", "search"}
+_TOO_FEW_SEEDS = {"smoke", "implementation", "resnet", "search"}
 FILES = sorted(file for group in ("sweep", "experiment") for file in (conf_dir() / group).glob("*.yaml"))
 FILES = [file for file in FILES if file.stem != OF_PARTS]
 
