@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from bnbench import names
 from bnbench.results import TrialResult
 from bnbench.sweep.describe import duration
 from bnbench.sweep.job import Job, read_progress
@@ -24,6 +25,9 @@ class SweepProgress:
     Args:
         jobs: The packs' jobs, with each one's estimated seconds and steps.
         trials: How many trials are trained.
+
+    Attributes:
+        tried_again: Trials that ended in a later attempt than the first.
     """
 
     def __init__(self, jobs: Sequence[tuple[Job, float, int]], trials: int) -> None:
@@ -33,6 +37,7 @@ class SweepProgress:
         self._finished: set[str] = set()
         self._diverged = 0
         self._failed = 0
+        self.tried_again = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bnbench-progress", daemon=True)
@@ -45,6 +50,7 @@ class SweepProgress:
             self._finished.add(result.key)
             self._diverged += result.status == "diverged"
             self._failed += result.status == "failed"
+            self.tried_again += names.Tag.ATTEMPT in result.tags
 
     def __enter__(self) -> SweepProgress:
         self._started = time.monotonic()

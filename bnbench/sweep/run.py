@@ -25,7 +25,7 @@ from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.compose import to_config
-from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, describe_plan, varied_keys
+from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, count, describe_plan, varied_keys
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
@@ -207,6 +207,9 @@ def execute(
     except BaseException:
         briefly(lambda: store.finish_sweep(run_id, status="KILLED", metrics={}, artifacts=[], note="interrupted"))
         raise
+    if progress.tried_again:
+        trials = count(progress.tried_again, "trial")
+        say(f"{trials} ended in a later attempt: before, their pack failed or was killed")
     sweep = publish(store, run_id, folder, trained, time.monotonic() - started, say)
     if config.tracking.log_model == LogModel.best:
         log_best(store, run_id, runs_dir / "cache", config.data.root, say)
