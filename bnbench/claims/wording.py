@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bnbench.claims.claim import Test, Verdict
+from bnbench.claims.claim import Statistic, Test, Verdict
 from bnbench.claims.decide import Finding
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["amount", "evidence_of", "evidence_of_test", "place"]
 
 _MINUS = "\N{MINUS SIGN}"
+_STATISTICS = {Statistic.value: "", Statistic.share: "share of settings near the arm's best "}
 
 
 def evidence_of(results: Sequence[TestResult]) -> str:
@@ -48,7 +49,7 @@ def one_finding(test: Test, finding: Finding) -> str:
     inside += [n, *_p(finding)]
     note = f"; {finding.note}" if finding.note else ""
     what = "success" if test.kind == "success" else test.measure if test.measure != "test/acc" else "test accuracy"
-    statistic = "" if test.statistic == "value" else f"{test.statistic.replace('_', ' ')} of "
+    statistic = _STATISTICS.get(test.statistic, f"{test.statistic.replace('_', ' ')} of ")
     operation = " / " if finding.unit == "times" else " - "
     contrast = operation.join(filter(None, test.levels))
     text = f"{statistic}{what}, {contrast}: {amount(finding.estimate, unit=finding.unit)} ({', '.join(inside)}){note}"

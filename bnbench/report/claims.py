@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bnbench.analysis import SweepTable
-from bnbench.claims import claims_touched
+from bnbench.claims import Judgment, claims_touched
 
-__all__ = ["ClaimSaid", "claims_said"]
+__all__ = ["ClaimSaid", "claims_said", "judgments", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,28 @@ class ClaimSaid:
     published: list[str]
 
 
+@lru_cache(maxsize=2)  # the conclusion and the section on claims both want them
+def judgments(table: SweepTable) -> tuple[Judgment, ...]:
+    """On every claim that the sweep recorded before its runs."""
+    return tuple(claims_touched(table))
+
+
+def verdict(judgment: Judgment) -> str:
+    """In a word, and whether it is exploratory."""
+    return f"{judgment.verdict}{', exploratory' if judgment.exploratory else ''}"
+
+
 def claims_said(table: SweepTable) -> list[ClaimSaid]:
     """Every claim that the sweep recorded before its runs."""
     said = []
-    for judgment in claims_touched(table):
+    for judgment in judgments(table):
         claim = judgment.claim
         others = [result for result in judgment.results if not result.test.decides]
         said.append(
             ClaimSaid(
                 id=claim.id,
                 sentence=f"{claim.sentence} ({claim.source})",
-                verdict=f"{judgment.verdict}{', exploratory' if judgment.exploratory else ''}",
+                verdict=verdict(judgment),
                 evidence=judgment.evidence,
                 beside=[
                     f"Criterion: {claim.criterion}",

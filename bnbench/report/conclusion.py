@@ -12,6 +12,8 @@ from bnbench import names
 from bnbench.analysis import SweepTable, contrasts, targets
 from bnbench.analysis.summary import counted
 from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.claims import Judgment
+from bnbench.report import claims
 from bnbench.report.cells import count, listing, percent, setting, span, steps, text
 from bnbench.report.subjects import Subject, subjects
 from bnbench.report.verdict import Sentence, compare, tally
@@ -24,8 +26,8 @@ class Finding:
     """What a sweep says about one data set and model.
 
     Attributes:
-        subject: Which: "mnist_5k, fc, sgd".
-        sentences: One for each contrast, then what it took to reach a target, then what has no result.
+        subject: Which: "mnist_5k, fc, sgd"; or the claims that the sweep tests.
+        sentences: One for each contrast, then what it took to reach a target, then what has no result; or one a claim.
     """
 
     subject: str
@@ -47,7 +49,8 @@ def conclude(table: SweepTable) -> list[Finding]:
             _undefined_sentence(subject),
         ]
         findings.append(Finding(subject.scope, tuple(_begin(said) for said in sentences if said is not None)))
-    return findings
+    judged = tuple(_claim_sentence(judgment) for judgment in claims.judgments(table))
+    return [*findings, Finding("the claims it tests", judged)] if judged else findings
 
 
 def setup_sentence(table: SweepTable) -> str:
@@ -86,6 +89,11 @@ def _begin(said: Sentence) -> Sentence:
     first = said.claim.split()[0]
     claim = said.claim if "=" in first else said.claim[0].upper() + said.claim[1:]
     return Sentence(claim, f"{said.evidence}.")
+
+
+def _claim_sentence(judgment: Judgment) -> Sentence:
+    claim = judgment.claim
+    return Sentence(f"{claim.id}, {claim.title}: {claims.verdict(judgment)}", f"; {judgment.evidence}.")
 
 
 def _contrast_sentence(subject: Subject, a: str, b: str) -> Sentence | None:

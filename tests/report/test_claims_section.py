@@ -9,7 +9,7 @@ import pytest
 
 from bnbench.claims.history import claims_on
 from bnbench.confdir import conf_dir
-from bnbench.report import write_report
+from bnbench.report import conclude, write_report
 from bnbench.report.claims import claims_said
 
 
@@ -37,6 +37,15 @@ def test_every_format_of_words_has_the_claims(claimed: Any, tmp_path: Path) -> N
     paths = write_report(claimed, tmp_path, ["html", "md"])
     assert "<h3>C11: supported</h3>" in paths["report.html"].read_text()
     assert "### C11: supported" in paths["report.md"].read_text()
+
+
+def test_the_conclusion_ends_with_their_verdicts(claimed: Any) -> None:
+    last = conclude(claimed)[-1]
+    assert last.subject == "the claims it tests"
+    [said] = [one for one in claims_said(claimed) if one.id == "C11"]
+    [sentence] = [one for one in last.sentences if one.claim.startswith("C11, ")]
+    assert sentence.claim.endswith(f": {said.verdict}")
+    assert said.evidence in sentence.evidence
 
 
 def test_a_sweep_without_claims_has_no_section(make_sweep: Any, tmp_path: Path) -> None:
