@@ -114,9 +114,11 @@ def estimate_cell(row: pd.Series[Any]) -> Cell:
 
 def outcome_cell(row: pd.Series[Any]) -> Cell:
     """How many of an arm's trials finished, and what became of the others."""
-    others = [f"{row['collapsed']} of them collapsed"] if row["collapsed"] else []
-    others += [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
-    return Cell(", ".join([f"{row['finished']} of {row['planned']}", *others]), row["finished"])
+    finished = f"{row['finished']} of {row['planned']}"
+    if row["collapsed"]:
+        finished += f" ({'all' if row['collapsed'] == row['finished'] else row['collapsed']} collapsed)"
+    others = [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
+    return Cell(", ".join([finished, *others]), row["finished"])
 
 
 def steps_cell(row: pd.Series[Any], target: float) -> Cell:

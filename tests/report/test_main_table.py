@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+import pytest
+
+from bnbench.analysis.outcomes import OUTCOMES
 from bnbench.report.main_table import main_table
+from bnbench.report.tables import outcome_cell
 
 LRS = (0.1, 0.3, 1.0)
 BEST = {"none": 0.3, "before": 1.0, "after": 0.1}
@@ -60,3 +65,16 @@ def test_without_tuning_every_arm_has_its_row(make_sweep: Any) -> None:
     made = rows(make_sweep(axes={"model": ("fc", "cnn"), "optimizer.lr": LRS}))
     assert len(made) == 2 * 3 * 3
     assert {"model", "learning rate", "norm", "accuracy, %", "steps to 0.9"} <= {*made[0]}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ({"finished": 10}, "10 of 10"),
+        ({"finished": 10, "collapsed": 10}, "10 of 10 (all collapsed)"),
+        ({"finished": 6, "collapsed": 2, "diverged": 3, "failed": 1}, "6 of 10 (2 collapsed), 3 diverged, 1 failed"),
+    ],
+)
+def test_what_became_of_an_arm_s_trials(outcomes: dict[str, int], said: str) -> None:
+    counts = dict.fromkeys([*OUTCOMES, "collapsed"], 0) | outcomes
+    assert outcome_cell(pd.Series({"planned": 10, **counts})).text == said
