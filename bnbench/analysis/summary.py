@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.table import SweepTable
 
-__all__ = ["arms", "contrasts", "counted", "matching", "split_by"]
+__all__ = ["ALL_PAIRS_OF", "arms", "contrasts", "counted", "matching", "split_by"]
+
+ALL_PAIRS_OF = 4  # levels at most: six pairs
 
 
 def counted(target: float) -> str:
@@ -51,13 +53,14 @@ def arms(table: SweepTable) -> pd.DataFrame:
 def contrasts(table: SweepTable) -> list[tuple[str, str]]:
     """The pairs of levels (a, b) whose difference a - b is shown: the sweep's own, or else all pairs.
 
-    A contrast that names a level this sweep does not have is left out; where that leaves none, all pairs
-    are shown.
+    A contrast that names a level this sweep does not have is left out. Where that leaves none, all pairs are shown
+    of at most `ALL_PAIRS_OF` levels, and of more each level's with the first: nine have 36 pairs, which nobody reads.
     """
     present = levels(table)
     asked = [tuple(part.strip() for part in contrast.split(" - ")) for contrast in table.meta["contrasts"]]
     own = [(pair[0], pair[1]) for pair in asked if len(pair) == 2 and {*pair} <= {*present}]
-    return own or [(b, a) for a, b in combinations(present, 2)]
+    pairs = combinations(present, 2) if len(present) <= ALL_PAIRS_OF else product(present[:1], present[1:])
+    return own or [(b, a) for a, b in pairs]
 
 
 def split_by(table: SweepTable, trials: pd.DataFrame, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable, level_labels, levels, strata, targets
+from bnbench.analysis import SweepTable, contrasts, level_labels, levels, strata, targets
+from bnbench.analysis.summary import ALL_PAIRS_OF
 from bnbench.analysis.table import unmatched
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import count, key_title, listing, percent, setting, span
@@ -33,6 +34,7 @@ def cautions(table: SweepTable) -> list[str]:
         *(line for subject in parts for line in _edges(subject)),
         *_choice_of_rate(table, parts),
         *_absent_contrasts(table),
+        *_pairs_left_out(table),
         *_seeds(table),
         *_comparisons(parts),
         *_power(parts),
@@ -113,6 +115,16 @@ def _absent_contrasts(table: SweepTable) -> Iterator[str]:
     absent = [contrast for contrast in asked if not {*map(str.strip, contrast.split(" - "))} <= {*present}]
     if absent:
         yield f"Not shown, for this sweep has only {listing(present)}: the planned {listing(absent)}."
+
+
+def _pairs_left_out(table: SweepTable) -> Iterator[str]:
+    present, shown = levels(table), contrasts(table)
+    reference = present[0] if present else ""
+    if len(present) > ALL_PAIRS_OF and shown == [(level, reference) for level in present[1:]]:
+        yield (
+            f"Each of {len(present) - 1} levels is compared with {reference} alone. Another pair is named before the "
+            f"runs: 'sweep.contrasts=[{present[2]} - {present[1]}]'; nothing is trained twice for it."
+        )
 
 
 def _seeds(table: SweepTable) -> Iterator[str]:

@@ -130,3 +130,8 @@ def test_contrasts_are_the_sweeps_own_as_far_as_it_has_their_levels(table_of: An
 def test_without_contrasts_all_pairs_are_shown(table_of: Any) -> None:
     table = table_of([{}, BATCH, {"norm": "layer"}])
     assert contrasts(table) == [("batch", "none"), ("layer", "none"), ("layer", "batch")]
+
+
+def test_many_levels_without_contrasts_are_each_compared_with_the_first(table_of: Any) -> None:
+    table = table_of([{"norm": "rms"}, {}, BATCH, {"norm": "layer"}, {"norm": "group"}])
+    assert contrasts(table) == [("rms", "none"), ("batch", "none"), ("layer", "none"), ("group", "none")]

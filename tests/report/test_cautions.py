@@ -36,6 +36,18 @@ def test_a_planned_contrast_that_was_not_run_is_named(make_sweep: Any) -> None:
     assert "the planned before - none, after - none and after - before" in told(table)
 
 
+def test_pairs_of_many_levels_that_are_not_shown_are_mentioned(
+    make_sweep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_sweep(meta={"contrasts": []})
+    assert "is compared with none alone" not in told(table)
+    for module in ("bnbench.analysis.summary", "bnbench.report.cautions"):
+        monkeypatch.setattr(f"{module}.ALL_PAIRS_OF", 2)
+    said = told(make_sweep(meta={"contrasts": []}))
+    assert "Each of 2 levels is compared with none alone." in said
+    assert "'sweep.contrasts=[after - before]'" in said
+
+
 def test_few_seeds_are_called_few(make_sweep: Any) -> None:
     assert "There are 3 seeds" in told(make_sweep(seeds=(0, 1, 2)))
     assert "There is one seed" in told(make_sweep(seeds=(0,)))
