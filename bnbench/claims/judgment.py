@@ -149,7 +149,7 @@ def _finding(test: Test, setting: Setting) -> Finding:
 
 def _led_by_success(test: Test, setting: Setting, among_survivors: float, lost: int) -> Finding:
     """Where trials failed, success decides, if more of the measure is better; else nothing does."""
-    note = f"{lost} trials diverged or collapsed"
+    note = f"{lost} {'trial' if lost == 1 else 'trials'} diverged or collapsed"
     if setting.b is None or not _higher_is_better(test) or test.kind == Kind.equivalent:
         return Finding(setting.where, Verdict.inconclusive, note=f"{note}: what the others measured is descriptive")
     return from_success(setting.where, setting.a.trained, setting.b.trained, f"{note}, so success decides")
