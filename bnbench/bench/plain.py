@@ -44,7 +44,7 @@ def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn
 
 def _torch_batch_norm(norm: BatchNorm, dimensions: int) -> nn.Module:
     kind: Any = nn.BatchNorm1d if dimensions == 2 else nn.BatchNorm2d
-    momentum = None if norm.cumulative else float(norm.momentum)
+    momentum = None if norm.cumulative else norm.momenta[0]
     made: nn.Module = kind(norm.features, eps=norm.eps, momentum=momentum, affine=norm.weight is not None)
     return made.to(norm.running_mean.dtype)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bnbench.config import Statistics
@@ -43,13 +45,9 @@ class BatchNorm(ChannelNorm):
 
     running_mean: Tensor
     running_var: Tensor
-    momentum: Tensor
-    keep: Tensor
     batches: Tensor
     precise_mean: Tensor
     precise_var: Tensor
-    batch_mean: Tensor
-    batch_var: Tensor
 
     def __init__(
         self,
@@ -63,52 +61,88 @@ class BatchNorm(ChannelNorm):
         constant: bool = False,
     ) -> None:
         super().__init__(features, eps=eps, affine=affine)
+        self.momenta: tuple[float, ...] = (momentum,)  # one a trial: they may differ inside a pack
         self.unbiased = unbiased
         self.cumulative = cumulative
         self.constant = constant
         self.statistics = Statistics.running
         self.register_buffer("running_mean", torch.zeros(features))
         self.register_buffer("running_var", torch.ones(features))
-        # Per trial, so that momenta may differ inside a pack; both rounded once, from float64.
-        weight = torch.tensor([momentum], dtype=torch.float64)
-        self.register_buffer("momentum", weight, persistent=False)
-        self.register_buffer("keep", 1 - weight, persistent=False)
         self.register_buffer("batches", torch.zeros(1), persistent=False)
         self.register_buffer("precise_mean", torch.zeros(features), persistent=False)
         self.register_buffer("precise_var", torch.ones(features), persistent=False)
-        # The kernel blends with one momentum for all channels: it is asked for the batch's own, into these.
-        self.register_buffer("batch_mean", torch.zeros(features), persistent=False)
-        self.register_buffer("batch_var", torch.ones(features), persistent=False)
+
+    @classmethod
+    def fold(cls, norms: Sequence[Self]) -> Self:
+        folded = super().fold(norms)
+        folded.momenta = tuple(momentum for norm in norms for momentum in norm.momenta)
+        return folded
+
+    def _settings(self) -> dict[str, object]:
+        return {name: value for name, value in super()._settings().items() if name != "momenta"}
+
+    def select(self, slots: Sequence[int]) -> None:
+        super().select(slots)
+        self.momenta = tuple(self.momenta[slot] for slot in slots)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.numel() == x.shape[1] and self._over_batch():
+        if x.shape[2:].numel() > 1:
+            return self._normalize(x)
+        if len(x) == 1 and self._over_batch():
             return self._single_value(x)
         if x.dim() == 2:
             return self._normalize(feature_major(x).unsqueeze(0)).squeeze(0).t()
-        if x.shape[2:] == (1, 1):
-            # torch takes a 1x1 map for 2-D data, over which its backward rounds the last channels differently.
-            rows = BatchNorm.forward(self, x.flatten(1))
-            return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        return self._normalize(x)
+        # torch takes a 1x1 map for 2-D data, over which its backward rounds the last channels differently.
+        rows = BatchNorm.forward(self, x.flatten(1))
+        return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
 
     def _over_batch(self) -> bool:
         """Whether the statistics are those of the input itself."""
         return self.training or self.statistics == Statistics.batch
 
     def _normalize(self, x: Tensor) -> Tensor:
-        weight, bias = _flat(self.weight), _flat(self.bias)
         if not self._over_batch():
-            mean, var = self._evaluation_statistics()
-            return stored_grad(F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps))
+            return self._kernel(x, *self._evaluation_statistics(), False, 0.0)
         if not self.training:
-            return F.batch_norm(x, None, None, weight, bias, True, 0.0, self.eps)
-        mean, var = self.batch_mean.flatten(), self.batch_var.flatten()  # views, which the kernel writes through
-        y = stored_grad(F.batch_norm(x, mean, var, weight, bias, True, 1.0, self.eps))
-        with torch.no_grad():
+            return self._kernel(x, None, None, True, 0.0)
+        if not self.unbiased:
+            mean, var = x.new_zeros(2, x.shape[1]).unbind()
+            y = self._kernel(x, mean, var, True, 1.0)  # leaves the batch's own statistics there, divisor N - 1
             values = x.numel() // x.shape[1]
-            var = self.batch_var if self.unbiased else self.batch_var * ((values - 1) / values)
-            self.update_running(self.batch_mean, var)
-        return y
+            self.blend(mean, var * ((values - 1) / values), values)
+            return y
+        momenta = self._next_momenta()
+        if len(momenta) == 1:
+            running = self._buffers  # as attributes they are searched for, which takes as long as a small kernel
+            return self._kernel(x, _flat(running["running_mean"]), _flat(running["running_var"]), True, momenta.pop())
+        self._blend_each(x.detach(), momenta)
+        return self._kernel(x, None, None, True, 0.0)
+
+    def _kernel(self, x: Tensor, mean: Tensor | None, var: Tensor | None, over_batch: bool, momentum: float) -> Tensor:
+        """Torch's batch norm: with the batch's statistics, blending them into those given, or with those given."""
+        affine = self._parameters
+        weight, bias = _flat(affine["weight"]), _flat(affine["bias"])
+        y, *_ = torch.native_batch_norm(x, weight, bias, mean, var, over_batch, momentum, self.eps)
+        return stored_grad(y)
+
+    def _next_momenta(self) -> set[float]:
+        """The momenta that this batch is blended with."""
+        if not self.cumulative:
+            return {*self.momenta}
+        self.batches += 1
+        return {1 / float(self.batches.max())}  # all trials of a pack that are not cleared are at the same batch
+
+    def _blend_each(self, x: Tensor, momenta: set[float]) -> None:
+        """Blend a batch's statistics into the running ones of trials whose momenta differ.
+
+        The kernel has one momentum for all channels and rounds as nothing else does, so it is asked once for each.
+        """
+        before = self.running_mean.clone(), self.running_var.clone()
+        for momentum in momenta:
+            slots = [slot for slot, own in enumerate(self.momenta) if own == momentum]
+            mean, var = (statistic.clone() for statistic in before)
+            torch.batch_norm_update_stats(x, mean.flatten(), var.flatten(), momentum)
+            self.running_mean[slots], self.running_var[slots] = mean[slots], var[slots]
 
     def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and variance by channel, shape (K * C,)."""
@@ -147,17 +181,19 @@ class BatchNorm(ChannelNorm):
 
     def update_running(self, mean: Tensor, var: Tensor | None) -> None:
         """Blend a batch's statistics into the running ones; `var=None` leaves the variance as it was."""
-        momentum, keep = self.momentum, self.keep
         if self.cumulative:
             self.batches += 1
             momentum, keep = 1 / self.batches, 1 - 1 / self.batches
+        else:
+            momenta = torch.tensor(self.momenta, dtype=torch.float64).view(-1, *[1] * (mean.dim() - 1))
+            momentum, keep = momenta.to(mean), (1 - momenta).to(mean)  # both rounded once
         # Two roundings on purpose: a fused multiply-add would round the last elements of a tensor otherwise.
         self.running_mean.mul_(keep).add_(mean * momentum)
         if var is not None:
             self.running_var.mul_(keep).add_(var * momentum)
 
     def extra_repr(self) -> str:
-        momentum = "cumulative" if self.cumulative else f"momentum={self.momentum.flatten()[0]:g}"
+        momentum = "cumulative" if self.cumulative else f"momentum={self.momenta[0]:g}"
         return f"{super().extra_repr()}, {momentum}"
 
 

@@ -67,6 +67,10 @@ class ChannelNorm(nn.Module):
         folded._buffers = {name: _stack([norm._buffers[name] for norm in norms]) for name in first._buffers}
         return folded
 
+    def select(self, slots: Sequence[int]) -> None:
+        """Keep the settings of some slots of a fold; parameters and buffers are for the pack to select."""
+        self.trials = len(slots)
+
     def _settings(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if not name.startswith("_") and name != "training"}
 

@@ -118,7 +118,7 @@ class Pack(nn.Module):
             value.grad = None
         for norm in self.net.modules():
             if isinstance(norm, ChannelNorm):
-                norm.trials = len(slots)
+                norm.select(slots)
         self.slots = len(slots)
 
     def clear(self, slot: int) -> None:

@@ -51,6 +51,25 @@ def test_output_gradients_and_statistics_are_those_of_torch(shape, affine):
         torch.testing.assert_close(mine, judge, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("momentum", [0.1, 0.37, None])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(7, 5), (64, 100), (3, 16, 2, 4), (8, 48, 7, 7)])
+def test_it_has_the_bits_of_torch_on_the_tensor_as_a_pack_stores_it(shape, dtype, momentum):
+    C = shape[1]
+    ours = BatchNorm(C, momentum=momentum or 0.0, cumulative=momentum is None).to(dtype)
+    torchs = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(C, momentum=momentum).to(dtype)
+    for seed in range(3):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 3 + 1
+        if len(shape) == 2:
+            mine, judge = ours(x), torchs(x.t()[None].contiguous())[0].t()
+        else:
+            x = x.contiguous(memory_format=torch.channels_last)
+            mine, judge = ours(x), torchs(x)
+        assert torch.equal(mine, judge)
+        assert torch.equal(ours.running_mean, torchs.running_mean)
+        assert torch.equal(ours.running_var, torchs.running_var)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_output_and_running_statistics_follow_the_paper(shape):
     ours, _ = pair(shape)
@@ -119,7 +138,7 @@ def test_make_norm_hands_every_setting_on():
     config = NormConfig(name="batch", momentum=0.25, eps=1e-2, affine=False, single_value=SingleValue.constant)
     norm = make_norm(config, 6)
     assert isinstance(norm, BatchNorm)
-    assert (norm.features, norm.momentum, norm.eps, norm.constant) == (6, 0.25, 1e-2, True)
+    assert (norm.features, norm.momenta, norm.eps, norm.constant) == (6, (0.25,), 1e-2, True)
     assert norm.weight is None
     assert make_norm(NormConfig(name="batch"), 6).weight.shape == (6,)
     assert make_norm(NormConfig(name="batch"), 6).constant is False

@@ -171,6 +171,25 @@ def test_a_trial_has_the_same_bits_in_every_fold_and_slot(name, shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in RUNNING for shape in [(6, 9), (4, 16, 2, 5)]])
+def test_neighbours_of_another_momentum_change_no_bit(name, shape, dtype):
+    same, other = len(MOMENTA), 1  # trials: the first has trial 0's momentum
+    alike = play_fold(name, shape, [0, same, 2 * same], dtype)
+    for neighbours in ([0, other, same], [0, other, other + 1]):
+        assert_same_bits(play_fold(name, shape, neighbours, dtype)[0], alike[0])
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_slots_that_are_selected_keep_their_momentum(name):
+    fold = type(trial_norm(name, 9, 0, torch.float64)).fold(
+        [trial_norm(name, 9, trial, torch.float64) for trial in range(4)]
+    )
+    fold.select([2, 0, 2])
+    assert fold.trials == 3
+    assert fold.momenta == (MOMENTA[2], MOMENTA[0], MOMENTA[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("name", "shape"), ODD_C)
 def test_a_trial_of_an_odd_number_of_channels_has_the_same_bits_in_every_padded_fold_and_slot(name, shape, dtype):
     judge = play_fold(name, shape, range(16), dtype)[0]
