@@ -201,7 +201,7 @@ def _result(
         key=trial.key,
         params=trial.params,
         status="diverged" if diverged else "finished",
-        reason=f"the training loss was not finite at step {diverged_at}" if diverged else None,
+        reason=f"the loss was not finite at step {diverged_at}" if diverged else None,
         metrics=metrics,
         curves=thinned(curves),
         diverged_step=diverged_at,

@@ -33,7 +33,8 @@ class PackModule(pl.LightningModule):
     as many slots would hold those that are left, they move into it.
 
     Attributes:
-        diverged_at: By the slot a trial started in, the first step (counted from 1) whose loss was not finite, or None.
+        diverged_at: By the slot a trial started in, the first step (counted from 1) whose training
+            loss was not finite, the last one if only the validation loss after it was not; or None.
         started_in: By slot, the one in which its trial started.
         losses: (K, S) mean losses of the training steps since `reset_training_metrics`, float64.
         correct_sums: (K,) right answers since then.

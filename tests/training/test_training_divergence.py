@@ -131,7 +131,7 @@ def test_the_step_of_divergence_is_that_of_plain_torch_wherever_it_falls_in_a_bl
 def test_a_diverged_trial_has_neither_final_metrics_nor_curves_from_its_last_evaluation_on(exploding, images_of):
     (result,) = fit([exploding(28.0, "training.targets=[0.9999]")], images_of(1, 4, 4))
     assert 40 < result.diverged_step < 80
-    assert result.reason == f"the training loss was not finite at step {result.diverged_step}"
+    assert result.reason == f"the loss was not finite at step {result.diverged_step}"
     assert set(result.metrics) == {
         names.steps_to(0.9999),
         names.examples_to(0.9999),
