@@ -113,14 +113,16 @@ class BatchNorm(ChannelNorm):
             return y
         momenta = self._next_momenta()
         if len(momenta) == 1:
-            running = self._buffers  # as attributes they are searched for, which takes as long as a small kernel
+            running = self._buffers  # as attributes they would be searched for, half a microsecond each
             return self._kernel(x, _flat(running["running_mean"]), _flat(running["running_var"]), True, momenta.pop())
-        self._blend_each(x.detach(), momenta)
-        return self._kernel(x, None, None, True, 0.0)
+        mean, var = x.new_zeros(2, x.shape[1]).unbind()
+        y = self._kernel(x, mean, var, True, 1.0)
+        self._blend_as_kernel(mean.view_as(self.running_mean), var.view_as(self.running_var))
+        return y
 
     def _kernel(self, x: Tensor, mean: Tensor | None, var: Tensor | None, over_batch: bool, momentum: float) -> Tensor:
         """Torch's batch norm: with the batch's statistics, blending them into those given, or with those given."""
-        affine = self._parameters
+        affine = self._parameters  # not by attribute, as the buffers above
         weight, bias = _flat(affine["weight"]), _flat(affine["bias"])
         y, *_ = torch.native_batch_norm(x, weight, bias, mean, var, over_batch, momentum, self.eps)
         return stored_grad(y)
@@ -132,17 +134,16 @@ class BatchNorm(ChannelNorm):
         self.batches += 1
         return {1 / float(self.batches.max())}  # all trials of a pack that are not cleared are at the same batch
 
-    def _blend_each(self, x: Tensor, momenta: set[float]) -> None:
-        """Blend a batch's statistics into the running ones of trials whose momenta differ.
+    def _blend_as_kernel(self, mean: Tensor, var: Tensor) -> None:
+        """Blend a batch's statistics, (K, C), into the running ones of trials whose momenta differ.
 
-        The kernel has one momentum for all channels and rounds as nothing else does, so it is asked once for each.
+        The kernel has one momentum for all channels; this rounds as it does: products in the tensors' own precision,
+        but the new variance's, and its sum, in double.
         """
-        before = self.running_mean.clone(), self.running_var.clone()
-        for momentum in momenta:
-            slots = [slot for slot, own in enumerate(self.momenta) if own == momentum]
-            mean, var = (statistic.clone() for statistic in before)
-            torch.batch_norm_update_stats(x, mean.flatten(), var.flatten(), momentum)
-            self.running_mean[slots], self.running_var[slots] = mean[slots], var[slots]
+        momentum = torch.tensor(self.momenta, dtype=torch.float64).unsqueeze(1).to(mean)
+        keep = 1 - momentum
+        self.running_mean.copy_(momentum * mean + keep * self.running_mean)
+        self.running_var.copy_(momentum.double() * var.double() + (keep * self.running_var).double())
 
     def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and variance by channel, shape (K * C,)."""
