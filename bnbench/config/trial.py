@@ -27,7 +27,7 @@ from bnbench.factory import source_hash
 
 __all__ = ["NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "flatten"]
 
-NUMERICS_VERSION = 3
+NUMERICS_VERSION = 4
 """Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
 
 VARIES_IN_PACK = frozenset(
