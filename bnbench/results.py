@@ -6,10 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["MOST_POINTS", "Recorded", "TrialResult", "thinned"]
-
-MOST_POINTS = 500
-"""Of a curve: the UI draws no more of many runs, and a store is not filled with them."""
+__all__ = ["Recorded", "TrialResult"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class TrialResult:
         status: One of `names.STATUSES`.
         reason: Why the trial is undefined, diverged or failed; if it finished, what its reader must know, or None.
         metrics: Final values by metric key; finite only.
-        curves: By metric key, (step, value) pairs on the evaluation grid, at most `MOST_POINTS`; finite only.
+        curves: By metric key, (step, value) pairs on the evaluation grid; finite only.
         diverged_step: First step with a non-finite loss, or None.
         tags: What describes the run without defining the trial: pack, slot, device, versions.
         data: Name, source, checksum and split sizes of the images.
@@ -77,21 +74,3 @@ class Recorded:
     def trained(self) -> bool:
         """Whether it has numbers."""
         return self.result.status in {"finished", "diverged"}
-
-
-def thinned(curves: dict[str, list[tuple[int, float]]]) -> dict[str, list[tuple[int, float]]]:
-    """The curves, those of more than `MOST_POINTS` at steps spread evenly over them; first and last stay.
-
-    All keep the same steps, so that they can still be compared step by step.
-
-    >>> long = [(step, 0.5) for step in range(2001)]
-    >>> {key: len(points) for key, points in thinned({"val/acc": long, "val/acc_batch": long[::5]}).items()}
-    {'val/acc': 500, 'val/acc_batch': 401}
-    """
-    steps = sorted({step for points in curves.values() if len(points) > MOST_POINTS for step, _ in points})
-    last = len(steps) - 1
-    kept = {steps[round(i * last / (MOST_POINTS - 1))] for i in range(MOST_POINTS)} if steps else set()
-    return {
-        key: [(step, value) for step, value in points if step in kept] if len(points) > MOST_POINTS else points
-        for key, points in curves.items()
-    }

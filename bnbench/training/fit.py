@@ -23,7 +23,7 @@ from bnbench.packing.alone import why_alone
 from bnbench.packing.lone import Lone
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
-from bnbench.results import TrialResult, thinned
+from bnbench.results import TrialResult
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.checkpointing import Checkpointer, PackFile
 from bnbench.training.data_module import PackDataModule
@@ -203,7 +203,7 @@ def _result(
         status="diverged" if diverged else "finished",
         reason=f"the loss was not finite at step {diverged_at}" if diverged else None,
         metrics=metrics,
-        curves=thinned(curves),
+        curves=curves,
         diverged_step=diverged_at,
         tags=tags,
         data=data,

@@ -62,11 +62,11 @@ MakeConfig = Callable[[dict[str, Any]], Config]
         ({"training.targets": [0.5, 1.5]}, "training.targets has 1.5; a target is an accuracy > 0 and <= 1"),
         (
             {"training.eval_grid": "linear", "training.eval_every": 3, "training.steps": 5000},
-            "training.eval_every=3 makes curves of 1,667 points in 5,000 steps; it must be at least 10, for 500 points",
+            "training.eval_every=3 makes curves of 1,668 points in 5,000 steps; it must be at least 16, for 320 points",
         ),
         (
-            {"training.measure_every": 1, "training.steps": 501},
-            "training.measure_every=1 makes curves of 501 points in 501 steps; it must be at least 2, for 500 points",
+            {"training.measure_every": 1, "training.steps": 320},
+            "training.measure_every=1 makes curves of 321 points in 320 steps; it must be at least 2, for 320 points",
         ),
         ({"training.targets": [0.0]}, "training.targets has 0.0; a target is an accuracy > 0 and <= 1"),
         ({"data.targets": {"fc": [95]}}, "data.targets.fc has 95; a target is an accuracy > 0 and <= 1"),
@@ -89,9 +89,9 @@ def test_a_contradiction_is_answered_in_one_line(values: dict[str, Any], line: s
         {"model.depth": 0},
         {"training.examples": 64},
         {"training.targets": [1.0]},
-        {"training.eval_grid": "linear", "training.eval_every": 2},
+        {"training.eval_grid": "linear", "training.eval_every": 2, "training.steps": 638},
         {"training.eval_every": 1},  # of the other grid
-        {"training.measure_every": 2},
+        {"training.measure_every": 2, "training.steps": 637},
         {"training.targets": []},
         {"schedule.name": "warmup", "schedule.warmup_steps": 1},
         {"data.targets": {"cnn": [95]}},  # another model's

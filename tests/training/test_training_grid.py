@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps
+from bnbench.config import ConfigError
+from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps, measured_steps
 from bnbench.training.data_module import PackDataModule
 
 
@@ -29,6 +30,23 @@ def test_the_geometric_grid_starts_with_every_step_and_is_short(trial_of):
     grid = grid_of(trial_of, "training.steps=1000")
     assert grid[:14] == list(range(14))
     assert len(grid) < 50
+
+
+@pytest.mark.parametrize("steps", [319, 320, 321, 638, 639, 5000])
+@pytest.mark.parametrize("every", [1, 2, 7, 16])
+def test_no_grid_that_is_allowed_has_more_points_than_mlflow_draws(trial_of, steps, every):
+    settings = {"training.steps": steps, "training.eval_every": every, "training.measure_every": every}
+    overrides = (*(f"{key}={value}" for key, value in settings.items()), "training.measures=[rank]")
+    try:
+        trial = trial_of(*overrides, "training.eval_grid=linear")
+    except ConfigError:
+        assert steps / every > 319
+    else:
+        assert max(len(evaluation_steps(trial)), len(measured_steps(trial))) <= 320
+
+
+def test_the_geometric_grid_of_the_longest_training_has_no_more_points_than_mlflow_draws(trial_of):
+    assert len(grid_of(trial_of, "training.steps=1000000000")) <= 320
 
 
 def test_a_longer_budget_keeps_the_grid_of_a_shorter_one(trial_of):
