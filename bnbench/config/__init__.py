@@ -26,7 +26,7 @@ from bnbench.config.choices import (
     SplitKind,
     Statistics,
 )
-from bnbench.config.contradictions import config_errors
+from bnbench.config.contradictions import config_errors, useless_keys
 from bnbench.config.schema import (
     Config,
     ConfigError,
@@ -80,4 +80,5 @@ __all__ = [
     "Trial",
     "config_errors",
     "schema",
+    "useless_keys",
 ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bnbench.config.choices import Device, EvalGrid, ScheduleName
 from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.device import has_gpu
 
-__all__ = ["MOST_POINTS", "config_errors", "given_targets"]
+__all__ = ["MOST_POINTS", "config_errors", "given_targets", "useless_keys"]
 
 MOST_POINTS = 320
 """Points that a curve may have, its first included: MLflow draws some of the rows of a longer one, and peaks vanish."""
@@ -27,6 +27,21 @@ _OF_ONE_KIND = [
 def config_errors(config: Config, train_size: int) -> list[str]:
     """What is wrong with a configuration as a trial's, one line each; nothing if it is right."""
     return [*range_errors(config), *_contradictions(config, train_size)]
+
+
+def useless_keys(configs: Sequence[Config]) -> Iterator[str]:
+    """What is given to kinds of data, model or norm of which none has a use for it, one line each.
+
+    In `norm=batch,custom norm.factory=…` one of the trials has.
+    """
+    for section, key, kind in _OF_ONE_KIND:
+        sections = [getattr(config, section) for config in configs]
+        used = {getattr(part, key) for part in sections if part.name == kind}
+        given = dict.fromkeys(getattr(part, key) for part in sections)
+        for value in given:
+            if value is not None and value not in used:
+                names = ",".join(dict.fromkeys(part.name for part in sections if getattr(part, key) == value))
+                yield f"{section}.{key}={value} is for {section}={kind}; {section}={names} does not use it"
 
 
 def _contradictions(config: Config, train_size: int) -> Iterator[str]:
@@ -68,7 +83,7 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     widths = config.model.widths
     if widths is not None and min(widths, default=0) < 1:
         yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
-    yield from _misplaced(config)
+    yield from _missing(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
@@ -90,13 +105,11 @@ def _long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:
             )
 
 
-def _misplaced(config: Config) -> Iterator[str]:
-    """What is given to a kind of data, model or norm that has no use for it, or is missing."""
+def _missing(config: Config) -> Iterator[str]:
+    """What a kind of data, model or norm needs and was not given."""
     for section, key, kind in _OF_ONE_KIND:
         name, value = getattr(config, section).name, getattr(getattr(config, section), key)
-        if value is not None and name != kind:
-            yield f"{section}.{key}={value} is for {section}={kind}; {section}={name} does not use it"
-        elif value is None and name == kind and key == "factory":
+        if value is None and name == kind and key == "factory":
             yield f"{section}={kind} needs {section}.factory=package.module:function; give it"
 
 

@@ -181,8 +181,8 @@ class Trial:
     @property
     def _sources(self) -> dict[str, str]:
         """What the user's own functions hold, by the key that names them; the images' are in their checksum."""
-        named = {"model.factory": self.model.factory, "norm.factory": self.norm.factory}
-        return {f"source of {key}": source_hash(key, name) for key, name in named.items() if name is not None}
+        named = [(f"{name}.factory", getattr(self, name)) for name in ("model", "norm")]
+        return {f"source of {key}": source_hash(key, part.factory) for key, part in named if part.name == "custom"}
 
     @cached_property
     def signature(self) -> tuple[tuple[str, Any], ...]:
@@ -213,8 +213,9 @@ class Trial:
             return True
         match section:
             case "data":
-                if name in {"train_examples", "factory", "image_size"}:
-                    return getattr(self.data, name) is not None
+                kinds = {"train_examples": self.data.name, "factory": "custom", "image_size": "folder"}
+                if name in kinds:
+                    return self.data.name == kinds[name] and getattr(self.data, name) is not None
                 return name in {"split", "scaling"}
             case "norm":
                 if self.model.name == "custom" and name in _OF_OWN_BLOCKS:
@@ -241,8 +242,10 @@ class Trial:
         return True
 
     def _model_key_matters(self, name: str) -> bool:
-        if name == "factory" or (name == "widths" and self.model.name == "custom"):
-            return getattr(self.model, name) is not None
+        if name == "factory":
+            return self.model.name == "custom"
+        if name == "widths" and self.model.name == "custom":
+            return self.model.widths is not None
         if self.model.name == "custom" and name not in {"init_sd", "head_sd"}:
             return True  # the function is given them all
         if name in _CNN_KEYS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bnbench.config import Config, ConfigError, SplitKind, Trial, config_errors
+from bnbench.config import Config, ConfigError, SplitKind, Trial, config_errors, useless_keys
 from bnbench.data import (
     DATASETS,
     OWN,
@@ -169,9 +169,9 @@ def make_plan(
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
 
-def _check(configs: Iterable[Config]) -> None:
+def _check(configs: Sequence[Config]) -> None:
     """Find every error before anything is read or written; one line for each distinct one."""
-    errors: dict[str, None] = {}
+    errors = dict.fromkeys(useless_keys(configs))
     for config in configs:
         unknown = list(_unknown_names(config))
         wrong = unknown or config_errors(config, dataset_info(config.data).train)

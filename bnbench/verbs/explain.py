@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnbench.config import ConfigError
+from bnbench.config import ConfigError, useless_keys
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> None:
         raise ConfigError(f"data={config.data.name} is unknown; allowed: {', '.join([*DATASETS, *OWN])}")
     info = dataset_info(config.data)
     trial = Trial.from_config(config, train_size=info.train, data_checksum="")
-    unfit = [*norm_errors(config)]
+    unfit = [*useless_keys([config]), *norm_errors(config)]
     if unfit:
         raise ConfigError("\n".join(unfit))
     print(explanation(trial, info.shape, info.classes))

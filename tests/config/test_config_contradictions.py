@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bnbench.config import Config, ConfigError, Trial, config_errors
+from bnbench.config import Config, ConfigError, Trial, config_errors, useless_keys
 
 MakeConfig = Callable[[dict[str, Any]], Config]
 
@@ -46,10 +46,6 @@ MakeConfig = Callable[[dict[str, Any]], Config]
             {"model.depth": 0, "model.dropout": 0.5},
             "model.dropout=0.5 has no hidden layer to follow with model.depth=0; set it to 0",
         ),
-        ({"data.path": "a.npz"}, "data.path=a.npz is for data=arrays; data=mnist_5k does not use it"),
-        ({"data.image_size": 8}, "data.image_size=8 is for data=folder; data=mnist_5k does not use it"),
-        ({"model.factory": "a:b"}, "model.factory=a:b is for model=custom; model=fc does not use it"),
-        ({"norm.factory": "a:b"}, "norm.factory=a:b is for norm=custom; norm=none does not use it"),
         ({"model.name": "custom"}, "model=custom needs model.factory=package.module:function; give it"),
         (
             {"training.examples": 63},
@@ -107,3 +103,35 @@ def test_default_targets_of_the_wrong_kind_are_answered_in_one_line(
 ) -> None:
     [line] = config_errors(make_config({"data.targets": targets}), 1000)
     assert "data.targets.fc" in line
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"data.path": "a.npz"}, "data.path=a.npz is for data=arrays; data=mnist_5k does not use it"),
+        ({"data.image_size": 8}, "data.image_size=8 is for data=folder; data=mnist_5k does not use it"),
+        ({"model.factory": "a:b"}, "model.factory=a:b is for model=custom; model=fc does not use it"),
+        ({"norm.factory": "a:b"}, "norm.factory=a:b is for norm=custom; norm=none,batch does not use it"),
+    ],
+)
+def test_what_no_trial_of_a_sweep_uses_is_answered_in_one_line(
+    values: dict[str, Any], line: str, make_config: MakeConfig
+) -> None:
+    norms = ("none", "batch") if "norm.factory" in values else ("none",)
+    assert [*useless_keys([make_config(values | {"norm.name": name}) for name in norms])] == [line]
+
+
+def test_what_one_trial_of_a_sweep_uses_is_no_part_of_the_others(make_config: MakeConfig) -> None:
+    """`norm=batch,custom norm.factory=…`, and likewise models and data."""
+    of_one_kind = {
+        "norm": {"norm.factory": "bnbench.examples.norm:max_norm"},
+        "model": {"model.factory": "bnbench.examples.network:residual"},
+        "data": {"data.factory": "bnbench.examples.images:stripes"},
+    }
+    for section, values in of_one_kind.items():
+        other = make_config({})
+        both = [make_config(values), make_config(values | {f"{section}.name": "custom"})]
+        assert [*useless_keys(both)] == []
+        plain, given, own = (Trial.from_config(c, train_size=1000, data_checksum="") for c in (other, *both))
+        assert plain.key == given.key != own.key
+        assert f"{section}.factory" in own.params
