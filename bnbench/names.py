@@ -50,7 +50,11 @@ __all__ = [
     "TRAIN_LOSS",
     "VAL_ACC",
     "VAL_ACC_BATCH",
+    "VAL_ACC_FINAL",
+    "VAL_IMAGES",
+    "VAL_IMAGES_CURVE",
     "VAL_LOSS",
+    "VAL_LOSS_FINAL",
     "WEIGHT_NORM",
     "Metric",
     "Tag",
@@ -73,7 +77,7 @@ VAL_LOSS = "val/loss"
 VAL_ACC = "val/acc"
 VAL_ACC_BATCH = "val/acc_batch"
 CURVES = (TRAIN_LOSS, TRAIN_ACC, VAL_LOSS, VAL_ACC, VAL_ACC_BATCH)
-"""What is measured on the evaluation grid."""
+"""What is measured on the evaluation grid, all along on the same images: the first `VAL_IMAGES_CURVE` ones."""
 
 GRADIENT_SLOPE = "gradient/log10_slope"
 GRADIENT_FIRST = "gradient/first"
@@ -102,6 +106,8 @@ HESSIAN_LARGEST = "hessian/largest"
 HESSIAN_SMALLEST = "hessian/smallest"
 HESSIAN_CONDITION = "hessian/condition"
 
+VAL_ACC_FINAL = "val/acc_final"
+VAL_LOSS_FINAL = "val/loss_final"
 TEST_ACC = "test/acc"
 TEST_LOSS = "test/loss"
 TEST_ACC_ONE_BY_ONE = "test/acc_one_by_one"
@@ -110,6 +116,8 @@ ACC_BEST_STEP = "val/acc_best_step"
 ACC_CURVE_AREA = "val/acc_curve_area"
 PARAMETERS = "parameters/trainable"
 STATISTICS = "parameters/running"
+VAL_IMAGES = "images/val"
+VAL_IMAGES_CURVE = "images/val_curve"
 
 STATUSES = ("finished", "diverged", "undefined", "failed")
 """How a trial ends: trained to its budget; a non-finite loss; no result by definition; an error."""
@@ -135,20 +143,31 @@ class Metric:
     meaning: str
 
 
+_CURVE_IMAGES = "on the first images/val_curve validation images"
+_FINAL_IMAGES = "after the last step, on all validation images, under the statistics of norm.inference"
+
 METRICS = {
     TRAIN_LOSS: Metric("nats", "lower", "mean loss of the training batches since the evaluation before"),
     TRAIN_ACC: Metric("fraction", "higher", "accuracy on the training batches since the evaluation before"),
-    VAL_LOSS: Metric("nats", "lower", "mean validation loss, under the statistics of norm.inference"),
-    VAL_ACC: Metric("fraction", "higher", "validation accuracy, under the statistics of norm.inference"),
+    VAL_LOSS: Metric("nats", "lower", f"mean validation loss, {_CURVE_IMAGES}, under the statistics of norm.inference"),
+    VAL_ACC: Metric(
+        "fraction", "higher", f"validation accuracy, {_CURVE_IMAGES}, under the statistics of norm.inference"
+    ),
     VAL_ACC_BATCH: Metric("fraction", "higher", "validation accuracy, under the evaluation batch's own statistics"),
+    VAL_ACC_FINAL: Metric("fraction", "higher", f"validation accuracy {_FINAL_IMAGES}"),
+    VAL_LOSS_FINAL: Metric("nats", "lower", f"mean validation loss {_FINAL_IMAGES}"),
     TEST_ACC: Metric("fraction", "higher", "test accuracy after the last step, under the statistics of norm.inference"),
     TEST_LOSS: Metric("nats", "lower", "mean test loss after the last step, under the statistics of norm.inference"),
     TEST_ACC_ONE_BY_ONE: Metric("fraction", "higher", "accuracy on the first 100 test images, one at a time"),
-    ACC_BEST: Metric("fraction", "higher", "best validation accuracy on the grid"),
+    ACC_BEST: Metric("fraction", "higher", "best validation accuracy on the grid, on the curve's images"),
     ACC_BEST_STEP: Metric("steps", "lower", "the first step with the best validation accuracy"),
-    ACC_CURVE_AREA: Metric("fraction", "higher", "mean validation accuracy over the steps (trapezoids)"),
+    ACC_CURVE_AREA: Metric(
+        "fraction", "higher", "mean validation accuracy over the steps (trapezoids), on the curve's images"
+    ),
     PARAMETERS: Metric("numbers", "neither", "trainable parameters"),
     STATISTICS: Metric("numbers", "neither", "running statistics"),
+    VAL_IMAGES: Metric("images", "neither", "all validation images: what the last evaluation is on"),
+    VAL_IMAGES_CURVE: Metric("images", "neither", "validation images that each evaluation along the curve is on"),
 }
 
 _MEASURED = {
@@ -263,7 +282,9 @@ def metric(key: str) -> Metric:
     """
     head, _, target = key.partition("/val_acc_")
     if target and head == "steps_to":
-        return Metric("steps", "lower", f"steps to validation accuracy {target}; the budget if not reached")
+        return Metric(
+            "steps", "lower", f"steps to validation accuracy {target} on the curve's images; the budget if not reached"
+        )
     if target and head == "examples_to":
         return Metric("examples", "lower", f"examples to validation accuracy {target}; the budget if not reached")
     if target and head == "reached":

@@ -22,7 +22,8 @@ __all__ = ["robustness", "robustness_sentence"]
 
 _ACCURACIES = {
     names.TEST_ACC: "test accuracy",
-    names.VAL_ACC: "last validation accuracy",
+    names.VAL_ACC_FINAL: "last validation accuracy",
+    names.VAL_ACC: "last validation accuracy on the curve",  # of a sweep recorded before the one above was measured
     names.VAL_ACC_BATCH: "last validation accuracy, under batch statistics",
     names.ACC_BEST: "best validation accuracy",
 }
@@ -81,12 +82,15 @@ def robustness_sentence(rows: pd.DataFrame) -> str:
 
 
 def _with_last_accuracies(table: SweepTable) -> SweepTable:
-    """The table with each trial's validation accuracies at its last evaluation, by the keys of their curves."""
+    """The table with each trial's last validation accuracies that are on its curves alone, by the keys of those.
+
+    A level without batch statistics has its accuracy on the same images in their place.
+    """
     if names.VAL_ACC not in table.curves:
         return table
     last = table.curves.sort_values("step", kind="stable").groupby("key")
     accuracy = table.trials["key"].map(last[names.VAL_ACC].last())
-    columns = {names.VAL_ACC: accuracy}
+    columns = {} if names.VAL_ACC_FINAL in table.trials else {names.VAL_ACC: accuracy}
     if names.VAL_ACC_BATCH in table.curves and table.curves[names.VAL_ACC_BATCH].notna().any():
         columns[names.VAL_ACC_BATCH] = table.trials["key"].map(last[names.VAL_ACC_BATCH].last()).fillna(accuracy)
     return replace(table, trials=table.trials.assign(**columns))

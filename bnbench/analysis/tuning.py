@@ -10,7 +10,7 @@ from bnbench.analysis.summary import split_by
 from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.table import SweepTable
 
-__all__ = ["LEARNING_RATE", "tuned_learning_rates"]
+__all__ = ["LEARNING_RATE", "tuned_learning_rates", "tuning_measure"]
 
 LEARNING_RATE = "optimizer.lr"
 
@@ -18,9 +18,11 @@ LEARNING_RATE = "optimizer.lr"
 def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
     """One row for each stratum (without the learning rate) and level: the one its tuning seeds chose.
 
-    The one with the highest mean of the best validation accuracy over finished tuning trials. A learning
-    rate at which more tuning trials finished comes first, whatever the accuracy of those that survived
-    elsewhere. Reporting seeds have no say: choosing and reporting on the same seeds flatters the choice.
+    The one with the highest mean validation accuracy after the last step, on all validation images, over finished
+    tuning trials. Of a sweep recorded before that was measured, the highest mean of the best accuracy on the curve,
+    whose points may be on fewer images: `tuning_measure` says which. A learning rate at which more tuning trials
+    finished comes first, whatever the accuracy of those that survived elsewhere. Reporting seeds have no say:
+    choosing and reporting on the same seeds flatters the choice.
 
     Returns:
         The strata's keys, `level`, `optimizer.lr`, `tuning_seeds` finished there, `tried`: how many learning
@@ -31,7 +33,7 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
     tuning = table.trials[table.trials["tuning"].astype(bool)]
     if LEARNING_RATE not in strata(table) or tuning.empty:
         return pd.DataFrame()
-    labels = level_labels(table)
+    labels, measure = level_labels(table), tuning_measure(table)
     rows = []
     for values, group in split_by(table, tuning, _conditions(table)):
         for level in levels(table):
@@ -39,7 +41,7 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
             finished = trials[trials["status"] == "finished"]
             if finished.empty:
                 continue
-            scores = finished.groupby(LEARNING_RATE)[names.ACC_BEST].agg(["count", "mean"])
+            scores = finished.groupby(LEARNING_RATE)[measure].agg(["count", "mean"])
             best = scores.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]
             at_end = best in {trials[LEARNING_RATE].min(), trials[LEARNING_RATE].max()}
             rows.append(
@@ -53,6 +55,11 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def tuning_measure(table: SweepTable) -> str:
+    """The metric that learning rates are chosen by; a trial's key sees to it that a sweep does not mix the two."""
+    return names.VAL_ACC_FINAL if names.VAL_ACC_FINAL in table.trials else names.ACC_BEST
 
 
 def _conditions(table: SweepTable) -> list[str]:

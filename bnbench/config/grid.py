@@ -50,9 +50,10 @@ def measured_steps(trial: Trial) -> list[int]:
 
 
 def evaluation_examples(trial: Trial, val_size: int) -> int:
-    """How many validation images each evaluation on the grid uses.
+    """How many validation images each evaluation along the curve uses: the first so many.
 
-    `training.eval_examples`, or as many as keep evaluation below about a fifth of the trial's time, at least 100.
+    What decides is judged on all of them, once, after the last step: `names.VAL_ACC_FINAL`.
+        `training.eval_examples`, or as many as keep evaluation below about a fifth of the trial's time, at least 100.
     """
     if trial.training.eval_examples is not None:
         return min(trial.training.eval_examples, val_size)

@@ -7,17 +7,24 @@ from typing import Any
 
 import pandas as pd
 
+from bnbench import names
 from bnbench.analysis import SweepTable, contrasts, level_labels, levels, strata, targets
 from bnbench.analysis.summary import ALL_PAIRS_OF
 from bnbench.analysis.table import unmatched
-from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis.tuning import LEARNING_RATE, tuning_measure
 from bnbench.report.cells import count, key_title, listing, percent, setting, span
+from bnbench.report.evaluated import validation_images
 from bnbench.report.subjects import Subject, subjects
 from bnbench.table import MISSING
 
 __all__ = ["cautions"]
 
 _MOST_NAMED = 6  # more arms than this are summed up by level
+
+_CHOSEN_BY = {
+    names.VAL_ACC_FINAL: "the validation accuracy after the last step, on all validation images",
+    names.ACC_BEST: "the best validation accuracy on the curve, perhaps on fewer images than there are (an older rule)",
+}
 
 _FEW_SEEDS = 10  # the number of reporting seeds below which the smallest effects of interest are not seen
 
@@ -46,11 +53,17 @@ def cautions(table: SweepTable) -> list[str]:
     ]
     if targets(table):
         found.append(
-            "Steps to a target are to its first hit on the evaluation grid, and an arm may lose the target "
-            "again. One that did not reach it counts as infinitely many steps, and so does one that diverged."
+            f"Steps to a target are to its first hit on the evaluation grid{_on_images(table)}, and an arm may lose "
+            "the target again. One that did not reach it counts as infinitely many steps, as does one that diverged."
         )
     found.append("Trials were trained in packs, so their wall-clock times measure the packs and no trial.")
     return found
+
+
+def _on_images(table: SweepTable) -> str:
+    """On how many of the validation images steps to a target are read; nothing where on all, or not known."""
+    images = validation_images(table)
+    return f", on {images[1]} of the {images[0]} validation images" if images and images[1] != images[0] else ""
 
 
 def _confounding(table: SweepTable) -> Iterator[str]:
@@ -97,8 +110,8 @@ def _edges(subject: Subject) -> Iterator[str]:
 def _choice_of_rate(table: SweepTable, parts: tuple[Subject, ...]) -> Iterator[str]:
     if any(len(subject.tuned) for subject in parts):
         yield (
-            f"Tuned learning rates were chosen on {count(len(table.meta['tuning_seeds']), 'seed')}, by the "
-            "best validation accuracy: another few seeds may choose a neighbour."
+            f"Tuned learning rates were chosen on {count(len(table.meta['tuning_seeds']), 'seed')}, by "
+            f"{_CHOSEN_BY[tuning_measure(table)]}: another few seeds may choose a neighbour."
         )
     elif LEARNING_RATE in strata(table):
         yield (

@@ -9,6 +9,7 @@ from typing import Any
 
 from bnbench.analysis import SweepTable
 from bnbench.report.cells import count, seed_ranges
+from bnbench.report.evaluated import validation_images
 
 __all__ = ["created", "facts"]
 
@@ -34,6 +35,7 @@ def facts(table: SweepTable) -> list[tuple[str, str]]:
             seed_ranges(reporting) + (f"; {seed_ranges(tuning)} to choose learning rates" if tuning else ""),
         ),
         *((f"Data: {d['name']}", f"{d['source']}, checksum {d['checksum']}") for d in meta["data"]),
+        ("Validation", _validation(table)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in meta["versions"].items())),
         ("Code", f"commit {git['commit']}{dirty}" if git else ""),
         ("Hardware", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in hardware.items())),
@@ -47,6 +49,14 @@ def facts(table: SweepTable) -> list[tuple[str, str]]:
         ("Tracking", f"{meta['tracking_uri']}, run {meta['run_id']}"),
     ]
     return [(name, value) for name, value in known if value]
+
+
+def _validation(table: SweepTable) -> str:
+    images = validation_images(table)
+    if images is None:
+        return ""  # recorded before it was
+    every, curve = images
+    return f"{every} images after the last step, which chooses learning rates; {curve} along the curves"
 
 
 def _check(result: Mapping[str, Any] | None, how: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from joblib import Parallel, delayed
 
-from bnbench.names import TEST_ACC, VAL_ACC, Tag
+from bnbench.names import TEST_ACC, VAL_ACC_FINAL, Tag
 from bnbench.results import Recorded, TrialResult
 from bnbench.sweep.plan import DataLoader
 from bnbench.sweep.rebuild import Again, again
@@ -57,7 +57,7 @@ def best_trial(recorded: Sequence[Recorded], arm_keys: Sequence[str]) -> Recorde
     for one in recorded:
         if one.result.status == "finished" and not one.tuning:
             arm = tuple(str(one.result.params.get(key)) for key in arm_keys)
-            arms.setdefault(arm, []).append((one.result.curves[VAL_ACC][-1][1], one))
+            arms.setdefault(arm, []).append((one.result.metrics[VAL_ACC_FINAL], one))
     if not arms:
         return None
     best = max(arms.values(), key=lambda arm: sum(accuracy for accuracy, _ in arm) / len(arm))

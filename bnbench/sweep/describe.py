@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bnbench.config import Config, Trial
-from bnbench.data import DATASETS
+from bnbench.config.grid import evaluation_examples
+from bnbench.data import DATASETS, dataset_info
 from bnbench.sweep.plan import Plan
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "arm_keys",
     "arm_label",
     "count",
+    "curve_images",
     "describe_plan",
     "describe_question",
     "duration",
@@ -105,6 +107,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
     if len(rows) > _MOST_ARMS:
         lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
     lines += alone_lines(plan)
+    lines += _validation_lines(trials)
     longest = max((plan.pack_seconds(pack) for pack in plan.packs), default=0)
     estimate = max(plan.seconds / workers, longest)
     lines.append(
@@ -113,6 +116,28 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
         f"{count(workers, 'worker')}, about {duration(estimate)}"
     )
     return "\n".join(lines)
+
+
+def curve_images(trials: Sequence[Trial]) -> list[int]:
+    """How many validation images the evaluations along the trials' curves are on: the different numbers, ascending."""
+    return sorted({evaluation_examples(trial, dataset_info(trial.data).val) for trial in trials})
+
+
+def _validation_lines(trials: Sequence[Trial]) -> list[str]:
+    """Where curves are of fewer validation images than there are: how many decide, and how many do not."""
+    data: dict[str, list[Trial]] = {}
+    for trial in trials:
+        data.setdefault(trial.data.name, []).append(trial)
+    lines = []
+    for name, using in data.items():
+        curve, every = curve_images(using), dataset_info(using[0].data).val
+        if curve[0] < every:
+            some = f"{curve[0]:,}" if len(curve) == 1 else f"{curve[0]:,} to {curve[-1]:,}"
+            lines.append(
+                f"validation on {name}: all {every:,} images after the last step, which chooses learning rates; "
+                f"{some} along the curve, and for steps to a target (training.eval_examples)"
+            )
+    return lines
 
 
 def alone_lines(plan: Plan) -> list[str]:

@@ -37,7 +37,7 @@ def training_seconds(pack: Sequence[Trial], pace: Pace | None = None) -> float:
     done = work(trial.model, info.shape, info.classes)
     slots = aligned_width(len(pack), [*done.conv_channels]) if why_alone(trial) is None else 1
     step = _rough_step(trial, done, slots) if pace is None else pack_step_seconds(pace, slots)
-    evaluated = len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.test
+    evaluated = len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.val + info.test
     if norm_kind(trial.norm.name).over_batch:
         evaluated += len(coarse_steps(trial)) * evaluation_examples(trial, info.val) + _FINAL_IMAGES
     trained = trial.steps * trial.training.batch_size

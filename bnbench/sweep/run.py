@@ -25,7 +25,7 @@ from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.compose import to_config
-from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, count, describe_plan, varied_keys
+from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
@@ -298,6 +298,7 @@ def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
         "checksum": trials[-1].data_checksum,
         "train": max(train),
         "val": info.val,
+        "val_curve": curve_images(trials),
         "test": info.test,
     }
 

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -83,7 +84,7 @@ def fit(
             _result(
                 trial,
                 recorder.curves[slot] | measurer.curves[slot],
-                final[slot],
+                recorder.final[slot] | final[slot],
                 module.diverged_at[slot],
                 tags={
                     names.Tag.SLOT: str(slot),
@@ -93,6 +94,7 @@ def fit(
                 },
                 parameters=parameters,
                 statistics=statistics,
+                val_curve=recorder.examples,
                 data=_describe(data, blocks, slot),
                 times=(started, ended),
             )
@@ -182,7 +184,8 @@ def _result(
     tags: dict[str, str],
     parameters: int,
     statistics: int,
-    data: dict[str, object],
+    val_curve: int,
+    data: dict[str, Any],
     times: tuple[float, float],
 ) -> TrialResult:
     diverged = diverged_at is not None
@@ -197,6 +200,8 @@ def _result(
         metrics |= final
     metrics[names.PARAMETERS] = float(parameters)
     metrics[names.STATISTICS] = float(statistics)
+    metrics[names.VAL_IMAGES] = float(data["val"])
+    metrics[names.VAL_IMAGES_CURVE] = float(val_curve)
     return TrialResult(
         key=trial.key,
         params=trial.params,
@@ -212,7 +217,7 @@ def _result(
     )
 
 
-def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, object]:
+def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, Any]:
     split = blocks.images.splits[slot]
     return {
         "name": data.name,

@@ -8,6 +8,7 @@ import pytest
 
 from bnbench import names
 from bnbench.analysis import tuned_differences, tuned_learning_rates
+from bnbench.analysis.tuning import tuning_measure
 
 TUNING = [100, 101]
 
@@ -15,13 +16,13 @@ TUNING = [100, 101]
 def grid(
     best: float, *, reporting: float = 0.9, norm: str = "none", seeds: tuple[int, ...] = (0, 1, 100, 101)
 ) -> list[dict[str, Any]]:
-    """Trials whose best validation accuracy peaks at `best` on tuning seeds, and elsewhere on the others."""
+    """Trials whose last validation accuracy peaks at `best` on tuning seeds, and elsewhere on the others."""
     return [
         {
             "seed": seed,
             "norm": norm,
             "optimizer.lr": lr,
-            names.ACC_BEST: 0.9 - (abs(lr - best) if seed in TUNING else -2 * lr),
+            names.VAL_ACC_FINAL: 0.9 - (abs(lr - best) if seed in TUNING else -2 * lr),
             names.TEST_ACC: reporting + 0.001 * seed * (norm != "none") + 0.01 * lr,
         }
         for lr in (0.1, 0.3, 1.0)
@@ -31,6 +32,18 @@ def grid(
 
 def table(table_of: Any, rows: list[dict[str, Any]]) -> Any:
     return table_of(rows, tuning_seeds=TUNING, varied=["optimizer.lr", "norm", "seed"])
+
+
+def test_the_last_evaluation_chooses_and_not_the_best_point_of_a_curve_on_fewer_images(table_of: Any) -> None:
+    rows = [{**row, names.ACC_BEST: row["optimizer.lr"]} for row in grid(0.3)]
+    assert tuned_learning_rates(table(table_of, rows))["optimizer.lr"].tolist() == [0.3]
+
+
+def test_an_older_sweep_without_that_evaluation_chooses_by_the_best_point_as_it_did_then(table_of: Any) -> None:
+    rows = [{("val/acc_best" if key == "val/acc_final" else key): v for key, v in row.items()} for row in grid(0.3)]
+    old = table(table_of, rows)
+    assert tuning_measure(old) == names.ACC_BEST
+    assert tuned_learning_rates(old)["optimizer.lr"].tolist() == [0.3]
 
 
 def test_reporting_seeds_have_no_say_in_the_choice(table_of: Any) -> None:

@@ -9,15 +9,16 @@ import pytest
 
 import bnbench
 from bnbench.data import load_data, split_data
-from bnbench.names import TEST_ACC, VAL_ACC
+from bnbench.names import TEST_ACC, VAL_ACC, VAL_ACC_FINAL
 from bnbench.results import Recorded, TrialResult
 from bnbench.sweep.best_model import best_trial
 from bnbench.tracking.store import Store
 
 
 def _recorded(arm: str, seed: int, accuracy: float, *, tuning: bool = False, status: str = "finished") -> Recorded:
-    curve = [(0, 0.99), (10, accuracy)]
-    result = TrialResult(f"{arm}{seed}", {"norm": arm, "seed": seed}, status, curves={VAL_ACC: curve})
+    curve = [(0, 0.99), (10, 1 - accuracy)]  # on too few images
+    metrics = {VAL_ACC_FINAL: accuracy}
+    result = TrialResult(f"{arm}{seed}", {"norm": arm, "seed": seed}, status, metrics=metrics, curves={VAL_ACC: curve})
     return Recorded(result, {}, tuning)
 
 

@@ -36,6 +36,19 @@ def test_the_question_and_the_data_come_first(make_config: Callable[[dict[str, A
     assert describe_question("trial", make_config({})).splitlines()[0] == "trial"
 
 
+def test_curves_on_fewer_validation_images_than_decide_are_told_of(
+    make_config: Callable[[dict[str, Any]], Config], plan: MakePlan
+) -> None:
+    def told(*examples: int | None) -> str:
+        configs = [make_config({"training.eval_examples": one, "training.steps": 20}) for one in examples]
+        return describe_plan(plan([(config, [], {}) for config in configs]), [], 1)
+
+    assert "all 500 images after the last step" in told(70, None)
+    assert "; 70 to 100 along the curve" in told(70, None)
+    assert "; 70 along the curve" in told(70)
+    assert "along the curve" not in told(500), "where all decide there is nothing to tell"
+
+
 def test_varied_keys_are_the_axes_with_two_values(make_trial: MakeTrial) -> None:
     trials = [
         make_trial({"norm.name": "none"}),
@@ -72,8 +85,9 @@ def test_the_plan_counts_by_arm_what_is_undefined_and_what_is_finished(sweep: Co
     keys = [p.trial.key for p in plan(points).planned]
     done = plan(points, finished=keys[:1])
     axes = ["norm", "training.batch_size", "seed"]
-    header, *rows, total = describe_plan(done, axes, 2).splitlines()
+    header, *rows, validation, total = describe_plan(done, axes, 2).splitlines()
     assert header.split() == ["arm", "trials", "undefined", "finished", "about"]
+    assert validation.startswith("validation on mnist_5k: all 500")
     cells = [row.split()[:5] for row in rows]
     assert cells == [
         ["none", "batch_size=1", "2", "-", "1"],

@@ -99,6 +99,35 @@ def test_every_number_is_what_plain_torch_measures(model, norm, loss, trial_of, 
         assert result.metrics[names.TEST_ACC_ONE_BY_ONE] == pytest.approx(first, rel=1e-9)
 
 
+def test_the_curve_is_on_eval_examples_to_its_end_and_the_last_evaluation_on_all_validation_images(trial_of, images_of):
+    data = images_of(1, 6, 6, count=600)
+    trial = trial_of(*MODELS["fc"], *NORMS["before"], *STILL, "training.steps=10", "training.eval_examples=7")
+    (result,) = fit([trial], data)
+    plain = Plain(trial, data)
+    for step in range(10):
+        plain.train_step(step)
+    plain.net.eval()
+    assert len(plain.split.val) == 60
+    loss, acc = plain.measure(plain.split.val)
+    assert result.metrics[names.VAL_LOSS_FINAL] == pytest.approx(loss, rel=1e-9)
+    assert result.metrics[names.VAL_ACC_FINAL] == pytest.approx(acc, rel=1e-9)
+    some_loss, some_acc = plain.measure(plain.split.val[:7])
+    assert result.curves[names.VAL_LOSS][-1] == (10, pytest.approx(some_loss, rel=1e-9))
+    assert result.curves[names.VAL_ACC][-1] == (10, pytest.approx(some_acc, rel=1e-9))
+    assert some_loss != pytest.approx(loss, rel=1e-3), "the two can be told apart"
+    assert (result.metrics[names.VAL_IMAGES], result.metrics[names.VAL_IMAGES_CURVE]) == (60, 7)
+    curve = [value for _, value in result.curves[names.VAL_ACC]]
+    assert result.metrics[names.ACC_BEST] == max(curve), "the best point of the curve is on the curve's images"
+
+
+def test_where_the_curve_is_on_all_validation_images_its_end_is_the_last_evaluation(trial_of, images_of):
+    data = images_of(1, 6, 6, count=600)
+    (result,) = fit([trial_of(*MODELS["fc"], *NORMS["before"], "training.batch_size=8", "training.steps=10")], data)
+    assert result.metrics[names.VAL_IMAGES] == result.metrics[names.VAL_IMAGES_CURVE] == 60
+    assert result.metrics[names.VAL_LOSS_FINAL] == result.curves[names.VAL_LOSS][-1][1]
+    assert result.metrics[names.VAL_ACC_FINAL] == result.curves[names.VAL_ACC][-1][1]
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_acc_batch_is_the_accuracy_under_the_evaluation_batchs_own_statistics(model, trial_of, images_of):
     data = images_of(1, 6, 6, count=600)
