@@ -77,7 +77,8 @@ _NORM_KEYS = {
     "none": _NO_NORM_KEYS,
     "batch": _BATCH_KEYS | {"impl"},
     "ghost_batch": _BATCH_KEYS | {"ghost_size"},
-    "batch_renorm": _BATCH_KEYS | {"r_max", "d_max", "renorm_warmup_steps"},
+    # What it runs is the deviation, whose divisor is N.
+    "batch_renorm": _BATCH_KEYS - {"running_var"} | {"r_max", "d_max", "renorm_warmup_steps"},
     "noisy_batch": _BATCH_KEYS | {"noise_shift", "noise_scale"},
     "frozen_batch": _PER_EXAMPLE_KEYS,
     "online": _PER_EXAMPLE_KEYS | {"decay_forward", "decay_backward"},

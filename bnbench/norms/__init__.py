@@ -59,7 +59,8 @@ def _ghost(config: NormConfig) -> dict[str, Any]:
 
 def _renorm(config: NormConfig) -> dict[str, Any]:
     limits = {"r_max": config.r_max, "d_max": config.d_max, "warmup_steps": config.renorm_warmup_steps}
-    return {**_batch(config), **limits}
+    batch = {key: value for key, value in _batch(config).items() if key != "unbiased"}
+    return {**batch, **limits}
 
 
 def _noisy(config: NormConfig) -> dict[str, Any]:

@@ -162,36 +162,36 @@ class BatchNorm(ChannelNorm):
             )
         if self.training:
             with torch.no_grad():
-                var = None if self.unbiased else torch.zeros_like(self.running_var)
-                self.update_running(x.detach().reshape(self.running_mean.shape), var)
+                var = {} if self.unbiased else {"running_var": torch.zeros_like(self.running_var)}
+                self.update_running(running_mean=x.detach().reshape(self.running_mean.shape), **var)
         return self.from_rows(self.scale_and_shift(self.rows(x - x)), x)
 
     def blend(self, mean: Tensor, var: Tensor, values: int) -> None:
         """Blend statistics of batches of so many values a channel, `var` with divisor N, K * C of each."""
         shape = self.running_mean.shape
         if self.unbiased and values == 1:
-            self.update_running(mean.view(shape), None)
+            self.update_running(running_mean=mean.view(shape))
             return
         var = var * (values / (values - 1)) if self.unbiased else var
-        self.update_running(mean.view(shape), var.view(shape))
+        self.update_running(running_mean=mean.view(shape), running_var=var.view(shape))
 
     def set_population(self, mean: Tensor, var: Tensor) -> None:
         """Take in the training images' statistics, K * C of each, `var` with divisor N."""
         self.precise_mean.copy_(mean.view_as(self.precise_mean))
         self.precise_var.copy_(var.view_as(self.precise_var))
 
-    def update_running(self, mean: Tensor, var: Tensor | None) -> None:
-        """Blend a batch's statistics into the running ones; `var=None` leaves the variance as it was."""
+    def update_running(self, **new: Tensor) -> None:
+        """Blend a batch's statistics into the running ones of their names; what is not given stays as it was."""
         if self.cumulative:
             self.batches += 1
             momentum, keep = 1 / self.batches, 1 - 1 / self.batches
         else:
+            mean = self.running_mean
             momenta = torch.tensor(self.momenta, dtype=torch.float64).view(-1, *[1] * (mean.dim() - 1))
             momentum, keep = momenta.to(mean), (1 - momenta).to(mean)  # both rounded once
-        # Two roundings on purpose: a fused multiply-add would round the last elements of a tensor otherwise.
-        self.running_mean.mul_(keep).add_(mean * momentum)
-        if var is not None:
-            self.running_var.mul_(keep).add_(var * momentum)
+        for name, value in new.items():
+            # Two roundings on purpose: a fused multiply-add would round the last elements of a tensor otherwise.
+            self.get_buffer(name).mul_(keep).add_(value * momentum)
 
     def extra_repr(self) -> str:
         momentum = "cumulative" if self.cumulative else f"momentum={self.momenta[0]:g}"

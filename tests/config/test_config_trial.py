@@ -68,7 +68,7 @@ _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("norm.single_value", {"norm.name": "batch"}, {"norm.name": "none"}),
     ("norm.momentum", {"norm.name": "ghost_batch"}, {"norm.name": "layer"}),
     ("norm.averaging", {"norm.name": "batch"}, {"norm.name": "group"}),
-    ("norm.running_var", {"norm.name": "batch_renorm"}, {"norm.name": "rms"}),
+    ("norm.running_var", {"norm.name": "ghost_batch"}, {"norm.name": "batch_renorm"}),
     ("norm.groups", {"norm.name": "group"}, {"norm.name": "layer"}),
     ("norm.ghost_size", {"norm.name": "ghost_batch"}, {"norm.name": "batch"}),
     ("norm.r_max", {"norm.name": "batch_renorm"}, {"norm.name": "batch"}),

@@ -43,10 +43,10 @@ def randomized(name: str, *, eps: float = 1e-2, affine: bool = True) -> nn.Modul
     with torch.no_grad():
         for i, (key, value) in enumerate(norm.state_dict().items()):
             drawn = values(*value.shape, seed=10 + i)
-            value.copy_(1 + drawn.abs() if key == "running_var" else drawn)
+            value.copy_(1 + drawn.abs() if key in ("running_var", "running_std") else drawn)
         if name == "renorm_clipped":  # far from any batch
             norm.running_mean.fill_(-100)
-            norm.running_var.fill_(1e-4)
+            norm.running_std.fill_(0.2)
     return norm
 
 
@@ -128,7 +128,7 @@ def corrected(x: Tensor, norm: BatchRenorm, limits: tuple[float, float]) -> tupl
     mean = x.mean(axes, keepdim=True)
     sigma = (((x - mean) ** 2).mean(axes, keepdim=True) + norm.eps).sqrt()
     column = (1, C) + (1,) * (x.dim() - 2)
-    running = (norm.running_var.view(column) + norm.eps).sqrt()
+    running = norm.running_std.view(column)
     r = (sigma / running).clip(1 / limits[0], limits[0])
     d = ((mean - norm.running_mean.view(column)) / running).clip(-limits[1], limits[1])
     return (x - mean) / sigma, r, d
@@ -136,9 +136,8 @@ def corrected(x: Tensor, norm: BatchRenorm, limits: tuple[float, float]) -> tupl
 
 @over_shapes
 def test_renorm_takes_its_correction_for_a_constant_which_it_is_not(shape):
-    norm = randomized("batch", affine=False)
     renorm = BatchRenorm(C, r_max=1e9, d_max=1e9, eps=1e-2, affine=False).double()
-    renorm.load_state_dict(norm.state_dict())
+    renorm.load_state_dict(randomized("renorm_without_room", affine=False).state_dict())
     x, dout = values(*shape), values(*shape, seed=2)
     leaf = x.clone().requires_grad_()
     y, r, d = corrected(leaf, renorm, (1e9, 1e9))

@@ -51,7 +51,7 @@ def trial_norm(name: str, C: int, trial: int, dtype: torch.dtype, *, affine: boo
     with torch.no_grad():
         for i, (key, value) in enumerate(norm.state_dict().items()):
             drawn = values(*value.shape, seed=1000 + 10 * trial + i)
-            value.copy_(1 + drawn.abs() if key == "running_var" else drawn)
+            value.copy_(1 + drawn.abs() if key in ("running_var", "running_std") else drawn)
     return norm
 
 

@@ -37,6 +37,8 @@ PER_EXAMPLE: dict[str, Callable[..., nn.Module]] = {
     "filter_response": lambda C, **kw: FilterResponseNorm(C, **kw),
 }
 NORMS = RUNNING | PER_EXAMPLE
+OF_DEVIATION = [name for name in RUNNING if name.startswith("renorm")]  # what they run is sqrt(var + eps), divisor N
+DIVISOR_N = ["batch_divisor_N", *OF_DEVIATION]
 every_norm = pytest.mark.parametrize("name", NORMS)
 every_running = pytest.mark.parametrize("name", RUNNING)
 
@@ -54,8 +56,12 @@ def randomized(name: str, C: int = 9, dtype: torch.dtype = torch.float64) -> nn.
     with torch.no_grad():
         for i, (key, value) in enumerate(norm.state_dict().items()):
             drawn = values(*value.shape, seed=10 + i)
-            value.copy_(1 + drawn.abs() if key == "running_var" else drawn)
+            value.copy_(1 + drawn.abs() if key in ("running_var", "running_std") else drawn)
     return norm
+
+
+def kept_variance(norm: nn.Module) -> Tensor:
+    return norm.running_std.square() - EPS if isinstance(norm, BatchRenorm) else norm.running_var
 
 
 def everything(norm: nn.Module, base: Tensor, seen_as: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
@@ -197,9 +203,9 @@ def test_a_large_offset_costs_the_running_variance_nothing(name, shape):
     seen = x.double()[-3:] if name == "ghost" else x.double()
     axes = (0, *range(2, x.dim()))
     torch.testing.assert_close(norm.running_mean.double(), seen.mean(axes), rtol=2e-7, atol=0)  # float32's digits
-    truth = seen.var(axes, unbiased=name != "batch_divisor_N")
+    truth = seen.var(axes, unbiased=name not in DIVISOR_N)
     # the rounding of the mean enters squared: (1e4 * 6e-8)² = 4e-7, beside variances down to .05
-    torch.testing.assert_close(norm.running_var.double(), truth, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(kept_variance(norm).double(), truth, rtol=1e-5, atol=1e-6)
     naive_var = (x * x).mean(axes) - x.mean(axes) ** 2
     assert (naive_var.double() - x.double().var(axes, unbiased=False)).abs().max() > 0.3
 
@@ -223,7 +229,8 @@ def test_a_norm_that_does_not_center_keeps_its_digits_at_a_large_offset(name, sh
 def test_evaluated_before_any_training_step_it_divides_by_the_root_of_one_plus_eps(name, shape):
     x = 3 * values(*shape) + 2
     y = fresh(name).eval()(x)
-    torch.testing.assert_close(y.detach(), x / (1 + EPS) ** 0.5, rtol=1e-12, atol=1e-12)
+    std = 1 if name in OF_DEVIATION else (1 + EPS) ** 0.5
+    torch.testing.assert_close(y.detach(), x / std, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (3, 9, 2, 5), (1, 9, 1, 1)])
@@ -256,7 +263,8 @@ def test_evaluation_may_use_the_batchs_own_or_the_initial_statistics(name, shape
     gamma, beta = norm.weight.detach().numpy(), norm.bias.detach().numpy()
     forward = reference.batchnorm_forward if x.dim() == 2 else reference.spatial_batchnorm_forward
     norm.statistics = Statistics.initial
-    judge = forward(x.numpy(), gamma, beta, {**state, "mode": "test"})[0]
+    initial_var = state["running_var"] - EPS * (name in OF_DEVIATION)  # the deviation starts at 1
+    judge = forward(x.numpy(), gamma, beta, {**state, "running_var": initial_var, "mode": "test"})[0]
     np.testing.assert_allclose(norm(x).detach().numpy(), judge, rtol=1e-12, atol=1e-12)
     norm.statistics = Statistics.batch
     judge = forward(x.numpy(), gamma, beta, state)[0]
@@ -293,9 +301,12 @@ def test_a_running_variance_of_single_examples_is_never_nan(name, shape, dtype):
         assert y.isfinite().all()
         assert all(value.isfinite().all() for value in norm.buffers())
     if shape[2:] != (3, 2):
-        kept = 0.9**20 if name == "batch_divisor_N" else 1.0  # the divisor N variance is 0, and blended
+        kept = 0.9**20 if name in DIVISOR_N else 1.0  # the divisor N variance is 0, and blended
+        running = norm.running_std if name in OF_DEVIATION else norm.running_var
+        if name in OF_DEVIATION:
+            kept += (1 - kept) * EPS**0.5
         rounding = {"rtol": 20 * torch.finfo(dtype).eps, "atol": 0.0}
-        torch.testing.assert_close(norm.running_var, torch.full_like(norm.running_var, kept), **rounding)
+        torch.testing.assert_close(running, torch.full_like(running, kept), **rounding)
     assert norm.eval()(values(*shape).to(dtype)).isfinite().all()
 
 
@@ -305,14 +316,16 @@ def test_after_a_single_value_training_goes_on_with_whole_batches(name):
     x = values(6, 9)
     for batch in (values(1, 9, seed=3), x):
         norm(batch)
-    divisor = x.var(0, unbiased=name != "batch_divisor_N")
+    divisor = x.var(0, unbiased=name not in DIVISOR_N)
     if name == "batch_cumulative":
         mean, var = (values(1, 9, seed=3)[0] + x.mean(0)) / 2, (1 + divisor) / 2
     else:
         mean = 0.9 * 0.1 * values(1, 9, seed=3)[0] + 0.1 * x.mean(0)
         var = 0.9 * (0.9 if name == "batch_divisor_N" else 1) + 0.1 * divisor
+    if name in OF_DEVIATION:
+        var = (0.9 * (0.9 + 0.1 * EPS**0.5) + 0.1 * (divisor + EPS).sqrt()).square() - EPS
     torch.testing.assert_close(norm.running_mean, mean, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(norm.running_var, var, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(kept_variance(norm), var, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("constant", [False, True])
