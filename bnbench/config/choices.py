@@ -49,6 +49,7 @@ class Scaling(StrEnum):
 
 
 class Init(StrEnum):
+    own = "own"  # of model=custom: as its function made them
     torch = "torch"
     kaiming_uniform = "kaiming_uniform"
     kaiming_normal = "kaiming_normal"

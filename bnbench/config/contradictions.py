@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bnbench.config.choices import Device, EvalGrid, ScheduleName
+from bnbench.config.choices import Device, EvalGrid, Init, ScheduleName
 from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.device import has_gpu
 
@@ -84,6 +84,7 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     if widths is not None and min(widths, default=0) < 1:
         yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
     yield from _missing(config)
+    yield from _own_weights(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
@@ -103,6 +104,19 @@ def _long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:
                 f"training.{key}={every} makes curves of {points:,} points in {steps:,} steps; "
                 f"it must be at least {math.ceil(steps / (MOST_POINTS - 1))}, for {MOST_POINTS} points"
             )
+
+
+def _own_weights(config: Config) -> Iterator[str]:
+    """What does not go with initial weights that a network brings."""
+    model = config.model
+    for key, gain in (("init", "init_gain"), ("head_init", "head_gain")):
+        scheme = model.head_init or model.init if key == "head_init" else model.init
+        if scheme != Init.own:
+            continue
+        if model.name != "custom" and getattr(model, key) == Init.own:
+            yield f"model.{key}=own keeps the weights that model=custom brings; model={model.name} brings none"
+        elif model.name == "custom" and getattr(model, gain) != 1:
+            yield f"model.{gain}={getattr(model, gain)} contradicts model.{key}=own, which keeps weights; set it to 1"
 
 
 def _missing(config: Config) -> Iterator[str]:

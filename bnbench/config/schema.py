@@ -101,7 +101,7 @@ class ModelConfig:
     activation: Activation = Activation.relu
     dropout: float = _number(0.0, 0, 1, high_is_allowed=False)  # probability, at the end of every hidden block
     bias: Bias = Bias.auto
-    init: Init = Init.torch
+    init: Init = Init.torch  # own: custom keeps the weights it brings, those of its norms too
     init_gain: float = _number(1.0, 0, low_is_allowed=False)
     init_sd: float = _number(0.05, 0, low_is_allowed=False)
     head_init: Init | None = None

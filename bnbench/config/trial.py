@@ -116,6 +116,7 @@ class Trial:
         lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
         targets: Validation accuracies whose first hit is recorded, ascending.
         data_checksum: SHA-256 of the data and of the split.
+        weights_checksum: Of initial weights that come from a file, for `model.init=own`; else empty.
     """
 
     seed: int
@@ -129,15 +130,17 @@ class Trial:
     lr: float
     targets: tuple[float, ...]
     data_checksum: str
+    weights_checksum: str = ""
 
     @classmethod
-    def from_config(cls, config: Config, *, train_size: int, data_checksum: str) -> Trial:
+    def from_config(cls, config: Config, *, train_size: int, data_checksum: str, weights_checksum: str = "") -> Trial:
         """Check a configuration and resolve what follows from it.
 
         Args:
             config: The composed configuration.
             train_size: Images in the training split, of which `data.train_examples` may leave some out.
             data_checksum: Of the data and its split.
+            weights_checksum: Of the weights that the network brings, where they are kept and no seed draws them.
 
         Raises:
             ConfigError: If a value is out of range or two contradict each other; one line each.
@@ -153,6 +156,7 @@ class Trial:
             lr=_scaled_lr(config.optimizer, config.training.batch_size),
             targets=_targets(config),
             data_checksum=data_checksum,
+            weights_checksum=weights_checksum,
         )
 
     @cached_property
@@ -176,6 +180,7 @@ class Trial:
             "numerics": NUMERICS_VERSION,
             "torch": _torch_version(),
             **self._sources,
+            **({"weights": self.weights_checksum} if self.weights_checksum else {}),
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -45,12 +45,11 @@ def build_model(trial: Trial, image_shape: tuple[int, int, int], classes: int) -
     import torch
 
     from bnbench.models.init import initialize
-    from bnbench.seeding import derive
+    from bnbench.seeding import derive, seeded
 
     model = OWN_MODEL if trial.model.name == "custom" else MODELS[trial.model.name]
     network = getattr(import_module(model.module), model.network)
-    with torch.random.fork_rng(devices=[]):  # for what a network of the user's own draws beside linear and conv layers
-        torch.manual_seed(derive(trial.seed, "network"))
+    with seeded(derive(trial.seed, "network")):  # for what a network of the user's own draws itself
         net: nn.Module = network(trial.model, trial.norm, image_shape, classes)
     initialize(net, trial.model, trial.seed)
     return net.to(getattr(torch, trial.training.precision))

@@ -25,7 +25,7 @@ _NONLINEARITY = {
 
 
 def initialize(net: nn.Module, model: ModelConfig, seed: int) -> None:
-    """Draw every linear and conv weight and bias anew, and key the draws of layers that make any.
+    """Draw every linear and conv weight and bias anew, but for `init=own`, and key the draws of layers that make any.
 
     A parameter's stream is keyed by the seed and its name. So two networks share the weights they both have,
     whatever norms and biases stand between, and arms of one seed start from the same point.
@@ -44,6 +44,8 @@ def initialize(net: nn.Module, model: ModelConfig, seed: int) -> None:
         scheme = model.head_init if head and model.head_init is not None else model.init
         gain = model.head_gain if head else model.init_gain
         sd = model.head_sd if head and model.head_sd is not None else model.init_sd
+        if scheme == Init.own or "weight" not in module._parameters:  # a parametrized one is computed from others
+            continue
         with torch.no_grad():
             _draw(module.weight, scheme, sd, model.activation, generator(seed, "init", f"{name}.weight"))
             module.weight.mul_(gain)

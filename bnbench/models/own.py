@@ -7,23 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bnbench.config import ConfigError, ModelConfig, NormConfig
+from bnbench.config import ConfigError, Init, ModelConfig, NormConfig
 from bnbench.factory import factory, one_line
-from bnbench.models.dropout import Dropout
+from bnbench.models.brought import Brought, brought
 from bnbench.models.geometry import NormSite, Work
-from bnbench.norms import make_norm
+from bnbench.models.swap import SWAPPED, no_hidden_norm, swap_norms
+from bnbench.seeding import seeded
 
 __all__ = ["Survey", "own_network", "survey"]
-
-_SWAPPED = {
-    nn.BatchNorm1d: "num_features",
-    nn.BatchNorm2d: "num_features",
-    nn.InstanceNorm2d: "num_features",
-    nn.GroupNorm: "num_channels",
-}
-"""What `norm=` takes the place of, and where its channels are named."""
-
-_NOT_SWAPPED = (nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.modules.batchnorm._NormBase)
 
 
 class Survey(NamedTuple):
@@ -31,6 +22,7 @@ class Survey(NamedTuple):
 
     sites: list[NormSite]
     work: Work
+    brought: Brought
 
 
 def own_network(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -46,21 +38,12 @@ def own_network(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, in
         classes: Outputs.
     """
     net = _made(model, image_shape, classes)
-    for name, module in [*net.named_modules()]:
-        for child_name, child in [*module.named_children()]:
-            if type(child) in _SWAPPED:
-                channels = getattr(child, _SWAPPED[type(child)])
-                setattr(module, child_name, make_norm(norm, channels) or nn.Identity())
-            elif isinstance(child, _NOT_SWAPPED):
-                where = f"{name}.{child_name}".lstrip(".")
-                kinds = ", ".join(kind.__name__ for kind in _SWAPPED)
-                raise ConfigError(
-                    f"model.factory={model.factory}: norm= cannot take the place of {where} ({type(child).__name__}); "
-                    f"build the network with one of {kinds}"
-                )
-            elif type(child) is nn.Dropout:
-                setattr(module, child_name, Dropout(child.p) if child.p else nn.Identity())
+    swap_norms(net, norm, _source(model), keep=model.init == Init.own)
     return net
+
+
+def _source(model: ModelConfig) -> str:
+    return f"model.factory={model.factory}"
 
 
 def _made(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -92,9 +75,11 @@ def survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
 
 
 def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Survey:
-    with torch.random.fork_rng():
+    kept = model.init == Init.own
+    weights = brought(lambda: _made(model, image_shape, classes), _source(model), kept=kept)
+    with seeded(0):
         net = _made(model, image_shape, classes).eval()
-        own_network(model, NormConfig(), image_shape, classes)  # for what it refuses
+        plain = own_network(model, NormConfig(), image_shape, classes)
     sites: list[NormSite] = []
     costs: list[tuple[bool, int, int]] = []  # of each layer with weights: whether a conv, multiply-adds, values out
     channels = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
@@ -109,7 +94,7 @@ def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int)
         costs.append((isinstance(module, nn.Conv2d), values * module.weight[0].numel(), values))
 
     for name, module in net.named_modules():
-        if type(module) in _SWAPPED:
+        if type(module) in SWAPPED:
             module.register_forward_pre_hook(lambda m, x, name=name: norm(name, m, x[0]))
         elif isinstance(module, nn.Linear | nn.Conv2d):
             module.register_forward_hook(lambda m, x, y: layer(m, y))
@@ -124,6 +109,9 @@ def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int)
         raise ConfigError(
             f"model.factory={model.factory} puts out {shape} for 2 images; it must be logits of shape (2, {classes})"
         )
+    with seeded(0), no_hidden_norm(_source(model)):
+        for mode in (True, False):
+            plain.train(mode)(torch.zeros(2, *image_shape))
     logits.sum().backward()  # type: ignore[no-untyped-call]
     unused = [name for name, p in net.named_parameters() if p.grad is None]
     if unused:
@@ -140,4 +128,5 @@ def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int)
             weights=sum(p.numel() for p in net.parameters()),
             conv_channels=tuple(channels),
         ),
+        weights,
     )

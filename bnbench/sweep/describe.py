@@ -11,7 +11,6 @@ from bnbench.data import DATASETS, dataset_info
 from bnbench.sweep.plan import Plan
 
 __all__ = [
-    "alone_lines",
     "arm_keys",
     "arm_label",
     "count",
@@ -86,8 +85,8 @@ def _short(key: str, value: Any) -> str:
     return f"{key.rpartition('.')[2]}={text.lower() if isinstance(value, bool) else text}"
 
 
-def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
-    """The plan by arm: trials, what needs no training and why, packs, and the estimated time."""
+def describe_plan(plan: Plan, axes: Sequence[str], workers: int, remarks: Sequence[str] = ()) -> str:
+    """The plan by arm: trials, what needs no training and why; then remarks, packs, and the estimated time."""
     trials = [p.trial for p in plan.planned]
     keys = arm_keys(trials, varied_keys(trials, axes))
     seconds = {p.trial.key: plan.pack_seconds(pack) / len(pack) for pack in plan.packs for p in pack}
@@ -106,7 +105,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int) -> str:
         )
     if len(rows) > _MOST_ARMS:
         lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
-    lines += alone_lines(plan)
+    lines += remarks
     lines += _validation_lines(trials)
     longest = max((plan.pack_seconds(pack) for pack in plan.packs), default=0)
     estimate = max(plan.seconds / workers, longest)
@@ -138,11 +137,6 @@ def _validation_lines(trials: Sequence[Trial]) -> list[str]:
                 f"{some} along the curve, and for steps to a target (training.eval_examples)"
             )
     return lines
-
-
-def alone_lines(plan: Plan) -> list[str]:
-    """Which networks of the user's own are not trained in packs, and why."""
-    return [f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items()]
 
 
 def count(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bnbench.config import Config, ConfigError, SplitKind, Trial, config_errors, useless_keys
+from bnbench.config import Config, ConfigError, Init, SplitKind, Trial, config_errors, useless_keys
 from bnbench.data import (
     DATASETS,
     OWN,
@@ -58,6 +58,17 @@ class DataLoader:
             split = split_data(data, kind=config.data.split, seed=seed, train_examples=subset)
             self._split_checksums[key] = split_checksum(split)
         return f"{data.checksum}:{self._split_checksums[key]}"
+
+    def trial(self, config: Config) -> Trial:
+        """The trial that a configuration becomes, keyed by its images and by weights that its network brings."""
+        info, weights = dataset_info(config.data), ""
+        if config.model.name == "custom" and Init.own in (config.model.init, config.model.head_init):
+            from bnbench.models.own import survey
+
+            weights = survey(config.model, info.shape, info.classes).brought.checksum
+        return Trial.from_config(
+            config, train_size=info.train, data_checksum=self.checksum(config), weights_checksum=weights
+        )
 
 
 @dataclass(frozen=True)
@@ -160,9 +171,7 @@ def make_plan(
         raise ConfigError("\n".join(dict.fromkeys(str(reason) for reason in reasons)))
     planned: dict[str, Planned] = {}
     for (config, overrides, values), reason in zip(points, reasons, strict=True):
-        trial = Trial.from_config(
-            config, train_size=dataset_info(config.data).train, data_checksum=data.checksum(config)
-        )
+        trial = data.trial(config)
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}

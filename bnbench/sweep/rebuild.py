@@ -8,7 +8,7 @@ from typing import Any
 
 from bnbench import __version__
 from bnbench.config import Config, ConfigError, Device, Trial, schema
-from bnbench.data import DATASETS, OWN, dataset_info
+from bnbench.data import DATASETS, OWN
 from bnbench.device import has_gpu
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
@@ -49,9 +49,7 @@ def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Ag
         DataError: If its images are not to be had.
     """
     config = rebuild(recorded.result, recorded.origin, root=root)
-    train_size = dataset_info(config.data).train
-    trial = Trial.from_config(config, train_size=train_size, data_checksum=images.checksum(config))
-    return Again(recorded, config, trial, images.load(config).checksum)
+    return Again(recorded, config, images.trial(config), images.load(config).checksum)
 
 
 def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = None) -> Config:

@@ -25,11 +25,12 @@ from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.compose import to_config
-from bnbench.sweep.describe import alone_lines, arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
+from bnbench.sweep.describe import arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan
+from bnbench.sweep.remarks import own_remarks
 from bnbench.tracking import NothingRecordedError
 from bnbench.tracking.address import Address
 from bnbench.tracking.tags import this_process
@@ -134,13 +135,14 @@ def run_sweep(
     workers = hydra.workers
     plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
     workers = min(workers, max(1, len(plan.packs)))
-    say(describe_plan(plan, grid.axes, workers))
+    remarks = own_remarks(plan)
+    say(describe_plan(plan, grid.axes, workers, remarks))
     if config.plan_only:
         return None
     meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
     meta["claims"] = claims
     meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
-    meta["notes"] += [*asked.notes, *(f"{line}." for line in alone_lines(plan))]
+    meta["notes"] += [*asked.notes, *(f"{line}." for line in remarks)]
     return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
 
 

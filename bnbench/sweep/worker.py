@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from bnbench import checkpoints, names
 from bnbench.config import ConfigError, Device, Trial
-from bnbench.data import ImageData, dataset_info
+from bnbench.data import ImageData
 from bnbench.redaction import redacted
 from bnbench.results import TrialResult
 from bnbench.sweep.attempts import train_with_retries
@@ -91,8 +91,7 @@ def _spool(job: Job, results: list[TrialResult], attempt: int) -> None:
 def _trials(config: DictConfig, job: Job, data: DataLoader) -> list[Trial]:
     trials = []
     for key, values in zip(job.keys, job.values, strict=True):
-        own = set_values(config, values)
-        trial = Trial.from_config(own, train_size=dataset_info(own.data).train, data_checksum=data.checksum(own))
+        trial = data.trial(set_values(config, values))
         if trial.key != key:
             raise ConfigError(
                 f"the worker's trial {trial.key} is not the planned {key}: it has other data, another torch or "

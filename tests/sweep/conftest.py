@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,9 @@ from omegaconf import DictConfig
 from bnbench.app import register, task
 from bnbench.confdir import conf_dir
 from bnbench.config import Config, Trial, schema
-from bnbench.data import DATASETS
 from bnbench.sweep.compose import compose, set_values
 from bnbench.sweep.grid import expand
-from bnbench.sweep.plan import Plan, make_plan
+from bnbench.sweep.plan import DataLoader, Plan, make_plan
 from bnbench.sweep.run import HydraSweep
 
 Composed = tuple[Config, list[str], dict[str, Any]]
@@ -53,8 +53,11 @@ def sweep() -> Iterator[CountingSweep]:
         yield CountingSweep(HydraSweep(config, context, task), [])
 
 
-class NoData:
-    """Stands for a `DataLoader` where no image is looked at: a checksum for each data set and split."""
+class NoData(DataLoader):
+    """Looks at no image: it has a checksum for each data set and split."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
 
     def checksum(self, config: Config) -> str:
         return f"{config.data.name}:{config.data.split}:{config.seed if config.data.split == 'by_seed' else ''}"
@@ -69,10 +72,7 @@ def make_config() -> Callable[[dict[str, Any]], Config]:
 @pytest.fixture(scope="session")
 def make_trial(make_config: Callable[[dict[str, Any]], Config]) -> Callable[[dict[str, Any]], Trial]:
     def make(values: dict[str, Any]) -> Trial:
-        config = make_config(values)
-        return Trial.from_config(
-            config, train_size=DATASETS[config.data.name].train, data_checksum=NoData().checksum(config)
-        )
+        return NoData().trial(make_config(values))
 
     return make
 
@@ -82,6 +82,6 @@ def plan() -> Callable[..., Plan]:
     """A plan of composed points; `finished` holds the keys that the store has results of, `begun` those of packs."""
 
     def make(points: Sequence[Composed], finished: Sequence[str] = (), begun: Sequence[Sequence[str]] = ()) -> Plan:
-        return make_plan(points, NoData(), lambda: finished, begun)  # type: ignore[arg-type]
+        return make_plan(points, NoData(), lambda: finished, begun)
 
     return make

@@ -1,0 +1,47 @@
+"""What must be said of networks and norms of the user's own, in the plan and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnbench.config import Init, ModelConfig
+from bnbench.data import dataset_info
+from bnbench.sweep.describe import count
+from bnbench.sweep.plan import Plan
+
+__all__ = ["own_remarks"]
+
+_MOST_NAMED = 3
+
+
+def own_remarks(plan: Plan) -> list[str]:
+    """A line for each thing, without its full stop: what is trained one by one, whose weights are drawn anew."""
+    alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
+    return [*dict.fromkeys([*alone, *_weights(plan)])]
+
+
+def _weights(plan: Plan) -> Iterator[str]:
+    """Of networks that bring other initial weights than their constructors' defaults."""
+    from bnbench.models.own import survey
+
+    for trial in (p.trial for p in plan.planned if p.trial.model.name == "custom"):
+        info = dataset_info(trial.data)
+        brought, model = survey(trial.model, info.shape, info.classes).brought, trial.model
+        if not brought.layers:
+            continue
+        names = f"{', '.join(brought.layers[:_MOST_NAMED])}{', …' if len(brought.layers) > _MOST_NAMED else ''}"
+        where = f"{len(brought.layers)} of its {brought.of} layers and norms ({names})"
+        if Init.own not in (model.init, model.head_init):
+            yield (
+                f"model.factory={model.factory} brings initial weights of its own in {where}: they are drawn anew, by "
+                f"model.init={model.init}, and norms start at their defaults; model.init=own keeps them"
+            )
+            continue
+        seeds = ", the same at every seed: seeds differ in batches and in what is not kept" if brought.checksum else ""
+        yield f"the initial weights that model.factory={model.factory} brings in {where} are kept{_but(model)}{seeds}"
+
+
+def _but(model: ModelConfig) -> str:
+    if model.init != Init.own:
+        return ", of the layer called head alone"
+    return "" if model.head_init in (None, Init.own) else f", but the layer called head is drawn by {model.head_init}"
