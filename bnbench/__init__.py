@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-# MKL picks kernels by the alignment of its operands unless told not to: the one setting without which a
-# trial's bits would depend on its slot in a pack. It is read when torch loads MKL, so it comes first.
-os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+from bnbench.kernels import MKL_CBWR
+
+os.environ.setdefault("MKL_CBWR", MKL_CBWR)  # before torch, which loads MKL
 
 __version__ = "0.1.0"
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bnbench.app import register, task
 from bnbench.confdir import conf_dir
-from bnbench.config import Config
+from bnbench.config import Config, ConfigError
 
 if TYPE_CHECKING:
     from bnbench.sweep.published import Sweep
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["compose_one", "hydra_sweep", "load", "load_with", "run"]
 
+_ONE_AT_A_TIME = threading.RLock()
+
 
 def run(*overrides: str) -> Sweep:
     """Run a sweep or a trial, as the command line would.
 
     Args:
         overrides: What the command line takes: `"+sweep=placement"`, `"model=fc"`, `"seed=range(3)"`. A word
-            without `=` names a sweep: `"placement"` is `"+sweep=placement"`.
+            without `=` names a sweep: `"placement"` is `"+sweep=placement"`. Sweeps of several threads run one
+            after another; a program that is itself a Hydra application keeps its own configuration.
 
     Returns:
         Its trials, curves and report; of a sweep with `sweep.parts`, such as `claims`, those of its last part.
@@ -36,14 +40,8 @@ def run(*overrides: str) -> Sweep:
         >>> sweep = run("placement", "model=fc")  # doctest: +SKIP
         >>> sweep.trials.groupby("norm.placement")["test/acc"].mean()  # doctest: +SKIP
     """
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
     words = [word if "=" in word else f"+sweep={word}" for word in overrides]
-    register()
-    with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
+    with _hydra() as hydra:
         sweep: Sweep = hydra.multirun(
             config_name="config", task_function=task, overrides=words, with_log_configuration=False
         )
@@ -81,12 +79,11 @@ def compose_one(overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: If a key is unknown or a value has the wrong type.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
 
     from bnbench.sweep.compose import to_config
 
-    register()
-    with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
+    with _hydra():
         return to_config(compose("config", overrides=[*overrides]))
 
 
@@ -97,17 +94,46 @@ def hydra_sweep(overrides: Sequence[str]) -> Iterator[HydraSweep]:
     Raises:
         ConfigError: If a key is unknown or a value has the wrong type.
     """
-    from hydra import initialize_config_dir
     from hydra._internal.callbacks import Callbacks
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.types import HydraContext, RunMode
 
     from bnbench.sweep.run import HydraSweep
 
-    register()
-    with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
+    with _hydra() as hydra:
         config = hydra.compose_config("config", [*overrides], RunMode.MULTIRUN)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
         yield HydraSweep(config, context, task)
+
+
+@contextmanager
+def _hydra() -> Iterator[Any]:
+    """Hydra with bnbench's configuration, in place of what the process has of it, which is put back.
+
+    Hydra has one configuration a process: threads wait for each other.
+
+    Raises:
+        ConfigError: In place of Hydra's own exceptions, for what no configuration can be made of.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    from bnbench.errors import OWN_ERRORS, bad_input
+
+    with _ONE_AT_A_TIME:
+        running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+        GlobalHydra.instance().clear()
+        try:
+            register()
+            with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
+                yield GlobalHydra.instance().hydra
+        except (*OWN_ERRORS, OSError):
+            raise
+        except Exception as error:
+            lines = bad_input(error)
+            if lines is None:
+                raise
+            raise ConfigError("\n".join(lines)) from error
+        finally:
+            GlobalHydra.instance().hydra = running
+            HydraConfig.instance().cfg = config

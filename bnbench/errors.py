@@ -17,7 +17,11 @@ from bnbench.data import DataError
 from bnbench.sweep.compose import explained
 from bnbench.tracking import TrackingError, UndeliveredError
 
-__all__ = ["INTERRUPTED", "bad_input", "exit_status"]
+__all__ = ["INTERRUPTED", "OWN_ERRORS", "bad_input", "exit_status"]
+
+OWN_ERRORS = (ConfigError, DataError, TrackingError)
+"""bnbench's answers to a user's mistake: their lines are the answer."""
+
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 _CTRL_C, _SIGTERM = 130, 143  # 128 and the signal's number, as shells have it
@@ -66,7 +70,7 @@ def exit_status(action: Callable[[], None]) -> int:
 
 def bad_input(error: BaseException) -> list[str] | None:
     """The lines that answer a user's mistake; None if the exception is no such thing."""
-    if isinstance(error, ConfigError | DataError | TrackingError):
+    if isinstance(error, OWN_ERRORS):
         return [*str(error).splitlines(), *getattr(error, "__notes__", [])]
     if isinstance(error, OSError) and error.errno in _DISK:
         where = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"

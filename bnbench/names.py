@@ -330,6 +330,7 @@ class Tag:
     DEVICE = "bnbench.device"
     CPU_CAPABILITY = "bnbench.cpu_capability"  # the vector instructions that torch's kernels use
     BLAS = "bnbench.blas"
+    KERNELS = "bnbench.kernels"  # what the environment asks of kernels, such as "ONEDNN_MAX_CPU_ISA=AVX2"
     THREADS = "bnbench.threads"  # of the process that trained
     VERIFIED = "bnbench.verified"  # of a sweep: what came of training its trials again, alone
     REPRODUCED = "bnbench.reproduced"  # likewise, in packs
@@ -337,5 +338,5 @@ class Tag:
     CLAIM = "bnbench.claim."  # and a claim's id: its hash, before the sweep ran
 
 
-CONDITIONS = (Tag.DEVICE, Tag.CPU_CAPABILITY, Tag.BLAS, Tag.THREADS)
+CONDITIONS = (Tag.DEVICE, Tag.CPU_CAPABILITY, Tag.BLAS, Tag.KERNELS, Tag.THREADS)
 """The tags of a trial on which the rounding of its numbers depends, beside versions and data."""

@@ -24,6 +24,7 @@ from bnbench.config.schema import (
 )
 from bnbench.device import has_gpu
 from bnbench.factory import source_hash
+from bnbench.kernels import kernel_settings
 
 __all__ = ["NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "flatten"]
 
@@ -179,6 +180,7 @@ class Trial:
             "data_checksum": self.data_checksum,
             "numerics": NUMERICS_VERSION,
             "torch": _torch_version(),
+            **kernel_settings(),
             **self._sources,
             **({"weights": self.weights_checksum} if self.weights_checksum else {}),
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bnbench.config import Device
+from bnbench.kernels import described_settings
 from bnbench.names import CONDITIONS, Tag
 from bnbench.sweep.compare import TOLERANCE
 from bnbench.sweep.rebuild import Again
@@ -27,7 +28,14 @@ _CONSEQUENCES = {
         "training makes rounding grow without bound, so the other values are shown and not judged"
     ),
 }
-_CONDITIONS = {Tag.DEVICE: "device", Tag.CPU_CAPABILITY: "CPU capability", Tag.BLAS: "BLAS", Tag.THREADS: "threads"}
+_KERNELS = "kernels asked for by the environment"
+_CONDITIONS = {
+    Tag.DEVICE: "device",
+    Tag.CPU_CAPABILITY: "CPU capability",
+    Tag.BLAS: "BLAS",
+    Tag.KERNELS: _KERNELS,
+    Tag.THREADS: "threads",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Change:
     @property
     def in_key(self) -> bool:
         """Whether a trial's key says it too."""
-        return self.what in {"data", "numerics version", "torch"}
+        return self.what in {"data", "numerics version", "torch", _KERNELS}
 
 
 def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[Change]:
@@ -62,7 +70,7 @@ def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[C
     origin, tags = again.recorded.origin, again.recorded.result.tags
     then, here = origin["versions"], environment.versions()
     on_cpu = {Tag.DEVICE: "cpu"} if again.trial.training.device == Device.cpu else {}
-    now = on_cpu if conditions is None else conditions
+    now = {Tag.KERNELS: described_settings(), **on_cpu} if conditions is None else conditions
     found = [
         ("data", tags.get(Tag.DATA_CHECKSUM, "")[:_DIGITS], again.checksum[:_DIGITS]),
         ("numerics version", then.get("numerics"), here.get("numerics")),

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import signal
-import threading
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 from torch import Tensor
 
 from bnbench import names
@@ -34,6 +29,7 @@ from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 from bnbench.training.process import conditions
 from bnbench.training.shifted import accuracy_under_shifts
+from bnbench.training.trainer import train
 
 __all__ = ["fit", "make_pack"]
 
@@ -74,7 +70,10 @@ def fit(
     where = conditions(trials[0].training.device)
     file = None if checkpoints is None else PackFile(checkpoints, [trial.key for trial in trials], where)
     callbacks = [recorder, measurer, ProgressReporter(report, len(trials))]
-    _train(module, blocks, callbacks, trials[0], file)
+    every = trials[0].training.checkpoint_every
+    if file is not None and every is not None:
+        callbacks.append(Checkpointer(file.path, every))
+    train(module, blocks, callbacks, trials[0], file)
     final = _test(module, len(trials))
     look(packed)
     ended = time.time()
@@ -110,40 +109,6 @@ def make_pack(trials: Sequence[Trial], data: ImageData) -> tuple[Pack, list[Tria
     decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
     return packed.to(trials[0].training.device), [*trials, *[trials[-1]] * (packed.slots - len(trials))]
-
-
-def _train(
-    module: PackModule, blocks: PackDataModule, callbacks: list[pl.Callback], trial: Trial, file: PackFile | None
-) -> None:
-    every = trial.training.checkpoint_every
-    if file is not None and every is not None:
-        callbacks = [*callbacks, Checkpointer(file.path, every)]
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    trainer = pl.Trainer(
-        accelerator=str(trial.training.device),
-        devices=1,
-        max_steps=trial.steps,
-        max_epochs=-1,
-        logger=False,
-        callbacks=callbacks,
-        plugins=[] if file is None else [file],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    handler = signal.getsignal(signal.SIGINT)
-    with warnings.catch_warnings():
-        # Lightning's advice on data loader workers does not apply to indices of images in memory.
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        try:
-            trainer.fit(module, datamodule=blocks, ckpt_path=None if file is None else file.usable())
-        except SystemExit as error:
-            # Lightning turns Ctrl-C into an exit and leaves SIGINT ignored.
-            raise KeyboardInterrupt from error
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, handler)
 
 
 def _test(module: PackModule, trials: int) -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ import torch
 
 from bnbench import names
 from bnbench.config import Device, Trial
+from bnbench.kernels import described_settings
 from bnbench.results import TrialResult
 
 __all__ = ["conditions", "fit_in_memory", "prepare_process"]
@@ -56,6 +57,7 @@ def conditions(device: Device) -> dict[str, str]:
         names.Tag.DEVICE: torch.cuda.get_device_name() if device == Device.cuda else str(device),
         names.Tag.CPU_CAPABILITY: torch.backends.cpu.get_cpu_capability(),
         names.Tag.BLAS: _blas(device),
+        names.Tag.KERNELS: described_settings(),
         names.Tag.THREADS: str(torch.get_num_threads()),
     }
 

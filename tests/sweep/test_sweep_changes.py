@@ -54,6 +54,15 @@ def test_before_training_only_what_is_known_by_then_is_compared(case: Callable[.
     assert [change.what for change in changes(case(tags={Tag.DEVICE: "H100"}))] == ["device"]
 
 
+def test_kernels_that_the_environment_asks_for_are_named_before_training(
+    case: Callable[..., Again], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = case(tags={Tag.KERNELS: "as the CPU has them"})
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    [change] = changes(recorded)
+    assert (change.now, change.in_key) == ("ONEDNN_MAX_CPU_ISA=AVX2", True)
+
+
 def test_another_key_that_nothing_recorded_explains_is_another_numerics_version(case: Callable[..., Again]) -> None:
     old = {name: version for name, version in environment.versions().items() if name != "numerics"}
     [change] = changes(case(key="0" * 16, versions=old), _NOW)
