@@ -117,6 +117,7 @@ def _hydra() -> Iterator[Any]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
 
     from bnbench.errors import OWN_ERRORS, bad_input
 
@@ -127,11 +128,10 @@ def _hydra() -> Iterator[Any]:
             register()
             with initialize_config_dir(str(conf_dir()), job_name="bnbench", version_base="1.3"):
                 yield GlobalHydra.instance().hydra
-        except (*OWN_ERRORS, OSError):
-            raise
         except Exception as error:
             lines = bad_input(error)
-            if lines is None:
+            of_a_file = isinstance(error, OSError) and not isinstance(error, HydraException)
+            if lines is None or of_a_file or isinstance(error, OWN_ERRORS):
                 raise
             raise ConfigError("\n".join(lines)) from error
         finally:

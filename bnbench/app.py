@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 
 from bnbench.config import schema
@@ -17,12 +19,18 @@ def register() -> None:
     """Tell Hydra the schema, and where the sweeper plugin is.
 
     Hydra takes plugins from `hydra_plugins` namespace packages only; ours lies inside bnbench, which works from a
-    wheel and from an editable install alike.
+    wheel and from an editable install alike. It looks for them once a process: in a program that is a Hydra
+    application itself, before it has heard of bnbench.
     """
     ConfigStore.instance().store(name="schema", node=schema(), provider="bnbench")
     plugins = str(Path(__file__).resolve().parent / "plugins")
     if plugins not in sys.path:
         sys.path.append(plugins)
+    known = Plugins.instance()
+    if not any(sweeper.__name__ == "BnbenchSweeper" for sweeper in known.discover(Sweeper)):
+        from hydra_plugins.bnbench_sweeper import BnbenchSweeper
+
+        known.register(BnbenchSweeper)
 
 
 def task(config: DictConfig) -> None:
