@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -132,7 +133,10 @@ def _train(
     folder.mkdir(parents=True, exist_ok=True)
     cache = runs_dir / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    (folder / "cache").symlink_to(cache)  # images parsed and pack widths measured once
+    inside = folder.is_relative_to(runs_dir)  # and moves with it
+    (folder / "cache").symlink_to(
+        os.path.relpath(cache, folder) if inside else cache
+    )  # images parsed and pack widths measured once
     usual = flatten(to_config(hydra.compose([])))
     plan = Plan([_planned(case, usual) for case in cases], 0, frozenset(), []).repacked({}, hydra.workers)
     plan = calibrated(plan, folder, hydra.workers, say)

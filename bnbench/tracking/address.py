@@ -69,9 +69,14 @@ class Address:
         return cls(f"sqlite:///{database}", database, (database.parent / "artifacts").as_uri())
 
     @property
+    def kind(self) -> str:
+        """What answers there, without its driver: "sqlite", "postgresql" or "http", say."""
+        return self.uri.partition("://")[0].partition("+")[0]
+
+    @property
     def is_server(self) -> bool:
         """Whether the store is an MLflow server rather than a database."""
-        return self.uri.partition("://")[0] in _SERVERS
+        return self.kind in _SERVERS
 
     @property
     def shown(self) -> str:

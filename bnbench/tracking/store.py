@@ -13,7 +13,7 @@ from bnbench.table import SweepTable
 from bnbench.tracking import sweep_runs
 from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
-from bnbench.tracking.connect import Connection, connect, reported
+from bnbench.tracking.connect import Connection, connect, reported, show_files_here
 from bnbench.tracking.load import load_table
 from bnbench.tracking.recorded import read_recorded
 from bnbench.tracking.standing import Standing, read_standing
@@ -201,6 +201,7 @@ class Store:
         with reported(self.address):
             run = sweep_runs.find_sweep(self._connection, sweep)
             meta, trials = sweep_runs.read_plan(self._connection, run)
+            show_files_here(self._connection)
             write_views(self._connection, meta, trials)
         return view_address(self.experiment_id, view_id(meta["name"], "convergence"))
 

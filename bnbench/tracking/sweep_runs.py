@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import tempfile
 import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.names import Tag
 from bnbench.tracking.connect import Connection
-from bnbench.tracking.errors import TrackingError, one_line
+from bnbench.tracking.errors import TrackingError
+from bnbench.tracking.files import read_json, write_paths, write_text
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent, sweep_tags
 from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 
@@ -31,7 +31,6 @@ __all__ = [
     "finish_sweep",
     "list_sweeps",
     "note_check",
-    "read_json",
     "read_plan",
     "start_sweep",
     "versions_of",
@@ -60,13 +59,8 @@ def start_sweep(connection: Connection, meta: Mapping[str, Any], trials: list[di
     client = connection.client
     run = client.create_run(connection.experiment_id, run_name=f"{meta['name']}-{meta['id']}", tags=_tags(meta, trials))
     run_id = str(run.info.run_id)
-    store = {
-        "tracking_uri": connection.address.shown,
-        "run_id": run_id,
-        "experiment_id": connection.experiment_id,
-    }
-    plan = {"meta": {**meta, **store}, "trials": trials}
-    client.log_text(run_id, json.dumps(plan, allow_nan=False), _PLAN)
+    plan = {"meta": {**meta, **_place(connection, run_id)}, "trials": trials}
+    write_text(connection, run_id, _PLAN, json.dumps(plan, allow_nan=False))
     return run_id
 
 
@@ -93,11 +87,7 @@ def finish_sweep(
     now = round(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], synchronous=True)
     client.set_tag(run_id, MLFLOW_RUN_NOTE, note[:TAG_LENGTH])
-    for path in artifacts:
-        if path.is_dir():
-            client.log_artifacts(run_id, str(path), path.name)
-        else:
-            client.log_artifact(run_id, str(path))
+    write_paths(connection, run_id, artifacts)
     client.set_terminated(run_id, status, end_time=client.get_run(run_id).info.end_time)
 
 
@@ -182,7 +172,16 @@ def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[di
         TrackingError: If the file is not where the store says.
     """
     plan = read_json(connection, run, _PLAN)
-    return plan["meta"], plan["trials"]
+    return {**plan["meta"], **_place(connection, run.info.run_id)}, plan["trials"]
+
+
+def _place(connection: Connection, run_id: str) -> dict[str, str]:
+    """Where a sweep is tracked, which is not where it was once its folder has been moved."""
+    return {
+        "tracking_uri": connection.address.shown,
+        "run_id": run_id,
+        "experiment_id": connection.experiment_id,
+    }
 
 
 def read_parent(connection: Connection, run_id: str) -> Parent:
@@ -195,25 +194,6 @@ def read_parent(connection: Connection, run_id: str) -> Parent:
     except TrackingError:  # its files are gone
         pass
     return Parent(run_id, {Tag.PARENT: run_id}, {})
-
-
-def read_json(connection: Connection, run: Run, name: str) -> Any:
-    """A JSON file among a run's artifacts.
-
-    Raises:
-        TrackingError: If the file is not where the store says.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = connection.client.download_artifacts(run.info.run_id, name, folder)
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (MlflowException, OSError) as error:
-            raise TrackingError(
-                f"run {run.info.run_name} has no readable {name} in {run.info.artifact_uri} "
-                f"({one_line(error)}); a database knows its files by their full path: if runs_dir was moved, "
-                "move it back"
-            ) from error
-    return content
 
 
 def _sweep_runs(connection: Connection) -> list[Run]:

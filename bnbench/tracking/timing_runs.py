@@ -13,7 +13,8 @@ from mlflow.entities import Metric
 from bnbench.names import Tag, seconds_per_step
 from bnbench.packing.widths import step_shape
 from bnbench.tracking.connect import Connection
-from bnbench.tracking.sweep_runs import all_runs, read_json
+from bnbench.tracking.files import read_json, write_text
+from bnbench.tracking.sweep_runs import all_runs
 from bnbench.tracking.tags import PROCESS, this_process
 
 __all__ = ["newest_timing", "record_timing"]
@@ -41,7 +42,7 @@ def record_timing(connection: Connection, timing: Mapping[str, Any]) -> str:
     ]
     for start in range(0, len(metrics), 1000):  # as many as a server takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000], synchronous=True)
-    client.log_text(run_id, json.dumps(timing, allow_nan=False), _TIMING)
+    write_text(connection, run_id, _TIMING, json.dumps(timing, allow_nan=False))
     client.set_terminated(run_id, "FINISHED")
     return run_id
 

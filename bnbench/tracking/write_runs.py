@@ -25,13 +25,13 @@ from mlflow.store.tracking.dbmodels.models import (
 )
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_USER
-from mlflow.utils.uri import append_to_uri_path
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
 from bnbench.names import Tag
 from bnbench.tracking.bulk import SQL_RUNS, chunks, recorded_trials
 from bnbench.tracking.connect import Connection
+from bnbench.tracking.files import run_uri, write_text
 from bnbench.tracking.trial_runs import TrialRun
 
 __all__ = ["add_to_sweep", "write_runs"]
@@ -49,7 +49,7 @@ def write_runs(connection: Connection, runs: Sequence[TrialRun]) -> Iterator[str
     run is never taken for a result.
     """
     if isinstance(connection.store, SqlAlchemyStore):
-        run_ids = _insert(connection.store, connection.experiment_id, runs)
+        run_ids = _insert(connection.store, connection, runs)
         yield from run_ids
         for run_id, run in zip(run_ids, runs, strict=True):
             _write_texts(connection, run_id, run)
@@ -96,10 +96,11 @@ def _send(connection: Connection, run: TrialRun) -> str:
 
 def _write_texts(connection: Connection, run_id: str, run: TrialRun) -> None:
     for name, text in run.texts.items():
-        connection.client.log_text(run_id, text, name)
+        write_text(connection, run_id, name, text)
 
 
-def _insert(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[TrialRun]) -> list[str]:
+def _insert(store: SqlAlchemyStore, connection: Connection, runs: Sequence[TrialRun]) -> list[str]:
+    experiment_id = int(connection.experiment_id)
     by_id = {uuid.uuid4().hex: run for run in runs}
     rows: dict[type[Any], list[_Row]] = {table: [] for table in (SqlRun, SqlTag, SqlParam, SqlMetric, SqlLatestMetric)}
     for run_id, run in by_id.items():
@@ -108,9 +109,12 @@ def _insert(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[TrialRun]
         rows[SqlMetric] += [_metric_row(run_id, metric) for metric in dict.fromkeys(run.metrics)]
         rows[SqlLatestMetric] += [_metric_row(run_id, metric) for metric in _latest(run.metrics)]
     with store.ManagedSessionMaker(read_only=False) as session:
-        location = session.query(SqlExperiment.artifact_location).filter_by(experiment_id=int(experiment_id)).scalar()
-        rows[SqlRun] += [_run_row(run_id, run, int(experiment_id), location) for run_id, run in by_id.items()]
-        rows |= _input_rows(session, int(experiment_id), by_id)
+        location = (
+            connection.files
+            or session.query(SqlExperiment.artifact_location).filter_by(experiment_id=experiment_id).scalar()
+        )
+        rows[SqlRun] += [_run_row(run_id, run, experiment_id, location) for run_id, run in by_id.items()]
+        rows |= _input_rows(session, experiment_id, by_id)
         for table, values in rows.items():  # in an order that foreign keys allow
             if values:
                 session.execute(insert(table.__table__), values)
@@ -123,14 +127,11 @@ def _pairs(run_id: str, values: Mapping[str, str]) -> list[_Row]:
 
 def _run_row(run_id: str, run: TrialRun, experiment_id: int, location: str) -> _Row:
     """As MLflow's `create_run` and `set_terminated` would have left it."""
-    artifacts = append_to_uri_path(  # type: ignore[no-untyped-call]
-        location, run_id, SqlAlchemyStore.ARTIFACTS_FOLDER_NAME
-    )
     return {
         "run_uuid": run_id,
         "name": run.name,
         "experiment_id": experiment_id,
-        "artifact_uri": artifacts,
+        "artifact_uri": run_uri(location, run_id),
         "source_type": SourceType.to_string(SourceType.UNKNOWN),
         "source_name": "",
         "entry_point_name": "",

@@ -175,7 +175,7 @@ def test_a_sweep_whose_files_are_gone_is_answered_in_one_line(store: Store, star
     run_id = start([])
     uri = store._connection.client.get_run(run_id).info.artifact_uri
     shutil.rmtree(Path(url2pathname(uri.removeprefix("file://"))))
-    with pytest.raises(TrackingError, match=r"placement-0a1b has no readable sweep\.json in file:.*moved"):
+    with pytest.raises(TrackingError, match=r"placement-0a1b has no readable sweep\.json in file:.* put the folder"):
         store.load("latest")
 
 

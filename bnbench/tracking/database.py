@@ -1,0 +1,144 @@
+"""Sees that a database can be used, and that its tables are this MLflow's, before anything is asked of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+
+import mlflow
+from alembic.script import ScriptDirectory
+from mlflow.store.db.utils import (
+    _get_alembic_config,
+    _get_latest_schema_revision,
+    _get_schema_version,
+    _is_empty_database,
+    _upgrade_db,
+    create_sqlalchemy_engine,
+)
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import Engine
+
+from bnbench.tracking.address import Address
+from bnbench.tracking.errors import TrackingError
+
+__all__ = ["ready"]
+
+_BUSY_SECONDS = 60  # that another program may hold a database
+
+
+@contextmanager
+def ready(address: Address) -> Iterator[None]:
+    """A database that can be opened, whoever else opens it at this moment; on a server nothing is to be done.
+
+    A SQLite database that is not there is made. Two processes may do so at once, and MLflow's migrations would break
+    each other: it happens under a lock beside the file. One that an older MLflow made is brought up to date, which is
+    said before, and a copy of it kept.
+
+    Raises:
+        TrackingError: If an older MLflow made another kind of database, or a newer MLflow any kind of it.
+        Exception: Whatever SQLAlchemy and the drivers raise where it cannot be opened.
+    """
+    with _lock(address.database) if address.database else nullcontext():
+        if address.database:
+            _make(address)
+            _check_file(address.database)
+        if not address.is_server:
+            engine = create_sqlalchemy_engine(address.uri)  # type: ignore[no-untyped-call]
+            try:
+                _check_schema(address, engine)
+            finally:
+                engine.dispose()
+        yield
+
+
+@contextmanager
+def _lock(database: Path) -> Iterator[None]:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes
+        yield
+
+
+def _make(address: Address) -> None:
+    """Make a database that is not there under another name: MLflow cannot go on with one it has half made."""
+    database = address.database
+    if database is None or database.exists():
+        return
+    draft = database.with_name(f"{database.name}.new")
+    for left in (draft, draft.with_name(f"{draft.name}-journal")):  # of a process that was killed here
+        left.unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"sqlite:///{draft}", address.artifacts)  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    os.replace(draft, database)
+
+
+def _check_file(database: Path) -> None:
+    """Fail at once where MLflow would try a damaged or read-only file for 100 seconds."""
+    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("PRAGMA schema_version")
+        connection.rollback()
+
+
+def _check_schema(address: Address, engine: Engine) -> None:
+    """MLflow names every state of its tables, its revision; it would migrate some older ones without a word."""
+    found = _get_schema_version(engine)  # type: ignore[no-untyped-call]
+    if found == _get_latest_schema_revision():  # type: ignore[no-untyped-call]
+        return
+    if found is None:
+        if not _is_empty_database(engine):  # type: ignore[no-untyped-call]
+            raise TrackingError(
+                f"tracking.uri={address.shown} is a database of something else than MLflow; give an empty one, or "
+                "leave tracking.uri=null for SQLite under runs_dir"
+            )
+        return
+    here = f"MLflow {mlflow.__version__}"
+    if found not in _known_revisions():
+        raise TrackingError(
+            f"tracking.uri={address.shown} was made by a newer MLflow than {here}, which does not know its tables "
+            f"(revision {found}); install an MLflow as new as that one (pip install --upgrade mlflow), or set runs_dir "
+            "or tracking.uri to another"
+        )
+    if address.database is None:
+        raise TrackingError(
+            f"tracking.uri={address.shown} was made by an older MLflow than {here} (revision {found} of its tables); "
+            f"keep a copy of it, then run `mlflow db upgrade {shlex.quote(address.shown)}`"
+        )
+    copy = _free(address.database.with_name(f"{address.database.name}.{found}"))
+    print(
+        f"{address.database} was made by an older MLflow: its tables are brought to those of {here}, and a copy of it "
+        f"as it was is kept in {copy.name}",
+        file=sys.stderr,
+        flush=True,
+    )
+    _copy(address.database, copy)
+    _upgrade_db(engine)  # type: ignore[no-untyped-call]
+
+
+def _known_revisions() -> set[str]:
+    scripts = ScriptDirectory.from_config(_get_alembic_config(db_url=""))  # type: ignore[no-untyped-call]
+    return {script.revision for script in scripts.walk_revisions()}
+
+
+def _free(path: Path) -> Path:
+    """The path, or the first with a number behind it that nothing has taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _copy(database: Path, copy: Path) -> None:
+    """Copy a database with what its journal holds; whole once its name can be seen."""
+    draft = copy.with_name(f"{copy.name}.draft")
+    draft.unlink(missing_ok=True)
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(draft)) as target:
+        source.backup(target)
+    os.replace(draft, copy)
