@@ -31,6 +31,7 @@ __all__ = [
     "HESSIAN_CONDITION",
     "HESSIAN_LARGEST",
     "HESSIAN_SMALLEST",
+    "LARGEST_CLASS",
     "LAST_BATCH_ACC",
     "LAST_BATCH_LOSS",
     "LAST_HIDDEN_RANK",
@@ -45,6 +46,7 @@ __all__ = [
     "STATUSES",
     "TEST_ACC",
     "TEST_ACC_ONE_BY_ONE",
+    "TEST_IMAGES",
     "TEST_LOSS",
     "TRAIN_ACC",
     "TRAIN_LOSS",
@@ -118,6 +120,8 @@ PARAMETERS = "parameters/trainable"
 STATISTICS = "parameters/running"
 VAL_IMAGES = "images/val"
 VAL_IMAGES_CURVE = "images/val_curve"
+TEST_IMAGES = "images/test"
+LARGEST_CLASS = "images/largest_class"
 
 STATUSES = ("finished", "diverged", "undefined", "failed")
 """How a trial ends: trained to its budget; a non-finite loss; no result by definition; an error."""
@@ -168,6 +172,8 @@ METRICS = {
     STATISTICS: Metric("numbers", "neither", "running statistics"),
     VAL_IMAGES: Metric("images", "neither", "all validation images: what the last evaluation is on"),
     VAL_IMAGES_CURVE: Metric("images", "neither", "validation images that each evaluation along the curve is on"),
+    TEST_IMAGES: Metric("images", "neither", "test images"),
+    LARGEST_CLASS: Metric("fraction", "neither", "share of the test images that are of their largest class"),
 }
 
 _MEASURED = {

@@ -22,7 +22,7 @@ class TrialResult:
         curves: By metric key, (step, value) pairs on the evaluation grid; finite only.
         diverged_step: First step with a non-finite loss, or None.
         tags: What describes the run without defining the trial: pack, slot, device, versions.
-        data: Name, source, checksum and split sizes of the images.
+        data: Name, source, checksum and split sizes of the images, and the share of the test split's largest class.
         started: Unix time in seconds at which the trial's pack started.
         ended: Unix time in seconds at which it ended.
     """

@@ -12,12 +12,11 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis import level_labels, strata, tuned_learning_rates
-from bnbench.analysis.outcomes import succeeded
+from bnbench.analysis.outcomes import largest_class, succeeded
 from bnbench.analysis.summary import split_by
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.claims.claim import At, Rates, Statistic, Test
 from bnbench.claims.load import TO_TARGETS, TRIAL_OUTCOMES, parts
-from bnbench.data import DATASETS
 from bnbench.table import SweepTable
 
 __all__ = ["Arm", "NoDataError", "Setting", "settings", "trained"]
@@ -240,14 +239,8 @@ def _part(test: Test, key: str, trials: pd.DataFrame, ok: pd.Series[float]) -> p
     lost = trials["status"] == "diverged"
     meaning = names.metric(key)
     if test.statistic != Statistic.value and meaning.unit == "fraction" and meaning.better == "higher":
-        return value.mask(lost, _chance(trials))
+        return value.mask(lost, largest_class(trials))
     return value.mask(lost)
-
-
-def _chance(trials: pd.DataFrame) -> pd.Series[float]:
-    """The accuracy of a constant prediction, with classes of equal size; NaN for data that are not in the catalog."""
-    data = trials["data"] if "data" in trials else pd.Series("mnist_5k", index=trials.index)
-    return data.map(lambda name: 1 / DATASETS[name].classes if name in DATASETS else np.nan).astype(float)
 
 
 def _recorded(test: Test, trials: pd.DataFrame) -> bool:

@@ -8,7 +8,7 @@ from bnbench.data.image_data import DataError, ImageData, MissingDataError
 from bnbench.data.load import load_data
 from bnbench.data.own import OWN, dataset_info, load_images, load_own
 from bnbench.data.scaling import pixels, scaling
-from bnbench.data.splits import Split, split_checksum, split_data
+from bnbench.data.splits import Split, largest_class, split_checksum, split_data
 
 __all__ = [
     "DATASETS",
@@ -19,6 +19,7 @@ __all__ = [
     "MissingDataError",
     "Split",
     "dataset_info",
+    "largest_class",
     "load_data",
     "load_images",
     "load_own",

@@ -15,7 +15,7 @@ from bnbench.config import DataConfig
 from bnbench.data.catalog import DATASETS, DatasetInfo
 from bnbench.data.image_data import DataError, ImageData
 from bnbench.data.load import load_data
-from bnbench.data.splits import split_data
+from bnbench.data.splits import largest_class, split_data
 from bnbench.factory import factory, one_line
 
 __all__ = ["OWN", "dataset_info", "load_images", "load_own"]
@@ -76,7 +76,6 @@ def load_own(data: DataConfig) -> ImageData:
 @cache
 def _info(images: ImageData) -> DatasetInfo:
     split = split_data(images, kind="fixed", seed=0)
-    shares = np.bincount(images.labels[split.test], minlength=images.classes) / len(split.test)
     return DatasetInfo(
         summary=images.source,
         shape=images.shape,
@@ -84,7 +83,7 @@ def _info(images: ImageData) -> DatasetInfo:
         train=len(split.train),
         val=len(split.val),
         test=len(split.test),
-        largest_class=float(shares.max()),
+        largest_class=largest_class(images.labels[split.test]),
         official_test=images.official_test > 0,
         checksum=images.checksum,
     )

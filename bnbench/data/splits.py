@@ -10,7 +10,7 @@ from bnbench.data.catalog import DATASETS
 from bnbench.data.image_data import DataError, ImageData, checksum_arrays
 from bnbench.seeding import derive
 
-__all__ = ["Split", "split_checksum", "split_data"]
+__all__ = ["Split", "largest_class", "split_checksum", "split_data"]
 
 _FIXED_SEED = 20150211  # the day the batch normalization paper was posted; never change it
 
@@ -75,6 +75,15 @@ def split_data(data: ImageData, *, kind: str, seed: int, train_examples: int | N
 def split_checksum(split: Split) -> str:
     """SHA-256 (hex) of which row is where, in which order."""
     return checksum_arrays(train=split.train, val=split.val, test=split.test)
+
+
+def largest_class(labels: np.ndarray) -> float:
+    """The share of the most frequent label: the accuracy of naming it for every image.
+
+    >>> largest_class(np.array([0, 1, 1, 2]))
+    0.5
+    """
+    return float(np.bincount(labels).max() / len(labels))
 
 
 def _deal(

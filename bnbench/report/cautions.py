@@ -9,6 +9,7 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis import SweepTable, contrasts, level_labels, levels, strata, targets
+from bnbench.analysis.outcomes import LUCK, chances
 from bnbench.analysis.summary import ALL_PAIRS_OF
 from bnbench.analysis.table import unmatched
 from bnbench.analysis.tuning import LEARNING_RATE, tuning_measure
@@ -76,7 +77,7 @@ def _failures(subject: Subject) -> Iterator[str]:
         return
     for status, meaning in (
         ("diverged", "diverged, left out of every accuracy and counted as not reaching any target"),
-        ("collapsed", "finished no better than naming one class for every image, left out of every accuracy"),
+        ("collapsed", f"{_luck(subject)}, left out of every accuracy"),
         ("failed", "ended in an error and are in no number but this one"),
         (MISSING, "have no finished run in the tracking store, so the sweep is incomplete"),
     ):
@@ -88,6 +89,16 @@ def _failures(subject: Subject) -> Iterator[str]:
             levels = rows.groupby("level", sort=False)[[status, "planned"]].sum()
             where = [f"{level} ({row[status]} of {row['planned']})" for level, row in levels.iterrows()]
         yield f"{_lead(subject)}{count(rows[status].sum(), 'trial')} {meaning}: {'; '.join(where)}."
+
+
+def _luck(subject: Subject) -> str:
+    """What `collapsed` means for the subject's test images."""
+    bounds = [
+        f"at most {chance.most:,} of {chance.images:,} right, where the largest class has {percent(chance.share)} %"
+        for chance in chances(subject.trials)
+    ]
+    rule = "finished no better than naming the largest class for every test image would by luck"
+    return f"{rule} ({'; '.join(bounds[:_MOST_NAMED])}: the one-sided {LUCK:.0%} bound of a binomial)"
 
 
 def _reasons(table: SweepTable) -> Iterator[str]:

@@ -302,6 +302,7 @@ def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
         "val": info.val,
         "val_curve": curve_images(trials),
         "test": info.test,
+        "largest_class": info.largest_class,
     }
 
 

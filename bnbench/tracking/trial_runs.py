@@ -160,13 +160,13 @@ def _end_of(reason: str) -> str:
 
 
 def _dataset(data: dict[str, Any]) -> DatasetInput:
-    sizes = {split: data[split] for split in ("train", "val", "test") if split in data}
+    profile = {key: data[key] for key in ("train", "val", "test", "largest_class") if key in data}
     dataset = Dataset(
         name=data["name"],
         digest=data["checksum"][:_DIGEST_LENGTH],
         source_type="bnbench",
         source=json.dumps({"source": data["source"], "sha256": data["checksum"]}),
-        profile=json.dumps(sizes),
+        profile=json.dumps(profile),
     )
     return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bnbench import names
 from bnbench.config import Measure, Statistics, Trial
-from bnbench.data import ImageData
+from bnbench.data import ImageData, largest_class
 from bnbench.measures import summarize_curve
 from bnbench.models import build_model
 from bnbench.packing.alone import why_alone
@@ -167,6 +167,8 @@ def _result(
     metrics[names.STATISTICS] = float(statistics)
     metrics[names.VAL_IMAGES] = float(data["val"])
     metrics[names.VAL_IMAGES_CURVE] = float(val_curve)
+    metrics[names.TEST_IMAGES] = float(data["test"])
+    metrics[names.LARGEST_CLASS] = data["largest_class"]
     return TrialResult(
         key=trial.key,
         params=trial.params,
@@ -191,4 +193,5 @@ def _describe(data: ImageData, blocks: PackDataModule, slot: int) -> dict[str, A
         "train": len(split.train),
         "val": len(split.val),
         "test": len(split.test),
+        "largest_class": largest_class(data.labels[split.test]),
     }

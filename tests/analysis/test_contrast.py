@@ -11,7 +11,6 @@ from scipy import stats
 
 from bnbench import names
 from bnbench.analysis import (
-    collapsed,
     compare_levels,
     contrast,
     detectable_difference,
@@ -114,16 +113,11 @@ def test_all_pairs_equal_have_no_test(table_of: Any) -> None:
 
 def test_collapsed_trials_are_failures_and_in_no_mean(table_of: Any) -> None:
     constant = 0.1  # mnist_5k has 100 of each class among its 1,000 test images
-    rows = arm([0.9, constant, 0.92, 0.101], data="mnist_5k") + arm([0.95] * 4, BATCH, data="mnist_5k")
+    rows = arm([0.9, constant, 0.92, 0.124], data="mnist_5k") + arm([0.95] * 4, BATCH, data="mnist_5k")
     row = differences(table_of(rows)).iloc[0]
     assert (row["collapsed_a"], row["collapsed_b"], row["finished_b"]) == (0, 1, 4)
     assert row["descriptive"]
-    assert row["n"] == 3  # an image better than a constant is no constant
-
-
-def test_of_a_data_set_that_is_not_known_no_trial_is_called_collapsed(table_of: Any) -> None:
-    assert not collapsed(table_of(arm([0.0, 0.9], data="my_images")).trials).any()
-    assert not collapsed(table_of(arm([0.0, 0.9])).trials).any()
+    assert row["n"] == 3  # an image more than luck gives is no failure
 
 
 def test_success_is_compared_in_pairs_with_mcnemar(table_of: Any) -> None:

@@ -140,6 +140,8 @@ def test_a_diverged_trial_has_neither_final_metrics_nor_curves_from_its_last_eva
         names.STATISTICS,
         names.VAL_IMAGES,
         names.VAL_IMAGES_CURVE,
+        names.TEST_IMAGES,
+        names.LARGEST_CLASS,
     }
     assert result.metrics[names.steps_to(0.9999)] == 100, "censored at the budget"
     assert result.metrics[names.reached(0.9999)] == 0

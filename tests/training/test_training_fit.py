@@ -128,6 +128,17 @@ def test_where_the_curve_is_on_all_validation_images_its_end_is_the_last_evaluat
     assert result.metrics[names.VAL_ACC_FINAL] == result.curves[names.VAL_ACC][-1][1]
 
 
+@pytest.mark.parametrize("split", ["fixed", "by_seed"])
+def test_the_largest_class_of_its_own_test_images_is_recorded_with_each_trial(split, trial_of, images_of):
+    data = images_of(1, 6, 6, count=237)
+    trials = [trial_of(*MODELS["fc"], f"data.split={split}", "training.steps=2", f"seed={seed}") for seed in (0, 1)]
+    for trial, result in zip(trials, fit(trials, data), strict=True):
+        labels = data.labels[split_data(data, kind=split, seed=trial.seed).test].tolist()
+        most = max(labels.count(label) for label in labels)
+        assert result.metrics[names.LARGEST_CLASS] == result.data["largest_class"] == most / len(labels)
+        assert result.metrics[names.TEST_IMAGES] == len(labels)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_acc_batch_is_the_accuracy_under_the_evaluation_batchs_own_statistics(model, trial_of, images_of):
     data = images_of(1, 6, 6, count=600)
