@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,13 +17,17 @@ __all__ = ["register", "task"]
 
 
 def register() -> None:
-    """Tell Hydra the schema, and where the sweeper plugin is.
+    """Tell Hydra the schema, with MLflow's own variables as defaults, and where the sweeper plugin is.
 
     Hydra takes plugins from `hydra_plugins` namespace packages only; ours lies inside bnbench, which works from a
     wheel and from an editable install alike. It looks for them once a process: in a program that is a Hydra
     application itself, before it has heard of bnbench.
     """
-    ConfigStore.instance().store(name="schema", node=schema(), provider="bnbench")
+    node = schema()
+    for key, variable in {"uri": "MLFLOW_TRACKING_URI", "experiment": "MLFLOW_EXPERIMENT_NAME"}.items():
+        if value := os.environ.get(variable):
+            node.tracking[key] = value
+    ConfigStore.instance().store(name="schema", node=node, provider="bnbench")
     plugins = str(Path(__file__).resolve().parent / "plugins")
     if plugins not in sys.path:
         sys.path.append(plugins)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 import bnbench  # noqa: F401
+
+for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):  # no test records where somebody else does
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ __all__ = ["Child", "SideError", "Sides", "Team", "environment"]
 
 _GRACE_SECONDS = 5.0
 
+_DEFAULTS = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}  # timed sweeps are recorded nowhere else
+
 
 class SideError(RuntimeError):
     """One line: which timed process failed, and what it said."""
@@ -193,4 +195,5 @@ def environment(folder: Path) -> dict[str, str]:
     """A timed process's: this bnbench, found from any folder, and temporary files where they are removed."""
     home = str(Path(bnbench.__file__).resolve().parent.parent)
     paths = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)}
+    own = {name: value for name, value in os.environ.items() if name not in _DEFAULTS}
+    return {**own, "PYTHONPATH": paths, "TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)}

@@ -9,8 +9,10 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bnbench.config import Config
 from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
 from bnbench.sweep.describe import duration
+from bnbench.sweep.place import ready_command
 from bnbench.sweep.published import Sweep
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def publish(
     folder: Path,
     trained: Set[str],
     wall_seconds: float,
+    config: Config,
     say: Callable[[str], None],
 ) -> Sweep:
     """Read a sweep back from the store, write its report, close its run, and say what it found.
@@ -37,6 +40,7 @@ def publish(
         folder: Where the report goes; the `latest` pointer beside it is moved to it.
         trained: Keys of the trials that had to be trained; where one has no result, the sweep has failed.
         wall_seconds: From the first worker's start to the last trial's end.
+        config: Says where the store is.
         say: Where lines for the user go.
     """
     from bnbench.tracking.views import links
@@ -51,10 +55,9 @@ def publish(
     conclusion = terminal_conclusion(table, columns)
     note = f"{links(table.meta)}\n\n{markdown_conclusion(table)}"
     store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
-    runs_dir = "" if folder.parent == Path("runs").absolute() else f" runs_dir={_shown(folder.parent)}"
     say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
     say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
-    say(f"charts: python -m bnbench ui{runs_dir}")
+    say(f"charts: {ready_command('ui', config)}")
     say(f"done in {duration(wall_seconds)}")
     return Sweep(table, folder)
 

@@ -29,6 +29,7 @@ from bnbench.sweep.describe import arm_keys, arm_label, count, curve_images, des
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
+from bnbench.sweep.place import describe_place, ready_command
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan
 from bnbench.sweep.remarks import own_remarks
 from bnbench.tracking import NothingRecordedError
@@ -120,6 +121,8 @@ def run_sweep(
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     claims = claims_on(name, hydra.conf_dirs)
     Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
+    if place := describe_place(config):
+        say(place)
 
     stores: list[Store] = []
 
@@ -195,7 +198,8 @@ def execute(
     try:
         with ExitStack() as stack:
             progress = stack.enter_context(SweepProgress(timed, len(trained)))
-            drain = stack.enter_context(Drain(store, waiting, on_result=progress.add))
+            sync = ready_command("sync", config)
+            drain = stack.enter_context(Drain(store, waiting, on_result=progress.add, sync=sync))
             if plan.undefined:
                 spool.write(waiting, [_undefined(p, run_id) for p in plan.undefined])
 
@@ -212,7 +216,7 @@ def execute(
     if progress.tried_again:
         trials = count(progress.tried_again, "trial")
         say(f"{trials} ended in a later attempt: before, their pack failed or was killed")
-    sweep = publish(store, run_id, folder, trained, time.monotonic() - started, say)
+    sweep = publish(store, run_id, folder, trained, time.monotonic() - started, config, say)
     if config.tracking.log_model == LogModel.best:
         log_best(store, run_id, runs_dir / "cache", config.data.root, say)
     check_outcome(sweep.table, trained)

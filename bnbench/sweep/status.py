@@ -28,13 +28,14 @@ def running_keys(sweep_dir: Path) -> set[str]:
     return {key for file in progress_files(sweep_dir) for key in read_progress(file).keys}
 
 
-def describe_status(standing: Standing, running: Collection[str], waiting: Mapping[str, str]) -> str:
+def describe_status(standing: Standing, running: Collection[str], waiting: Mapping[str, str], sync: str) -> str:
     """The lines to print.
 
     Args:
         standing: The sweep as recorded.
         running: Keys of the trials that are being trained, or were when the sweep was ended.
         waiting: The status of each trial whose result has not been recorded yet, by key.
+        sync: The command that records them.
     """
     meta = standing.meta
     total = dict.fromkeys(_COLUMNS, 0)
@@ -57,9 +58,7 @@ def describe_status(standing: Standing, running: Collection[str], waiting: Mappi
     if len(failed) > _MOST_FAILURES:
         lines.append(f"and {len(failed) - _MOST_FAILURES} more")
     if waiting:
-        lines.append(
-            f"{count(len(waiting), 'result')} not yet in the tracking store; `python -m bnbench sync` delivers"
-        )
+        lines.append(f"{count(len(waiting), 'result')} not yet in the tracking store; `{sync}` delivers")
     if standing.state != "running" and (total["to do"] or total["failed"]):
         lines.append(f"go on with: {shlex.join(meta['command'])}")
     return "\n".join(lines)

@@ -44,6 +44,7 @@ class Drain:
             whether or not the store takes it: progress does not wait for tracking.
         period_seconds: Between two looks at the folder.
         patience_seconds: How long a store that refuses is asked again at the end.
+        sync: The command that delivers what is left, to be told.
 
     Attributes:
         seen: Keys of the results in files seen so far.
@@ -59,6 +60,7 @@ class Drain:
         on_result: Callable[[TrialResult], None] | None = None,
         period_seconds: float = 0.5,
         patience_seconds: float = 60.0,
+        sync: str = "python -m bnbench sync",
     ) -> None:
         self._store = store
         self._folder = folder
@@ -66,6 +68,7 @@ class Drain:
         self._on_result = on_result
         self._period_seconds = period_seconds
         self._patience_seconds = patience_seconds
+        self._sync = sync
         self._files: set[Path] = set()
         self._damaged: list[str] = []
         self._refusal: TrackingError | None = None
@@ -109,7 +112,7 @@ class Drain:
             left = len(spool.pending(self._folder))
             problems.append(
                 f"{left} file(s) of finished results could not be recorded and are kept in {self._folder}; "
-                f"`python -m bnbench sync`, or the next start, delivers them: {self._refusal}"
+                f"`{self._sync}`, or the next start, delivers them: {self._refusal}"
             )
         if self._damaged:
             problems.append("results that cannot be read were set aside: " + "; ".join(self._damaged))

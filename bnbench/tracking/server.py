@@ -25,6 +25,8 @@ __all__ = ["running_server", "serve_ui"]
 _START_SECONDS = 90
 _STOP_SECONDS = 10
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LOOPBACK_HOSTS = ("localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[::1]", "[[]::1]:*")  # as patterns
+_CALLED = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # who listens to every name, by one of them
 
 
 def serve_ui(
@@ -45,7 +47,8 @@ def serve_ui(
         charts: Where on the server the charts to look at are; see `Store.charts`.
         host: The address to listen on. There are no passwords: who reaches it can read, write and delete.
         port: The port to listen on.
-        allowed_hosts: What other machines may call this one in their browsers, as MLflow takes it.
+        allowed_hosts: What other machines may call this one in their browsers, as MLflow takes it, beside the names
+            that this machine has for itself.
         open_browser: Whether to open the charts.
 
     Raises:
@@ -99,8 +102,11 @@ def running_server(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **({"MLFLOW_SERVER_ALLOWED_HOSTS": allowed_hosts} if allowed_hosts else {}),
     }
+    allowed_hosts = allowed_hosts or environment.get("MLFLOW_SERVER_ALLOWED_HOSTS")
+    name = f"[{host}]" if ":" in host else host
+    if allowed_hosts:  # which replaces the list that MLflow would have
+        environment["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join([allowed_hosts, *_LOOPBACK_HOSTS, f"{name}:{port}"])
     command = [
         sys.executable,
         "-m",
@@ -115,7 +121,7 @@ def running_server(
     ]
     if address.artifacts:
         command += ["--artifacts-destination", address.artifacts]
-    page = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    page = f"http://{_CALLED.get(host, name)}:{port}{environment.get('MLFLOW_STATIC_PREFIX', '')}"
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -12,6 +12,7 @@ __all__ = ["main"]
 
 def main(words: Sequence[str]) -> None:
     """Print how many of a sweep's trials are done, running, failed and to do."""
+    from bnbench.sweep.place import ready_command
     from bnbench.sweep.report import sweep_folder
     from bnbench.sweep.status import describe_status, running_keys
     from bnbench.tracking import spool
@@ -26,4 +27,4 @@ def main(words: Sequence[str]) -> None:
     spooled = spool.read_all(spool.folder_of(runs_dir, store.address, experiment))
     waiting = {result.key: result.status for result in spooled if result.key in keys}
     running = running_keys(sweep_folder(runs_dir, standing.meta["name"], standing.meta["id"]))
-    print(describe_status(standing, running, waiting))
+    print(describe_status(standing, running, waiting, ready_command("sync", config)))

@@ -66,7 +66,9 @@ def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path,
         spool.write(place, [result])
     answer = bnbench("status", f"runs_dir={runs}")
     assert answer.out[-2].split() == ["all", "4", "-", "-", "-"]
-    assert answer.out[-1] == "1 result not yet in the tracking store; `python -m bnbench sync` delivers"
+    assert (
+        answer.out[-1] == f"1 result not yet in the tracking store; `python -m bnbench sync runs_dir={runs}` delivers"
+    )
     answer = bnbench("sync", f"runs_dir={runs}")
     assert (answer.status, answer.err) == (0, [])
     assert answer.out == [
@@ -108,7 +110,7 @@ def test_a_running_sweep_says_which_trials_are_running(tmp_path: Path) -> None:
     meta = {"name": "n", "id": "1", "created": "now", "command": ["x"]}
 
     def counts(state: Any) -> list[str]:
-        lines = describe_status(Standing(meta, state, trials), running, {"c": "diverged"}).splitlines()
+        lines = describe_status(Standing(meta, state, trials), running, {"c": "diverged"}, "sync it").splitlines()
         return lines[2].split()
 
     assert counts("running") == ["fc", "3", "1", "1", "1"]

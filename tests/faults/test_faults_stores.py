@@ -200,7 +200,7 @@ def _programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/nowhere")]
     if not found[-1].exists():
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    if importlib.util.find_spec("psycopg2") is None:
+    if importlib.util.find_spec("psycopg") is None:
         pytest.skip("its Python driver is not installed (pip install '.[postgresql]')")
     return found[-1].parent
 
@@ -222,7 +222,7 @@ def postgresql() -> Iterator[str]:
     call("pg_ctl", "-D", f"{folder}/data", "-o", listen, "-l", f"{folder}/log", "-w", "start")
     try:
         call("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "bnbench")
-        yield f"postgresql+psycopg2://me@127.0.0.1:{port}/bnbench"
+        yield f"postgresql://me@127.0.0.1:{port}/bnbench"
     finally:
         call("pg_ctl", "-D", f"{folder}/data", "-m", "fast", "-t", "120", "-w", "stop")
         shutil.rmtree(folder)
@@ -259,7 +259,8 @@ def test_what_a_server_missed_is_delivered_by_sync(
         sweep = start(*trials, *where)
         sweep.wait_until(lambda: bool([*runs_dir.glob("trial-*/progress/*.json")]))
     assert sweep.wait() == 1, sweep.said
-    assert "`python -m bnbench sync`, or the next start, delivers them" in sweep.said.splitlines()[-1]
+    said = sweep.said.splitlines()[-1]
+    assert f"`python -m bnbench sync runs_dir={runs_dir} {where[0]}`, or the next start, delivers them" in said
     assert "Traceback" not in sweep.said
     with running_server(address, host="127.0.0.1", port=port):
         sync = start("sync", *where)

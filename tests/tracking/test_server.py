@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,20 +20,14 @@ from bnbench.tracking.store import Store
 Make = Callable[..., TrialResult]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def test_the_server_shows_the_page_and_records_and_reads_like_the_database(
-    tmp_path: Path, make_result: Make, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_result: Make, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Store.open(None, runs_dir=tmp_path, experiment="bnbench")
     results = [make_result(0), make_result(1), make_result(2, status="failed", metrics={}, curves={})]
     results[1].curves[names.GRADIENT_MAX] = [(0, 0.5), (20, 0.25)]  # what only some trials have
     monkeypatch.setattr(bulk, "_REST_POINTS", 8)  # an answer that was cut is asked for again, in parts
-    port = _free_port()
+    port = free_port
     with running_server(here.address, host="127.0.0.1", port=port) as (page, process):
         with urllib.request.urlopen(page) as answer:
             assert b"<title>MLflow</title>" in answer.read()
@@ -100,3 +95,33 @@ def test_listening_beyond_this_machine_is_warned_of_with_what_to_do(
 def test_an_address_of_a_database_keeps_its_password_off_the_page(tmp_path: Path) -> None:
     address = Address.resolve("postgresql+psycopg://me:se:cret@host:5432/db", tmp_path)
     assert address.shown == "postgresql+psycopg://me:***@host:5432/db"
+
+
+def test_names_that_others_may_use_are_allowed_beside_this_machine_s_own(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_STATIC_PREFIX", "/of/bnbench")
+    address = Store.open(None, runs_dir=tmp_path, experiment="bnbench").address
+    with running_server(address, host="127.0.0.1", port=free_port, allowed_hosts="a.org:5000") as (page, _):
+        assert page == f"http://127.0.0.1:{free_port}/of/bnbench"
+        for host in ("a.org:5000", f"127.0.0.1:{free_port}", f"localhost:{free_port}", f"[::1]:{free_port}"):
+            with urllib.request.urlopen(urllib.request.Request(f"{page}/", headers={"Host": host})) as answer:
+                assert b"<title>MLflow</title>" in answer.read()
+        there = Store.open(page, runs_dir=tmp_path, experiment="bnbench", create=False)
+        assert there.experiment_id == Store.open(None, runs_dir=tmp_path, experiment="bnbench").experiment_id
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(f"{page}/", headers={"Host": "b.org:5000"}))
+
+
+def test_a_server_that_does_not_answer_to_a_name_is_no_matter_of_passwords(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = Store.open(None, runs_dir=tmp_path, experiment="bnbench").address
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more, **how: resolve(host.replace("a.org", "127.0.0.1"), *more, **how)
+    )
+    with running_server(address, host="127.0.0.1", port=free_port):
+        with pytest.raises(TrackingError, match=r"Invalid Host header.*--allowed-hosts") as caught:
+            Store.open(f"http://a.org:{free_port}", runs_dir=tmp_path, experiment="bnbench")
+        assert "PASSWORD" not in str(caught.value)
