@@ -21,8 +21,9 @@ class DatasetInfo:
         largest_class: Share of the test split's largest class: the accuracy of naming it for every image.
         official_test: Whether the test split is the data set's own and no seed redraws it.
         val_first: Whether `fixed` validates on the first or on the last rows of an official training set.
-        checksum: The content's SHA-256, where known ("" where not): another set in files of the
-            same names and sizes (MNIST and Fashion-MNIST) would be trained on without a word.
+        checksum: The content's SHA-256: another set in files of the same names and sizes (MNIST, Fashion-MNIST and
+            KMNIST share theirs) would be trained on without a word. "" where each of the files is held to its MD5.
+        notes: What a reader must know of a set that is in no catalog: its shape, its values, and how it was read.
     """
 
     summary: str
@@ -35,6 +36,7 @@ class DatasetInfo:
     official_test: bool = False
     val_first: bool = True
     checksum: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -83,6 +85,7 @@ DATASETS: dict[str, DatasetInfo] = {
         test=10_000,
         largest_class=0.1,
         official_test=True,
+        checksum="cca6ce69378032c90d8cd9e19d2d98584e3d421c9c625ac35c48cc67b93115b8",
     ),
     "cifar10": DatasetInfo(
         summary="CIFAR-10, 60,000 small colour photographs: torchvision's files in data.root, or downloaded",

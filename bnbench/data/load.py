@@ -8,7 +8,7 @@ from bnbench.data.catalog import DATASETS
 from bnbench.data.cifar10 import load_cifar10
 from bnbench.data.embedded import EMBEDDED, load_embedded
 from bnbench.data.image_data import DataError, ImageData
-from bnbench.data.mnist_files import load_mnist_files
+from bnbench.data.mnist_files import MNIST_FILES, load_mnist_files
 
 __all__ = ["load_data"]
 
@@ -59,4 +59,6 @@ def _check_identity(data: ImageData) -> None:
     owner = {other.checksum: name for name, other in DATASETS.items() if other.checksum}.get(data.checksum)
     if owner != data.name and (owner or info.checksum):
         content = f"the images of data={owner}" if owner else "other images or labels"
-        raise DataError(f"data={data.name}: {data.source} hold {content}; use the original files or package")
+        own = ", or data=arrays data.path=FOLDER for another set in files of these names, such as KMNIST"
+        way_out = f"use the original files or package{own if data.name in MNIST_FILES and not owner else ''}"
+        raise DataError(f"data={data.name}: {data.source} hold {content}; {way_out}")

@@ -18,6 +18,8 @@ from bnbench.data import DATASETS, DataError, load_data
 from bnbench.data.idx import read_idx
 from bnbench.vision_ops import ensure_torchvision
 
+CATALOG = dict(DATASETS)  # as it is, before a test makes its sets small
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TRAIN, TEST = 30, 10
 FILES = {
     "train-images-idx3-ubyte": (TRAIN, 28, 28),
@@ -154,6 +156,28 @@ def test_another_data_set_under_the_right_names_is_refused(tmp_path, monkeypatch
     assert "hold the images of data=mnist" in refusal("fashion_mnist", root=tmp_path)
     monkeypatch.setitem(DATASETS, "mnist", dataclasses.replace(DATASETS["mnist"], checksum="0" * 64))
     assert "hold other images or labels" in refusal("mnist", root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_files_of_the_right_names_and_sizes_with_a_third_sets_images_are_refused(name, tmp_path, monkeypatch):
+    write_idx_files(tmp_path)
+    small = dataclasses.replace(CATALOG[name], train=TRAIN - 5, val=5, test=TEST)  # with the real set's checksum
+    monkeypatch.setitem(DATASETS, name, small)
+    message = refusal(name, root=tmp_path, download=False)
+    assert message.startswith(f"data={name}: idx files in {tmp_path} hold other images or labels; use the original")
+    assert "data=arrays data.path=FOLDER for another set in files of these names, such as KMNIST" in message
+
+
+def test_every_catalog_set_is_held_to_its_content():
+    by_files = {name for name, info in CATALOG.items() if len(info.checksum) != 64}
+    assert by_files == {"cifar10"}  # whose seven files are held to their MD5 sums: see the tests of CIFAR-10 below
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_debians_fashion_mnist_is_the_catalogs(monkeypatch):
+    monkeypatch.setitem(DATASETS, "fashion_mnist", CATALOG["fashion_mnist"])
+    monkeypatch.setattr("bnbench.data.mnist_files._SYSTEM_FOLDERS", {"fashion_mnist": DEBIAN})
+    assert load_data("fashion_mnist", download=False).checksum == CATALOG["fashion_mnist"].checksum
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
