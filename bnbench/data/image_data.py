@@ -31,6 +31,9 @@ class ImageData:
         checksum: SHA-256 of images and labels; the same on every machine, from every file format.
         source: A phrase for people: where the bytes came from.
         official_test: The last `official_test` rows are the data set's own test set; 0 if it has none.
+        official_val: So many rows before those are its own validation set; 0 if it has none.
+        class_names: What its source calls each class; () where labels are their own names.
+        notes: What was done to read it, as phrases for people.
     """
 
     name: str
@@ -40,6 +43,9 @@ class ImageData:
     checksum: str
     source: str
     official_test: int = 0
+    official_val: int = 0
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_arrays(
@@ -51,6 +57,9 @@ class ImageData:
         classes: int,
         source: str,
         official_test: int = 0,
+        official_val: int = 0,
+        class_names: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> Self:
         """Check two arrays, compute their checksum and hold them together.
 
@@ -67,7 +76,11 @@ class ImageData:
             raise DataError(f"data={name}: labels {span}, allowed 0..{classes - 1}, from {source}")
         images, labels = np.ascontiguousarray(images), labels.astype(np.int64)
         checksum = checksum_arrays(images=images, labels=labels)
-        return cls(name, images, labels, classes, checksum, source, official_test)
+        return cls(name, images, labels, classes, checksum, source, official_test, official_val, class_names, notes)
+
+    def class_name(self, label: int) -> str:
+        """What its source calls a class."""
+        return self.class_names[label] if self.class_names else str(label)
 
     @property
     def shape(self) -> tuple[int, int, int]:

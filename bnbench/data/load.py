@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bnbench.data.catalog import DATASETS
-from bnbench.data.cifar10 import load_cifar10
+from bnbench.data.cifar import load_cifar10
 from bnbench.data.embedded import EMBEDDED, load_embedded
 from bnbench.data.image_data import DataError, ImageData
 from bnbench.data.mnist_files import MNIST_FILES, load_mnist_files

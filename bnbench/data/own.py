@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from bnbench.config import DataConfig
+from bnbench.data.array_files import read_arrays
 from bnbench.data.catalog import DATASETS, DatasetInfo
 from bnbench.data.image_data import DataError, ImageData
+from bnbench.data.image_folder import read_folder
 from bnbench.data.load import load_data
+from bnbench.data.own_arrays import image_data
 from bnbench.data.splits import largest_class, split_data
 from bnbench.factory import factory, one_line
 
@@ -23,14 +24,8 @@ __all__ = ["OWN", "dataset_info", "load_images", "load_own"]
 OWN = {
     "custom": "your own function's images, data.factory=package.module:function",
     "folder": "your own image files, data.root=FOLDER with a folder for each class",
-    "arrays": "your own arrays, data.path=FILE.npz with images and labels",
+    "arrays": "your own arrays, data.path=FILE.npz with images and labels, or idx files",
 }
-
-_FEWEST = 10  # of which one validates and two test
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-_GRAY = {"1", "L"}
-
-Arrays = Mapping[str, np.ndarray]
 
 
 def dataset_info(data: DataConfig) -> DatasetInfo:
@@ -86,6 +81,18 @@ def _info(images: ImageData) -> DatasetInfo:
         largest_class=largest_class(images.labels[split.test]),
         official_test=images.official_test > 0,
         checksum=images.checksum,
+        notes=(_content(images), *images.notes),
+    )
+
+
+def _content(images: ImageData) -> str:
+    """What a set holds, in words."""
+    C, H, W = images.shape
+    counts = np.bincount(images.labels, minlength=images.classes)
+    each = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    return (
+        f"{len(images.labels):,} images of {C} channel{'' if C == 1 else 's'}, {H} x {W}, with values "
+        f"{images.images.min()} to {images.images.max()}, in {images.classes:,} classes of {each}"
     )
 
 
@@ -99,112 +106,15 @@ def _custom(name: str | None) -> ImageData:
         raise DataError(f"{source} failed: {one_line(error)}") from error
     if not isinstance(arrays, Mapping):
         raise DataError(f"{source} returned {type(arrays).__name__}; it must be a dict with images and labels")
-    return _image_data("custom", {str(key): np.asarray(value) for key, value in arrays.items()}, source)
+    return image_data("custom", {str(key): np.asarray(value) for key, value in arrays.items()}, source)
 
 
 @cache
 def _file(path: Path) -> ImageData:
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        raise DataError(f"data.path={path} is no .npz file; numpy.savez(FILE, images=…, labels=…) makes one")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"data.path={path} cannot be read: {one_line(error)}") from error
-    return _image_data("arrays", arrays, f"data.path={path}")
-
-
-def _image_data(name: str, arrays: Arrays, source: str) -> ImageData:
-    known = {"images", "labels", "test_images", "test_labels"}
-    missing, unknown = {"images", "labels"} - arrays.keys(), arrays.keys() - known
-    if missing or unknown:
-        held = ", ".join(sorted(arrays)) or "nothing"
-        raise DataError(f"{source} holds {held}; it must hold images and labels, and may hold test_images, test_labels")
-    if ("test_images" in arrays) != ("test_labels" in arrays):
-        raise DataError(f"{source} holds one of test_images and test_labels; give both or neither")
-    parts = [(_images(arrays["images"], source), _labels(arrays["labels"], source))]
-    if "test_images" in arrays:
-        parts.append((_images(arrays["test_images"], source), _labels(arrays["test_labels"], source)))
-    shapes = {images.shape[1:] for images, _ in parts}
-    if len(shapes) > 1:
-        raise DataError(f"{source} holds images {parts[0][0].shape} and test_images {parts[1][0].shape}; sizes differ")
-    if len(parts[0][0]) < _FEWEST:
-        raise DataError(f"{source} holds {len(parts[0][0])} images; it must hold at least {_FEWEST}")
-    labels = np.concatenate([labels for _, labels in parts])
-    return ImageData.from_arrays(
-        name,
-        np.concatenate([images for images, _ in parts]),
-        labels,
-        classes=int(labels.max()) + 1,
-        source=source,
-        official_test=len(parts[1][0]) if len(parts) > 1 else 0,
-    )
-
-
-def _images(images: np.ndarray, source: str) -> np.ndarray:
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise DataError(
-            f"{source} holds images of {images.dtype} {images.shape}; they must be uint8 of shape (M, C, H, W) or "
-            "(M, H, W)"
-        )
-    return images if images.ndim == 4 else images[:, None]
-
-
-def _labels(labels: np.ndarray, source: str) -> np.ndarray:
-    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
-        raise DataError(f"{source} holds labels of {labels.dtype} {labels.shape}; they must be integers of shape (M,)")
-    return labels.astype(np.int64)
+    arrays, notes = read_arrays(path)
+    return image_data("arrays", arrays, f"data.path={path}", notes=notes)
 
 
 @cache
 def _folder(root: Path, size: int | None) -> ImageData:
-    source = f"data.root={root}"
-    if not root.is_dir():
-        raise DataError(f"{source} is not a folder; data=folder reads FOLDER/CLASS/IMAGE files")
-    parts = [root / "train", root / "test"]
-    parts = parts if all(part.is_dir() for part in parts) else [root]
-    classes = _classes(parts[0])
-    if len(classes) < 2 or any(_classes(part) != classes for part in parts):
-        found = "; ".join(f"{part}: {', '.join(_classes(part)) or 'none'}" for part in parts)
-        raise DataError(
-            f"{source} needs at least two folders of images, one for each class, alike in train and test: {found}"
-        )
-    read = [_read(part, classes, size) for part in parts]
-    gray = all(image.mode == "L" for images, _ in read for image in images)
-    arrays: dict[str, np.ndarray] = {}
-    for prefix, (images, labels) in zip(("", "test_"), read, strict=False):
-        pixels = np.stack([np.asarray(image.convert("L" if gray else "RGB")) for image in images])
-        arrays[f"{prefix}images"] = pixels if gray else pixels.transpose(0, 3, 1, 2)
-        arrays[f"{prefix}labels"] = np.array(labels)
-    return _image_data("folder", arrays, source)
-
-
-def _classes(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _read(folder: Path, classes: list[str], size: int | None) -> tuple[list[Any], list[int]]:
-    """The images of every class, of one size, and their labels."""
-    from PIL import Image, UnidentifiedImageError
-
-    images, labels, first = [], [], None
-    for label, name in enumerate(classes):
-        for file in sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in _SUFFIXES):
-            try:
-                with Image.open(file) as opened:
-                    image = opened.convert("L" if opened.mode in _GRAY else "RGB")
-            except (OSError, UnidentifiedImageError) as error:
-                raise DataError(f"{file} cannot be read as an image: {one_line(error)}") from error
-            if size is not None:
-                image = image.resize((size, size), Image.Resampling.BILINEAR)
-            first = first or (file, image.size)
-            if image.size != first[1]:
-                raise DataError(
-                    f"{file} is {image.size[0]}x{image.size[1]} and {first[0]} {first[1][0]}x{first[1][1]}; "
-                    "set data.image_size=N to bring all to N x N"
-                )
-            images.append(image)
-            labels.append(label)
-    if not images:
-        raise DataError(f"{folder} has no image files; {', '.join(sorted(_SUFFIXES))} are read")
-    return images, labels
+    return read_folder(root, size)

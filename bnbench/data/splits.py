@@ -32,11 +32,11 @@ def split_data(data: ImageData, *, kind: str, seed: int, train_examples: int | N
     """Split a data set into training, validation and test images.
 
     Sizes are those of `DATASETS`; a set made by hand (of another name or size) gives a tenth to
-    validation and, if it has no official test set, a fifth to test. Where rows are drawn, each class gives in
+    validation and a fifth to test, unless it has such a set of its own. Where rows are drawn, each class gives in
     proportion to its size, by largest remainders: less than one image off the exact share for each part.
 
-    An official test set is always the test split. `fixed` then validates on the first 5,000 training
-    images of the MNIST family, as TensorFlow's tutorials did, and on the last 5,000 of CIFAR-10.
+    An official test or validation set is always that split, under every seed. `fixed` validates on the first 5,000
+    training images of the MNIST family, as TensorFlow's tutorials did, and on the last 5,000 of CIFAR-10.
 
     Args:
         data: The images to split.
@@ -45,7 +45,7 @@ def split_data(data: ImageData, *, kind: str, seed: int, train_examples: int | N
         train_examples: Keep only the first so many training images, a fair subset; None keeps all.
 
     Raises:
-        DataError: If `kind` is neither.
+        DataError: If `kind` is neither, or a class has too few images to be trained on.
     """
     if kind not in ("fixed", "by_seed"):
         raise DataError(f"data.split={kind} is unknown; use data.split=fixed or data.split=by_seed")
@@ -53,21 +53,20 @@ def split_data(data: ImageData, *, kind: str, seed: int, train_examples: int | N
     stream = _FIXED_SEED if fixed else derive(seed, "split", data.name)
     generator = np.random.Generator(np.random.PCG64(stream))
     rows = np.arange(len(data.labels), dtype=np.int64)
-    pool, test = np.split(rows, [len(rows) - data.official_test])
+    parted = [len(rows) - data.official_val - data.official_test, len(rows) - data.official_test]
+    pool, val, test = np.split(rows, parted)
     info = DATASETS.get(data.name)
-    if info is not None and info.images == len(rows):
-        val_size, test_size, val_first = info.val, info.test, info.val_first
-    else:
-        val_size, test_size, val_first = len(pool) // 10, len(pool) // 5, True
+    known = info if info is not None and info.images == len(rows) else None
+    val_size, test_size = (known.val, known.test) if known else (len(pool) // 10, len(pool) // 5)
 
-    if not data.official_test:
-        test, val, train = _deal(pool, data, (test_size, val_size), generator)
-    elif not fixed:
-        val, train = _deal(pool, data, (val_size,), generator)
-    elif val_first:
-        val, train = np.split(pool, [val_size])
+    if known and data.official_test and fixed:
+        val, train = np.split(pool, [val_size]) if known.val_first else np.split(pool, [len(pool) - val_size])[::-1]
     else:
-        train, val = np.split(pool, [len(pool) - val_size])
+        parts = {"test": (test, test_size), "val": (val, val_size)}
+        drawn = {part: size for part, (given, size) in parts.items() if not len(given)}
+        *dealt, train = _deal(pool, data, tuple(drawn.values()), generator)
+        found = dict(zip(drawn, dealt, strict=True))
+        test, val = found.get("test", test), found.get("val", val)
     train, val, test = (_interleave(part, data, generator) for part in (train, val, test))
     return Split(train[:train_examples], val, test)
 
@@ -97,6 +96,13 @@ def _deal(
         quotas = _quotas(np.array([len(rows) for rows in members]), size)
         parts.append(np.concatenate([rows[:n] for rows, n in zip(members, quotas, strict=True)]))
         members = [rows[n:] for rows, n in zip(members, quotas, strict=True)]
+    for label, rows in enumerate(members):
+        number = int((data.labels[pool] == label).sum())
+        if number and not len(rows):
+            raise DataError(
+                f"data={data.name}: class {data.class_name(label)} has {number} of the images to be split, and none of "
+                f"them is left to train on; give it more or leave it out"
+            )
     return [*parts, np.concatenate(members)]
 
 

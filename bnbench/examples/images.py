@@ -10,9 +10,9 @@ __all__ = ["stripes"]
 def stripes() -> dict[str, np.ndarray]:
     """1,200 noisy images, 16 x 16, of stripes in one of four directions.
 
-    A data set is a dict of arrays: `images`, uint8 of shape (M, C, H, W) or (M, H, W), and `labels`, (M,), whole
-    numbers from 0 on. A tenth of the images validates and a fifth tests, drawn class by class; with `test_images` and
-    `test_labels` those are the test set.
+    A data set is a dict of arrays: `images`, uint8 of shape (M, C, H, W), (M, H, W, C) or (M, H, W), and `labels`,
+    (M,), whole numbers. A tenth of the images validates and a fifth tests, drawn class by class; with `val_images` and
+    `val_labels`, or `test_images` and `test_labels`, those do.
     """
     rng = np.random.default_rng(0)
     labels = np.arange(1200) % 4

@@ -1,11 +1,11 @@
-"""What must be said of networks and norms of the user's own, in the plan and in the report."""
+"""What must be said of images, networks and norms of the user's own, in the plan and in the report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from bnbench.config import Init, ModelConfig
-from bnbench.data import dataset_info
+from bnbench.data import OWN, dataset_info
 from bnbench.sweep.describe import count
 from bnbench.sweep.plan import Plan
 
@@ -15,9 +15,17 @@ _MOST_NAMED = 3
 
 
 def own_remarks(plan: Plan) -> list[str]:
-    """A line for each thing, without its full stop: what is trained one by one, whose weights are drawn anew."""
+    """A line for each thing, without its full stop: which images, what trains one by one, whose weights are drawn."""
     alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
-    return [*dict.fromkeys([*alone, *_weights(plan)])]
+    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan)])]
+
+
+def _images(plan: Plan) -> Iterator[str]:
+    """What each data set holds, how it was read, and how it is split."""
+    for trial in (p.trial for p in plan.planned if p.trial.data.name in OWN):
+        info = dataset_info(trial.data)
+        sizes = f"{info.train:,} / {info.val:,} / {info.test:,} train / validation / test images"
+        yield from (f"{info.summary}: {what}" for what in (*info.notes, sizes))
 
 
 def _weights(plan: Plan) -> Iterator[str]:

@@ -25,4 +25,6 @@ def main(words: Sequence[str]) -> None:
     unfit = [*useless_keys([config]), *norm_errors(config)]
     if unfit:
         raise ConfigError("\n".join(unfit))
+    for what in info.notes:
+        print(f"{info.summary}: {what}")
     print(explanation(trial, info.shape, info.classes))

@@ -65,5 +65,15 @@ def test_a_folder_of_images_of_one_s_own(folder: Path, bnbench: Command) -> None
         Image.new("L", (7, 5), 60 + 120 * (number % 2) + number).save(place / f"{number}.png")
     answer = bnbench("data=folder", "data.root=photos", "data.image_size=6", *_TINY)
     assert (answer.status, answer.err) == (0, [])
+    said = [
+        f"data.root={folder / 'photos'}: {what}"
+        for what in (
+            "60 images of 1 channel, 6 x 6, with values 60 to 239, in 2 classes of 30",
+            "42 / 6 / 12 train / validation / test images",
+        )
+    ]
+    assert [line for line in answer.out if line.startswith("data.root=")] == said
+    report = (folder / "runs" / "latest" / "report.md").read_text()
+    assert all(f"{line}." in report.replace("\\", "") for line in said)
     [table] = [pd.read_csv(file) for file in (folder / "runs" / "latest").glob("trials.csv")]
     assert table["test/acc"].min() > 0.9
