@@ -6,34 +6,19 @@ import atexit
 import os
 import sys
 
+from bnbench import __version__
 from bnbench.verbs import VERBS, run_verb
 
 __all__ = ["main"]
 
-_HELP = """bnbench: what does normalization do to this network?
+_FIRST = """bnbench: what does normalization do to this network?
 
   python -m bnbench                       train one trial and print its result
   python -m bnbench +sweep=placement      run a sweep; `list` names them
   python -m bnbench KEY=VALUE …           set any key; KEY=A,B,C sweeps it
-  python -m bnbench list                  sweeps, models, norms, data sets
-  python -m bnbench explain [KEY=VALUE …] a trial's layers, shapes and parameters; normalization worked by hand
-  python -m bnbench claims [CLAIM …] [--run quick|full]
-                                          what batch norm is said to do and what the data say; with a name, the evidence
-  python -m bnbench report [SWEEP] [--format html,md,tex,csv]
-                                          write a sweep's report again (default: latest, in every format);
-                                          --against SWEEP [--against-store RUNS_DIR|URI] compares it with another
-  python -m bnbench verify [SWEEP] [--sample N|all]
-                                          train some of a sweep's trials again, each alone, and compare every digit
-  python -m bnbench reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER]
-                                          train a sweep anew from its record, into a folder of its own, and compare
-  python -m bnbench time [+sweep=NAME] [--rounds N]
-                                          seconds a step of each arm's trial alone, in turns: for claims on time
-  python -m bnbench status [SWEEP]        how many of a sweep's trials are done, running, failed and to do
-  python -m bnbench sync                  record what was trained while the tracking store was away
-  python -m bnbench bench [--quick]       time bnbench on this machine beside the usual way; --help says more
-  python -m bnbench ui [SWEEP] [--open] [--port N]
-                                          serve the MLflow UI on this machine, and say where a sweep's charts are
-
+  python -m bnbench COMMAND …             one of these; COMMAND --help says more:
+"""
+_LAST = """
 keys worth knowing:
   model=fc|cnn  norm=none|batch|layer|…  norm.placement=before|after  data=mnist_5k|digits|mnist|fashion_mnist|cifar10
   optimizer=sgd|momentum|adam|adamw  optimizer.lr=…  training.batch_size=…  training.steps=…  seed=range(10)
@@ -42,6 +27,7 @@ keys worth knowing:
 
   --cfg job        print the configuration and stop
   --config-dir D   also look for configuration files (sweeps of your own, say) in D
+  --version        print bnbench's version
   --hydra-help     Hydra's other flags
 """
 
@@ -50,8 +36,11 @@ def main() -> None:
     """Run what the command line asks for; exits as `errors.exit_status` says."""
     arguments = sys.argv[1:]
     if arguments[:1] in (["--help"], ["-h"], ["help"]):
-        print(_HELP, end="")
-        return
+        print(_FIRST + "".join(f"    {verb:<10} {what}\n" for verb, what in VERBS.items()) + _LAST, end="")
+        sys.exit(0)
+    if arguments == ["--version"]:
+        print(f"bnbench {__version__}")
+        sys.exit(0)
     from bnbench.errors import INTERRUPTED, exit_status
 
     status = exit_status(lambda: _run(arguments))
@@ -69,12 +58,24 @@ def _run(arguments: list[str]) -> None:
     # Hydra would catch exceptions and print its own several lines; ours are one.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
+    from hydra._internal.utils import get_args_parser
+    from hydra.errors import ConfigCompositionException
 
     from bnbench.app import register, task
     from bnbench.confdir import conf_dir
+    from bnbench.sweep.words import check_words
 
+    check_words(get_args_parser().parse_args(arguments).overrides, verbs=VERBS, conf_dirs=[conf_dir()])
     register()
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
+    application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
+    try:
+        application()
+    except ConfigCompositionException as error:
+        if "--multirun" not in str(error):
+            raise
+        # Hydra asks for it where a mistake kept it from reading hydra.mode; with it, it names the mistake.
+        sys.argv.append("--multirun")
+        application()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def run(*overrides: str) -> Sweep:
         >>> sweep.trials.groupby("norm.placement")["test/acc"].mean()  # doctest: +SKIP
     """
     words = [word if "=" in word else f"+sweep={word}" for word in overrides]
-    with _hydra() as hydra:
+    with _hydra(words) as hydra:
         sweep: Sweep = hydra.multirun(
             config_name="config", task_function=task, overrides=words, with_log_configuration=False
         )
@@ -83,7 +83,7 @@ def compose_one(overrides: Sequence[str]) -> Config:
 
     from bnbench.sweep.compose import to_config
 
-    with _hydra():
+    with _hydra(overrides):
         return to_config(compose("config", overrides=[*overrides]))
 
 
@@ -99,15 +99,17 @@ def hydra_sweep(overrides: Sequence[str]) -> Iterator[HydraSweep]:
 
     from bnbench.sweep.run import HydraSweep
 
-    with _hydra() as hydra:
+    with _hydra(overrides) as hydra:
         config = hydra.compose_config("config", [*overrides], RunMode.MULTIRUN)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
         yield HydraSweep(config, context, task)
 
 
 @contextmanager
-def _hydra() -> Iterator[Any]:
+def _hydra(words: Sequence[str]) -> Iterator[Any]:
     """Hydra with bnbench's configuration, in place of what the process has of it, which is put back.
+
+    The words are those it will be given.
 
     Hydra has one configuration a process: threads wait for each other.
 
@@ -120,7 +122,9 @@ def _hydra() -> Iterator[Any]:
     from hydra.errors import HydraException
 
     from bnbench.errors import OWN_ERRORS, bad_input
+    from bnbench.sweep.words import check_words
 
+    check_words(words)
     with _ONE_AT_A_TIME:
         running, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
         GlobalHydra.instance().clear()

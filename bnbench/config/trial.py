@@ -26,7 +26,7 @@ from bnbench.device import has_gpu
 from bnbench.factory import source_hash
 from bnbench.kernels import kernel_settings
 
-__all__ = ["NUMERICS_VERSION", "VARIES_IN_PACK", "Trial", "flatten"]
+__all__ = ["NUMERICS_VERSION", "TRIAL_SECTIONS", "VARIES_IN_PACK", "Trial", "flatten"]
 
 NUMERICS_VERSION = 4
 """Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
@@ -56,7 +56,9 @@ VARIES_IN_PACK = frozenset(
 )
 """The keys in which trials of one pack may differ; on everything else they agree."""
 
-_SECTIONS = ("data", "model", "norm", "optimizer", "schedule", "training")
+TRIAL_SECTIONS = ("data", "model", "norm", "optimizer", "schedule", "training")
+"""The sections of the configuration that a trial is made of; beside `seed`, only their keys can vary in a sweep."""
+
 _SGD = {"lr", "weight_decay"}
 _OPTIMIZER_KEYS = {
     OptimizerName.sgd: _SGD,
@@ -99,7 +101,7 @@ _SD_INITS = {Init.normal, Init.truncated_normal}
 def flatten(config: Config) -> dict[str, Any]:
     """Every value that can matter to a trial, by its dotted key; a section's `name` stands under the section's own."""
     flat: dict[str, Any] = {"seed": config.seed}
-    for name in _SECTIONS:
+    for name in TRIAL_SECTIONS:
         section = getattr(config, name)
         for f in fields(section):
             flat[name if f.name == "name" else f"{name}.{f.name}"] = getattr(section, f.name)
@@ -152,7 +154,7 @@ class Trial:
         resolved = {"norm": config.norm.resolved(), "training": replace(config.training, device=_device(config))}
         return cls(
             seed=config.seed,
-            **{name: getattr(config, name) for name in _SECTIONS} | resolved,
+            **{name: getattr(config, name) for name in TRIAL_SECTIONS} | resolved,
             steps=config.training.steps_over(config.data.train_examples or train_size),
             lr=_scaled_lr(config.optimizer, config.training.batch_size),
             targets=_targets(config),
@@ -208,7 +210,7 @@ class Trial:
 
     @cached_property
     def _flat(self) -> dict[str, Any]:
-        sections = {name: getattr(self, name) for name in _SECTIONS}
+        sections = {name: getattr(self, name) for name in TRIAL_SECTIONS}
         flat = flatten(Config(seed=self.seed, **sections))
         flat["training.steps"] = self.steps
         flat["model.widths"] = ",".join(map(str, self.model.widths or []))

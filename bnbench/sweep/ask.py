@@ -14,6 +14,7 @@ from bnbench.sweep.describe import describe_question
 from bnbench.sweep.grid import Grid, expand
 from bnbench.sweep.size import at_size
 from bnbench.sweep.stand_in import stand_in
+from bnbench.sweep.words import useless_settings
 
 if TYPE_CHECKING:
     from bnbench.sweep.run import HydraSweep
@@ -63,6 +64,8 @@ def ask(
     if instead is not None:
         config = replace(config, data=to_config(hydra.compose(chosen)).data)
         say(instead[1])
+    for line in useless_settings(hydra.config.hydra.overrides.hydra):
+        say(line)
     say(describe_question(name, config))
     grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnbench import config as schema
 from bnbench.config import Config, ConfigError
+from bnbench.config.nearest import nearest_key
 from bnbench.sweep.grid import Grid, Value
 
 __all__ = ["compose", "set_values", "to_config", "unknown_keys"]
@@ -129,7 +130,8 @@ def unknown_keys(node: DictConfig) -> list[str]:
                 lines.append("a sweep file sets hydra.* but has no package; make '# @package _global_' its first line")
             elif key not in known:
                 allowed = ", ".join(sorted(known))
-                lines.append(f"{prefix}{key} is not a key of the configuration; allowed here: {allowed}")
+                near = nearest_key(f"{prefix}{key}")
+                lines.append(f"{prefix}{key} is not a key of the configuration{near}; allowed here: {allowed}")
             elif is_dataclass(known[key].default_factory):
                 sections.append((f"{prefix}{key}.", part[key], known[key].default_factory))
     return lines
@@ -158,7 +160,8 @@ def explained(error: OmegaConfBaseException) -> str:
     section = getattr(schema, missing[1], None) if missing else None
     if not is_dataclass(section):
         return line.strip()
-    return f"{line.strip()}; allowed: {', '.join(f.name for f in fields(section))}"
+    near = nearest_key(str(error.full_key or ""))
+    return f"{line.strip()}{near}; allowed: {', '.join(f.name for f in fields(section))}"
 
 
 def _get(config: Any, path: list[str]) -> Any:

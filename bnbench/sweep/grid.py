@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 
-from bnbench.config import ConfigError
+from bnbench.config import Config, ConfigError
+from bnbench.config.trial import TRIAL_SECTIONS
+from bnbench.sweep.words import quoted
 
 __all__ = ["Grid", "Value", "expand", "parse_override"]
 
@@ -74,6 +76,12 @@ def expand(
         ConfigError: If an axis or arm cannot be read; one line.
     """
     typed = [parse_override(text, "the command line") for text in command_line]
+    for text, override in zip(command_line, typed, strict=True):
+        if _varies(override) and not _may_vary(override.key_or_group):
+            raise ConfigError(_not_an_axis(override.key_or_group, text.partition("=")[2]))
+    for key in params:
+        if not _may_vary(key):
+            raise ConfigError(_not_an_axis(key, _text(params[key])))
     fixed = [text for text, o in zip(command_line, typed, strict=True) if not _varies(o)]
     axes: dict[str, Axis] = {key: _param_axis(key, value) for key, value in params.items()}
     sets = [[_arm(alternative, name) for alternative in alternatives] for name, alternatives in arms.items()]
@@ -114,6 +122,22 @@ def expand(
         free = [axis for key, axis in axes.items() if key not in own]
         points += [(*values, *axis_choice) for axis_choice in itertools.product(*free)]
     return Grid(fixed, points, sorted({value.key for point in points for value in point}))
+
+
+def _may_vary(key: str) -> bool:
+    """Whether trials can differ in a key; of one that is unknown, its own error says more."""
+    section = key.partition(".")[0]
+    known = section in {f.name for f in fields(Config)} and key != "sweep"
+    return not known or section == "seed" or section in TRIAL_SECTIONS
+
+
+def _not_an_axis(key: str, text: str) -> str:
+    section, _, name = key.rpartition(".")
+    owner: Any = getattr(Config(), section) if section else Config()
+    default = getattr(owner, name, None)
+    remedy = f"; if that is one text, quote it: {quoted(key, text)}" if isinstance(default, str | None) else ""
+    remedy = f"; a list is written {key}=[{text}]" if isinstance(default, list) else remedy
+    return f"{key}={text} gives {key} several values, and it has one for all trials{remedy}"
 
 
 def _select(alternatives: list[dict[str, Axis]], key: str, values: Axis) -> list[dict[str, Axis]]:

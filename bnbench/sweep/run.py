@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from bnbench import names
 from bnbench.checkpoints import begun_packs
 from bnbench.claims.history import claims_on, earlier_sweeps
-from bnbench.config import Config, LogModel, Trial
+from bnbench.config import Config, ConfigError, LogModel, Trial
 from bnbench.data import dataset_info
 from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
@@ -32,6 +32,7 @@ from bnbench.sweep.launch import launch_packs
 from bnbench.sweep.place import describe_place, ready_command
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan
 from bnbench.sweep.remarks import own_remarks
+from bnbench.sweep.words import no_workers
 from bnbench.tracking import NothingRecordedError
 from bnbench.tracking.address import Address
 from bnbench.tracking.tags import this_process
@@ -89,7 +90,10 @@ class HydraSweep:
         """Jobs that the launcher runs at once, as far as its settings tell."""
         from joblib import effective_n_jobs
 
-        return int(effective_n_jobs(self.config.hydra.launcher.get("n_jobs", 1)))
+        given = self.config.hydra.launcher.get("n_jobs", 1)
+        if not isinstance(given, int) or given == 0:
+            raise ConfigError(no_workers(given))
+        return int(effective_n_jobs(given))
 
 
 def run_sweep(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnbench.config import ConfigError, useless_keys
+from bnbench.verbs.parser import VerbParser
 
 __all__ = ["main"]
 
 
 def main(words: Sequence[str]) -> None:
     """Print one trial's network, and the normalization of a small matrix worked by hand."""
-    from bnbench.api import compose_one
     from bnbench.config import Trial
     from bnbench.data import DATASETS, OWN, dataset_info
     from bnbench.explain import explain as explanation
     from bnbench.sweep.norm_rules import norm_errors
 
-    config = compose_one(words)
+    config = VerbParser("explain", keys=["*"]).read(words).config
     if config.data.name not in {**DATASETS, **OWN}:
         raise ConfigError(f"data={config.data.name} is unknown; allowed: {', '.join([*DATASETS, *OWN])}")
     info = dataset_info(config.data)

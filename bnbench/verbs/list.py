@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bnbench.config import ConfigError
+from bnbench.verbs.parser import VerbParser
 
 __all__ = ["main"]
 
@@ -15,11 +15,8 @@ def main(words: Sequence[str]) -> None:
     from bnbench.confdir import conf_dir
     from bnbench.listing import listing
 
-    rest = [*words]
-    folders = [conf_dir()]
-    while rest:
-        word = rest.pop(0)
-        if word != "--config-dir" or not rest:
-            raise ConfigError(f"list {word} is not understood; allowed: list [--config-dir FOLDER]")
-        folders.append(Path(rest.pop(0)))
-    print(listing(folders))
+    parser = VerbParser("list", keys=())
+    parser.add_argument(
+        "--config-dir", metavar="FOLDER", type=Path, action="append", default=[], help="also list what is here"
+    )
+    print(listing([conf_dir(), *parser.read(words).options.config_dir]))

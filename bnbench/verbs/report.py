@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bnbench.config import Config, ConfigError
-from bnbench.verbs.settings import settings_of
+from bnbench.config import Config
+from bnbench.verbs.parser import VerbParser
 
 __all__ = ["main"]
-
-_USAGE = (
-    "report [SWEEP] [--format html,md,tex,csv] [--against SWEEP] [--against-store RUNS_DIR|URI] [runs_dir=…] "
-    "[tracking.uri=…] [tracking.experiment=…]"
-)
-_OPTIONS = ("--format", "--against", "--against-store")
 
 
 def main(words: Sequence[str]) -> None:
@@ -22,12 +16,16 @@ def main(words: Sequence[str]) -> None:
     from bnbench.api import load_with
     from bnbench.report import terminal_comparison, terminal_conclusion
 
-    sweep, options, settings = _parse(words)
-    config = settings_of(settings)
-    formats = options["--format"].split(",") if "--format" in options else None
-    loaded = load_with(sweep or "latest", config)
-    if options.keys() & {"--against", "--against-store"}:
-        other = load_with(options.get("--against", "latest"), _at(config, options.get("--against-store")))
+    parser = VerbParser("report", names="[SWEEP]")
+    parser.add_argument("--format", metavar="html,md,tex,csv", help="only these (default: all)")
+    parser.add_argument("--against", metavar="SWEEP", help="compare with this sweep (with --against-store: latest)")
+    parser.add_argument("--against-store", metavar="RUNS_DIR|URI", help="where the other sweep is recorded")
+    asked = parser.read(words)
+    options, config = asked.options, asked.config
+    formats = options.format.split(",") if options.format is not None else None
+    loaded = load_with(asked.sweep, config)
+    if options.against is not None or options.against_store is not None:
+        other = load_with(options.against or "latest", _at(config, options.against_store))
         said, paths = loaded.compare(other, formats)
         print(terminal_comparison(said) + "\n")
     else:
@@ -35,24 +33,6 @@ def main(words: Sequence[str]) -> None:
         print(terminal_conclusion(loaded.table, 100) + "\n")
     for path in paths.values():
         print(f"report: {path}")
-
-
-def _parse(words: Sequence[str]) -> tuple[str | None, dict[str, str], list[str]]:
-    """The sweep, the options with their values, and the configuration's settings."""
-    settings = [word for word in words if word.startswith(("runs_dir=", "tracking."))]
-    rest = [word for word in words if word not in settings]
-    sweep: str | None = None
-    options: dict[str, str] = {}
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if name in _OPTIONS and (value if equals else rest):
-            options[name] = value or rest.pop(0)
-        elif sweep is not None or word.startswith("-") or equals:
-            raise ConfigError(f"report {word} is not understood; allowed: {_USAGE}")
-        else:
-            sweep = word
-    return sweep, options, settings
 
 
 def _at(config: Config, store: str | None) -> Config:

@@ -6,15 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bnbench.config import ConfigError
+from bnbench.verbs.parser import TRACKED, VerbParser
 
 __all__ = ["main"]
-
-_USAGE = (
-    "reproduce [manifest.json|SWEEP] [--sample N|all] [--into FOLDER] [runs_dir=…] [tracking.uri=…] "
-    "[tracking.experiment=…] [data.root=…] [hydra.launcher.…=…]"
-)
-_SETTINGS = ("runs_dir=", "tracking.", "data.root=", "hydra.launcher.")
 
 
 def main(words: Sequence[str]) -> None:
@@ -23,27 +17,15 @@ def main(words: Sequence[str]) -> None:
     from bnbench.sweep.reproduce import reproduce
     from bnbench.sweep.sample import sample_size
 
-    source: str | None = None
-    sample: int | None = None
-    into: Path | None = None
-    settings = [word for word in words if word.startswith(_SETTINGS)]
-    rest = [word for word in words if word not in settings]
-    while rest:
-        word = rest.pop(0)
-        option, _, value = word.partition("=")
-        if option in {"--sample", "--into"} and (value or rest):
-            value = value or rest.pop(0)
-            if option == "--sample":
-                sample = sample_size(value)
-            else:
-                into = Path(value)
-        elif source is not None or word.startswith("-") or "=" in word:
-            raise ConfigError(f"reproduce {word} is not understood; allowed: {_USAGE}")
-        else:
-            source = word
+    keys = [*TRACKED, "data.root", "hydra.launcher.*"]
+    parser = VerbParser("reproduce", names="[manifest.json|SWEEP]", keys=keys)
+    parser.add_argument("--sample", metavar="N|all", default="all", help="how many trials (default: all)")
+    parser.add_argument("--into", metavar="FOLDER", type=Path, help="where to (default: a folder beside the sweep's)")
+    asked = parser.read(words)
+    sample = sample_size(asked.options.sample)
     try:
-        with hydra_sweep(settings) as hydra:
-            reproduce(source or "latest", hydra, sample, into)
+        with hydra_sweep(asked.settings) as hydra:
+            reproduce(asked.sweep, hydra, sample, asked.options.into)
     except KeyboardInterrupt:
         print("interrupted; nothing was compared", file=sys.stderr)
         sys.exit(130)

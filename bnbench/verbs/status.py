@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from bnbench.verbs.settings import one_sweep
+from bnbench.verbs.parser import VerbParser
 
 __all__ = ["main"]
 
@@ -18,13 +17,13 @@ def main(words: Sequence[str]) -> None:
     from bnbench.tracking import spool
     from bnbench.tracking.store import Store
 
-    sweep, config = one_sweep("status", words)
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    experiment = config.tracking.experiment
-    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False)
-    standing = store.standing(sweep)
+    asked = VerbParser("status", names="[SWEEP]").read(words)
+    config, runs_dir = asked.config, asked.runs_dir
+    tracking = config.tracking
+    store = Store.open(tracking.uri, runs_dir=runs_dir, experiment=tracking.experiment, create=False)
+    standing = store.standing(asked.sweep)
     keys = {trial.key for trial in standing.trials}
-    spooled = spool.read_all(spool.folder_of(runs_dir, store.address, experiment))
+    spooled = spool.read_all(spool.folder_of(runs_dir, store.address, tracking.experiment))
     waiting = {result.key: result.status for result in spooled if result.key in keys}
     running = running_keys(sweep_folder(runs_dir, standing.meta["name"], standing.meta["id"]))
     print(describe_status(standing, running, waiting, ready_command("sync", config)))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from bnbench.config import ConfigError
-from bnbench.verbs.settings import TRACKED, settings_of
+from bnbench.verbs.parser import VerbParser
 
 __all__ = ["main"]
 
@@ -18,18 +16,12 @@ def main(words: Sequence[str]) -> None:
     from bnbench.tracking.drain import Drain
     from bnbench.tracking.store import Store
 
-    for word in words:
-        if not word.startswith(TRACKED):
-            raise ConfigError(f"sync {word} is not understood; allowed: sync [runs_dir=…] [tracking.uri=…]")
-    config = settings_of(words)
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    experiment = config.tracking.experiment
-    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False)
-    drain = Drain(store, spool.folder_of(runs_dir, store.address, experiment), patience_seconds=0)
+    asked = VerbParser("sync").read(words)
+    tracking, runs_dir = asked.config.tracking, asked.runs_dir
+    store = Store.open(tracking.uri, runs_dir=runs_dir, experiment=tracking.experiment, create=False)
+    drain = Drain(store, spool.folder_of(runs_dir, store.address, tracking.experiment), patience_seconds=0)
     drain.flush()
     closed = store.close_killed()
     print(f"{count(drain.delivered, 'result')} delivered to {store.address.shown}")
     if closed:
         print(f"{count(closed, 'run')} of killed processes closed")
-    for where, trials in spool.waiting(runs_dir).items():
-        print(f"waiting for another store, to be given by tracking.uri=…: {count(trials, 'result')} for {where}")

@@ -6,39 +6,25 @@ import sys
 from collections.abc import Sequence
 
 from bnbench.config import ConfigError
+from bnbench.verbs.parser import VerbParser
 
 __all__ = ["main"]
-
-_ROUNDS = 10
-_SECONDS = 0.5
 
 
 def main(words: Sequence[str]) -> None:
     """Time the training step of a sweep's arms in turns, each trial alone, and record it; exits 130 on Ctrl-C."""
-    rounds, seconds = _ROUNDS, _SECONDS
-    overrides: list[str] = []
-    rest = [*words]
-    while rest:
-        word = rest.pop(0)
-        option, _, value = word.partition("=")
-        if option in {"--rounds", "--seconds"} and (value or rest):
-            value = value or rest.pop(0)
-            if option == "--rounds":
-                rounds = int(_number(option, value, whole=True))
-            else:
-                seconds = _number(option, value, whole=False)
-        elif word.startswith("-") or "=" not in word:
-            raise ConfigError(
-                f"time {word} is not understood; allowed: time [+sweep=NAME] [KEY=VALUE …] [--rounds N] [--seconds S]"
-            )
-        else:
-            overrides.append(word)
+    parser = VerbParser("time", keys=["*"])
+    parser.add_argument("--rounds", metavar="N", default="10", help="turns of each arm (default: 10)")
+    parser.add_argument("--seconds", metavar="S", default="0.5", help="of one turn (default: 0.5)")
+    asked = parser.read(words)
+    rounds = int(_number("--rounds", asked.options.rounds, whole=True))
+    seconds = _number("--seconds", asked.options.seconds, whole=False)
     from bnbench.api import hydra_sweep
     from bnbench.sweep.timing import time_sweep
 
     try:
-        with hydra_sweep(overrides) as hydra:
-            time_sweep(hydra, overrides, rounds, seconds)
+        with hydra_sweep(asked.settings) as hydra:
+            time_sweep(hydra, asked.settings, rounds, seconds)
     except KeyboardInterrupt:
         print("interrupted; nothing is kept", file=sys.stderr)
         sys.exit(130)
