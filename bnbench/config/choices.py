@@ -105,12 +105,14 @@ class Averaging(StrEnum):
 
 class RunningVar(StrEnum):
     unbiased = "unbiased"  # divisor N - 1, PyTorch's
-    biased = "biased"  # divisor N, that of TensorFlow's low-level code
+    biased = "biased"  # divisor N, that of Keras 3 and of TensorFlow's low-level code
+    fused = "fused"  # N - 1 on images, N on features: that of TensorFlow's layers, whose kernel for images is fused
 
 
 class Preset(StrEnum):
     torch = "torch"
-    tensorflow = "tensorflow"
+    tensorflow = "tensorflow"  # tf.layers and Keras 2
+    keras = "keras"  # Keras 3
 
 
 class Impl(StrEnum):

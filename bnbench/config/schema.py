@@ -117,7 +117,13 @@ class ModelConfig:
 _PRESETS: dict[Preset, dict[str, Any]] = {
     Preset.torch: {"momentum": 0.1, "eps": 1e-5, "running_var": RunningVar.unbiased},
     # Keras' layers say momentum=0.99 and the low-level code decay=0.99, the weight of the old statistics.
-    Preset.tensorflow: {"momentum": 0.01, "eps": 1e-3, "running_var": RunningVar.biased},
+    Preset.tensorflow: {"momentum": 0.01, "eps": 1e-3, "running_var": RunningVar.fused},
+    Preset.keras: {"momentum": 0.01, "eps": 1e-3, "running_var": RunningVar.biased},
+}
+# Norms whose eps is not batch norm's. RMS norm's is torch.nn.RMSNorm's for float32, or Keras' RMSNormalization's.
+_OWN_EPS: dict[str, dict[Preset, float]] = {
+    "rms": {Preset.torch: 2**-23, Preset.tensorflow: 1e-6, Preset.keras: 1e-6},
+    "filter_response": dict.fromkeys(Preset, 1e-6),  # of Singh & Krishnan (2020)
 }
 
 
@@ -125,7 +131,7 @@ _PRESETS: dict[Preset, dict[str, Any]] = {
 class NormConfig:
     """The normalization and its place in each block.
 
-    What is None is the preset's. The affine starts at weight 1 and bias 0 in both.
+    What is None is the preset's. The affine starts at weight 1 and bias 0 in all of them.
     """
 
     name: str = "none"
@@ -154,7 +160,9 @@ class NormConfig:
 
     def resolved(self) -> NormConfig:
         """With the preset's values where none are given."""
-        return replace(self, **{key: v for key, v in _PRESETS[self.preset].items() if getattr(self, key) is None})
+        values = dict(_PRESETS[self.preset])
+        values["eps"] = _OWN_EPS.get(self.name, {}).get(self.preset, values["eps"])
+        return replace(self, **{key: value for key, value in values.items() if getattr(self, key) is None})
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def _batch(config: NormConfig) -> dict[str, Any]:
         "momentum": config.momentum,
         "cumulative": config.averaging == Averaging.cumulative,
         "unbiased": config.running_var == RunningVar.unbiased,
+        "fused": config.running_var == RunningVar.fused,
         "constant": config.single_value == SingleValue.constant,
     }
 
@@ -59,7 +60,7 @@ def _ghost(config: NormConfig) -> dict[str, Any]:
 
 def _renorm(config: NormConfig) -> dict[str, Any]:
     limits = {"r_max": config.r_max, "d_max": config.d_max, "warmup_steps": config.renorm_warmup_steps}
-    batch = {key: value for key, value in _batch(config).items() if key != "unbiased"}
+    batch = {key: value for key, value in _batch(config).items() if key not in ("unbiased", "fused")}
     return {**batch, **limits}
 
 

@@ -20,7 +20,8 @@ class BatchNorm(ChannelNorm):
 
     While training, `mean` and `var` are the batch's (divisor N, with N counting positions too) and are blended
     into the running ones; evaluating, they are what `statistics` says, the running ones at first. With a single
-    value a channel the N - 1 variance does not exist, and `running_var` is left as it was.
+    value a channel the N - 1 variance does not exist, and `running_var` is left as it was (blended with 0 where it
+    takes divisor N, or is `fused`).
 
     Args:
         features: Channels C, or features of a 2-D input.
@@ -28,7 +29,9 @@ class BatchNorm(ChannelNorm):
         eps: Added to the variance.
         affine: Whether to learn `weight` (gamma) and `bias` (beta), each of shape (C,).
         unbiased: Whether `running_var` blends the divisor N - 1 variance, as PyTorch does, or the divisor N
-            one, as TensorFlow's low-level code does.
+            one, as Keras 3 and TensorFlow's low-level code do.
+        fused: Blend as TensorFlow's layers do (tf.layers, Keras 2), instead: divisor N - 1 for (N, C, H, W), for
+            which they have a fused kernel, and N for (N, C).
         cumulative: Blend with equal weights, 1 / batches seen, instead of `momentum`.
         constant: What to do with a single value a channel, whose normalization is 0 whatever the value:
             True gives that (the output is `bias`), False raises.
@@ -57,12 +60,14 @@ class BatchNorm(ChannelNorm):
         eps: float = 1e-5,
         affine: bool = True,
         unbiased: bool = True,
+        fused: bool = False,
         cumulative: bool = False,
         constant: bool = False,
     ) -> None:
         super().__init__(features, eps=eps, affine=affine)
         self.momenta: tuple[float, ...] = (momentum,)  # one a trial: they may differ inside a pack
         self.unbiased = unbiased
+        self.fused = fused
         self.cumulative = cumulative
         self.constant = constant
         self.statistics = Statistics.running
@@ -86,30 +91,34 @@ class BatchNorm(ChannelNorm):
         self.momenta = tuple(self.momenta[slot] for slot in slots)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[2:].numel() > 1:
-            return self._normalize(x)
-        if len(x) == 1 and self._over_batch():
+        if len(x) * x.shape[2:].numel() == 1 and self._over_batch():
             return self._single_value(x)
-        if x.dim() == 2:
-            return self._normalize(feature_major(x).unsqueeze(0)).squeeze(0).t()
+        unbiased = self._takes_unbiased(x, len(x) * x.shape[2:].numel())
+        if x.shape[2:].numel() > 1:
+            return self._normalize(x, unbiased)
         # torch takes a 1x1 map for 2-D data, over which its backward rounds the last channels differently.
-        rows = BatchNorm.forward(self, x.flatten(1))
-        return rows[:, :, None, None].contiguous(memory_format=torch.channels_last)
+        rows = feature_major(x if x.dim() == 2 else x.flatten(1))
+        y = self._normalize(rows.unsqueeze(0), unbiased).squeeze(0).t()
+        return y if x.dim() == 2 else y[:, :, None, None].contiguous(memory_format=torch.channels_last)
 
     def _over_batch(self) -> bool:
         """Whether the statistics are those of the input itself."""
         return self.training or self.statistics == Statistics.batch
 
-    def _normalize(self, x: Tensor) -> Tensor:
+    def _takes_unbiased(self, x: Tensor, values: int) -> bool:
+        """Whether the running variance takes divisor N - 1 of an input with so many values a channel."""
+        return x.dim() == 4 and values > 1 if self.fused else self.unbiased
+
+    def _normalize(self, x: Tensor, unbiased: bool) -> Tensor:
         if not self._over_batch():
             return self._kernel(x, *self._evaluation_statistics(), False, 0.0)
         if not self.training:
             return self._kernel(x, None, None, True, 0.0)
-        if not self.unbiased:
+        if not unbiased:
             mean, var = x.new_zeros(2, x.shape[1]).unbind()
             y = self._kernel(x, mean, var, True, 1.0)  # leaves the batch's own statistics there, divisor N - 1
             values = x.numel() // x.shape[1]
-            self.blend(mean, var * ((values - 1) / values), values)
+            self.blend(mean, var * ((values - 1) / values), values, unbiased)
             return y
         momenta = self._next_momenta()
         if len(momenta) == 1:
@@ -162,17 +171,17 @@ class BatchNorm(ChannelNorm):
             )
         if self.training:
             with torch.no_grad():
-                var = {} if self.unbiased else {"running_var": torch.zeros_like(self.running_var)}
+                var = {} if self._takes_unbiased(x, 1) else {"running_var": torch.zeros_like(self.running_var)}
                 self.update_running(running_mean=x.detach().reshape(self.running_mean.shape), **var)
         return self.from_rows(self.scale_and_shift(self.rows(x - x)), x)
 
-    def blend(self, mean: Tensor, var: Tensor, values: int) -> None:
-        """Blend statistics of batches of so many values a channel, `var` with divisor N, K * C of each."""
+    def blend(self, mean: Tensor, var: Tensor, values: int, unbiased: bool) -> None:
+        """Blend statistics of batches of so many values a channel, `var` given with divisor N, K * C of each."""
         shape = self.running_mean.shape
-        if self.unbiased and values == 1:
+        if unbiased and values == 1:
             self.update_running(running_mean=mean.view(shape))
             return
-        var = var * (values / (values - 1)) if self.unbiased else var
+        var = var * (values / (values - 1)) if unbiased else var
         self.update_running(running_mean=mean.view(shape), running_var=var.view(shape))
 
     def set_population(self, mean: Tensor, var: Tensor) -> None:

@@ -14,7 +14,9 @@ class FilterResponseNorm(ChannelNorm):
     """y = max(weight * x / sqrt(nu2 + eps + |learned_eps|) + bias, threshold), with nu2 = mean(x²) of a channel.
 
     nu2 is taken over one example's positions. On a single position x / |x| would be left of it, so a part of eps
-    is learned, as the paper does for its fully connected layers.
+    is learned, from 1e-4, as the paper does for its fully connected layers; here on larger maps too, where the paper
+    has the fixed part alone. The threshold starts at 0, as in the code that Google Research published: the layer is
+    then a norm with a ReLU after it.
 
     Args:
         features: Channels C.
@@ -28,7 +30,7 @@ class FilterResponseNorm(ChannelNorm):
     def __init__(self, features: int, *, eps: float = 1e-6, affine: bool = True) -> None:
         super().__init__(features, eps=eps, affine=affine)
         self.learned_eps = nn.Parameter(torch.full((features,), 1e-4))
-        self.threshold = nn.Parameter(torch.full((features,), -1.0))
+        self.threshold = nn.Parameter(torch.zeros(features))
 
     def forward(self, x: Tensor) -> Tensor:
         rows = self.rows(x)  # (K*C, N, P)

@@ -44,7 +44,7 @@ class GhostBatchNorm(BatchNorm):
         y, mean, var = standardize(rows.view(len(rows), -1, values), _over_part, self.eps)
         with torch.no_grad():
             for part in range(mean.shape[1]):
-                self.blend(mean[:, part], var[:, part], values)
+                self.blend(mean[:, part], var[:, part], values, self._takes_unbiased(x, values))
         return self.from_rows(self.scale_and_shift(y.view_as(rows)), x)
 
 

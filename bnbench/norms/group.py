@@ -75,7 +75,8 @@ class InstanceNorm(GroupNorm):
 class RMSNorm(LayerNorm):
     """y = weight * x / sqrt(mean(x²) + eps) + bias, over all of an example's channels and positions.
 
-    Layer norm without its centering.
+    Layer norm without its centering. The paper has no eps and its authors' code 1e-8; `norm.eps` is by default that
+    of the preset's framework: 2**-23 (torch's for float32) or 1e-6 (Keras').
 
     References:
         Zhang & Sennrich (2019), arXiv:1910.07467.

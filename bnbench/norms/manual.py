@@ -31,7 +31,7 @@ class ManualBatchNorm(BatchNorm):
             mean, var = (statistic.unsqueeze(1) for statistic in self._evaluation_statistics())
         if self.training:
             with torch.no_grad():
-                self.blend(mean, var, values.shape[1])
+                self.blend(mean, var, values.shape[1], self._takes_unbiased(x, values.shape[1]))
         offset = None if self.bias is None else self.bias.view(-1, 1)
         scale = None if self.weight is None else self.weight.view(-1, 1)
         y = batch_normalization(values, mean, var, offset, scale, self.eps)

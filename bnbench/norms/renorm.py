@@ -32,7 +32,7 @@ class BatchRenorm(BatchNorm):
         r_max: Largest correction of the scale, at least 1.
         d_max: Largest correction of the shift, at least 0.
         warmup_steps: Steps over which r_max grows from 1 and d_max from 0, linearly.
-        settings: `BatchNorm`'s but `unbiased`.
+        settings: `BatchNorm`'s, of which `unbiased` and `fused` have no effect.
 
     References:
         Ioffe (2017), arXiv:1702.03275, algorithm 1.
@@ -50,7 +50,7 @@ class BatchRenorm(BatchNorm):
         warmup_steps: int = 0,
         **settings: Any,
     ) -> None:
-        super().__init__(features, **{**settings, "unbiased": False})
+        super().__init__(features, **{**settings, "unbiased": False, "fused": False})
         del self.running_var
         self.register_buffer("running_std", torch.ones(features))
         self.r_max = r_max

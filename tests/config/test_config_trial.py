@@ -224,7 +224,8 @@ def test_params_and_configuration_name_a_section_by_its_own_key(make_trial: Make
 
 _PRESETS = {
     "torch": {"norm.momentum": 0.1, "norm.eps": 1e-5, "norm.running_var": "unbiased"},
-    "tensorflow": {"norm.momentum": 0.01, "norm.eps": 1e-3, "norm.running_var": "biased"},
+    "tensorflow": {"norm.momentum": 0.01, "norm.eps": 1e-3, "norm.running_var": "fused"},
+    "keras": {"norm.momentum": 0.01, "norm.eps": 1e-3, "norm.running_var": "biased"},
 }
 
 

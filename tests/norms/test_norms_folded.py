@@ -18,6 +18,7 @@ EPS, STEPS = 1e-3, 2
 RUNNING: dict[str, Callable[..., BatchNorm]] = {
     "batch": lambda C, **kw: BatchNorm(C, **kw),
     "batch_divisor_N": lambda C, **kw: BatchNorm(C, unbiased=False, **kw),
+    "batch_fused": lambda C, **kw: BatchNorm(C, fused=True, **kw),
     "batch_cumulative": lambda C, **kw: BatchNorm(C, cumulative=True, **kw),
     "batch_constant": lambda C, **kw: BatchNorm(C, constant=True, **kw),
     "ghost": lambda C, **kw: GhostBatchNorm(C, ghost_size=2, **kw),

@@ -34,11 +34,14 @@ EPS, MOMENTUM, C, GROUPS, STEPS, LR = 1e-3, 0.3, 9, 3, 3, 0.01
 CASES = {
     "batch": (BatchNorm, {}),
     "batch_divisor_N": (BatchNorm, {"unbiased": False}),
+    "batch_fused": (BatchNorm, {"fused": True}),
     "batch_cumulative": (BatchNorm, {"cumulative": True}),
     "batch_cumulative_divisor_N": (BatchNorm, {"cumulative": True, "unbiased": False}),
     "batch_constant": (BatchNorm, {"constant": True}),
     "batch_constant_cumulative": (BatchNorm, {"constant": True, "cumulative": True}),
     "batch_constant_divisor_N": (BatchNorm, {"constant": True, "unbiased": False}),
+    "batch_constant_fused": (BatchNorm, {"constant": True, "fused": True}),
+    "batch_written_out_fused": (ManualBatchNorm, {"fused": True}),
     "batch_written_out": (ManualBatchNorm, {}),
     "batch_written_out_divisor_N": (ManualBatchNorm, {"unbiased": False}),
     "frozen": (FrozenBatchNorm, {}),
@@ -48,6 +51,8 @@ CASES = {
     "ghost_2": (GhostBatchNorm, {"ghost_size": 2}),
     "ghost_3": (GhostBatchNorm, {"ghost_size": 3}),
     "ghost_3_divisor_N": (GhostBatchNorm, {"ghost_size": 3, "unbiased": False}),
+    "ghost_1_fused": (GhostBatchNorm, {"ghost_size": 1, "constant": True, "fused": True}),
+    "ghost_3_fused": (GhostBatchNorm, {"ghost_size": 3, "fused": True}),
     "ghost_3_cumulative": (GhostBatchNorm, {"ghost_size": 3, "cumulative": True}),
     "renorm_clipped": (BatchRenorm, {"r_max": 1.1, "d_max": 0.2}),
     "renorm_unclipped": (BatchRenorm, {"r_max": 1e9, "d_max": 1e9}),
@@ -78,6 +83,14 @@ def defined(name: str, shape: tuple[int, ...]) -> bool:
     over_batch = issubclass(cls, BatchNorm) and cls is not FrozenBatchNorm
     single = over_batch and size * positions(shape) == 1 and "constant" not in given_settings
     return shape[0] % size == 0 and not single
+
+
+def taken_off(name: str, shape: tuple[int, ...]) -> int:
+    """What the running variance's divisor is less than the values a channel, in a part of that shape."""
+    given_settings = CASES[name][1]
+    if given_settings.get("fused"):
+        return int(len(shape) == 4 and shape[0] * positions(shape) > 1)
+    return int(given_settings.get("unbiased", True))
 
 
 # Autograd of the formula knows neither what online norm's gradient controls nor the noise that a norm draws.
@@ -192,7 +205,7 @@ class Formula(nn.Module):
         self.step += 1
         self.blended += 1
         m = 1 / self.blended if self.settings.get("cumulative") else MOMENTUM
-        n, ddof = x.numel() // x.shape[1], int(self.settings.get("unbiased", True))
+        n, ddof = x.numel() // x.shape[1], taken_off(self.name, x.shape)
         self.running_mean = (1 - m) * self.running_mean + m * mean.detach().flatten()
         if renorm:
             self.running_std = (1 - m) * self.running_std + m * std.detach().flatten()
@@ -232,7 +245,6 @@ class Oracle:
         self.p = {key: value.detach().numpy().astype(np.float64) for key, value in norm.named_parameters()}
         self.gamma, self.beta = self.p.get("weight", np.ones(C)), self.p.get("bias", np.zeros(C))
         self.stats = {key: getattr(norm, key).numpy().astype(np.float64) for key in STATISTICS if hasattr(norm, key)}
-        self.ddof = int(self.settings.get("unbiased", True))
         self.blended = 0
         self.norm = norm  # of which only constants are asked, and the noise it draws
         if name == "online":
@@ -258,14 +270,14 @@ class Oracle:
             return self.per_example(x, dout)[0]
         if self.name.startswith("renorm"):
             return self.renormed(x, "test", self.stats, limits(self.name, 0))[0]
-        y = self.passes(x)[0](x, self.gamma, self.beta, self.state("test"))[0]
+        y = self.passes(x)[0](x, self.gamma, self.beta, self.state(x, "test"))[0]
         return y.clip(-5, 5) if self.name == "online" else y
 
-    def state(self, mode: str) -> reference.BatchNormState:
+    def state(self, x: np.ndarray, mode: str) -> reference.BatchNormState:
         momentum = 0.0 if self.name == "online" else self.norm.momenta[0]
         if self.settings.get("cumulative") and self.blended:
             momentum = 1 / self.blended
-        return {"mode": mode, "eps": EPS, "momentum": momentum, "ddof": self.ddof, **self.stats}
+        return {"mode": mode, "eps": EPS, "momentum": momentum, "ddof": taken_off(self.name, x.shape), **self.stats}
 
     @staticmethod
     def passes(x: np.ndarray):
@@ -280,16 +292,16 @@ class Oracle:
             return self.one_by_one(x, dout)
         forward, backward = self.passes(x)
         if self.name == "frozen":
-            y, cache = forward(x, self.gamma, self.beta, self.state("test"))
+            y, cache = forward(x, self.gamma, self.beta, self.state(x, "test"))
             return y, dict(zip(("x", "weight", "bias"), backward(dout, cache), strict=True))
         m, s = self.noise(x, step) if self.name == "noisy" else (0.0, 1.0)
         dout = dout * s
         count = len(x) // self.settings.get("ghost_size", len(x))
-        before = self.state("train")
+        before = self.state(x[: len(x) // count], "train")
         parts = []
         for part, upstream in zip(np.split(x, count), np.split(dout, count), strict=True):
             self.blended += 1
-            state = self.state("train")
+            state = self.state(part, "train")
             y, cache = forward(part, self.gamma, self.beta, state)
             self.stats = {key: state[key] for key in self.stats}
             parts.append((y, *backward(upstream, cache)))
@@ -303,9 +315,9 @@ class Oracle:
 
     def noise(self, x: np.ndarray, step: int) -> list[np.ndarray]:
         """What the layer draws, of the shape of x; of which distribution is another test's question."""
-        rows = torch.empty(C, len(x), positions(x.shape), dtype=torch.float64)
+        rows = torch.empty(C, len(x), positions(x.shape), dtype=self.norm.running_mean.dtype)
         drawn = self.norm._draw(generator(int(self.norm.seeds[0]), "noise", step), rows)
-        return [value.numpy().transpose(1, 0, 2).reshape(x.shape) for value in drawn]
+        return [value.double().numpy().transpose(1, 0, 2).reshape(x.shape) for value in drawn]
 
     def one_by_one(self, x: np.ndarray, dout: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Online norm: the examples of a batch in their turn, the output clamped to ±5."""
@@ -333,7 +345,7 @@ class Oracle:
         return y, {"x": dx, "weight": dgamma * r + dbeta * d, "bias": dbeta}  # x_hat * r + d meets gamma
 
     def renormed(self, x, mode, stats, top) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        momentum = self.state(mode)["momentum"]
+        momentum = self.state(x, mode)["momentum"]
         settings = {"mode": mode, "momentum": momentum, "eps": EPS, **top}
         return reference.batch_renorm(x, self.gamma, self.beta, stats["running_mean"], stats["running_std"], **settings)
 
@@ -403,7 +415,8 @@ class TorchRMS(nn.RMSNorm):
 def torchs(name: str, shape: tuple[int, ...], norm: ChannelNorm, *, affine: bool) -> nn.Module | None:
     """The same norm out of `torch.nn`, or None where it has none or refuses the shape."""
     cls, given_settings = CASES[name]
-    flat, values = len(shape) == 2, shape[0] * positions(shape)
+    part = (given_settings.get("ghost_size", shape[0]), *shape[1:])
+    flat, values = len(shape) == 2, part[0] * positions(shape)
     twin: nn.Module | None = None
     if name in ("layer", "group") or (name == "instance" and positions(shape) == 1 and values > 1):
         twin = nn.GroupNorm(GROUPS_OF[name], C, eps=EPS, affine=affine)
@@ -413,7 +426,7 @@ def torchs(name: str, shape: tuple[int, ...], norm: ChannelNorm, *, affine: bool
         twin = nn.InstanceNorm2d(C, eps=EPS, affine=affine)
     elif name == "rms":
         twin = TorchRMS(shape, affine=affine)
-    elif issubclass(cls, BatchNorm) and values > 1 and given_settings.get("unbiased", True):
+    elif issubclass(cls, BatchNorm) and values > 1 and taken_off(name, part):
         if cls in (BatchRenorm, FrozenBatchNorm, NoisyBatchNorm):
             return None
         momentum = None if given_settings.get("cumulative") else MOMENTUM

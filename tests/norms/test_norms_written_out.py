@@ -63,8 +63,8 @@ def test_manual_and_native_batch_norm_agree_over_training_and_inference(shape, p
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (4, 3, 2, 5)])
-def test_manual_batch_norm_with_the_tensorflow_preset_is_the_numpy_tutorial_s(shape):
-    manual = randomized(make_norm(NormConfig(name="batch", impl=Impl.manual, preset=Preset.tensorflow), 3).double())
+def test_manual_batch_norm_with_the_keras_preset_is_the_numpy_tutorial_s(shape):
+    manual = randomized(make_norm(NormConfig(name="batch", impl=Impl.manual, preset=Preset.keras), 3).double())
     state = tutorial_state(3, eps=1e-3, momentum=0.01)
     state["running_var"] = np.ones(3)  # TensorFlow's population variance starts at 1
     forward, backward = (
