@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bnbench.config import Bias, Placement, SingleValue
-from bnbench.models import build_model
-from bnbench.norms import norm_kind
+from bnbench.config import Bias, LogitsNorm, Placement, SingleValue
+from bnbench.models import build_model, norm_sites, site_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bnbench.config import NormConfig, Trial
+    from bnbench.norms import Norm
 
 __all__ = ["explain"]
 
-_NORMS = {"norm", "logits"}  # what a block calls its norm, and a network that of its logits
 _OTHER_SOURCES = {
     "frozen_batch": "constants taken from the training images at the start",
     "online": "statistics of the examples before it",
@@ -27,17 +26,12 @@ _OTHER_SOURCES = {
 
 
 class _Layer(NamedTuple):
-    """One leaf module, in the order of the forward pass."""
+    """One leaf module or norm, in the order of the forward pass."""
 
     name: str
     module: nn.Module
     shape: tuple[int, ...]  # of its output for one example: (C, H, W), or (C,)
-
-    @property
-    def is_norm(self) -> bool:
-        from bnbench.norms.norm import ChannelNorm
-
-        return isinstance(self.module, ChannelNorm) or self.name.rpartition(".")[2] in _NORMS
+    is_norm: bool
 
     @property
     def positions(self) -> int:
@@ -70,6 +64,7 @@ def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
         model=fc norm=none, input (1, 28, 28), 10 classes, batches of 64
     """
     layers = _layers(trial, image_shape, classes)
+    kind = site_kind(trial.model, trial.norm, image_shape, classes)
     norm = f"norm={trial.norm.name}"
     if "norm.placement" in trial.params:
         norm += f" norm.placement={trial.norm.placement}"
@@ -78,38 +73,51 @@ def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
         f"batches of {trial.training.batch_size}"
     )
     parts = (
-        _table(_rows(layers, trial)),
-        _biases(layers, trial),
-        _norms(layers, trial),
+        _table(_rows(layers, trial, kind)),
+        _biases(layers, trial, kind),
+        _norms(layers, trial, kind),
         _by_hand(trial.norm),
     )
     return "\n\n".join([title, *("\n".join(lines) for lines in parts)])
 
 
 def _layers(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> list[_Layer]:
-    """The network's leaves as a forward pass meets them."""
+    """The network's leaves and norms as a forward pass meets them."""
     import torch
 
     net = build_model(trial, image_shape, classes).eval()
     layers: list[_Layer] = []
+    norms = _norm_names(trial, image_shape, classes)
 
     def watch(name: str, module: nn.Module) -> None:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            layers.append(_Layer(name, module, tuple(output.shape[1:])))
+            layers.append(_Layer(name, module, tuple(output.shape[1:]), name in norms))
 
         module.register_forward_hook(hook)
 
     for name, module in net.named_modules():
-        if not [*module.children()]:
+        in_a_norm = any(name.startswith(f"{norm}.") for norm in norms)
+        if name in norms or not (in_a_norm or [*module.children()]):
             watch(name, module)
     with torch.no_grad():
         net(torch.zeros(2, *image_shape, dtype=getattr(torch, trial.training.precision)))
     return layers
 
 
-def _rows(layers: Sequence[_Layer], trial: Trial) -> list[tuple[str, ...]]:
+def _norm_names(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> set[str]:
+    """What the network calls its norms."""
+    if trial.norm.name == "none":
+        return set()
+    normed = trial.norm.logits != LogitsNorm.none
+    blocks = [site.block for site in norm_sites(trial.model, image_shape, classes, logits=normed)]
+    if trial.model.name == "custom":
+        return {*blocks}
+    return {block if block == "logits" else f"{block}.norm" for block in blocks}
+
+
+def _rows(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("layer", "what", "out", "trainable", "running", "values a channel")]
-    examples = _examples(trial)
+    examples = _examples(trial, kind)
     for layer in layers:
         values = f"{examples * layer.positions:,}" if layer.is_norm and examples else ""
         counts = [f"{count:,}" if count else "" for count in (layer.trainable, layer.running)]
@@ -145,7 +153,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
+def _biases(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> Iterator[str]:
     """Which layers have a bias, and why the others have none."""
     norm, bias = trial.norm, trial.model.bias
     layers = [layer for layer in layers if hasattr(layer.module, "bias") and not layer.is_norm]
@@ -155,7 +163,7 @@ def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
         yield "biases"
         yield f"  in {len(kept)} of {len(layers)} layers, as model.factory={trial.model.factory} made them"
         return
-    cancels = norm_kind(norm.name).removes_shift
+    cancels = kind.removes_shift
     yield "biases"
     if without:
         yield f"  dropped from {len(without)} of {len(layers)} layers: {_span(without)}"
@@ -171,23 +179,29 @@ def _biases(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
         yield f"  because an activation stands between each of them and norm={norm.name}"
     elif cancels:
         yield f"  because of model.bias={bias}; norm={norm.name} cancels those that it follows directly"
+    elif cancels is None:
+        yield f"  because the {kind.summary} does not declare removes_shift: True drops those that it follows directly"
 
 
-def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
+def _norms(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> Iterator[str]:
     """How many values each mean and variance is taken over."""
-    norm, examples = trial.norm, _examples(trial)
+    norm, examples = trial.norm, _examples(trial, kind)
     sites = [layer for layer in layers if layer.is_norm]
     yield "norms"
     if not sites:
         yield f"  none (norm={norm.name})"
         return
     place = f", {norm.placement} the activation" if "norm.placement" in trial.params else ""
-    yield f"  {len(sites)}, {norm_kind(norm.name).summary}{place}"
+    yield f"  {len(sites)}, {kind.summary}{place}"
+    if kind.over_batch is None and not kind.over_positions:
+        yield "  over which values each normalizes is not known: its class does not declare over_batch"
+        return
     if examples is None:
         source = _OTHER_SOURCES.get(norm.name, "values of its own")
         yield f"  each example is normalized by {source}, whatever the batch size"
         return
-    yield "  each channel's mean and variance are taken over examples x height x width values of it:"
+    what = " is normalized" if norm.name == "custom" else "'s mean and variance are taken"
+    yield f"  each channel{what} over examples x height x width values of it:"
     for positions in dict.fromkeys(layer.positions for layer in sites):
         same = [layer for layer in sites if layer.positions == positions]
         _, *map_size = same[0].shape
@@ -197,16 +211,16 @@ def _norms(layers: Sequence[_Layer], trial: Trial) -> Iterator[str]:
     if any(examples * layer.positions == 1 for layer in sites):
         constant = norm.single_value == SingleValue.constant
         answer = "trained all the same, by" if constant else "refused, unless"
-        choice = f" {answer} norm.single_value=constant" if norm_kind(norm.name).over_batch else " refused"
+        choosable = kind.over_batch and norm.name != "custom"
+        choice = f" {answer} norm.single_value=constant" if choosable else " refused"
         yield f"  a single value is its own mean and normalizes to 0:{choice}"
 
 
-def _examples(trial: Trial) -> int | None:
+def _examples(trial: Trial, kind: Norm) -> int | None:
     """Over how many examples a norm's mean is taken; None where it is not one channel's."""
-    norm = norm_kind(trial.norm.name)
-    if norm.over_positions:
+    if kind.over_positions:
         return 1
-    if not norm.over_batch:
+    if not kind.over_batch:
         return None
     return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
 

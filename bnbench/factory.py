@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bnbench.config.schema import ConfigError
 
-__all__ = ["factory", "one_line", "source_hash"]
+__all__ = ["call", "factory", "one_line", "source_hash"]
 
 
 def factory(key: str, name: str | None) -> Callable[..., Any]:
@@ -39,6 +40,49 @@ def factory(key: str, name: str | None) -> Callable[..., Any]:
         raise ConfigError(f"{key}={name} is not a function; {module} has none of that name")
     made: Callable[..., Any] = function
     return made
+
+
+def call(make: Callable[..., Any], arguments: Mapping[str, Any], error: type[Exception], failed: str) -> Any:
+    """What a function or class of the user's own returns for these arguments.
+
+    It is given as many as it takes, in their order; by name where it needs only some of them, or in another order.
+    What has a default of another name keeps it: `torch.nn:BatchNorm1d` is given the features alone.
+
+    Args:
+        make: The function.
+        arguments: By name, in the order that is documented.
+        error: What to raise.
+        failed: How its line begins.
+
+    Raises:
+        error: Whatever the function raised, and how it was called; one line.
+    """
+    try:
+        positional, named = _taken(make, arguments)
+        return make(*positional, **named)
+    except Exception as raised:  # whatever a user's function raises
+        name = getattr(make, "__name__", "it")
+        raise error(f"{failed}: {one_line(raised)}; it is called as {name}({', '.join(arguments)})") from raised
+
+
+def _taken(make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # of a builtin
+        return [*arguments.values()], {}
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if needed != [*arguments][: len(needed)] and {*needed} <= arguments.keys():
+        return [], {p.name: arguments[p.name] for p in parameters if p.name in arguments}
+    taken: list[Any] = []
+    for p in parameters:
+        left = [*arguments.values()][len(taken) :]
+        if p.kind == p.VAR_POSITIONAL:
+            return [*taken, *left], {}
+        own_default = p.default is not p.empty and (inspect.isclass(make) or p.default is not None)
+        if not left or p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) or (own_default and p.name not in arguments):
+            break
+        taken.append(left[0])
+    return taken, {}
 
 
 @cache
@@ -69,6 +113,11 @@ def _module(key: str, name: str | None) -> str:
     parts = re.fullmatch(r"(\w+(?:\.\w+)*):(\w+)", name or "")
     if parts is None:
         raise ConfigError(f"{key}={name} is not allowed; it must be package.module:function")
+    if parts[1] == "__main__":
+        raise ConfigError(
+            f"{key}={name} stands in a notebook or in the script that runs, which worker processes cannot import; put "
+            f"it into a file beside that (in a notebook: %%writefile own.py) and give {key}=own:{parts[2]}"
+        )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

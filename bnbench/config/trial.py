@@ -90,7 +90,7 @@ _NORM_KEYS = {
     "instance": _PER_EXAMPLE_KEYS,
     "rms": _PER_EXAMPLE_KEYS,
     "filter_response": _PER_EXAMPLE_KEYS,
-    "custom": _PER_EXAMPLE_KEYS | {"factory", "momentum", "groups"},
+    "custom": {f.name for f in fields(NormConfig)} - {"name", "preset"},  # the function is given them all
 }
 _OF_OWN_BLOCKS = {"placement", "logits", "weight_standardization"}
 _CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from bnbench.data.image_folder import read_folder
 from bnbench.data.load import load_data
 from bnbench.data.own_arrays import image_data
 from bnbench.data.splits import largest_class, split_data
-from bnbench.factory import factory, one_line
+from bnbench.factory import call, factory
 
 __all__ = ["OWN", "dataset_info", "load_images", "load_own"]
 
@@ -99,11 +98,7 @@ def _content(images: ImageData) -> str:
 @cache
 def _custom(name: str | None) -> ImageData:
     source = f"data.factory={name}"
-    make: Callable[[], Any] = factory("data.factory", name)
-    try:
-        arrays = make()
-    except Exception as error:  # whatever a user's function raises
-        raise DataError(f"{source} failed: {one_line(error)}") from error
+    arrays = call(factory("data.factory", name), {}, DataError, f"{source} failed")
     if not isinstance(arrays, Mapping):
         raise DataError(f"{source} returned {type(arrays).__name__}; it must be a dict with images and labels")
     return image_data("custom", {str(key): np.asarray(value) for key, value in arrays.items()}, source)

@@ -13,8 +13,12 @@ __all__ = ["max_norm", "two_norms"]
 class MaxNorm(ChannelNorm):
     """y = weight * x / (max |x| + eps) + bias, with the maximum over the batch and positions, per channel.
 
-    Its channels may be those of several trials: that is all a norm needs to be trained in packs.
+    Its channels may be those of several trials: that is all a norm needs to be trained in packs. `removes_shift` says
+    whether a bias before it cancels (`model.bias=auto` asks), `over_batch` whether it makes a single value a constant.
     """
+
+    removes_shift = False
+    over_batch = True
 
     def __init__(self, features: int, *, eps: float, affine: bool) -> None:
         super().__init__(features, eps=eps, affine=affine)

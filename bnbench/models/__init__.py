@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bnbench.models.geometry import NormSite, norm_sites
+from bnbench.models.geometry import NormSite, norm_sites, site_kind
 
 if TYPE_CHECKING:
     from torch import nn
 
     from bnbench.config import Trial
 
-__all__ = ["MODELS", "OWN_MODEL", "Model", "NormSite", "build_model", "norm_sites"]
+__all__ = ["MODELS", "OWN_MODEL", "Model", "NormSite", "build_model", "norm_sites", "site_kind"]
 
 
 @dataclass(frozen=True)

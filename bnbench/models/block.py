@@ -36,14 +36,15 @@ def make_activation(name: Activation) -> nn.Module:
 def make_linear(wide: int, narrow: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
     """A block's linear layer from `wide` to `narrow` features."""
     kind = StandardizedLinear if norm.weight_standardization else nn.Linear
-    return kind(wide, narrow, bias=_has_bias(model, norm))
+    return kind(wide, narrow, bias=_has_bias(model, norm, narrow))
 
 
 def make_conv(conv: Conv, model: ModelConfig, norm: NormConfig) -> nn.Conv2d:
     """A block's conv layer; where its padding is not the same on all sides, `make_padding` pads."""
     kind = StandardizedConv2d if norm.weight_standardization else nn.Conv2d
     around = 1 if conv.padding == _ON_ALL_SIDES else 0
-    return kind(conv.in_channels, conv.out_channels, 3, conv.stride, padding=around, bias=_has_bias(model, norm))
+    bias = _has_bias(model, norm, conv.out_channels)
+    return kind(conv.in_channels, conv.out_channels, 3, conv.stride, padding=around, bias=bias)
 
 
 def make_padding(conv: Conv) -> nn.ZeroPad2d | None:
@@ -53,7 +54,7 @@ def make_padding(conv: Conv) -> nn.ZeroPad2d | None:
 
 def make_head(wide: int, classes: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
     """The linear layer that puts out the logits; without a bias only where a norm that cancels it follows."""
-    normed = norm.logits != LogitsNorm.none and norm_kind(norm.name).removes_shift
+    normed = norm.logits != LogitsNorm.none and norm_kind(norm, classes).removes_shift
     return nn.Linear(wide, classes, bias=not normed or model.bias == Bias.always)
 
 
@@ -64,10 +65,10 @@ def make_logits_norm(classes: int, norm: NormConfig) -> nn.Module | None:
     return make_norm(replace(norm, affine=norm.logits == LogitsNorm.affine), classes)
 
 
-def _has_bias(model: ModelConfig, norm: NormConfig) -> bool:
+def _has_bias(model: ModelConfig, norm: NormConfig, channels: int) -> bool:
     """Whether the layer of a block keeps its bias: not where a norm that cancels it follows directly."""
     if model.bias == Bias.auto:
-        return not (norm_kind(norm.name).removes_shift and norm.placement == Placement.before)
+        return not (norm.placement == Placement.before and norm_kind(norm, channels).removes_shift)
     return model.bias == Bias.always
 
 

@@ -6,12 +6,13 @@ import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from bnbench.config import ModelConfig, Padding
+from bnbench.config import LogitsNorm, ModelConfig, NormConfig, Padding
+from bnbench.norms import Norm, norm_kind
 
 if TYPE_CHECKING:
     from bnbench.models.own import Survey
 
-__all__ = ["Conv", "NormSite", "Work", "conv_layers", "norm_sites", "work"]
+__all__ = ["Conv", "NormSite", "Work", "conv_layers", "norm_sites", "site_kind", "work"]
 
 
 class Conv(NamedTuple):
@@ -82,6 +83,21 @@ def norm_sites(
         sites = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
         sites += [NormSite("hidden", model.hidden, 1)] if model.hidden else []
     return [*sites, NormSite("logits", classes, 1)] if logits else sites
+
+
+def site_kind(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> Norm:
+    """What is known of the norm; a layer of the user's own is looked at as the first place for it has it.
+
+    Args:
+        model: Its configuration.
+        norm: The norm's.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+    """
+    if norm.name != "custom":
+        return norm_kind(norm, 0)
+    sites = norm_sites(model, image_shape, classes, logits=norm.logits != LogitsNorm.none)
+    return norm_kind(norm, sites[0].channels)
 
 
 class Work(NamedTuple):

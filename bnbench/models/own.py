@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import ConfigError, Init, ModelConfig, NormConfig
-from bnbench.factory import factory, one_line
+from bnbench.factory import call, factory, one_line
 from bnbench.models.brought import Brought, brought
 from bnbench.models.geometry import NormSite, Work
 from bnbench.models.swap import SWAPPED, no_hidden_norm, swap_norms
@@ -48,14 +48,12 @@ def _source(model: ModelConfig) -> str:
 
 def _made(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     make = factory("model.factory", model.factory)
-    try:
-        net = make(image_shape, classes, model)
-    except Exception as error:  # whatever a user's function raises
-        raise ConfigError(
-            f"model.factory={model.factory} failed for images {image_shape} and {classes} classes: {one_line(error)}"
-        ) from error
+    if isinstance(make, nn.Module):
+        raise ConfigError(f"{_source(model)} is a network, which trials would share; give a function that makes one")
+    failed = f"{_source(model)} failed for images {image_shape} and {classes} classes"
+    net = call(make, {"image_shape": image_shape, "classes": classes, "model": model}, ConfigError, failed)
     if not isinstance(net, nn.Module):
-        raise ConfigError(f"model.factory={model.factory} returned {type(net).__name__}; it must be a torch.nn.Module")
+        raise ConfigError(f"{_source(model)} returned {type(net).__name__}; it must be a torch.nn.Module")
     return net
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bnbench.config import Averaging, ConfigError, Impl, NormConfig, RunningVar, SingleValue
-from bnbench.factory import factory, one_line
+from bnbench.config import Averaging, Impl, NormConfig, RunningVar, SingleValue
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,15 +27,17 @@ class Norm:
         removes_shift: Whether it cancels a constant added to a channel, so that a bias right before it is redundant.
         over_batch: Whether it normalizes over the batch, and so is undefined on a single value per channel.
         over_positions: Whether it normalizes over an example's positions alone, and so is undefined on one.
+
+    The last three are None where a layer of the user's own does not say.
     """
 
     summary: str
     module: str
     layer: str
     settings: Callable[[NormConfig], dict[str, Any]]
-    removes_shift: bool = False
-    over_batch: bool = False
-    over_positions: bool = False
+    removes_shift: bool | None = False
+    over_batch: bool | None = False
+    over_positions: bool | None = False
 
 
 def _per_example(config: NormConfig) -> dict[str, Any]:
@@ -115,21 +116,27 @@ NORMS = {
     ),
 }
 
-OWN_NORM = Norm("your own layer, norm.factory=package.module:function", "", "", lambda config: {})
-"""What `norm=custom` means."""
+OWN_NORM = Norm("your own layer, norm.factory=package.module:function", "", "", lambda config: {}, None, None, None)
+"""What `norm=custom` means, before its layer is looked at."""
 
 _MANUAL = Norm("batch norm, written out", "manual", "ManualBatchNorm", _batch, **_PER_CHANNEL)
 
 
-def norm_kind(name: str) -> Norm:
-    """The normalization that `norm=` takes by this name."""
-    return OWN_NORM if name == "custom" else NORMS[name]
+def norm_kind(config: NormConfig, channels: int) -> Norm:
+    """What is known of the normalization of so many channels that a configuration asks for."""
+    if config.name != "custom":
+        return NORMS[config.name]
+    from bnbench.norms.own import own_kind
+
+    return own_kind(config.resolved(), channels)
 
 
 def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     """The normalization of `features` channels that a configuration asks for, or None for `norm=none`."""
     if config.name == "custom":
-        return _own(config.resolved(), features)
+        from bnbench.norms.own import own_norm
+
+        return own_norm(config.resolved(), features)
     manual = config.name == "batch" and config.impl == Impl.manual
     norm = _MANUAL if manual else NORMS[config.name]
     if not norm.layer:
@@ -137,18 +144,3 @@ def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     layer = getattr(import_module(f"bnbench.norms.{norm.module}"), norm.layer)
     made: nn.Module = layer(features, **norm.settings(config.resolved()))
     return made
-
-
-def _own(config: NormConfig, features: int) -> nn.Module:
-    from torch import nn
-
-    make = factory("norm.factory", config.factory)
-    try:
-        layer = make(features, config)
-    except Exception as error:  # whatever a user's function raises
-        raise ConfigError(f"norm.factory={config.factory} failed for {features} channels: {one_line(error)}") from error
-    if not isinstance(layer, nn.Module):
-        raise ConfigError(
-            f"norm.factory={config.factory} returned {type(layer).__name__}; it must be a torch.nn.Module"
-        )
-    return layer

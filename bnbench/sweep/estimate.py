@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from bnbench.config import Trial
 from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.data import dataset_info
-from bnbench.models.geometry import Work, work
-from bnbench.norms import norm_kind
+from bnbench.models.geometry import Work, site_kind, work
 from bnbench.packing.alone import why_alone
 from bnbench.packing.width import aligned_width
 from bnbench.packing.widths import Pace, pack_step_seconds
@@ -36,16 +35,16 @@ def training_seconds(pack: Sequence[Trial], pace: Pace | None = None) -> float:
     info = dataset_info(trial.data)
     done = work(trial.model, info.shape, info.classes)
     slots = aligned_width(len(pack), [*done.conv_channels]) if why_alone(trial) is None else 1
-    step = _rough_step(trial, done, slots) if pace is None else pack_step_seconds(pace, slots)
+    over_batch = site_kind(trial.model, trial.norm, info.shape, info.classes).over_batch
+    step = pack_step_seconds(pace, slots) if pace else _rough_step(trial, done, slots, norms=2 if over_batch else 1)
     evaluated = len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.val + info.test
-    if norm_kind(trial.norm.name).over_batch:
+    if over_batch:
         evaluated += len(coarse_steps(trial)) * evaluation_examples(trial, info.val) + _FINAL_IMAGES
     trained = trial.steps * trial.training.batch_size
     return _START_SECONDS + step * trial.steps * (1 + _FORWARD * evaluated / trained)
 
 
-def _rough_step(trial: Trial, done: Work, slots: int) -> float:
-    norms = 2 if norm_kind(trial.norm.name).over_batch else 1
+def _rough_step(trial: Trial, done: Work, slots: int, norms: int) -> float:
     example = 3 * (done.linear / _LINEAR_MACS_PER_SECOND + done.conv / _CONV_MACS_PER_SECOND)
     example += norms * done.activations / _VALUES_PER_SECOND
     return done.layers * norms * _LAYER_SECONDS + slots * trial.training.batch_size * example

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bnbench.config import Config, LogitsNorm, Measure, SingleValue, Trial
 from bnbench.data import dataset_info
-from bnbench.models import NormSite, norm_sites
-from bnbench.norms import norm_kind
+from bnbench.models import NormSite, norm_sites, site_kind
+from bnbench.norms import Norm
 
 __all__ = ["norm_errors", "remark", "undefined_reason"]
 
@@ -51,15 +51,14 @@ def _own_network_errors(config: Config) -> Iterator[str]:
 
 def undefined_reason(trial: Config | Trial) -> str | None:
     """Why a trial has no result by definition: a norm that sees one value per channel, where nothing is learned."""
-    norm = norm_kind(trial.norm.name)
+    norm = _kind(trial)
     if norm.over_positions:
         cause, remedy = "a 1x1 map", "use another norm, or a model whose maps stay larger than 1x1"
     elif norm.over_batch and trial.norm.single_value == SingleValue.error:
         cause = _batch(trial)
-        remedy = (
-            "set norm.single_value=constant to train it all the same, or use norm=none, norm=layer or "
-            f"{cause.partition('=')[0]}>=2"
-        )
+        remedy = f"use norm=none, norm=layer or {cause.partition('=')[0]}>=2"
+        if trial.norm.name != "custom":
+            remedy = f"set norm.single_value=constant to train it all the same, or {remedy}"
     else:
         return None
     single = _single_value_sites(trial)
@@ -73,7 +72,7 @@ def undefined_reason(trial: Config | Trial) -> str | None:
 
 def remark(trial: Trial) -> str | None:
     """What a reader must know of a norm over the batch that saw one example at a time, or None."""
-    if not norm_kind(trial.norm.name).over_batch or _examples(trial) > 1:
+    if not _kind(trial).over_batch or _examples(trial) > 1:
         return None
     single, sites = _single_value_sites(trial), _sites(trial)
     parts = []
@@ -83,6 +82,11 @@ def remark(trial: Trial) -> str | None:
         rest = " in the other layers" if single else ""
         parts.append(f"the statistics of one image's positions{rest}, as instance norm has while training")
     return f"{_batch(trial)} leaves {'; '.join(parts)}; evaluation used norm.inference={trial.norm.inference}"
+
+
+def _kind(trial: Config | Trial) -> Norm:
+    info = dataset_info(trial.data)
+    return site_kind(trial.model, trial.norm, info.shape, info.classes)
 
 
 def _outcome(trial: Config | Trial) -> str:
@@ -99,7 +103,7 @@ def _sites(trial: Config | Trial) -> list[NormSite]:
 
 def _examples(trial: Config | Trial) -> int:
     """Over how many examples a mean is taken."""
-    if norm_kind(trial.norm.name).over_positions:
+    if _kind(trial).over_positions:
         return 1
     return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnbench.config import Init, ModelConfig
+from bnbench.config import Bias, Init, ModelConfig, Placement
 from bnbench.data import OWN, dataset_info
+from bnbench.models import site_kind
 from bnbench.sweep.describe import count
 from bnbench.sweep.plan import Plan
 
@@ -15,9 +16,9 @@ _MOST_NAMED = 3
 
 
 def own_remarks(plan: Plan) -> list[str]:
-    """A line for each thing, without its full stop: which images, what trains one by one, whose weights are drawn."""
+    """A line for each thing, without its full stop: images, what trains one by one, weights drawn, biases dropped."""
     alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
-    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan)])]
+    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan), *_biases(plan)])]
 
 
 def _images(plan: Plan) -> Iterator[str]:
@@ -47,6 +48,20 @@ def _weights(plan: Plan) -> Iterator[str]:
             continue
         seeds = ", the same at every seed: seeds differ in batches and in what is not kept" if brought.checksum else ""
         yield f"the initial weights that model.factory={model.factory} brings in {where} are kept{_but(model)}{seeds}"
+
+
+def _biases(plan: Plan) -> Iterator[str]:
+    """What becomes of the biases right before norms of the user's own, where that is bnbench's to decide."""
+    for trial in (p.trial for p in plan.planned if p.trial.norm.name == "custom" and p.trial.model.name != "custom"):
+        if trial.model.bias != Bias.auto or trial.norm.placement != Placement.before:
+            continue
+        info = dataset_info(trial.data)
+        kind = site_kind(trial.model, trial.norm, info.shape, info.classes)
+        if kind.removes_shift:
+            yield f"biases right before the {kind.summary} are dropped, as before norm=batch: it cancels them"
+        else:
+            why = "does not declare removes_shift" if kind.removes_shift is None else "does not cancel them"
+            yield f"biases right before the {kind.summary} stay, unlike before norm=batch: it {why}"
 
 
 def _but(model: ModelConfig) -> str:

@@ -1,0 +1,67 @@
+"""Functions of one's own: what they are called with, and what is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bnbench.config import ConfigError
+from bnbench.factory import call, factory
+
+_GIVEN = {"image_shape": (1, 8, 8), "classes": 10, "model": "section"}
+
+
+class Named:
+    def __init__(self, classes: int) -> None:
+        self.given = (classes,)
+
+
+class Defaults:
+    def __init__(self, shape: object, eps: float = 1e-5, device: object = None) -> None:
+        self.given = (shape, eps, device)
+
+
+class Nothing:
+    given = ()
+
+
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (lambda image_shape, classes, model: (image_shape, classes, model), ((1, 8, 8), 10, "section")),
+        (lambda a, b, c: (a, b, c), ((1, 8, 8), 10, "section")),
+        (lambda *all: all, ((1, 8, 8), 10, "section")),
+        (lambda a, *rest, **options: (a, *rest), ((1, 8, 8), 10, "section")),
+        (lambda a, b=None, model=None: (a, b, model), ((1, 8, 8), 10, "section")),
+        (lambda a, width=3: (a, width), ((1, 8, 8), 3)),
+        (lambda classes, image_shape: (classes, image_shape), (10, (1, 8, 8))),
+        (lambda *, classes: classes, 10),
+        (lambda a: a, (1, 8, 8)),
+        (lambda: (), ()),
+    ],
+)
+def test_a_function_is_given_as_many_arguments_as_it_takes(make: Callable[..., Any], given: object) -> None:
+    assert call(make, _GIVEN, ConfigError, "it failed") == given
+
+
+@pytest.mark.parametrize(("kind", "given"), [(Named, (10,)), (Defaults, ((1, 8, 8), 1e-5, None)), (Nothing, ())])
+def test_a_class_is_given_what_it_needs_or_names(kind: type, given: tuple[object, ...]) -> None:
+    assert call(kind, _GIVEN, ConfigError, "it failed").given == given
+
+
+def test_a_function_that_fails_says_how_it_was_called() -> None:
+    def make(image_shape: object, classes: int, model: object, depth: int) -> None: ...
+
+    with pytest.raises(ConfigError) as caught:
+        call(make, _GIVEN, ConfigError, "model.factory=here:make failed")
+    [line] = str(caught.value).splitlines()
+    assert line.startswith("model.factory=here:make failed: TypeError")
+    assert line.endswith("missing 1 required positional argument: 'depth'; "
+                         "it is called as make(image_shape, classes, model)")  # fmt: skip
+
+
+def test_what_stands_in_a_notebook_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"norm\.factory=__main__:make stands in a notebook"):
+        factory("norm.factory", "__main__:make")
