@@ -52,7 +52,7 @@ class ChannelNorm(nn.Module):
             NormError: If they differ in a setting that one norm has but once.
         """
         first = norms[0]
-        if len({norm.weight is None for norm in norms}) > 1:
+        if len({(norm.weight is None, norm.bias is None) for norm in norms}) > 1:
             raise NormError(f"some {cls.__name__} of the pack have an affine and some have none")
         for name, value in first._settings().items():
             values = {repr(norm._settings()[name]) for norm in norms}
@@ -93,10 +93,10 @@ class ChannelNorm(nn.Module):
         return rows.view(C, N, H, W).transpose(0, 1).contiguous(memory_format=torch.channels_last)
 
     def scale_and_shift(self, rows: Tensor) -> Tensor:
-        """`weight * rows + bias`, per channel; the rows themselves without an affine."""
-        if self.weight is None or self.bias is None:
-            return rows
-        return rows * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+        """`weight * rows + bias`, per channel, without what the norm does not have."""
+        if self.weight is not None:
+            rows = rows * self.weight.view(-1, 1, 1)
+        return rows if self.bias is None else rows + self.bias.view(-1, 1, 1)
 
     def extra_repr(self) -> str:
         return f"{self.features}, eps={self.eps:g}, affine={self.weight is not None}"

@@ -75,6 +75,7 @@ class FoldedConv2d(nn.Module):
     def __init__(self, leaves: Sequence[nn.Conv2d]) -> None:
         super().__init__()
         _agree(leaves, "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+        _agree(leaves, "padding_mode")
         first = leaves[0]
         if first.padding_mode != "zeros":
             raise UnpackableError(f"Conv2d with padding_mode={first.padding_mode!r}")
@@ -159,6 +160,8 @@ def _converted(leaf: nn.BatchNorm1d | nn.BatchNorm2d) -> BatchNorm:
         affine=leaf.affine,
         cumulative=leaf.momentum is None,
     )
+    if leaf.bias is None:
+        norm.bias = None  # torch has batch norm with a weight alone
     norm = norm.to(leaf.running_mean.dtype)
     norm.load_state_dict({k: v for k, v in leaf.state_dict().items() if k != "num_batches_tracked"})
     return norm.train(leaf.training)
@@ -238,8 +241,7 @@ def _adaptive_pool(leaves: Sequence[nn.AdaptiveAvgPool2d]) -> nn.Module:
 
 def _shared(leaves: Sequence[nn.Module]) -> nn.Module:
     """A leaf that works channel by channel or element by element: one serves all trials as it is."""
-    if len({repr(leaf) for leaf in leaves}) > 1:
-        raise UnpackableError(f"{type(leaves[0]).__name__} differs within the pack")
+    _agree(leaves, *(name for name in vars(leaves[0]) if not name.startswith("_") and name != "training"))
     leaf = copy.copy(leaves[0])
     if hasattr(leaf, "inplace"):
         leaf.inplace = False  # type: ignore[assignment]  # it would overwrite what another leaf's gradient still needs
