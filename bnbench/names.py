@@ -331,6 +331,7 @@ class Tag:
     ANEW = "bnbench.anew"  # trained with resume=false: recorded beside an earlier run of the same trial
     SLOT = "bnbench.slot"
     PACK_WIDTH = "bnbench.pack_width"
+    ALONE = "bnbench.alone"  # whether it was trained as plain torch does, for it cannot be packed
     PACK_WALL_SECONDS = "bnbench.pack_wall_seconds"
     DATA_CHECKSUM = "bnbench.data_checksum"
     DEVICE = "bnbench.device"

@@ -61,7 +61,7 @@ class Recorded:
 
     Attributes:
         result: What counts of it, whatever sweep trained it; its status may also be "missing". Of its tags there are
-            those of its data and of `names.CONDITIONS`.
+            those of its data, of `names.CONDITIONS`, and whether it was trained alone.
         origin: The description of the sweep that trained it, as `SweepTable.meta` has it.
         tuning: Whether it only chooses a learning rate.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["derive", "generator", "seeded"]
+__all__ = ["derive", "generator", "generator_states", "generators_kept", "reseed", "seeded"]
 
 
 def derive(seed: int, *parts: str | int) -> int:
@@ -41,22 +41,49 @@ def generator(seed: int, *parts: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, *parts))
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, the global generators of torch, NumPy and Python start from this seed; outside they are as they were.
+def reseed(seed: int) -> None:
+    """Start the global generators of torch, NumPy and Python from a seed, for code of the user's own.
 
-    For code of the user's own, which knows no others.
+    `torch.manual_seed` would write down a stack trace for every GPU that is not in use, which takes longer than a step.
     """
     import numpy as np
     import torch
 
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Whatever is drawn inside, the global generators are as they were outside."""
+    import numpy as np
+    import torch
+
     of_numpy, of_python = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_initialized() else []):  # type: ignore[no-untyped-call]
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices):
         try:
             yield
         finally:
             np.random.set_state(of_numpy)
             random.setstate(of_python)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, the global generators start from this seed; outside they are as they were."""
+    with generators_kept():
+        reseed(seed)
+        yield
+
+
+def generator_states() -> tuple[object, ...]:
+    """What changes when a number is drawn from a global generator of this CPU."""
+    import numpy as np
+    import torch
+
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return torch.get_rng_state().numpy().tobytes(), (kind, keys.tobytes(), *rest), random.getstate()  # type: ignore[union-attr]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -99,6 +99,13 @@ class Pack(nn.Module):
         state = {name: value[slot] for name, value in self.net.state_dict().items()}
         pixels = {f"{n}.weight": m for n, m in self.net.named_modules() if isinstance(m, FoldedPixelConv2d)}
         return state | {name: leaf.kernel(slot) for name, leaf in pixels.items()}
+
+    def attributes(self) -> dict[str, Any]:
+        """What the network changed since it was made and holds in no parameter or buffer; plain data, by name."""
+        return {}
+
+    def put_attributes(self, values: Mapping[str, Any]) -> None:
+        """Take in what `attributes` gave."""
 
     def sizes(self) -> tuple[int, int]:
         """How many trainable parameters and running statistics each trial has."""

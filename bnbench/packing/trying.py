@@ -15,11 +15,14 @@ from bnbench.models import build_model
 from bnbench.packing.leaves import UnpackableError
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
+from bnbench.packing.rehearsal import one_thread
+from bnbench.seeding import generator, generators_kept
 
 __all__ = ["reason_against_packs"]
 
 _TOLERANCE = 1e-9  # in double precision, of the largest value
 _MOST_EXAMPLES = 64
+_DISTURBANCE = 0.05
 
 _reasons: dict[tuple[object, ...], str | None] = {}
 
@@ -29,7 +32,7 @@ def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classe
 
     Three networks of other seeds are packed and take a training step and an evaluation on random images. In double
     precision each must be its lone self to 1e-9; in the trial's own precision two of them in another pack, in another
-    order, must have the same bits.
+    order, must have the same bits. Their weights are disturbed, for weights of zero hide what a forward does.
 
     Args:
         trial: Says the network, its norm, the batch size and the precision.
@@ -38,7 +41,7 @@ def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classe
     """
     key = (trial.signature, image_shape, classes)
     if key not in _reasons:
-        with torch.random.fork_rng(devices=[]):
+        with generators_kept(), one_thread():
             _reasons[key] = _reason(trial, image_shape, classes)
     return _reasons[key]
 
@@ -73,7 +76,12 @@ def _reason(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
 
 def _networks(trial: Trial, precision: Precision, image_shape: tuple[int, int, int], classes: int) -> list[nn.Module]:
     training = replace(trial.training, precision=precision)
-    return [build_model(replace(trial, seed=seed, training=training), image_shape, classes) for seed in range(3)]
+    nets = [build_model(replace(trial, seed=seed, training=training), image_shape, classes) for seed in range(3)]
+    for seed, net in enumerate(nets):
+        for name, parameter in net.named_parameters():
+            noise = torch.empty(parameter.shape, dtype=torch.float64).uniform_(-1, 1, generator=generator(seed, name))
+            parameter.data.add_(noise, alpha=_DISTURBANCE)
+    return nets
 
 
 def _pack(nets: Sequence[nn.Module], trial: Trial, image_shape: tuple[int, int, int]) -> Pack:

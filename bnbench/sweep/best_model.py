@@ -72,5 +72,7 @@ def _train(case: Again, cache: Path, weights: Path) -> TrialResult:
 
     prepare_process()
     data = DataLoader(cache).load(case.config)
-    [result] = fit([case.trial], data, look=lambda pack: save_network(weights, pack, case.config, data))
+    [result] = fit(
+        [case.trial], data, alone=case.alone, look=lambda pack: save_network(weights, pack, case.config, data)
+    )
     return result

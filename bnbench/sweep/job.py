@@ -29,6 +29,7 @@ class Job:
         spool: Absolute; where results are left for the tracking store.
         run_id: The sweep's run in the tracking store.
         process: The sweeping process, as `tracking.tags.this_process` names it: when it is gone, nobody waits.
+        alone: Whether its trial is trained as plain torch does, not in a pack; decided once, in the plan.
         anew: Whether results count beside earlier ones of the same trials.
     """
 
@@ -41,6 +42,7 @@ class Job:
     run_id: str
     process: str
     anew: bool = False
+    alone: bool = False
 
     @property
     def override(self) -> str:

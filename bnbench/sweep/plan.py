@@ -20,7 +20,7 @@ from bnbench.data import (
 )
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
-from bnbench.packing.alone import why_alone
+from bnbench.packing.alone import rehearsal, why_alone
 from bnbench.packing.partition import partition
 from bnbench.packing.widths import Pace, best_width, shape_of
 from bnbench.sweep.estimate import training_seconds
@@ -174,6 +174,7 @@ def make_plan(
         trial = data.trial(config)
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
+    _rehearse(trials)
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
@@ -185,6 +186,19 @@ def _check(configs: Sequence[Config]) -> None:
         unknown = list(_unknown_names(config))
         wrong = unknown or config_errors(config, dataset_info(config.data).train)
         errors.update(dict.fromkeys(wrong or norm_errors(config)))
+    if errors:
+        raise ConfigError("\n".join(errors))
+
+
+def _rehearse(planned: Iterable[Planned]) -> None:
+    """Find out what is wrong with networks and norms of the user's own; one line for each distinct error."""
+    errors: dict[str, None] = {}
+    for p in planned:
+        try:
+            if p.undefined is None:
+                rehearsal(p.trial)
+        except ConfigError as error:
+            errors[str(error)] = None
     if errors:
         raise ConfigError("\n".join(errors))
 

@@ -11,6 +11,7 @@ from bnbench.config import Config, ConfigError, Device, Trial, schema
 from bnbench.data import DATASETS, OWN
 from bnbench.device import has_gpu
 from bnbench.models import MODELS
+from bnbench.names import Tag
 from bnbench.norms import NORMS
 from bnbench.results import Recorded, TrialResult
 from bnbench.sweep.compose import set_values
@@ -34,6 +35,12 @@ class Again:
     config: Config
     trial: Trial
     checksum: str
+
+    @property
+    def alone(self) -> bool | None:
+        """Whether it was trained as plain torch does, not in a pack; None where that was not recorded."""
+        recorded = self.recorded.result.tags.get(Tag.ALONE)
+        return None if recorded is None else recorded == "true"
 
 
 def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Again:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bnbench.config import Bias, Init, ModelConfig, Placement
 from bnbench.data import OWN, dataset_info
 from bnbench.models import site_kind
+from bnbench.packing.alone import rehearsal
 from bnbench.sweep.describe import count
 from bnbench.sweep.plan import Plan
 
@@ -18,7 +19,7 @@ _MOST_NAMED = 3
 def own_remarks(plan: Plan) -> list[str]:
     """A line for each thing, without its full stop: images, what trains one by one, weights drawn, biases dropped."""
     alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
-    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan), *_biases(plan)])]
+    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan), *_biases(plan), *_evaluations(plan)])]
 
 
 def _images(plan: Plan) -> Iterator[str]:
@@ -27,6 +28,28 @@ def _images(plan: Plan) -> Iterator[str]:
         info = dataset_info(trial.data)
         sizes = f"{info.train:,} / {info.val:,} / {info.test:,} train / validation / test images"
         yield from (f"{info.summary}: {what}" for what in (*info.notes, sizes))
+
+
+def _evaluations(plan: Plan) -> Iterator[str]:
+    """Of networks and norms that do more while evaluating than compute."""
+    for trial in (p.trial for p in plan.planned if p.undefined is None):
+        found = rehearsal(trial)
+        if found is None:
+            continue
+        from bnbench.packing.rehearsal import source
+
+        who = source(trial)
+        if found.draws_evaluating:
+            yield (
+                f"{who} draws random numbers while it is evaluated too (F.dropout without training=self.training, or "
+                "noise): accuracies and losses are those of its noisy outputs, from the trial's seed"
+            )
+        if found.learns_evaluating:
+            names = ", ".join(found.learns_evaluating[:_MOST_NAMED])
+            yield (
+                f"{who} changes {names} while it is evaluated too: validation and test images reach what it computes; "
+                "let it do so only where self.training is true"
+            )
 
 
 def _weights(plan: Plan) -> Iterator[str]:

@@ -21,6 +21,7 @@ from bnbench.checkpoints import begun_packs
 from bnbench.claims.history import claims_on, earlier_sweeps
 from bnbench.config import Config, ConfigError, LogModel, Trial
 from bnbench.data import dataset_info
+from bnbench.packing.alone import why_alone
 from bnbench.results import TrialResult
 from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
@@ -229,7 +230,8 @@ def execute(
 
 def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Job:
     keys, values = [p.trial.key for p in pack], [p.values for p in pack]
-    return Job(number, keys, values, process=this_process(), anew=anew, **place)
+    alone = why_alone(pack[0].trial) is not None
+    return Job(number, keys, values, process=this_process(), anew=anew, alone=alone, **place)
 
 
 def planned_entries(plan: Plan, keys: Sequence[str]) -> list[dict[str, Any]]:

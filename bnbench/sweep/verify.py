@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bnbench.config import Config, ConfigError, Trial
+from bnbench.config import Config, ConfigError
 from bnbench.names import Tag
 from bnbench.results import TrialResult
 from bnbench.sweep.changes import changes, notes
@@ -94,18 +94,19 @@ def _train(cases: Sequence[Again], cache: Path, workers: int) -> Iterable[TrialR
 
     # joblib would put quick trials into one task, and show none of them before all are done.
     parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1)
-    results: Iterable[TrialResult] = parallel(delayed(_train_alone)(case.config, case.trial, cache) for case in cases)
+    results: Iterable[TrialResult] = parallel(delayed(_train_alone)(case, cache) for case in cases)
     return results
 
 
-def _train_alone(config: Config, trial: Trial, cache: Path) -> TrialResult:
+def _train_alone(case: Again, cache: Path) -> TrialResult:
     """Train in this process as a sweep's worker does, but one trial, and spool nothing."""
     from bnbench.training.fit import fit
     from bnbench.training.process import prepare_process
 
     prepare_process()
+    trial = case.trial
     try:
-        [result] = fit([trial], DataLoader(cache).load(config))
+        [result] = fit([trial], DataLoader(cache).load(case.config), alone=case.alone)
     except Exception as error:  # the other trials are verified all the same
         return TrialResult(trial.key, trial.params, "failed", reason=f"{type(error).__name__}: {error}")
     return result

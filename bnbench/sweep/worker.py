@@ -70,7 +70,9 @@ def _fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResu
 
     prepare_process()
     report = progress_writer(job.progress_file, [trial.key for trial in trials])
-    results = fit_in_memory(lambda part: fit(part, images, report=report, checkpoints=job.checkpoints), trials)
+    results = fit_in_memory(
+        lambda part: fit(part, images, report=report, checkpoints=job.checkpoints, alone=job.alone), trials
+    )
     return [
         replace(result, reason=result.reason or remark(trial)) for result, trial in zip(results, trials, strict=True)
     ]

@@ -24,7 +24,7 @@ from bnbench.tracking.tags import DIVERGED_STEP
 __all__ = ["SQL_RUNS", "Point", "RecordedTrial", "chunks", "recorded_points", "recorded_trials"]
 
 _TERMINATED = ("FINISHED", "FAILED")
-_KEPT = (Tag.DATA_CHECKSUM, Tag.SWEEPS, *CONDITIONS)
+_KEPT = (Tag.DATA_CHECKSUM, Tag.SWEEPS, Tag.ALONE, *CONDITIONS)
 _TAGS = (Tag.KEY, Tag.STATUS, Tag.REASON, DIVERGED_STEP, MLFLOW_PARENT_RUN_ID, *_KEPT)
 _REST_PAGE = 5000
 _REST_HISTORIES = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"  # the UI's own: 7 times faster than run by run

@@ -20,6 +20,7 @@ from bnbench.packing.lone import Lone
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
 from bnbench.results import TrialResult
+from bnbench.seeding import generators_kept
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.checkpointing import Checkpointer, PackFile
 from bnbench.training.data_module import PackDataModule
@@ -42,6 +43,7 @@ def fit(
     *,
     report: Callable[[int, int], None] = lambda steps, diverged: None,
     checkpoints: Path | None = None,
+    alone: bool | None = None,
     look: Callable[[Pack], None] = lambda pack: None,
 ) -> list[TrialResult]:
     """Train trials of one signature together.
@@ -52,6 +54,7 @@ def fit(
         report: Called after every block with the steps taken and the number of trials that have diverged.
         checkpoints: The folder where the pack is saved every `training.checkpoint_every` steps, and gone on with
             where it was; None saves and finds nothing.
+        alone: Whether to train the one trial as plain torch does, not in a pack; None to find out here.
         look: Called with the trained pack, from which the slots of diverged trials may be gone.
 
     Returns:
@@ -59,7 +62,7 @@ def fit(
         training was broken off.
     """
     started = time.time()
-    packed, slots = make_pack(trials, data)
+    packed, slots = make_pack(trials, data, alone)
     parameters, statistics = packed.sizes()
     blocks = PackDataModule(data, slots)
     if packed.needs_population:
@@ -73,8 +76,9 @@ def fit(
     every = trials[0].training.checkpoint_every
     if file is not None and every is not None:
         callbacks.append(Checkpointer(file.path, every))
-    train(module, blocks, callbacks, trials[0], file)
-    final = _test(module, len(trials))
+    with generators_kept():
+        train(module, blocks, callbacks, trials[0], file)
+        final = _test(module, len(trials))
     look(packed)
     ended = time.time()
     results = []
@@ -89,6 +93,7 @@ def fit(
                     names.Tag.SLOT: str(slot),
                     names.Tag.PACK_WIDTH: str(len(trials)),
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
+                    names.Tag.ALONE: str(isinstance(packed, Lone)).lower(),
                     **where,
                 },
                 parameters=parameters,
@@ -101,10 +106,16 @@ def fit(
     return results
 
 
-def make_pack(trials: Sequence[Trial], data: ImageData) -> tuple[Pack, list[Trial]]:
-    """The trials' networks as one, and the trial of each of its slots: padding trains the last one again."""
+def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool | None = None) -> tuple[Pack, list[Trial]]:
+    """The trials' networks as one, and the trial of each of its slots: padding trains the last one again.
+
+    Args:
+        trials: At least one.
+        data: The images.
+        alone: Whether one trial is trained as plain torch does; None to find out here.
+    """
     nets = [build_model(trial, data.shape, data.classes) for trial in trials]
-    if len(trials) == 1 and why_alone(trials[0]) is not None:
+    if len(trials) == 1 and (why_alone(trials[0]) is not None if alone is None else alone):
         return Lone(nets[0].to(trials[0].training.device), trials[0].seed), [*trials]
     decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))

@@ -20,6 +20,7 @@ from bnbench.training.schedules import lr_factor
 __all__ = ["PackModule"]
 
 _OWN = "pack_module"
+_ATTRIBUTES = "attributes"
 _KEPT = ("diverged_at", "started_in", "losses", "correct_sums", "examples")
 _SUMMED = 128  # training losses at once, whatever the blocks: sums of other lengths round otherwise
 
@@ -125,6 +126,7 @@ class PackModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[_OWN] = {name: getattr(self, name) for name in _KEPT}
+        checkpoint[_ATTRIBUTES] = self.pack.attributes()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Before the state: make room for it, where trials had been left behind."""
@@ -132,6 +134,7 @@ class PackModule(pl.LightningModule):
             self._keep(checkpoint[_OWN]["started_in"])
         for name in _KEPT:
             setattr(self, name, checkpoint[_OWN][name])
+        self.pack.put_attributes(checkpoint[_ATTRIBUTES])
 
     def slots_of(self, trials: int) -> dict[int, int]:
         """Where those of the first so many trials are that have not been left behind, by the slot they started in."""

@@ -159,7 +159,7 @@ def test_a_trial_that_fails_is_said_to_and_the_others_are_verified(
 
     fit = training.fit
 
-    def failing(trials: Any, data: Any) -> Any:
+    def failing(trials: Any, data: Any, **options: Any) -> Any:
         if trials[0].norm.name == "batch":
             raise RuntimeError("out of memory")
         return fit(trials, data)

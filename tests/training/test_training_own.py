@@ -189,6 +189,79 @@ def test_a_lone_network_goes_on_to_the_same_bits(trial_of, images_of, tmp_path: 
     assert heard[0] > 2, "it was trained from the start"
 
 
+_BY_HAND = """
+import random
+import numpy as np
+import torch
+from torch import nn
+
+
+class ByHand(nn.Module):
+    def __init__(self, features, momentum):
+        super().__init__()
+        self.weight, self.momentum = nn.Parameter(torch.ones(features)), momentum
+        self.register_buffer("mean", torch.zeros(features))
+        self.variance = torch.ones(features)
+        self.batches = 0
+
+    def forward(self, x):
+        if self.training:
+            mean, var = x.mean(0), x.var(0, unbiased=False)
+            self.batches += 1
+            share = max(self.momentum, 1 / self.batches)
+            self.mean = (1 - share) * self.mean + share * mean.detach()
+            self.variance = (1 - share) * self.variance + share * var.detach()
+        else:
+            mean, var = self.mean, self.variance
+        return self.weight * (x - mean) / (var + 1e-5).sqrt()
+
+
+class Noisy(ByHand):
+    def forward(self, x):
+        noise = torch.rand(1) + np.random.rand() + random.random()  # while evaluating too
+        return super().forward(x * (1 + 0.1 * noise))
+
+
+def by_hand(features, norm):
+    return ByHand(features, norm.momentum)
+
+
+def noisy(features, norm):
+    return Noisy(features, norm.momentum)
+"""
+
+
+@pytest.mark.parametrize("name", ["by_hand", "noisy"])
+def test_a_norm_written_by_hand_goes_on_to_the_same_bits(name, trial_of, images_of, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "norms_by_hand.py").write_text(_BY_HAND)
+    data = images_of(1, 8, 8)
+    grid = ("training.eval_grid=linear", "training.eval_every=2", "training.checkpoint_every=2", "data.name=digits")
+    own = ("norm.name=custom", f"norm.factory=norms_by_hand:{name}", "norm.momentum=0.01", "model.width=9")
+    trial = trial_of(*own, "training.steps=8", "training.batch_size=9", "optimizer.lr=0.05", *grid)
+    whole = numbers(fit([trial], data))
+    assert numbers(fit([trial], data)) == whole
+
+    def kill(steps: int, diverged: int) -> None:
+        if steps >= 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit([trial], data, report=kill, checkpoints=tmp_path)
+    heard: list[int] = []
+    again = fit([trial], data, report=lambda steps, diverged: heard.append(steps), checkpoints=tmp_path)
+    assert heard[0] > 2, "it was trained from the start"
+    assert numbers(again) == whole
+
+
+def test_what_was_decided_is_how_it_is_trained(trial_of, images_of) -> None:
+    trial, data = trial_of(*RESIDUAL, *STEPS), images_of(1, 8, 8)
+    assert why_alone(trial) is None
+    for alone, said in ((None, "false"), (False, "false"), (True, "true")):
+        [result] = fit([trial], data, alone=alone)
+        assert result.tags["bnbench.alone"] == said
+
+
 def test_images_of_one_s_own_are_trained_on(trial_of) -> None:
     data: ImageData = load_own(DataConfig(name="custom", factory="bnbench.examples.images:stripes"))
     trial = trial_of(*STRIPES, "norm.name=batch", "training.steps=60", "optimizer.lr=0.2", train_size=840)

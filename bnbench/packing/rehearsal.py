@@ -1,0 +1,200 @@
+"""Two training steps of a network or norm of the user's own, to learn what else they do than compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bnbench.config import ConfigError, Trial
+from bnbench.factory import one_line
+from bnbench.models import build_model
+from bnbench.packing.lone import Lone
+from bnbench.seeding import generator_states, generators_kept, reseed
+
+__all__ = ["Rehearsal", "one_thread", "rehearse", "source"]
+
+_EXAMPLES = 8
+_RATE = 0.01
+
+
+class Rehearsal(NamedTuple):
+    """What a network does.
+
+    Attributes:
+        draws: Whether it draws random numbers from a global generator while training.
+        draws_evaluating: Whether it does while evaluating.
+        learns_evaluating: Names of the buffers that change while evaluating.
+        changes: Names of plain attributes that a step changes.
+        lost: What a step changes that no checkpoint can hold.
+    """
+
+    draws: bool
+    draws_evaluating: bool
+    learns_evaluating: tuple[str, ...]
+    changes: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+_rehearsals: dict[tuple[object, ...], Rehearsal] = {}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes as in a worker; what it rounds may depend on its threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def source(trial: Trial) -> str:
+    """Whose functions a trial's network and norm come from, for errors: `model.factory=…`."""
+    named = (("model", trial.model), ("norm", trial.norm))
+    return " with ".join(f"{key}.factory={section.factory}" for key, section in named if section.name == "custom")
+
+
+def rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> Rehearsal:
+    """Take two steps with an evaluation after each, from the start and from a checkpoint between them.
+
+    Found once in a process for trials of one signature.
+
+    Args:
+        trial: Says the network, its norm, the batch size and the precision.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+
+    Raises:
+        ConfigError: If a step fails, if it is not that of the network as plain torch trains it, if the first step from
+            the same start gives other numbers the second time, or if it cannot be gone on with and
+            `training.checkpoint_every` asks for that.
+    """
+    key = (trial.signature, image_shape, classes)
+    if key not in _rehearsals:
+        with generators_kept(), one_thread():
+            _rehearsals[key] = _rehearse(trial, image_shape, classes)
+    found = _rehearsals[key]
+    if found.lost and trial.training.checkpoint_every is not None:
+        raise ConfigError(
+            f"{source(trial)}: a step changes {', '.join(found.lost)}, which a checkpoint cannot hold; keep it in a "
+            "buffer (register_buffer) or as numbers in attributes, or set training.checkpoint_every=null"
+        )
+    return found
+
+
+def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> Rehearsal:
+    examples = trial.norm.ghost_size if trial.norm.name == "ghost_batch" else min(trial.training.batch_size, _EXAMPLES)
+    images = torch.rand(1, examples, *image_shape, generator=torch.Generator().manual_seed(0))
+    images = images.to(getattr(torch, trial.training.precision))
+
+    def network() -> nn.Module:
+        return build_model(trial, image_shape, classes)
+
+    plain, net = network(), network()
+    watch = _Watch(net)
+    whole, other, resumed = Lone(net, trial.seed), Lone(network(), trial.seed), Lone(network(), trial.seed)
+    try:
+        first = _cycle(whole, images)
+        state = {name: value.detach().clone() for name, value in _values(whole).items()}
+        kept, lost = whole.attributes(), whole.lost_attributes()
+        second = _cycle(whole, images)
+        again = _cycle(other, images)
+        for name, value in _values(resumed).items():
+            value.detach().copy_(state[name])
+        resumed.put_attributes(kept)
+        gone_on = _cycle(resumed, images)
+        as_torch = [*_plain_cycle(plain, images[0], trial.seed, 0), *_plain_cycle(plain, images[0], trial.seed, 1)]
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a forward does
+        raise ConfigError(f"{source(trial)}: a training step fails on {examples} images: {one_line(error)}") from error
+    if not _equal(first, again):
+        raise ConfigError(
+            f"{source(trial)}: the first step from the same start gives other numbers the second time: it depends on "
+            "something beside the network, a counter of its file or a generator of its own; keep such things in "
+            "buffers, and draw from torch's global generator, which bnbench seeds"
+        )
+    if not all(
+        torch.allclose(a, b, 1e-4, 1e-6, equal_nan=True) for a, b in zip([*first, *second], as_torch, strict=True)
+    ):
+        raise ConfigError(
+            f"{source(trial)}: its forward reaches parameters or buffers by another way than by their names (a plain "
+            "list of them, say), where they would not be trained; use torch.nn.ParameterList, or what owns them"
+        )
+    if not lost and not _equal(second, gone_on):
+        lost = ["something beside its modules"]
+    return Rehearsal(watch.draws[True], watch.draws[False], tuple(watch.learns), tuple(kept), tuple(lost))
+
+
+class _Watch:
+    """Notes what a network's forward does to the global generators and, evaluating, to its buffers.
+
+    Attributes:
+        draws: Whether it drew, by whether it was training.
+        learns: Buffers that changed while evaluating.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self.draws = {True: False, False: False}
+        self.learns: dict[str, None] = {}
+        self._before: tuple[tuple[object, ...], dict[str, Tensor]] = (), {}
+        net.register_forward_pre_hook(self._start)
+        net.register_forward_hook(self._end)
+
+    def _start(self, net: nn.Module, inputs: object) -> None:
+        self._before = generator_states(), {name: buffer.clone() for name, buffer in net.named_buffers()}
+
+    def _end(self, net: nn.Module, inputs: object, output: object) -> None:
+        states, buffers = self._before
+        self.draws[net.training] |= generator_states() != states
+        if not net.training:
+            now = dict(net.named_buffers())
+            self.learns |= {name: None for name, value in buffers.items() if not torch.equal(value, now[name])}
+
+
+def _values(lone: Lone) -> dict[str, Tensor]:
+    return dict([*lone.named_parameters(), *lone.named_buffers()])
+
+
+def _cycle(lone: Lone, images: Tensor) -> list[Tensor]:
+    """A step of plain gradient descent and an evaluation: the logits of both, each (N, classes)."""
+    x = lone.fold(images, images.dtype)
+    logits = lone.train()(x)[0].t()
+    lone.zero_grad()
+    _loss(logits).backward()  # type: ignore[no-untyped-call]
+    _descend(lone)
+    with torch.no_grad():
+        return [logits.detach(), lone.eval()(x)[0].t()]
+
+
+def _plain_cycle(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
+    """The same of a network as torch has it."""
+    reseed(Lone.training_seed(seed, step))
+    logits = net.train()(x)
+    net.zero_grad()
+    _loss(logits).backward()  # type: ignore[no-untyped-call]
+    _descend(net)
+    reseed(Lone.evaluation_seed(seed, step + 1, 1))
+    with torch.no_grad():
+        return [logits.detach(), net.eval()(x)]
+
+
+def _loss(logits: Tensor) -> Tensor:
+    return (logits * torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view(logits.shape)).sum()
+
+
+def _descend(net: nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(_RATE * parameter.grad)
+
+
+def _equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    """To the bit, wherever they are numbers."""
+    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(one, other, strict=True))
