@@ -63,6 +63,8 @@ __all__ = [
     "TestShift",
     "examples_to",
     "is_curve",
+    "is_layer_gradient",
+    "layer_gradient",
     "metric",
     "reached",
     "seconds_per_step",
@@ -86,6 +88,7 @@ GRADIENT_FIRST = "gradient/first"
 GRADIENT_LAST = "gradient/last"
 GRADIENT_MAX = "gradient/max"
 GRADIENT_BIAS = "gradient/bias"
+_LAYER_GRADIENT = "gradient/layer_"
 ACTIVATION_PERCENTILES = {15: "activation/p15", 50: "activation/p50", 85: "activation/p85"}
 ACTIVATION_LARGEST = "activation/largest"
 ACTIVATION_SATURATED = "activation/saturated"
@@ -232,12 +235,22 @@ _MEASURED = {
 METRICS |= _MEASURED
 
 MEASURED_CURVES = tuple(_MEASURED)
-"""What `training.measures` can add, on a part of the grid."""
+"""What `training.measures` can add, on a part of the grid, beside the `layer_gradient` of each layer."""
 
 
 def is_curve(key: str) -> bool:
     """Whether a metric has a value at several steps, rather than one at the end."""
-    return key in CURVES or key in _MEASURED
+    return key in CURVES or key in _MEASURED or is_layer_gradient(key)
+
+
+def layer_gradient(layer: int) -> str:
+    """Norm of the loss's gradient by one layer's weights; layers are counted from 1, the head is the last."""
+    return f"{_LAYER_GRADIENT}{layer:02d}"
+
+
+def is_layer_gradient(key: str) -> bool:
+    """Whether a metric is the gradient's norm at one layer."""
+    return key.startswith(_LAYER_GRADIENT)
 
 
 def steps_to(target: float) -> str:
@@ -286,6 +299,9 @@ def metric(key: str) -> Metric:
     Raises:
         KeyError: If no metric has this name.
     """
+    if is_layer_gradient(key):
+        layer = int(key.removeprefix(_LAYER_GRADIENT))
+        return Metric("loss / weight", "neither", f"norm of the loss's gradient by the weights of layer {layer}")
     head, _, target = key.partition("/val_acc_")
     if target and head == "steps_to":
         return Metric(

@@ -25,8 +25,8 @@ class SweepTable:
             "missing"), `reason`, `diverged_step`, `tuning`, the params by dotted config key, and the
             final metrics by metric key, NaN where a trial has none.
         curves: One row for each trial's `key` and `step`, with `examples` and one column for each of
-            `names.CURVES`, and of those of `names.MEASURED_CURVES` that any trial has; NaN where it was not
-            measured on that step.
+            `names.CURVES`, and of those of `names.MEASURED_CURVES` and each `names.layer_gradient` that any
+            trial has; NaN where it was not measured on that step.
 
     Raises:
         ValueError: If a trial stands twice, has an unknown status, or finished without a test accuracy.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve
+from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
 from bnbench.table import MISSING, SweepTable
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
@@ -118,7 +118,8 @@ def _curves(planned: list[dict[str, Any]], points: list[Point]) -> pd.DataFrame:
         "examples": pd.Series([step * batch_size[key] for key, step in at], dtype="int64"),
     }
     measured = {metric for _, metric, _, _ in points}
-    for metric in (*CURVES, *(metric for metric in MEASURED_CURVES if metric in measured)):
+    by_layer = sorted(filter(is_layer_gradient, measured))
+    for metric in (*CURVES, *(metric for metric in MEASURED_CURVES if metric in measured), *by_layer):
         columns[metric] = pd.Series([rows[row].get(metric) for row in at], dtype="float64")
     return pd.DataFrame(columns)
 

@@ -100,6 +100,7 @@ def _gradients(probe: Probe) -> dict[str, Tensor]:
         names.GRADIENT_FIRST: sizes[:, 0],
         names.GRADIENT_LAST: sizes[:, last],
         names.GRADIENT_MAX: sizes.amax(1),
+        **{names.layer_gradient(layer): of_layer for layer, of_layer in enumerate(sizes.unbind(1), start=1)},
     }
     if last >= 2:
         measured[names.GRADIENT_SLOPE] = gradients.log10_slope(sizes[:, 1 : last + 1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bnbench import names
-from bnbench.report.figures import draw_figures, measured
+from bnbench.report.figures import by_layer, draw_figures, measured
 from bnbench.report.figures.forest import draw_axis, draw_bar
 from bnbench.report.layout import Effect
 
@@ -68,8 +68,32 @@ def test_a_measure_is_averaged_where_it_was_taken_and_on_a_log_scale_where_it_is
     assert "none 0.5; before -0.5; after -1.5" in percentiles.svg
 
 
+def test_gradients_are_drawn_against_the_layer_before_the_first_step_and_after_the_last(with_measures: Any) -> None:
+    decade = np.log10(with_measures.curves[names.GRADIENT_FIRST])
+    for layer in range(1, 13):
+        with_measures.curves[names.layer_gradient(layer)] = 10.0 ** (decade * layer)
+    figure = by_layer.draw(with_measures)
+    assert [row.title for row in figure.rows] == ["learning rate 0.1", "learning rate 0.3"]
+    before, after = figure.rows[0].panels
+    assert (before.title, after.title[:31]) == (
+        "gradient norm by layer, after step 1",
+        "gradient norm by layer, after s",
+    )
+    assert "before 0.1 at layer 1, 1e-12 at layer 12; after 0.01 at layer 1, 1e-24 at layer 12" in after.svg
+    assert figure.title in titles(with_measures)
+
+
+def test_a_layer_without_a_gradient_is_left_out_of_its_line(with_measures: Any) -> None:
+    first = with_measures.curves[names.GRADIENT_FIRST]
+    for layer in (1, 2, 3):
+        with_measures.curves[names.layer_gradient(layer)] = 0 * first if layer == 2 else first
+    assert "none 1 at layer 1, 1 at layer 3" in by_layer.draw(with_measures).rows[0].panels[0].svg
+
+
 def test_nothing_measured_is_no_figure(make_sweep: Any) -> None:
-    assert measured.draw(make_sweep(seeds=(0, 1))) == []
+    table = make_sweep(seeds=(0, 1))
+    assert measured.draw(table) == []
+    assert by_layer.draw(table).rows == ()
 
 
 def place(svg: str, kind: str) -> list[float]:

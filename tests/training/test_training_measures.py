@@ -73,6 +73,7 @@ def gradients(plain: Plain, step: int) -> dict[str, float]:
     layers = plain.layers(net)
     sizes = [layer.weight.grad.norm().item() for layer in layers]
     found = {names.GRADIENT_FIRST: sizes[0], names.GRADIENT_LAST: sizes[-2], names.GRADIENT_MAX: max(sizes)}
+    found |= {names.layer_gradient(layer): size for layer, size in enumerate(sizes, start=1)}
     found[names.GRADIENT_SLOPE] = np.polyfit(range(len(sizes) - 2), np.log10(sizes[1:-1]), 1)[0]
     biases = [layer.bias.grad.flatten() for layer in layers[:-1] if layer.bias is not None]
     if biases:
@@ -287,7 +288,8 @@ def test_every_measured_key_is_known_and_a_curve(trial_of, images_of):
     trial = trial_of(*MODELS["fc"], "norm.name=batch", "model.activation=tanh", "model.bias=always", ALL)
     (result,) = fit([replace(trial, steps=4)], data)
     measured = {key for key in result.curves if key not in names.CURVES}
-    assert measured == {*names.MEASURED_CURVES}
+    layers = {names.layer_gradient(layer) for layer in range(1, 2 + trial.model.depth)}
+    assert measured == {*names.MEASURED_CURVES} | layers
     assert all(names.metric(key).meaning for key in measured)
 
 
@@ -327,7 +329,7 @@ def test_logistic_regression_has_gradients_and_curvature_and_nothing_hidden(tria
     trials = [trial_of("model.depth=0", "training.steps=2", ALL, f"seed={seed}") for seed in range(3)]
     for result in fit(trials, data):
         measured = {key for key in result.curves if key not in names.CURVES}
-        gradients = {names.GRADIENT_FIRST, names.GRADIENT_LAST, names.GRADIENT_MAX}
+        gradients = {names.GRADIENT_FIRST, names.GRADIENT_LAST, names.GRADIENT_MAX, names.layer_gradient(1)}
         along = {names.LOSS_RANGE, names.GRADIENT_RANGE, names.EFFECTIVE_BETA}
         curvature = {names.HESSIAN_LARGEST, names.HESSIAN_SMALLEST, names.HESSIAN_CONDITION}
         last = {names.LAST_BATCH_LOSS, names.LAST_BATCH_ACC}

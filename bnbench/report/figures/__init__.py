@@ -4,7 +4,7 @@ matplotlib is imported when they are drawn.
 """
 
 from bnbench.analysis import SweepTable
-from bnbench.report.figures import along_axis, convergence, measured, reaching
+from bnbench.report.figures import along_axis, by_layer, convergence, measured, reaching
 from bnbench.report.figures.panels import Figure, Panel, PanelRow, level_index
 
 __all__ = ["Figure", "Panel", "PanelRow", "draw_figures", "level_index"]
@@ -12,7 +12,13 @@ __all__ = ["Figure", "Panel", "PanelRow", "draw_figures", "level_index"]
 
 def draw_figures(table: SweepTable) -> list[Figure]:
     """Every figure that the sweep has data for."""
-    drawn = (convergence.draw(table), *along_axis.draw(table), reaching.draw(table), *measured.draw(table))
+    drawn = (
+        convergence.draw(table),
+        *along_axis.draw(table),
+        reaching.draw(table),
+        by_layer.draw(table),
+        *measured.draw(table),
+    )
     return [_side_by_side(figure) for figure in drawn if figure.rows]
 
 

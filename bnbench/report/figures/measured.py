@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis import SweepTable, levels
-from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis import SweepTable
 from bnbench.report.cells import setting
 from bnbench.report.figures.panels import (
     MOST_PANELS,
     Figure,
     Panel,
     PanelRow,
+    best_settings,
     colour_of,
     mean_band,
     of_levels,
+    place_powers,
     place_ticks,
-    settings,
     width_for,
 )
 from bnbench.report.figures.svg import draw_chart, render
@@ -39,12 +39,13 @@ _CAPTION = (
     "spans more than a factor of {wide}, it is averaged and drawn on a log scale too."
 )
 _WIDE = 30
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def draw(table: SweepTable) -> list[Figure]:
     """A figure for each kind of measure; none where nothing was measured."""
-    measured = [str(key) for key in table.curves.columns if names.is_curve(str(key)) and key not in names.CURVES]
+    columns = [str(key) for key in table.curves.columns]
+    measured = [key for key in columns if names.is_curve(key) and key not in names.CURVES]
+    measured = [key for key in measured if not names.is_layer_gradient(key)]  # drawn against the layer
     kinds = dict.fromkeys(key.partition("/")[0] for key in measured)
     return [_draw_kind(table, kind, [key for key in measured if key.startswith(f"{kind}/")]) for kind in kinds]
 
@@ -59,7 +60,7 @@ def _draw_kind(table: SweepTable, kind: str, keys: list[str]) -> Figure:
 
 def _rows(table: SweepTable, subject: Subject, charts: list[list[str]]) -> Iterator[PanelRow]:
     """One row a setting, one chart a measure."""
-    for values, trials in _shown(table, subject, max(1, MOST_PANELS // len(charts))):
+    for values, trials in best_settings(table, subject, max(1, MOST_PANELS // len(charts))):
         finished = trials[trials["status"] == "finished"]
         where = ", ".join(filter(None, [subject.title, setting(values)]))
         panels = []
@@ -93,24 +94,12 @@ def _draw_levels(table: SweepTable, axes: Axes, finished: pd.DataFrame, points: 
                 axes.fill_between(mean.index, low, high, color=colour, alpha=0.2, linewidth=0)
                 gist.append(f"{level} {mean.iloc[-1]:.3g}")
     if log:
-        axes.set_yscale("log")
-        first, most = (int(np.floor(np.log10(end))) for end in (values.min(), values.max()))
-        powers = range(first, most + 2, 1 + (most - first) // 6)
-        place_ticks(axes, "y", [10.0**k for k in powers], [f"10{str(k).translate(_RAISED)}" for k in powers])
+        place_powers(axes, values.min(), values.max())
     axes.set_xscale("symlog", linthresh=1)
     last = float(points["step"].max())
     axes.set_xlim(0, last)
     place_ticks(axes, "x", [0, *(10**k for k in range(1 + int(np.log10(max(1.0, last)))))])
     return "; ".join(gist)
-
-
-def _shown(table: SweepTable, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """As many settings as there is room for: first the learning rate that was tuned for the first level."""
-    found = settings(table, subject)
-    if len(subject.tuned):
-        tuned = subject.tuned[subject.tuned["level"] == levels(table)[0]]
-        found.sort(key=lambda one: one[0].get(LEARNING_RATE) not in {*tuned[LEARNING_RATE]})
-    return found[:room]
 
 
 def _meaning(keys: list[str]) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable, level_labels, levels
 from bnbench.analysis.summary import split_by
+from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.figures.svg import LEVEL_COLOURS, NARROW, WIDE, level_colour
 from bnbench.report.subjects import Subject
 
@@ -22,14 +23,18 @@ __all__ = [
     "Figure",
     "Panel",
     "PanelRow",
+    "best_settings",
     "colour_of",
     "level_index",
     "mean_band",
     "of_levels",
+    "place_powers",
     "place_ticks",
     "settings",
     "width_for",
 ]
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 MOST_PANELS = 12
 """How many settings of one subject a figure shows: more are not read, and their numbers are in the tables."""
@@ -79,6 +84,15 @@ def settings(table: SweepTable, subject: Subject) -> list[tuple[dict[str, Any], 
     return ran[:MOST_PANELS]
 
 
+def best_settings(table: SweepTable, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """As many settings as there is room for: first the learning rate that was tuned for the first level."""
+    found = settings(table, subject)
+    if len(subject.tuned):
+        tuned = subject.tuned[subject.tuned["level"] == levels(table)[0]]
+        found.sort(key=lambda one: one[0].get(LEARNING_RATE) not in {*tuned[LEARNING_RATE]})
+    return found[:room]
+
+
 def width_for(shown: Sequence[Any]) -> float:
     """How wide a chart is drawn when so many stand side by side."""
     return NARROW if len(shown) > 3 else WIDE
@@ -110,3 +124,11 @@ def place_ticks(axes: Axes, which: str, at: Sequence[float], labels: Sequence[st
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_ticks(list(at), labels or [f"{value:,g}" for value in at])
     axis.set_ticks([], minor=True)
+
+
+def place_powers(axes: Axes, lowest: float, highest: float) -> None:
+    """A logarithmic vertical axis with ticks at powers of ten, about six of them."""
+    axes.set_yscale("log")
+    first, most = (int(np.floor(np.log10(end))) for end in (lowest, highest))
+    powers = range(first, most + 2, 1 + (most - first) // 6)
+    place_ticks(axes, "y", [10.0**k for k in powers], [f"10{str(k).translate(_RAISED)}" for k in powers])
