@@ -358,6 +358,7 @@ class Tag:
     VERIFIED = "bnbench.verified"  # of a sweep: what came of training its trials again, alone
     REPRODUCED = "bnbench.reproduced"  # likewise, in packs
     SEEDS = "bnbench.seeds"  # the reporting seeds a sweep plans, as a JSON list
+    LOADED = "bnbench.loaded"  # of a sweep that came as a file: "begun", and "done" once all of it is here
     CLAIM = "bnbench.claim."  # and a claim's id: its hash, before the sweep ran
 
 

@@ -18,12 +18,12 @@ _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z./][\w./:@%+-]*", re.I 
 """What Hydra takes as a text without quotes."""
 
 
-def ready_command(verb: str, config: Config) -> str:
-    """`python -m bnbench VERB` with the settings that lead it to where `config` records, ready to be pasted.
+def ready_command(verb: str, config: Config, *named: str) -> str:
+    """`python -m bnbench VERB NAMED` with the settings that lead it to where `config` records, ready to be pasted.
 
     A password in an address is not repeated.
     """
-    words = []
+    words = [*named]
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     if runs_dir != Path(Config.runs_dir).absolute():
         inside = runs_dir.is_relative_to(Path.cwd())

@@ -18,7 +18,7 @@ from bnbench.sweep.published import Sweep
 if TYPE_CHECKING:
     from bnbench.tracking.store import Store
 
-__all__ = ["publish", "sweep_folder"]
+__all__ = ["point_latest", "publish", "sweep_folder"]
 
 _MOST_CHARACTERS = 200  # of a folder's name; file systems take 255 bytes
 
@@ -50,7 +50,7 @@ def publish(
     table = store.load(run_id)
     paths = write_report(table, folder)
     shutil.rmtree(folder / "progress", ignore_errors=True)
-    _point(folder.parent / "latest", folder)
+    point_latest(folder)
     columns = shutil.get_terminal_size((100, 24)).columns
     conclusion = terminal_conclusion(table, columns)
     note = f"{links(table.meta)}\n\n{markdown_conclusion(table)}"
@@ -68,8 +68,9 @@ def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:
     return runs_dir / name[-_MOST_CHARACTERS:]
 
 
-def _point(link: Path, folder: Path) -> None:
-    """Make `link` lead to `folder`, in one step."""
+def point_latest(folder: Path) -> None:
+    """Make the `latest` pointer beside a sweep's folder lead to it, in one step."""
+    link = folder.parent / "latest"
     temporary = link.with_name(f".latest-{os.getpid()}")
     temporary.symlink_to(folder.name)
     os.replace(temporary, link)

@@ -19,7 +19,7 @@ from mlflow.utils.uri import append_to_uri_path
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError, one_line
 
-__all__ = ["read_json", "run_uri", "write_paths", "write_text"]
+__all__ = ["read_files", "read_json", "run_uri", "write_paths", "write_text"]
 
 
 def write_text(connection: Connection, run_id: str, name: str, text: str) -> None:
@@ -38,6 +38,21 @@ def write_paths(connection: Connection, run_id: str, paths: Iterable[Path]) -> N
             repository.log_artifacts(str(path), path.name)  # type: ignore[no-untyped-call]
         else:
             repository.log_artifact(str(path))  # type: ignore[no-untyped-call]
+
+
+def read_files(connection: Connection, run: Run) -> dict[str, bytes]:
+    """All files of a run by their names, those in folders with a slash in it."""
+    repository = _repository(connection, run)
+    folders, found = [""], {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for folder in folders:  # grows as it is read
+            for file in repository.list_artifacts(folder or None):
+                if file.is_dir:
+                    folders.append(file.path)
+                else:
+                    path = repository.download_artifacts(file.path, temporary)  # type: ignore[no-untyped-call]
+                    found[file.path] = Path(path).read_bytes()
+    return found
 
 
 def read_json(connection: Connection, run: Run, name: str) -> Any:

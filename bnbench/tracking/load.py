@@ -12,7 +12,7 @@ from bnbench.table import MISSING, SweepTable
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
-from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan, versions_of
+from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
 from bnbench.tracking.timing_runs import newest_timing
 
 __all__ = ["load_table", "planned_table"]
@@ -40,7 +40,7 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     if run.info.end_time is not None:
         meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
     recorded = counting_runs(connection, planned)
-    meta |= {"conditions": _conditions(connection, [*recorded.values()]), **checks(run)}
+    meta |= {"conditions": _conditions([*recorded.values()]), **checks(run)}
     meta["timing"] = newest_timing(connection, planned)
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
@@ -62,9 +62,9 @@ def planned_table(meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepT
     return SweepTable(meta, _trials(planned, {}, {}, set(meta["tuning_seeds"])), _curves(planned, []))
 
 
-def _conditions(connection: Connection, recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
-    found = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in CONDITIONS}
-    found[Tag.VERSIONS] = versions_of(connection, {trial.sweep_run_id for trial in recorded})
+def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
+    tags = (*CONDITIONS, Tag.VERSIONS)
+    found = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in tags}
     return {tag.rpartition(".")[2]: sorted(values) for tag, values in found.items()}
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnbench.names import is_curve
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+
+from bnbench.names import Tag, is_curve
 from bnbench.results import Recorded, TrialResult
 from bnbench.table import MISSING
 from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
 from bnbench.tracking.connect import Connection
-from bnbench.tracking.sweep_runs import find_sweep, read_plan
+from bnbench.tracking.sweep_runs import find_sweep, read_plan, read_plan_if_kept
 
 __all__ = ["counting_runs", "read_recorded"]
 
@@ -38,7 +40,7 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
     """
     meta, planned = read_plan(connection, find_sweep(connection, sweep))
     runs = counting_runs(connection, planned)
-    origins: dict[str | None, dict[str, Any]] = {None: meta, meta["run_id"]: meta}
+    sweeps: dict[str | None, dict[str, Any] | None] = {None: None, meta["run_id"]: meta}
     found: dict[str, TrialResult] = {}  # by run id
     recorded = []
     for entry in planned:
@@ -47,9 +49,10 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
             result = TrialResult(key, params, entry.get("status") or MISSING, entry.get("reason"))
         else:
             run = runs[key]
-            if run.sweep_run_id not in origins:
-                origins[run.sweep_run_id] = read_plan(connection, connection.client.get_run(str(run.sweep_run_id)))[0]
-            origin = origins[run.sweep_run_id]
+            if run.sweep_run_id not in sweeps:
+                plan = read_plan_if_kept(connection, str(run.sweep_run_id))
+                sweeps[run.sweep_run_id] = plan and plan[0]
+            origin = _origin(run, sweeps[run.sweep_run_id], meta)
             result = TrialResult(
                 key, params, run.status, run.reason or None, diverged_step=run.diverged_step, tags=run.tags
             )
@@ -61,3 +64,21 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
         else:
             found[run_id].metrics[metric] = value
     return meta, recorded
+
+
+def _origin(run: RecordedTrial, trained: dict[str, Any] | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """The description of the sweep that trained a trial.
+
+    Where that sweep is not in the store any more, or never was, it is the one of the sweep that asked for the trial,
+    which has the same images, with what the trial's own run says of versions, machine and code.
+
+    Args:
+        run: The trial's.
+        trained: Of the sweep that its run is under, if that can still be read.
+        asked: Of the sweep at hand.
+    """
+    if trained is not None and run.tags.get(Tag.SWEEP_ID, trained["id"]) == trained["id"]:
+        return trained
+    versions = dict(word.split("=", 1) for word in run.tags.get(Tag.VERSIONS, "").split())
+    git = {"commit": run.tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in run.tags else {}
+    return {**asked, "versions": versions, "hardware": {"cpu": run.tags.get(Tag.CPU)}, "git": git}

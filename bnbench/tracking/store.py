@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from bnbench.archive import SweepArchive
 from bnbench.names import Tag
 from bnbench.redaction import redacted_values
 from bnbench.results import Recorded, TrialResult
@@ -22,6 +23,9 @@ from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import run_time, trial_run
 from bnbench.tracking.views import view_address, view_id, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
+
+if TYPE_CHECKING:
+    from bnbench.tracking.handed_on import Added
 
 __all__ = ["Store"]
 
@@ -182,6 +186,21 @@ class Store:
         """A sweep's description, and its trials with every number they have; see `read_recorded`."""
         with reported(self.address):
             return read_recorded(self._connection, sweep)
+
+    def archived(self, sweep: str) -> SweepArchive:
+        """A sweep with all that the store holds of it, as a file can carry it; see `handed_on.gather`."""
+        from bnbench.tracking.handed_on import gather
+
+        with reported(self.address):
+            return gather(self._connection, sweep)
+
+    def add_archive(self, archive: SweepArchive) -> Added:
+        """Record a sweep that came as a file, as far as it is not here; see `handed_on.add`."""
+        from bnbench.tracking.handed_on import add
+
+        self._finished = None
+        with reported(self.address):
+            return add(self._connection, archive)
 
     def log_model(self, run_id: str, weights: Path, tags: Mapping[str, str]) -> str:
         """The id of a new model with these weights, the output of a sweep's run; see `models.log_model`."""

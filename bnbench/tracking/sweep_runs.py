@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent, sweep_tags
 from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 
 __all__ = [
+    "PLACE",
+    "PLAN",
     "all_runs",
     "checks",
     "close_killed",
@@ -31,17 +33,30 @@ __all__ = [
     "finish_sweep",
     "list_sweeps",
     "note_check",
+    "read_parent",
     "read_plan",
+    "read_plan_if_kept",
     "start_sweep",
-    "versions_of",
 ]
 
-_PLAN = "sweep.json"
+PLAN = "sweep.json"
+"""The file of a sweep's run that lists its trials."""
+
+PLACE = ("tracking_uri", "run_id", "experiment_id")
+"""What the store adds to a sweep's description."""
+
 _PAGE = 1000
 _LISTED = 10  # sweeps named in an error
 
 
-def start_sweep(connection: Connection, meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> str:
+def start_sweep(
+    connection: Connection,
+    meta: Mapping[str, Any],
+    trials: list[dict[str, Any]],
+    *,
+    tags: Mapping[str, str] | None = None,
+    start_time: int | None = None,
+) -> str:
     """The id of the sweep's run, with its description and its planned trials in `sweep.json`.
 
     Args:
@@ -49,6 +64,8 @@ def start_sweep(connection: Connection, meta: Mapping[str, Any], trials: list[di
         meta: The sweep's description, as `SweepTable.meta` has it, with at least `name`, `id`, `question`,
             `command` and `tuning_seeds`.
         trials: In the planned order: `key`, `params`, and for undefined trials `status` and `reason`.
+        tags: What its run has beside what follows from these, or instead.
+        start_time: In milliseconds, if not now.
 
     Raises:
         ValueError: If a trial stands in the plan twice.
@@ -57,10 +74,15 @@ def start_sweep(connection: Connection, meta: Mapping[str, Any], trials: list[di
     if len(set(keys)) < len(keys):
         raise ValueError(f"sweep {meta['name']} lists {len(keys) - len(set(keys))} of its trials twice")
     client = connection.client
-    run = client.create_run(connection.experiment_id, run_name=f"{meta['name']}-{meta['id']}", tags=_tags(meta, trials))
+    run = client.create_run(
+        connection.experiment_id,
+        start_time=start_time,
+        run_name=f"{meta['name']}-{meta['id']}",
+        tags={**_tags(meta, trials), **(tags or {})},
+    )
     run_id = str(run.info.run_id)
     plan = {"meta": {**meta, **_place(connection, run_id)}, "trials": trials}
-    write_text(connection, run_id, _PLAN, json.dumps(plan, allow_nan=False))
+    write_text(connection, run_id, PLAN, json.dumps(plan, allow_nan=False))
     return run_id
 
 
@@ -137,12 +159,6 @@ def list_sweeps(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def versions_of(connection: Connection, run_ids: Collection[str | None]) -> set[str]:
-    """What packages the sweeps of these runs were trained with, as far as they still are in the store."""
-    tags = [run.data.tags for run in _sweep_runs(connection) if run.info.run_id in run_ids]
-    return {tag[Tag.VERSIONS] for tag in tags if Tag.VERSIONS in tag}
-
-
 def find_sweep(connection: Connection, sweep: str) -> Run:
     """The newest sweep's run of those that `sweep` names.
 
@@ -171,29 +187,31 @@ def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[di
     Raises:
         TrackingError: If the file is not where the store says.
     """
-    plan = read_json(connection, run, _PLAN)
+    plan = read_json(connection, run, PLAN)
     return {**plan["meta"], **_place(connection, run.info.run_id)}, plan["trials"]
 
 
 def _place(connection: Connection, run_id: str) -> dict[str, str]:
     """Where a sweep is tracked, which is not where it was once its folder has been moved."""
-    return {
-        "tracking_uri": connection.address.shown,
-        "run_id": run_id,
-        "experiment_id": connection.experiment_id,
-    }
+    return dict(zip(PLACE, (connection.address.shown, run_id, connection.experiment_id), strict=True))
 
 
 def read_parent(connection: Connection, run_id: str) -> Parent:
     """A sweep's run as the runs of its trials need it; little more than its id where it was deleted."""
+    plan = read_plan_if_kept(connection, run_id)
+    return Parent(run_id, {Tag.PARENT: run_id}, {}) if plan is None else Parent.of(run_id, *plan)
+
+
+def read_plan_if_kept(connection: Connection, run_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """`read_plan` of a run id; None where the run was deleted, by `mlflow gc` say, or its files are gone."""
     try:
-        return Parent.of(run_id, *read_plan(connection, connection.client.get_run(run_id)))
+        return read_plan(connection, connection.client.get_run(run_id))
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             raise
     except TrackingError:  # its files are gone
         pass
-    return Parent(run_id, {Tag.PARENT: run_id}, {})
+    return None
 
 
 def _sweep_runs(connection: Connection) -> list[Run]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 
 from bnbench.names import STATUSES, TEST_ACC, Tag, is_curve
@@ -18,7 +18,7 @@ from bnbench.results import TrialResult
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 
-__all__ = ["TrialRun", "run_time", "trial_run"]
+__all__ = ["TrialRun", "data_of", "run_time", "trial_run"]
 
 _DIGEST_LENGTH = 36  # the most MLflow keeps
 _TRACEBACK = "traceback.txt"
@@ -48,7 +48,7 @@ class TrialRun:
 
 
 def trial_run(result: TrialResult, parent: Parent | None) -> TrialRun:
-    """The run of a result.
+    """The run of a result; `data_of` reads its data back.
 
     Args:
         result: What the trial left behind.
@@ -169,6 +169,14 @@ def _dataset(data: dict[str, Any]) -> DatasetInput:
         profile=json.dumps(profile),
     )
     return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
+
+
+def data_of(run: Run) -> dict[str, Any]:
+    """`TrialResult.data` as its run holds it; empty where it has none."""
+    for given in run.inputs.dataset_inputs if run.inputs else ():
+        source, profile = json.loads(given.dataset.source), json.loads(given.dataset.profile or "{}")
+        return {"name": given.dataset.name, "source": source["source"], "checksum": source["sha256"], **profile}
+    return {}
 
 
 def _milliseconds(seconds: float) -> int:

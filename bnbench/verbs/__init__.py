@@ -16,6 +16,8 @@ VERBS = {
     "reproduce": "train a sweep anew from its record, into a folder of its own, and compare",
     "time": "time a training step of each arm's trial alone, in turns: for claims on time",
     "status": "say how many of a sweep's trials are done, running, failed and to do",
+    "pack": "write a sweep, its trials and its report as one file, to be handed on",
+    "load": "record the sweep in such a file here, as far as it is not here yet",
     "sync": "record what was trained while the tracking store was away",
     "bench": "time bnbench on this machine beside the usual way",
     "ui": "serve the MLflow UI on this machine, and say where a sweep's charts are",
