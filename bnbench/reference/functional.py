@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bnbench.tensorflow_arguments import axes_of, either, given
+
 __all__ = ["batch_norm_with_global_normalization", "batch_normalization", "moments"]
 
 
-def moments(x: ArrayLike, axes: int | Sequence[int], keepdims: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def moments(
+    x: ArrayLike,
+    axes: SupportsIndex | Sequence[SupportsIndex] | None,
+    *,
+    keepdims: bool = False,
+    keep_dims: bool = False,
+    shift: object = None,
+    name: str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of `x` over `axes`, the variance with divisor N.
 
     The axes are those averaged *over*, the opposite of the channel axis that is kept: `[0]` for `(N, C)`,
@@ -21,24 +32,33 @@ def moments(x: ArrayLike, axes: int | Sequence[int], keepdims: bool = False) -> 
     where the mean is large beside the deviation (1e4 and 1 in float32).
 
     Args:
-        x: Any shape.
-        axes: One axis or several, negative ones counted from the end. None of them at all (`[]`) averages
+        x: Any shape. Of whole numbers the moments are floating point; TensorFlow's are whole numbers, cut off.
+        axes: One axis or several, negative ones counted from the end; None is all of them. An empty list averages
             nothing: the mean is `x`, the variance 0.
-        keepdims: Keep the axes, with length 1, so that the moments of `(N, C, H, W)` broadcast against `x`.
+        keepdims: Keep the axes, with length 1, so that the moments of `(N, C, H, W)` broadcast against `x`. By
+            name: TensorFlow's third argument is another one.
+        keep_dims: The same, as TensorFlow 1 spells it.
+        shift: Has no effect, in TensorFlow neither.
+        name: Likewise; a graph's node has it there.
 
     Returns:
-        (mean, variance), the variance in squared units of `x`.
+        (mean, variance), of the type of `x`, the variance in squared units of `x`. Those of float16 are computed in
+        float32: a deviation above 256 still gives infinity, which is what float16 can hold.
 
     Examples:
-        >>> mean, variance = moments([[-2, 12, 6], [3, 2, 8]], axes=[0])
+        >>> mean, variance = moments([[-2.0, 12.0, 6.0], [3.0, 2.0, 8.0]], axes=[0])
         >>> mean.tolist(), variance.tolist()
         ([0.5, 7.0, 7.0], [6.25, 25.0, 1.0])
     """
     x = np.asarray(x)
-    over = (axes,) if isinstance(axes, int) else tuple(axes)
-    mean = x.mean(axis=over, keepdims=True)
-    variance = ((x - mean) ** 2).mean(axis=over, keepdims=True)
-    if keepdims:
+    over = axes_of(axes, x.ndim)
+    wide = x.astype(np.float32) if x.dtype == np.float16 else x
+    mean = wide.mean(axis=over, keepdims=True)
+    variance = ((wide - mean) ** 2).mean(axis=over, keepdims=True)
+    if wide is not x:
+        with np.errstate(over="ignore"):
+            mean, variance = mean.astype(x.dtype), variance.astype(x.dtype)
+    if keepdims or keep_dims:
         return mean, variance
     return mean.squeeze(over), variance.squeeze(over)
 
@@ -50,6 +70,7 @@ def batch_normalization(
     offset: ArrayLike | None,
     scale: ArrayLike | None,
     variance_epsilon: float,
+    name: str | None = None,
 ) -> np.ndarray:
     """scale * (x - mean) / sqrt(variance + variance_epsilon) + offset.
 
@@ -70,9 +91,11 @@ def batch_normalization(
         offset: beta, or None for 0.
         scale: gamma, or None for 1.
         variance_epsilon: Added to the variance, inside the root.
+        name: Has no effect; a graph's node has it in TensorFlow.
 
     Returns:
-        The normalized `x`.
+        The normalized `x`, of its type, whatever the others'. Where the variance and epsilon are 0 it is undefined,
+        NaN or infinite, as x / 0 - mean / 0 is, also in TensorFlow.
 
     References:
         Ioffe & Szegedy (2015), arXiv:1502.03167, algorithm 1.
@@ -81,22 +104,30 @@ def batch_normalization(
         >>> batch_normalization([1.0, 5.0], 3.0, 4.0, offset=10.0, scale=2.0, variance_epsilon=0)
         array([ 8., 12.])
     """
-    normalized = (np.asarray(x) - np.asarray(mean)) / np.sqrt(np.asarray(variance) + variance_epsilon)
+    x, mean = np.asarray(x), np.asarray(mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(np.asarray(variance) + variance_epsilon)
+        normalized = np.where(root == 0, x / root - mean / root, (x - mean) / root)
     if scale is not None:
         normalized = normalized * np.asarray(scale)
     if offset is not None:
         normalized = normalized + np.asarray(offset)
-    return np.asarray(normalized)
+    return normalized.astype(x.dtype) if np.issubdtype(x.dtype, np.inexact) else normalized
 
 
 def batch_norm_with_global_normalization(
-    t: ArrayLike,
-    m: ArrayLike,
-    v: ArrayLike,
-    beta: ArrayLike,
-    gamma: ArrayLike,
-    variance_epsilon: float,
-    scale_after_normalization: bool,
+    t: ArrayLike | None = None,
+    m: ArrayLike | None = None,
+    v: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    gamma: ArrayLike | None = None,
+    variance_epsilon: float | None = None,
+    scale_after_normalization: bool | None = None,
+    name: str | None = None,
+    *,
+    input: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
+    variance: ArrayLike | None = None,
 ) -> np.ndarray:
     """`batch_normalization` under its older name: `gamma` is used only if `scale_after_normalization`.
 
@@ -108,13 +139,23 @@ def batch_norm_with_global_normalization(
         t: `(N, H, W, C)`, or any shape that the rest broadcasts against.
         m: Mean, shape (C,).
         v: Variance, shape (C,).
-        beta: Offset, shape (C,).
-        gamma: Scale, shape (C,); asked for and ignored if not `scale_after_normalization`.
+        beta: Offset, shape (C,), or None for 0.
+        gamma: Scale, shape (C,), or None for 1; ignored if not `scale_after_normalization`.
         variance_epsilon: Added to the variance, inside the root.
         scale_after_normalization: Whether to multiply by `gamma`.
+        name: Has no effect; a graph's node has it in TensorFlow.
+        input: `t`, as TensorFlow 2 calls it.
+        mean: `m`, likewise.
+        variance: `v`, likewise.
 
     Returns:
-        The normalized `t`.
+        The normalized `t`, of its type.
+
+    Raises:
+        TypeError: If one of them is missing, or given under both of its names.
     """
-    scale = gamma if scale_after_normalization else None
-    return batch_normalization(t, m, v, beta, scale, variance_epsilon)
+    x = either("t", t, "input", input)
+    means, variances = either("m", m, "mean", mean), either("v", v, "variance", variance)
+    epsilon = given("variance_epsilon", variance_epsilon)
+    scaled = given("scale_after_normalization", scale_after_normalization)
+    return batch_normalization(x, means, variances, beta, gamma if scaled else None, epsilon)

@@ -34,7 +34,7 @@ def shapes_and_axes(draw):
 def test_moments_are_those_of_the_numpy_twin_for_any_shape_and_axes(case, keepdims, seed):
     shape, axes = case
     x = 3 + values(*shape, seed=seed)
-    ours, judges = moments(x, axes, keepdims), reference.moments(x.numpy(), axes, keepdims)
+    ours, judges = moments(x, axes, keepdims=keepdims), reference.moments(x.numpy(), axes, keepdims=keepdims)
     for mine, judge in zip(ours, judges, strict=True):
         assert_same(mine, judge)
 
