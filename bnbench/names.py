@@ -254,7 +254,7 @@ def is_layer_gradient(key: str) -> bool:
 
 
 def steps_to(target: float) -> str:
-    """Optimizer steps to the first validation accuracy >= target; the budget where it was not reached."""
+    """Optimizer steps to the first validation accuracy >= target; no value where it was not reached."""
     return f"steps_to/val_acc_{target:g}"
 
 
@@ -269,7 +269,7 @@ def examples_to(target: float) -> str:
 
 
 def reached(target: float) -> str:
-    """1 where the target was reached within the budget, 0 where the steps are censored at it."""
+    """1 where the target was reached within the budget, `training.steps`; 0 where it was missed."""
     return f"reached/val_acc_{target:g}"
 
 
@@ -305,10 +305,10 @@ def metric(key: str) -> Metric:
     head, _, target = key.partition("/val_acc_")
     if target and head == "steps_to":
         return Metric(
-            "steps", "lower", f"steps to validation accuracy {target} on the curve's images; the budget if not reached"
+            "steps", "lower", f"steps to validation accuracy {target} on the curve's images; none if not reached"
         )
     if target and head == "examples_to":
-        return Metric("examples", "lower", f"examples to validation accuracy {target}; the budget if not reached")
+        return Metric("examples", "lower", f"examples to validation accuracy {target}; none if not reached")
     if target and head == "reached":
         return Metric("0 or 1", "higher", f"whether validation accuracy {target} was reached")
     for statistics, shift in itertools.product(("running", "batch"), TestShift):

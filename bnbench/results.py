@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Recorded", "TrialResult"]
+from bnbench import names
+
+__all__ = ["Recorded", "TrialResult", "reached_only"]
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,17 @@ class Recorded:
     def trained(self) -> bool:
         """Whether it has numbers."""
         return self.result.status in {"finished", "diverged"}
+
+
+def reached_only(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Final metrics without the steps and examples to targets that were missed.
+
+    Older bnbenches recorded the budget there, as if it had been reached at the last step.
+
+    >>> reached_only({"reached/val_acc_0.9": 0.0, "steps_to/val_acc_0.9": 600.0, "test/acc": 0.5})
+    {'reached/val_acc_0.9': 0.0, 'test/acc': 0.5}
+    """
+    heads = (key.partition("/val_acc_") for key, value in metrics.items() if value == 0)
+    missed = [float(target) for head, _, target in heads if head == "reached"]
+    empty = {key(target) for target in missed for key in (names.steps_to, names.examples_to)}
+    return {key: value for key, value in metrics.items() if key not in empty}

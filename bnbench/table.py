@@ -23,7 +23,8 @@ class SweepTable:
         meta: What the sweep asked and where it ran; JSON-able.
         trials: One row a trial, in the planned order: `key`, `status` (one of `names.STATUSES`, or
             "missing"), `reason`, `diverged_step`, `tuning`, the params by dotted config key, and the
-            final metrics by metric key, NaN where a trial has none.
+            final metrics by metric key, NaN where a trial has none: so are the steps to a target that it missed,
+            which are censored at its budget, `training.steps`.
         curves: One row for each trial's `key` and `step`, with `examples` and one column for each of
             `names.CURVES`, and of those of `names.MEASURED_CURVES` and each `names.layer_gradient` that any
             trial has; NaN where it was not measured on that step.

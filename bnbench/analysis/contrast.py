@@ -374,8 +374,8 @@ def _refuse_unknown(table: SweepTable, measure: str, pairs: Sequence[tuple[str, 
     present = levels(table)
     for level in (level for pair in pairs for level in pair if level not in present):
         raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
-    if measure.startswith(names.steps_to(0).partition("/")[0] + "/"):
-        raise ValueError(f"{measure} is censored at the budget; compare it with step_ratios")
+    if measure.startswith(tuple(key(0).partition("/")[0] + "/" for key in (names.steps_to, names.examples_to))):
+        raise ValueError(f"{measure} is empty where the target was missed; compare steps with step_ratios")
     if measure != names.TEST_ACC and measure not in table.trials:
         measured = ", ".join(column for column in map(str, table.trials.columns) if "/" in column)
         raise ValueError(f"{measure} was not measured in this sweep; it has {measured}")

@@ -87,9 +87,7 @@ def _result(trial: Trial, points: int) -> TrialResult:
     draw = random.Random(trial.key)
     steps = [round(i * trial.steps / (points - 1)) for i in range(points)]
     curves = {key: [(step, draw.random() * step / trial.steps) for step in steps] for key in CURVES}
-    metrics = summarize_curve(
-        curves[names.VAL_ACC], targets=trial.targets, steps=trial.steps, batch_size=trial.training.batch_size
-    )
+    metrics = summarize_curve(curves[names.VAL_ACC], targets=trial.targets, batch_size=trial.training.batch_size)
     metrics |= {names.TEST_ACC: curves[names.VAL_ACC][-1][1], names.TEST_LOSS: 1.0}
     now = time.time()
     return TrialResult(trial.key, trial.params, "finished", metrics=metrics, curves=curves, started=now, ended=now)

@@ -38,6 +38,8 @@ SECONDS = "seconds_to/val_acc"
 
 TO_TARGETS = (STEPS, SUSTAINED, SECONDS)
 
+_OF_HITS = ("steps_to/", "examples_to/")
+
 TRIAL_OUTCOMES = ("trained", "diverged")
 """The measures that say how a trial ended, 1 or 0."""
 
@@ -247,9 +249,12 @@ def _margin_unit(test: Test, unit: str) -> str:
 
 
 def _units(test: Test) -> Iterable[str]:
-    """The unit of each part of the measure; nothing if one is unknown."""
+    """The unit of each part of the measure; nothing if one is unknown, or has no value where a target was missed."""
+    keys = parts(test.measure)
+    if any(key.startswith(_OF_HITS) and key not in TO_TARGETS for key in keys):
+        return []
     try:
-        return ["0 or 1" if key in TRIAL_OUTCOMES else _unit(key) for key in parts(test.measure)]
+        return ["0 or 1" if key in TRIAL_OUTCOMES else _unit(key) for key in keys]
     except KeyError:
         return []
 

@@ -21,6 +21,7 @@ from bnbench.report.subjects import subjects
 
 __all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]
 
+_BUDGET = "training.steps"
 _OUTCOME = ["key", "status", "reason", "diverged_step", "tuning"]
 
 
@@ -96,11 +97,14 @@ def _write(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
 
 
 def trials_csv(table: SweepTable) -> str:
-    """One row a trial: how it ended, every varied param, and its final metrics to the last bit."""
+    """One row a trial: how it ended, every varied param, its budget, and its final metrics to the last bit.
+
+    Steps to a target that was missed are an empty cell: what they are censored at is the budget, `training.steps`.
+    """
     trials = table.trials
-    varied = [key for key in table.meta["varied"] if key in trials and key != "seed"]
+    varied = [key for key in table.meta["varied"] if key in trials and key not in {"seed", _BUDGET}]
     metrics = [column for column in trials.columns if "/" in column]
-    return _csv(trials[[*_OUTCOME, *varied, "seed", *metrics]])
+    return _csv(trials[[*_OUTCOME, *varied, _BUDGET, "seed", *metrics]])
 
 
 def curves_csv(table: SweepTable) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
 from bnbench.names import CONDITIONS, Tag, is_curve
-from bnbench.results import Recorded, TrialResult
+from bnbench.results import Recorded, TrialResult, reached_only
 
 __all__ = ["manifest", "read_manifest"]
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
             params=params,
             status=row["status"],
             reason=row["reason"] or None,
-            metrics={name: float(value) for name, value in row.items() if "/" in name and value},
+            metrics=reached_only({name: float(value) for name, value in row.items() if "/" in name and value}),
             curves=curves[key],
             diverged_step=int(row["diverged_step"]) if row["diverged_step"] else None,
             tags=_tags(meta, params["data"]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
+from bnbench import names
 from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
+from bnbench.results import reached_only
 from bnbench.table import MISSING, SweepTable
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
@@ -81,10 +83,19 @@ def _trials(
     }
     for name in _union(trial["params"] for trial in planned):
         columns[name] = _param([trial["params"].get(name) for trial in planned])
-    for name in sorted(_union(finals.values())):
-        values = [finals.get(trial["key"], {}).get(name) for trial in planned]
+    known = {key: reached_only(own) for key, own in finals.items()}
+    measured = _union(finals.values())
+    for name in sorted({*measured, *_of_targets(measured)}):
+        values = [known.get(trial["key"], {}).get(name) for trial in planned]
         columns[name] = pd.Series(values, dtype="float64")
     return pd.DataFrame(columns)
+
+
+def _of_targets(measured: Iterable[str]) -> Iterator[str]:
+    """The columns of steps and examples to every target, though no trial may have reached it."""
+    for head, _, target in (key.partition("/val_acc_") for key in measured):
+        if head == "reached":
+            yield from (names.steps_to(float(target)), names.examples_to(float(target)))
 
 
 def _state(planned: dict[str, Any], recorded: RecordedTrial | None, tuning_seeds: set[int]) -> dict[str, Any]:

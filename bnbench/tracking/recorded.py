@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from bnbench.names import Tag, is_curve
-from bnbench.results import Recorded, TrialResult
+from bnbench.results import Recorded, TrialResult, reached_only
 from bnbench.table import MISSING
 from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
 from bnbench.tracking.connect import Connection
@@ -63,7 +64,8 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
             found[run_id].curves.setdefault(metric, []).append((step, value))
         else:
             found[run_id].metrics[metric] = value
-    return meta, recorded
+    of_now = (replace(one.result, metrics=reached_only(one.result.metrics)) for one in recorded)
+    return meta, [replace(one, result=result) for one, result in zip(recorded, of_now, strict=True)]
 
 
 def _origin(run: RecordedTrial, trained: dict[str, Any] | None, asked: dict[str, Any]) -> dict[str, Any]:

@@ -168,7 +168,6 @@ def _result(
     metrics = summarize_curve(
         curves.get(names.VAL_ACC, []),
         targets=trial.targets,
-        steps=trial.steps,
         batch_size=trial.training.batch_size,
         diverged=diverged,
     )

@@ -163,7 +163,8 @@ def test_a_measure_of_the_untrained_network_counts_failed_trials_too(table_of: A
     [
         ("group", names.TEST_ACC, "level 'group' is not in this sweep; it compares none, batch"),
         ("batch", "test/f1", "test/f1 was not measured in this sweep; it has test/acc"),
-        ("batch", names.steps_to(0.9), "censored at the budget; compare it with step_ratios"),
+        ("batch", names.steps_to(0.9), "empty where the target was missed; compare steps with step_ratios"),
+        ("batch", names.examples_to(0.9), "empty where the target was missed; compare steps with step_ratios"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(table_of: Any, a: str, measure: str, complaint: str) -> None:

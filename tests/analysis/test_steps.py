@@ -41,7 +41,7 @@ def trial(
         "training.steps": GRID[-1],
         names.TEST_ACC: test,
         names.reached(TARGET): float(bool(hits)),
-        names.steps_to(TARGET): float(hits[0] if hits else GRID[-1]),
+        names.steps_to(TARGET): float(hits[0]) if hits else math.nan,
     }
     return row | params, accuracies
 

@@ -90,6 +90,8 @@ WRONG = {
     "unknown sweep": ({**MINE, "sweep": "plcaement"}, "sweep=plcaement is unknown; allowed: accuracy, "),
     "unknown kind": (changed(kind="larger"), "tests[0].kind=larger is not allowed; allowed: greater, two_sided"),
     "unknown measure": (changed(measure="test/accuracy"), "tests[0].measure=test/accuracy is not allowed; allowed: "),
+    "steps of those that hit": (changed(measure="steps_to/val_acc_0.9"), "measure=steps_to/val_acc_0.9 is not allowed"),
+    "examples of those that hit": (changed(measure="examples_to/val_acc_0.9"), "is not allowed; allowed: train/loss"),
     "unlike measures": (
         changed(measure="test/acc - test/loss"),
         "has the units fraction and nats".replace("has", "have"),

@@ -46,7 +46,10 @@ def _reaching(params: Params, steps: float, targets: tuple[float, ...], rng: np.
     hit = next((step for step in grid if step >= steps), None)
     more: dict[str, Any] = {names.VAL_ACC: {step: float(hit is not None and step >= hit) for step in grid}}
     for target in targets:
-        more |= {names.steps_to(target): hit or budget, names.reached(target): float(hit is not None)}
+        more |= {
+            names.steps_to(target): math.nan if hit is None else hit,
+            names.reached(target): float(hit is not None),
+        }
     return _scored(params, 0.8, rng, **more)
 
 

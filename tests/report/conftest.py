@@ -126,7 +126,7 @@ def _trial(
     for target in targets:
         hits = steps[acc >= target] if status == "finished" else steps[:0]
         row[names.reached(target)] = float(len(hits) > 0)
-        row[names.steps_to(target)] = float(hits[0] if len(hits) else budget)
+        row[names.steps_to(target)] = float(hits[0]) if len(hits) else np.nan
         row[names.examples_to(target)] = row[names.steps_to(target)] * params["training.batch_size"]
     curve = [
         {

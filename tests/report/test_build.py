@@ -208,6 +208,13 @@ def test_trials_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) 
     assert_same(rows, table.trials[list(rows[0])])
 
 
+def test_steps_that_were_missed_are_empty_in_trials_csv_beside_the_budget(make_sweep: Any, tmp_path: Path) -> None:
+    rows = read_csv(write_report(make_sweep(accuracy=lambda params, level: 0.5), tmp_path, ["csv"])["trials.csv"])
+    assert {row[names.reached(0.9)] for row in rows} == {"0.0"}
+    assert {row[names.steps_to(0.9)] for row in rows} == {row[names.examples_to(0.9)] for row in rows} == {""}
+    assert {row["training.steps"] for row in rows} == {"800"}
+
+
 def test_curves_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) -> None:
     table = placement(make_sweep)
     assert_same(read_csv(write_report(table, tmp_path, ["csv"])["curves.csv"]), table.curves)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,29 @@ def test_what_only_some_trials_measured_is_a_column_and_what_none_did_is_not(
     assert curves.columns.tolist() == ["key", "step", "examples", *names.CURVES, names.GRADIENT_MAX]
     assert _points(curves, results[1].key, names.GRADIENT_MAX) == points
     assert curves[curves["key"] == results[0].key][names.GRADIENT_MAX].isna().all()
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["as now", "as older stores have it"])
+def test_steps_to_a_target_that_was_missed_are_empty(
+    older: bool, store: Store, make_result: Make, start: Start
+) -> None:
+    budget = {names.steps_to(0.9): 20.0, names.examples_to(0.9): 1200.0} if older else {}
+    metrics = make_result(0).metrics | {names.examples_to(0.9): 780.0}
+    missed = {names.TEST_ACC: 0.1, names.reached(0.9): 0.0, **budget}
+    unreached = {names.reached(0.95): 0.0} | ({names.steps_to(0.95): 20.0} if older else {})
+    results = [make_result(0, metrics=metrics | unreached), make_result(1, metrics=missed | unreached)]
+    start(results)
+    store.record(results, None)
+    trials = store.load("latest").trials
+    for key, hit in ((names.steps_to(0.9), 13.0), (names.examples_to(0.9), 780.0)):
+        assert trials[key].tolist() == [hit, pytest.approx(math.nan, nan_ok=True)]
+    for key in (names.steps_to(0.95), names.examples_to(0.95)):
+        assert trials[key].isna().all(), "a column all the same"
+    assert trials[names.reached(0.9)].tolist() == [1, 0]
+    assert trials["training.steps"].tolist() == [20, 20]
+    _, recorded = store.recorded("latest")
+    kept = {names.TEST_ACC, names.reached(0.9), names.reached(0.95)}
+    assert {*recorded[1].result.metrics} == kept
 
 
 def test_planned_trials_without_a_result_are_missing_undefined_or_failed(

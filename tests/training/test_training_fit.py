@@ -256,7 +256,8 @@ def test_results_come_in_the_order_of_the_trials_with_what_was_measured_of_each(
         assert (result.data["train"], result.data["val"], result.data["test"]) == (84, 12, 24)
         assert result.data["checksum"] == data.checksum
         assert result.started < result.ended
-        assert result.metrics[names.steps_to(0.9999)] == 6
+        assert result.metrics[names.reached(0.9999)] == 0
+        assert names.steps_to(0.9999) not in result.metrics
         assert type(result).from_json(result.to_json()) == result
 
 

@@ -46,7 +46,7 @@ def draw(table: SweepTable) -> Figure:
 def _panels(table: SweepTable, subject: Subject, target: float) -> tuple[Panel, ...]:
     shown = settings(table, subject)
     ran = pd.concat([trials for _, trials in shown])
-    first = float(ran[names.steps_to(target)].min())
+    first = float(ran[names.steps_to(target)].fillna(ran["training.steps"]).min())
     panels = []
     for values, trials in shown:
         chart, axes = draw_chart("step", width=width_for(shown))
