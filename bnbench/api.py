@@ -63,13 +63,14 @@ def load(sweep: str = "latest", *overrides: str) -> Sweep:
 
 def load_with(sweep: str, config: Config) -> Sweep:
     """`load`, with the settings at hand."""
+    from bnbench.analysis.default_targets import with_default_targets
     from bnbench.sweep.published import Sweep
     from bnbench.sweep.report import sweep_folder
     from bnbench.tracking.store import Store
 
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment, create=False)
-    table = store.load(sweep)
+    table = with_default_targets(store.load(sweep))
     return Sweep(table, sweep_folder(runs_dir, table.meta["name"], table.meta["id"]))
 
 

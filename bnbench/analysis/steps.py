@@ -24,7 +24,15 @@ from bnbench.analysis.summary import contrasts, split_by
 from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.table import SweepTable
 
-__all__ = ["StepsContrast", "contrast_steps", "reach_summary", "step_ratios", "steps_to_target", "target_outcomes"]
+__all__ = [
+    "StepsContrast",
+    "contrast_steps",
+    "reach_summary",
+    "step_ratios",
+    "steps_to_accuracy",
+    "steps_to_target",
+    "target_outcomes",
+]
 
 _BUDGET = "training.steps"
 
@@ -79,6 +87,16 @@ def steps_to_target(table: SweepTable, target: float, *, sustained: bool = False
     else:
         steps = np.where(trials[names.reached(target)] == 1, trials[names.steps_to(target)], np.inf)
     return pd.Series(np.where(asked, steps, np.nan), index=trials.index)
+
+
+def steps_to_accuracy(table: SweepTable, accuracy: float) -> pd.Series[float]:
+    """Each trial's first evaluation on its curve at or above any validation accuracy; NaN where there is none."""
+    curves = _curves(table)
+    first = [
+        next(iter(curves[key][0][curves[key][1] >= accuracy]), np.nan) if key in curves else np.nan
+        for key in table.trials["key"]
+    ]
+    return pd.Series(first, index=table.trials.index, dtype=float)
 
 
 def target_outcomes(table: SweepTable, target: float) -> pd.Series[str]:

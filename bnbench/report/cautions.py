@@ -9,6 +9,7 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis import SweepTable, contrasts, level_labels, levels, strata, targets
+from bnbench.analysis.default_targets import SHARES
 from bnbench.analysis.outcomes import LUCK, chances
 from bnbench.analysis.summary import ALL_PAIRS_OF
 from bnbench.analysis.table import unmatched
@@ -50,6 +51,7 @@ def cautions(table: SweepTable) -> list[str]:
         *_conditions(table),
         *_images(table),
         *_code(table),
+        *_default_targets(table),
         *table.meta["notes"],
     ]
     if targets(table):
@@ -59,6 +61,25 @@ def cautions(table: SweepTable) -> list[str]:
         )
     found.append("Trials were trained in packs, so their wall-clock times measure the packs and no trial.")
     return found
+
+
+def _default_targets(table: SweepTable) -> Iterator[str]:
+    """Targets that no one set: by which rule, and which they are."""
+    ways = listing([f"{100 * share:g} %" for share in SHARES])
+    for found in table.meta.get("default_targets", []):
+        of = f"{found['data']}, {found['model']}"
+        reach = (
+            f"the largest class ({percent(found['chance'])} %) to the highest mean validation accuracy of any arm "
+            f"({percent(found['best'])} %)"
+        )
+        if found["targets"]:
+            yield (
+                f"No targets were set for {of}. By a rule fixed beforehand, which looks at no difference, they lie "
+                f"{ways} of the way from {reach}: {listing([f'{target:g}' for target in found['targets']])}. "
+                "'training.targets=[…]' sets others."
+            )
+        else:
+            yield f"No steps to a target are told of {of}, for none was set and no arm got on its way from {reach}."
 
 
 def _on_images(table: SweepTable) -> str:
@@ -98,7 +119,7 @@ def _luck(subject: Subject) -> str:
         for chance in chances(subject.trials)
     ]
     rule = "finished no better than naming the largest class for every test image would by luck"
-    return f"{rule} ({'; '.join(bounds[:_MOST_NAMED])}: the one-sided {LUCK:.0%} bound of a binomial)"
+    return f"{rule} ({'; '.join(bounds[:_MOST_NAMED])}: the one-sided {100 * LUCK:g} % bound of a binomial)"
 
 
 def _reasons(table: SweepTable) -> Iterator[str]:

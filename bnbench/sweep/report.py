@@ -9,6 +9,7 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bnbench.analysis.default_targets import with_default_targets
 from bnbench.config import Config
 from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
 from bnbench.sweep.describe import duration
@@ -47,7 +48,7 @@ def publish(
 
     status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
     store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
-    table = store.load(run_id)
+    table = with_default_targets(store.load(run_id))
     paths = write_report(table, folder)
     shutil.rmtree(folder / "progress", ignore_errors=True)
     point_latest(folder)

@@ -104,3 +104,17 @@ def test_mixed_conditions_are_told_in_a_line_each(make_sweep: Any) -> None:
     assert "Mixed blas, so rounding may differ between trials: mkl and openblas." in mixed
     assert "Mixed versions, so rounding may differ between trials: numpy=2.3.0, numpy=2.4.0." in mixed
     assert "Mixed device" not in mixed
+
+
+def test_targets_that_no_one_set_come_with_their_rule(make_sweep: Any) -> None:
+    found = {"data": "arrays", "model": "fc", "chance": 0.25, "best": 0.9, "targets": [0.57, 0.83]}
+    said = told(make_sweep(meta={"default_targets": [found, {**found, "data": "folder", "targets": []}]}))
+    assert "No targets were set for arrays, fc." in said
+    assert "50 % and 90 % of the way from the largest class (25.00 %) to the highest mean" in said
+    assert "of any arm (90.00 %): 0.57 and 0.83." in said
+    assert "No steps to a target are told of folder, fc" in said
+
+
+def test_what_counts_as_collapsed_is_told_with_its_bound(make_sweep: Any) -> None:
+    said = told(make_sweep(accuracy=lambda params, level: 0.1 if level == "none" else 0.9))
+    assert "at most 123 of 1,000 right, where the largest class has 10.00 %: the one-sided 99 % bound" in said

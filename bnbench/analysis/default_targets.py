@@ -1,0 +1,79 @@
+"""Targets where none were set: a share of the way that any arm got, by a rule that looks at no difference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bnbench import names
+from bnbench.analysis.outcomes import largest_class
+from bnbench.analysis.steps import steps_to_accuracy
+from bnbench.table import SweepTable
+
+__all__ = ["SHARES", "with_default_targets"]
+
+SHARES = (0.5, 0.9)
+"""Of the way from naming the largest class to the best arm's validation accuracy."""
+
+_SCOPE = ("data", "model")
+
+
+def with_default_targets(table: SweepTable) -> SweepTable:
+    """The table with targets for each data set and model whose trials had none, as of data of the user's own.
+
+    The rule is fixed before arms are compared and treats them alike: the targets lie 50 and 90 % of the way from the
+    share of the largest class to the highest mean validation accuracy after the last step that any arm had, rounded
+    down to a hundredth. The steps to them are read off the curves. Which they are goes into `meta["default_targets"]`,
+    a list with `data`, `model`, `chance`, `best` and `targets`, the last empty where no arm got anywhere. Nothing is
+    added where `training.targets=[]` asks for none, and nothing to a sweep recorded before there was a last evaluation.
+    """
+    trials = table.trials
+    asked = table.meta.get("config", {}).get("training", {}).get("targets")
+    if asked == [] or names.VAL_ACC_FINAL not in trials or not {*_SCOPE} <= {*trials.columns}:
+        return table
+    given = [column for column in trials.columns if column.startswith(names.reached(0).partition("/")[0] + "/")]
+    found: list[dict[str, Any]] = []
+    columns: dict[str, pd.Series[float]] = {}
+    for (data, model), group in trials.groupby([*_SCOPE], sort=False):
+        if group[given].notna().any(axis=None):
+            continue
+        best, chance = _best(table, group), float(largest_class(group).max())
+        if math.isnan(best) or math.isnan(chance):
+            continue
+        own = _targets(chance, best)
+        found.append({"data": data, "model": model, "chance": chance, "best": best, "targets": own})
+        for target in own:
+            _add(columns, table, group, target)
+    if not found:
+        return table
+    return replace(table, meta={**table.meta, "default_targets": found}, trials=trials.assign(**columns))
+
+
+def _best(table: SweepTable, group: pd.DataFrame) -> float:
+    """The highest mean of any arm's reported trials that finished; NaN without one."""
+    reported = group[(group["status"] == "finished") & ~group["tuning"].astype(bool)]
+    keys = [key for key in table.meta["varied"] if key in group and key != "seed"]
+    arms = reported.groupby(keys, dropna=False) if keys else reported.groupby(lambda _: 0)
+    return float(arms[names.VAL_ACC_FINAL].mean().max())
+
+
+def _targets(chance: float, best: float) -> list[float]:
+    between = (math.floor(100 * (chance + share * (best - chance))) / 100 for share in SHARES)
+    return [*dict.fromkeys(target for target in between if target > chance)]
+
+
+def _add(columns: dict[str, pd.Series[float]], table: SweepTable, group: pd.DataFrame, target: float) -> None:
+    steps = steps_to_accuracy(table, target).loc[group.index]
+    ended = group["status"].isin(["finished", "diverged"])
+    values = {
+        names.reached(target): steps.notna().astype(float).where(ended),
+        names.steps_to(target): steps.where(ended),
+        names.examples_to(target): (steps * group["training.batch_size"].astype(float)).where(ended),
+    }
+    for key, own in values.items():
+        column = columns.setdefault(key, pd.Series(np.nan, index=table.trials.index))
+        column.loc[group.index] = own
