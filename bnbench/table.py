@@ -9,7 +9,7 @@ import pandas as pd
 
 from bnbench import names
 
-__all__ = ["MISSING", "SweepTable"]
+__all__ = ["MISSING", "SweepTable", "param_column"]
 
 MISSING = "missing"
 """The status of a planned trial that the store has no finished run of."""
@@ -56,3 +56,10 @@ class SweepTable:
     def reporting(self) -> pd.DataFrame:
         """The trials that are reported: all but those that only choose the learning rates."""
         return self.trials[~self.trials["tuning"].astype(bool)]
+
+
+def param_column(values: list[Any]) -> pd.Series[Any]:
+    """A column of a param's values as they were; whole numbers and truths stay that where some trials have none."""
+    kinds = {type(value) for value in values if value is not None}
+    nullable = {frozenset({int}): "Int64", frozenset({bool}): "boolean"}
+    return pd.Series(values, dtype=nullable.get(frozenset(kinds)) if None in values else None)

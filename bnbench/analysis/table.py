@@ -24,10 +24,9 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
     A trial without norm is "none". With one kind of norm in two placements the others are "before"
     and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value", where several
     vary beside the norm only if the value is not the first planned; a word that is all there is to tell stands alone:
-    "native", "manual".
+    "native", "manual". A norm of the user's own has the name of its function, where `norm.factory` is compared.
     """
-    trials = table.trials
-    compared = [key for key in table.meta["compare"] if key in trials]
+    trials, compared = _own_names(table.trials, _compared(table))
     parts = []
     if "norm" in compared:
         norm = _norm_labels(trials, placed="norm.placement" in compared)
@@ -41,6 +40,24 @@ def level_labels(table: SweepTable) -> pd.Series[str]:
         parts.append(trials[key].map(lambda value, key=key: "" if value == usual.get(key) else _part(key, value, bare)))
     joined = [", ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     return pd.Series(joined or ["all"] * len(trials), index=trials.index, dtype=object, name="level")
+
+
+def _own_names(trials: pd.DataFrame, compared: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The trials with a norm, network or data set of the user's own named by its function, and the keys that are left.
+
+    The function goes without its module, unless two compared ones would then share a name.
+    """
+    for factory in [key for key in compared if key.endswith(".factory")]:
+        section = factory.removesuffix(".factory")
+        if section not in compared:
+            continue
+        known = trials[factory].notna()
+        for name in (trials[factory].str.rpartition(":")[2], trials[factory]):
+            named = name.where(known, trials[section])
+            if named.nunique() == len(trials[[section, factory]].drop_duplicates()):
+                break
+        trials, compared = trials.assign(**{section: named}), [key for key in compared if key != factory]
+    return trials, compared
 
 
 def _norm_labels(trials: pd.DataFrame, *, placed: bool) -> pd.Series[str]:

@@ -242,6 +242,7 @@ class SweepConfig:
 
     name: str | None = None
     question: str = ""
+    # What tells the levels apart, beside what the arms that choose these keys set too; [] to compare nothing.
     compare: list[str] = field(default_factory=lambda: ["norm", "norm.placement"])
     contrasts: list[str] = field(default_factory=list)
     axis: str | None = None

@@ -44,11 +44,13 @@ class Grid:
         fixed: Overrides typed on the command line that do not vary, as typed.
         points: One tuple of values a trial, before duplicates are dropped; at least one, perhaps empty.
         axes: The keys that take part in the grid.
+        sets: The alternatives of each set of arms, each with its values by key.
     """
 
     fixed: list[str]
     points: list[Point]
     axes: list[str]
+    sets: list[list[dict[str, Axis]]]
 
 
 def expand(
@@ -121,7 +123,7 @@ def expand(
         own = {value.key for value in values}
         free = [axis for key, axis in axes.items() if key not in own]
         points += [(*values, *axis_choice) for axis_choice in itertools.product(*free)]
-    return Grid(fixed, points, sorted({value.key for point in points for value in point}))
+    return Grid(fixed, points, sorted({value.key for point in points for value in point}), sets)
 
 
 def _may_vary(key: str) -> bool:

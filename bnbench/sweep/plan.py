@@ -152,6 +152,7 @@ def make_plan(
     data: DataLoader,
     finished: Callable[[], Iterable[str]],
     begun: Sequence[Sequence[str]] = (),
+    check: Callable[[Sequence[Planned]], None] = lambda planned: None,
 ) -> Plan:
     """Check every trial and decide what must be trained.
 
@@ -160,6 +161,7 @@ def make_plan(
         data: Gives the images their trials are keyed by.
         finished: Gives the keys that need no training; asked only after every check has passed.
         begun: Keys of packs that have checkpoints.
+        check: What else must be right of the trials together; raises where it is not.
 
     Raises:
         ConfigError: If any trial is wrong, or none of them has a result; one line for each distinct error.
@@ -174,6 +176,7 @@ def make_plan(
         trial = data.trial(config)
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
+    check(trials)
     _rehearse(trials)
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})

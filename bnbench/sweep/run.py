@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from bnbench.sweep.describe import arm_keys, arm_label, count, curve_images, des
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
+from bnbench.sweep.levels import check_comparison, describe_levels, settled
 from bnbench.sweep.place import describe_place, ready_command
 from bnbench.sweep.plan import DataLoader, Pack, Plan, Planned, make_plan
 from bnbench.sweep.remarks import own_remarks
@@ -139,11 +141,14 @@ def run_sweep(
         return list(stores[0].finished()) if config.resume else []
 
     begun = begun_packs(checkpoint_folder(runs_dir)) if config.resume else []
-    plan = make_plan(asked.points, DataLoader(runs_dir / "cache"), finished, begun)
+    check = partial(check_comparison, config, grid)
+    plan = make_plan(asked.points, DataLoader(runs_dir / "cache"), finished, begun, check)
+    config = settled(config, grid, plan.planned)
     workers = hydra.workers
     plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
     workers = min(workers, max(1, len(plan.packs)))
     remarks = own_remarks(plan)
+    say(describe_levels(config, grid, plan.planned))
     say(describe_plan(plan, grid.axes, workers, remarks))
     if config.plan_only:
         return None

@@ -16,6 +16,7 @@ from bnbench.config import Config, Trial
 from bnbench.packing.widths import shape_of
 from bnbench.sweep.ask import ask
 from bnbench.sweep.describe import arm_keys, arm_label, count, duration, varied_keys
+from bnbench.sweep.levels import settled
 from bnbench.sweep.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.run import HydraSweep, planned_entries, sweep_meta
 from bnbench.table import SweepTable
@@ -53,6 +54,7 @@ def time_sweep(
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     images = DataLoader(runs_dir / "cache")
     plan = make_plan(asked.points, images, list)
+    config = settled(config, asked.grid, plan.planned)
     arms = _arms(plan.planned, asked.grid.axes)
     store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment)
     about = duration(len(arms) * (_WARM_SECONDS + rounds * seconds))

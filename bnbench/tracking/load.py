@@ -10,7 +10,7 @@ import pandas as pd
 from bnbench import names
 from bnbench.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
 from bnbench.results import reached_only
-from bnbench.table import MISSING, SweepTable
+from bnbench.table import MISSING, SweepTable, param_column
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
@@ -82,7 +82,7 @@ def _trials(
         for name in _STATE
     }
     for name in _union(trial["params"] for trial in planned):
-        columns[name] = _param([trial["params"].get(name) for trial in planned])
+        columns[name] = param_column([trial["params"].get(name) for trial in planned])
     known = {key: reached_only(own) for key, own in finals.items()}
     measured = _union(finals.values())
     for name in sorted({*measured, *_of_targets(measured)}):
@@ -107,13 +107,6 @@ def _state(planned: dict[str, Any], recorded: RecordedTrial | None, tuning_seeds
         "diverged_step": recorded.diverged_step if recorded else None,
         "tuning": planned["params"]["seed"] in tuning_seeds,
     }
-
-
-def _param(values: list[Any]) -> pd.Series[Any]:
-    """A column of the values as they were; whole numbers and truths stay that where some trials have none."""
-    kinds = {type(value) for value in values if value is not None}
-    nullable = {frozenset({int}): "Int64", frozenset({bool}): "boolean"}
-    return pd.Series(values, dtype=nullable.get(frozenset(kinds)) if None in values else None)
 
 
 def _curves(planned: list[dict[str, Any]], points: list[Point]) -> pd.DataFrame:

@@ -33,6 +33,17 @@ def test_a_level_is_named_by_what_tells_it_from_the_others(
     assert level_labels(table_of(rows)).tolist() == labels
 
 
+def test_a_norm_of_ones_own_has_the_name_of_its_function(table_of: Any) -> None:
+    def own(*factories: str) -> list[str]:
+        rows = [NONE, BEFORE, *({"norm": "custom", "norm.factory": factory} for factory in factories)]
+        return level_labels(table_of(rows, compare=["norm", "norm.factory"])).tolist()
+
+    assert own("mine:plain", "mine:soft") == ["none", "batch", "plain", "soft"]
+    # A name that two share, or that a norm of the catalog has, is told by its module too.
+    assert own("mine:plain", "yours:plain") == ["none", "batch", "mine:plain", "yours:plain"]
+    assert own("mine:batch", "mine:soft") == ["none", "batch", "mine:batch", "mine:soft"]
+
+
 def test_other_compared_keys_read_as_they_are_typed(table_of: Any) -> None:
     rows = [{"model.activation": a, "norm.eps": e, "norm": "batch"} for a in ("relu", "tanh") for e in (1e-3, 1e-5)]
     table = table_of(rows, compare=["model.activation", "norm.eps"])
