@@ -36,6 +36,7 @@ from bnbench.analysis.tuning import LEARNING_RATE, tuned_learning_rates
 from bnbench.table import SweepTable
 
 __all__ = [
+    "Answer",
     "Contrast",
     "Rates",
     "compare_arms",
@@ -48,6 +49,9 @@ __all__ = [
 
 Rates = Literal["matched", "best"]
 """Whether two levels are compared at equal learning rates, or each at the one its tuning seeds chose."""
+
+Answer = Literal["a", "b", "unclear"]
+"""Which of two levels is better, as far as a sweep can tell."""
 
 ALPHA = 0.05
 _SKEWED = 1.0
@@ -93,6 +97,38 @@ class Contrast:
     def descriptive(self) -> bool:
         """Whether a trial of either arm failed: then success rates lead, and the difference is among survivors."""
         return any(self.counts[f"{outcome}_{side}"] for outcome in ("diverged", "collapsed") for side in "ab")
+
+    @property
+    def successes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of a and of b, how many trials finished and did not collapse, and of how many that ended."""
+        of_a, of_b = (
+            (self.counts[f"finished_{side}"] - self.counts[f"collapsed_{side}"], self._ended(side)) for side in "ab"
+        )
+        return of_a, of_b
+
+    def _ended(self, side: str) -> int:
+        return self.counts[f"finished_{side}"] + self.counts[f"diverged_{side}"]
+
+    @property
+    def answer(self) -> Answer:
+        """Which level is better, as far as a conclusion may go.
+
+        Where a trial of either arm failed, their successes decide, by the exact McNemar test; or else the interval.
+        Either must survive the correction for the family, Bonferroni's for the successes. Nothing is answered at a
+        learning rate at its grid's edge, nor by so few pairs that chance could have given them all one sign.
+        """
+        if any(self.chosen.get(f"at_edge_{side}", False) for side in "ab"):
+            return "unclear"
+        if self.descriptive:
+            (hits_a, of_a), (hits_b, of_b) = self.successes
+            if not self.p_mcnemar * max(1, self.family) <= ALPHA:
+                return "unclear"
+            return "a" if hits_a * of_b > hits_b * of_a else "b"
+        low, high = self.interval.low, self.interval.high
+        corrected = not self.primary or self.adjusted_p <= ALPHA
+        if low is None or high is None or not corrected or not self.seeds_suffice or low <= 0 <= high:
+            return "unclear"
+        return "a" if (low > 0) == (_better(self.measure) != "lower") else "b"
 
     @property
     def seeds_suffice(self) -> bool:

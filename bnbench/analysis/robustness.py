@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.contrast import Contrast, contrast
+from bnbench.analysis.contrast import ALPHA, Answer, Contrast, Rates, compare_levels
 from bnbench.analysis.intervals import Interval
+from bnbench.analysis.significance import holm, seeds_suffice
 from bnbench.analysis.steps import StepsContrast, contrast_steps
-from bnbench.analysis.table import targets
+from bnbench.analysis.summary import contrasts
+from bnbench.analysis.table import levels, targets
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.table import SweepTable
 
@@ -28,6 +31,8 @@ _ACCURACIES = {
     names.ACC_BEST: "best validation accuracy",
 }
 
+Pairs = tuple[tuple[str, str], ...]
+
 
 def robustness(table: SweepTable, a: str, b: str) -> pd.DataFrame:
     """The difference a - b under every defensible choice, each with whether the answer is the same.
@@ -38,6 +43,11 @@ def robustness(table: SweepTable, a: str, b: str) -> pd.DataFrame:
     first row of a stratum (without the learning rate): test accuracy at the best learning rates if there are tuning
     seeds, or else at the learning rate with the median difference.
 
+    Every choice is judged by the rules of the sweep's conclusion, see `Contrast.answer`. Where trials failed, their
+    successes stand in place of every accuracy, and where misses leave no ratio of steps, the trials that reached the
+    target. Where the sweep file names its contrasts, each choice is corrected for all of them in all strata, as the
+    main analysis is: another analyst would have done so too. Where it names none, nothing is corrected.
+
     Args:
         table: The sweep.
         a: A level, as `levels` names it.
@@ -46,16 +56,25 @@ def robustness(table: SweepTable, a: str, b: str) -> pd.DataFrame:
     Returns:
         The strata's keys, without the learning rate; `choice` in words; `rates`, "best" or the learning rate for both;
         `measure`; `n`, `advantage`, `low`, `high`: of a over b, positive where a is better, in fractions of accuracy
-        or log steps; `descriptive`: trials failed, so that an accuracy is among survivors; `answer`: "a", "b" or
-        "unclear", as the interval lies; `holds`: the answer is that of the stratum's first row, and not unclear.
+        or log steps; `counts`: "10 of 10 against 3 of 10" where these decide, and there is no interval, or empty;
+        `p`, after Holm (Bonferroni, where counts decide) in a family of `family` comparisons, or as it is where that
+        is 0; `answer`: "a", "b" or "unclear"; `holds`: the answer is that of the stratum's first row, and not unclear.
 
     Raises:
         ValueError: If the sweep has no such level.
     """
-    rows = [_row(*found) for found in _choices(_with_last_accuracies(table), a, b)]
+    present = levels(table)
+    for level in (level for level in (a, b) if level not in present):
+        raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
+    listed = contrasts(table) if table.meta["contrasts"] else []
+    turned = [(a, b) if pair == (b, a) else pair for pair in listed]
+    named = (a, b) in turned
+    found = _every_choice(table, tuple(turned) if named else ((a, b),), named)
     strata: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for where, row in rows:
-        strata.setdefault(tuple(None if pd.isna(v) else v for v in where.values()), []).append({**where, **row})
+    for pair, where, row in found:
+        if pair == (a, b):
+            at = tuple(None if pd.isna(v) else v for v in where.values())
+            strata.setdefault(at, []).append({**where, **row})
     kept = []
     for group in strata.values():
         first = _reference(group)
@@ -96,47 +115,96 @@ def _with_last_accuracies(table: SweepTable) -> SweepTable:
     return replace(table, trials=table.trials.assign(**columns))
 
 
-def _choices(table: SweepTable, a: str, b: str) -> Iterator[tuple[Contrast | StepsContrast, str]]:
-    for rates in ("best", "matched"):
+@lru_cache(maxsize=4)  # the rows of one pair depend on all that is corrected for
+def _every_choice(
+    table: SweepTable, pairs: Pairs, corrected: bool
+) -> list[tuple[tuple[str, str], dict[str, Any], dict[str, Any]]]:
+    """For each choice, stratum and pair: (pair, stratum, row), each choice corrected for all pairs in all strata."""
+    table, found = _with_last_accuracies(table), []
+    choices: tuple[Rates, ...] = ("best", "matched")
+    for rates in choices:
         for measure in _ACCURACIES:
             if measure in table.trials or measure == names.TEST_ACC:  # that of a sweep of which no trial finished
-                for found in contrast(table, a, b, measure, rates=rates):
-                    yield found, rates
+                for one in _accuracies(table, pairs, measure, rates, corrected):
+                    if measure == names.TEST_ACC or not one.descriptive:  # successes are the same by any accuracy
+                        found.append(_row(one, rates, _accuracy_columns(one)))
         for target in targets(table):
             for sustained in (False, True):
-                for steps in contrast_steps(table, a, b, target, sustained=sustained, rates=rates):
-                    yield steps, rates
+                steps = [
+                    one
+                    for a, b in pairs
+                    for one in contrast_steps(table, a, b, target, sustained=sustained, rates=rates)
+                ]
+                found += [_row(one, rates, columns) for one, columns in _steps_columns(steps, corrected)]
+    return found
 
 
-def _row(found: Contrast | StepsContrast, rates: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _accuracies(table: SweepTable, pairs: Pairs, measure: str, rates: Rates, corrected: bool) -> Iterator[Contrast]:
+    found = [one for one in compare_levels(table, measure, rates, pairs) if (one.a, one.b) in pairs]
+    for one, adjusted in zip(found, holm([one.p for one in found]), strict=True):
+        yield replace(one, family=len(found), adjusted_p=adjusted) if corrected else replace(one, family=0)
+
+
+def _row(
+    found: Contrast | StepsContrast, rates: Rates, columns: dict[str, Any]
+) -> tuple[tuple[str, str], dict[str, Any], dict[str, Any]]:
     where = {key: value for key, value in found.where.items() if key != LEARNING_RATE}
     rate = found.where.get(LEARNING_RATE)
     at = "each at its best learning rate" if rates == "best" else "" if rate is None else f"learning rate {rate:g}"
-    if isinstance(found, Contrast):
-        measure, interval, what = found.measure, found.interval, _ACCURACIES[found.measure]
-    else:
-        measure, interval = names.steps_to(found.target), _advantage(found)
-        what = f"steps to {found.target:g}{' for good' if found.sustained else ''}"
+    choice = ", ".join(filter(None, [columns.pop("what"), at]))
+    return (found.a, found.b), where, {"choice": choice, "rates": "best" if rates == "best" else rate, **columns}
+
+
+def _accuracy_columns(found: Contrast) -> dict[str, Any]:
+    same = {"measure": found.measure, "family": found.family, "answer": found.answer}
+    if not found.descriptive:
+        p = found.adjusted_p if found.primary else found.p
+        columns = {"n": found.interval.n, **_advantage(found.interval), "counts": "", "p": p}
+        return {"what": _ACCURACIES[found.measure], **columns, **same}
+    (hits_a, of_a), (hits_b, of_b) = found.successes
+    share = hits_a / of_a - hits_b / of_b if of_a and of_b else math.nan
+    counts = {"n": min(of_a, of_b), "advantage": share, "low": np.nan, "high": np.nan}
+    p = _bonferroni(found.p_mcnemar, found.family)
+    return {"what": "trials that succeeded", **counts, "counts": _against(hits_a, of_a, hits_b, of_b), "p": p, **same}
+
+
+def _steps_columns(found: Sequence[StepsContrast], corrected: bool) -> Iterator[tuple[StepsContrast, dict[str, Any]]]:
+    """Of one target: each comparison with what became of it."""
+    family = len(found) if corrected else 0
+    adjusted = holm([one.comparison.p for one in found])
+    for one, p_holm in zip(found, adjusted, strict=True):
+        compared, doubtful = one.comparison, any(one.chosen.get(f"at_edge_{side}", False) for side in "ab")
+        what = f"steps to {one.target:g}{' for good' if one.sustained else ''}"
+        columns: dict[str, Any] = {"what": what, "measure": names.steps_to(one.target), "family": family}
+        if compared.ratio is None:
+            hits = (compared.reached_a, compared.reached_b)
+            p = _bonferroni(compared.p_mcnemar, family)
+            columns |= {"n": compared.n, "advantage": np.nan, "low": np.nan, "high": np.nan}
+            columns |= {"counts": _against(hits[0], compared.n, hits[1], compared.n), "p": p}
+            leads: Answer = "a" if hits[0] > hits[1] else "b"
+        else:
+            p = p_holm if corrected else compared.p
+            columns |= {"n": compared.ratio.n, **_advantage(_faster(compared.ratio)), "counts": "", "p": p}
+            leads = "a" if columns["low"] > 0 else "b" if columns["high"] < 0 else "unclear"
+            doubtful = doubtful or not seeds_suffice(compared.ratio.n, max(1, family), ALPHA)
+        yield one, {**columns, "answer": leads if p <= ALPHA and not doubtful else "unclear"}
+
+
+def _bonferroni(p: float, family: int) -> float:
+    return p if math.isnan(p) else min(1.0, p * max(1, family))
+
+
+def _advantage(interval: Interval) -> dict[str, float]:
     low, high = (np.nan if bound is None else bound for bound in (interval.low, interval.high))
-    answer = "a" if low > 0 else "b" if high < 0 else "unclear"
-    return where, {
-        "choice": ", ".join(filter(None, [what, at])),
-        "rates": "best" if rates == "best" else rate,
-        "measure": measure,
-        "n": interval.n,
-        "advantage": interval.mean,
-        "low": low,
-        "high": high,
-        "descriptive": isinstance(found, Contrast) and found.descriptive,
-        "answer": answer,
-    }
+    return {"advantage": interval.mean, "low": low, "high": high}
 
 
-def _advantage(found: StepsContrast) -> Interval:
-    """How much faster a is, in log steps; where misses leave no ratio, none."""
-    ratio = found.comparison.ratio
-    if ratio is None:
-        return Interval(found.comparison.n, float("nan"), None, None)
+def _against(hits_a: int, of_a: int, hits_b: int, of_b: int) -> str:
+    return f"{hits_a} of {of_a} against {hits_b} of {of_b}"
+
+
+def _faster(ratio: Interval) -> Interval:
+    """How much faster a is, in log steps."""
     low, high = (None if bound is None else _minus_log(bound) for bound in (ratio.high, ratio.low))
     return Interval(ratio.n, _minus_log(ratio.mean), low, high)
 

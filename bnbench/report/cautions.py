@@ -190,10 +190,13 @@ def _comparisons(parts: tuple[Subject, ...]) -> Iterator[str]:
     ):
         rows = pd.concat(frames) if any(len(frame) for frame in frames) else pd.DataFrame()
         judged = rows[rows["low"].notna()] if len(rows) else rows
-        primary, other = (int((judged["primary"] == kind).sum()) if len(judged) else 0 for kind in (True, False))
-        if primary > 1:
+        family = int(rows["family"].max()) if len(rows) else 0
+        other = int((~judged["primary"].astype(bool)).sum()) if len(judged) else 0
+        if family > 1:
+            tested = int((rows["primary"] & rows["p_holm"].notna()).sum())
+            without = f" ({family - tested} of them without a p, and counted all the same)" if tested < family else ""
             yield (
-                f"{primary} comparisons {where} were named before the runs and are judged as one family: "
+                f"{family} comparisons {where} were named before the runs and are judged as one family{without}: "
                 "their p is adjusted after Holm, so that of such families without any effect 1 in 20 shows one."
             )
         if other > 1:

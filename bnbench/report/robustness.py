@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from bnbench.analysis import SweepTable, contrasts, levels, strata
 from bnbench.analysis.robustness import robustness
 from bnbench.analysis.summary import split_by
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import difference, setting
+from bnbench.report.cells import difference, p_value, setting
 from bnbench.report.layout import Cell, Column, Table, make_rows
 from bnbench.report.tables import setting_cells, setting_columns
 
@@ -22,6 +23,12 @@ __all__ = ["Robustness", "robustness_data", "robustness_panel"]
 
 _MOST_CONTRASTS = 3  # each is computed some dozens of times
 _MOST_DETAILS = 24  # tables of single choices
+
+_CHOICES = (
+    "The choices: each learning rate, each measure of accuracy and each target, first or sustained hits, running or "
+    "batch statistics."
+)
+_RULES = "Each is judged as the conclusion is: where trials failed, the counts of successes decide"
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def robustness_panel(table: SweepTable) -> Robustness | None:
     return Robustness(
         sentence=_sentence([own for *_, own in groups]),
         summary=Table(
-            "The main differences under other choices, each read off its own 95 % interval",
+            f"The main differences under other choices{'' if rows['family'].any() else ', uncorrected'}",
             columns,
             make_rows(cells, len(keys)),
         ),
@@ -91,10 +98,7 @@ def _groups(
 
 
 def _sentence(groups: list[pd.DataFrame]) -> str:
-    choices = (
-        "The choices: each learning rate, each measure of accuracy and each target, first or sustained hits, running "
-        "or batch statistics."
-    )
+    choices = f"{_CHOICES} {_corrected([size for own in groups for size in own['family'].unique()])}"
     answered = [own for own in groups if own["answer"].iloc[0] != "unclear"]
     if not answered:
         return f"The main analysis has no answer that other choices could change. {choices}"
@@ -104,6 +108,15 @@ def _sentence(groups: list[pd.DataFrame]) -> str:
     return f"Where the main analysis has an answer{of}, it holds in {held} of {n}; {turned} reverse it. {choices}"
 
 
+def _corrected(sizes: Sequence[int]) -> str:
+    """By which rules the choices are judged."""
+    if not any(sizes):
+        return f"{_RULES}; no p is corrected, for the sweep named no comparison before it ran."
+    low, high = min(size for size in sizes if size), max(sizes)
+    of = f"{low}" if low == high else f"{low} to {high}"
+    return f"{_RULES}; each choice is corrected for the comparisons that the sweep named, {of} of them."
+
+
 def _summary(a: str, b: str, own: pd.DataFrame) -> tuple[Cell, ...]:
     first, answers = own["answer"].iloc[0], own["answer"]
     opposite = {"a": "b", "b": "a"}.get(first, "")
@@ -111,7 +124,7 @@ def _summary(a: str, b: str, own: pd.DataFrame) -> tuple[Cell, ...]:
     return (
         Cell(f"{a} - {b}"),
         Cell(str(own["choice"].iloc[0])),
-        Cell(_answer(first, a, b)),
+        Cell(_answer(own.iloc[0], a, b)),
         Cell(f"{held} of {len(own)}" if opposite else "no answer to hold", held / len(own) if opposite else None),
         Cell(str((answers == "unclear").sum()), float((answers == "unclear").sum())),
         Cell(str((answers == opposite).sum()) if opposite else "", float((answers == opposite).sum())),
@@ -124,16 +137,18 @@ def _details(values: dict[str, Any], a: str, b: str, own: pd.DataFrame) -> Table
         Column(f"advantage of {a} over {b}", numeric=True),
         Column("95 % interval", numeric=True),
         Column("pairs", numeric=True),
+        Column("adjusted p" if own["family"].any() else "p, uncorrected", numeric=True),
         Column("answer"),
         Column("holds"),
     )
     cells = [
         (
             Cell(str(row["choice"])),
-            Cell(_advantage(row["advantage"], row["measure"]), row["advantage"]),
+            Cell(row["counts"] or _advantage(row["advantage"], row["measure"]), row["advantage"]),
             Cell(_interval(row)),
             Cell(str(row["n"]), row["n"]),
-            Cell(_answer(row["answer"], a, b) + (" (among survivors)" if row["descriptive"] else "")),
+            Cell(p_value(row["p"]), row["p"]),
+            Cell(_answer(row, a, b)),
             Cell("yes" if row["holds"] else "no"),
         )
         for _, row in own.iterrows()
@@ -142,8 +157,9 @@ def _details(values: dict[str, Any], a: str, b: str, own: pd.DataFrame) -> Table
     return Table(f"{a} - {b}{where and f', {where}'}, choice by choice", columns, make_rows(cells, 0))
 
 
-def _answer(answer: str, a: str, b: str) -> str:
-    return {"a": f"{a} leads", "b": f"{b} leads"}.get(answer, "cannot tell")
+def _answer(row: pd.Series[Any], a: str, b: str) -> str:
+    found = {"a": f"{a} leads", "b": f"{b} leads"}.get(row["answer"], "cannot tell")
+    return f"{found}, by success ({row['counts']})" if row["counts"] else found
 
 
 def _advantage(value: float, measure: str) -> str:

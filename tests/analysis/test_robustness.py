@@ -10,6 +10,7 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis import SweepTable, robustness, robustness_sentence
+from bnbench.analysis.significance import mcnemar_p
 
 GRID = [0, 1, 2, 4, 8, 16]
 TARGET = 0.8
@@ -104,3 +105,59 @@ def test_misses_that_leave_a_bound_leave_an_answer() -> None:
 
 def test_without_any_comparison_the_sentence_says_so() -> None:
     assert robustness_sentence(pd.DataFrame()) == "no comparison was possible"
+
+
+def failing(table: SweepTable, norm: str, *, seeds: int) -> SweepTable:
+    """The sweep with so many trials of a norm at chance."""
+    trials = table.trials.copy()
+    lost = (trials["norm"] == norm) & (trials["seed"] < seeds)
+    trials.loc[lost, names.TEST_ACC] = 0.1
+    trials.loc[lost, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
+    return SweepTable(table.meta, trials, table.curves)
+
+
+def test_where_trials_failed_their_successes_decide_in_place_of_every_accuracy() -> None:
+    rows = robustness(failing(sweep({0.1: 0.02}), "none", seeds=10), "batch", "none")
+    first = rows.iloc[0]
+    assert (first["choice"], first["counts"]) == (
+        "trials that succeeded",
+        "10 of 10 against 0 of 10",
+    )
+    assert (first["answer"], first["holds"], first["advantage"]) == ("a", True, 1.0)
+    assert not rows["measure"].isin([names.VAL_ACC, names.ACC_BEST]).any()
+    few = robustness(failing(sweep({0.1: 0.02}), "none", seeds=1), "batch", "none").iloc[0]
+    assert (few["answer"], few["counts"]) == ("unclear", "10 of 10 against 9 of 10")
+    mirror = robustness(failing(sweep({0.1: 0.02}), "none", seeds=10), "none", "batch").iloc[0]
+    assert mirror["answer"] == "b"
+
+
+def test_where_misses_leave_no_ratio_the_trials_that_reached_the_target_decide() -> None:
+    table = sweep({0.1: 0.0})
+    trials = table.trials.copy()
+    missed = ((trials["norm"] == "none") & (trials["seed"] < 9)) | ((trials["norm"] == "batch") & (trials["seed"] == 9))
+    trials.loc[missed, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
+    rows = robustness(SweepTable(table.meta, trials, table.curves), "batch", "none")
+    row = rows[rows["choice"] == f"steps to {TARGET:g}"].iloc[0]
+    assert (row["counts"], row["answer"]) == ("9 of 10 against 1 of 10", "a")
+    assert row["p"] == mcnemar_p(9, 1)
+
+
+def test_each_choice_is_corrected_for_as_many_comparisons_as_the_main_analysis() -> None:
+    """A difference that ten pairs show by itself is one of 48 that they cannot tell from chance."""
+    table = sweep(dict.fromkeys(RATES, 0.02))
+    alone = robustness(table, "batch", "none")
+    assert not alone["family"].any()
+    assert (alone[alone["measure"] == names.TEST_ACC]["answer"] == "a").all()
+    rates = [0.1 * 1.5**i for i in range(48)]
+    many = sweep(dict.fromkeys(rates, 0.02))
+    named = SweepTable({**many.meta, "contrasts": ["batch - none"]}, many.trials, many.curves)
+    corrected = robustness(named, "batch", "none")
+    assert set(corrected["family"]) == {48}
+    assert (corrected["answer"] == "unclear").all()
+
+
+def test_no_choice_is_answered_at_a_learning_rate_at_its_grids_edge() -> None:
+    table = sweep(dict.fromkeys([0.3, 1.0, 3.0], 0.02), tuning=(100,))  # 0.3 is the best
+    rows = robustness(table, "batch", "none")
+    rows = rows[rows["measure"] == names.TEST_ACC]
+    assert dict(zip(rows["rates"], rows["answer"], strict=True)) == {"best": "unclear", 0.3: "a", 1.0: "a", 3.0: "a"}

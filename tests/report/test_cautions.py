@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bnbench.analysis import differences
 from bnbench.report.cautions import cautions
 
 
@@ -70,6 +71,18 @@ def test_the_number_of_comparisons_is_stated_with_how_they_are_judged(make_sweep
     assert "named before" not in unnamed
     tuned = told(make_sweep(axes=lrs, tuning_seeds=(100, 101)))
     assert "3 comparisons each level at its own learning rate were named before the runs" in tuned
+
+
+def test_the_family_told_is_the_one_that_holm_used(make_sweep: Any) -> None:
+    """Without norm all trials diverge at the largest learning rate, so that two comparisons there have no p."""
+    table = make_sweep(
+        axes={"optimizer.lr": (0.1, 0.3, 1.0)},
+        status=lambda params, level: "diverged" if level == "none" and params["optimizer.lr"] == 1.0 else "finished",
+    )
+    assert set(differences(table)["family"]) == {9}
+    said = told(table)
+    assert "9 comparisons at equal settings were named before the runs" in said
+    assert "one family (2 of them without a p, and counted all the same)" in said
 
 
 def test_the_smallest_difference_that_could_be_seen_is_stated(make_sweep: Any) -> None:
