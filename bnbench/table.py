@@ -12,7 +12,7 @@ from bnbench import names
 __all__ = ["MISSING", "SweepTable", "param_column"]
 
 MISSING = "missing"
-"""The status of a planned trial that the store has no finished run of."""
+"""The status of a planned trial that is not trained yet: the store has no run of it that ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,11 @@ class SweepTable:
     def reporting(self) -> pd.DataFrame:
         """The trials that are reported: all but those that only choose the learning rates."""
         return self.trials[~self.trials["tuning"].astype(bool)]
+
+    @property
+    def trained(self) -> pd.DataFrame:
+        """The reported trials but those that are still to be trained."""
+        return self.reporting[self.reporting["status"] != MISSING]
 
 
 def param_column(values: list[Any]) -> pd.Series[Any]:

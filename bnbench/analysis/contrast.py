@@ -55,7 +55,7 @@ Answer = Literal["a", "b", "unclear"]
 
 ALPHA = 0.05
 _SKEWED = 1.0
-_COUNTED = ("planned", "finished", "diverged", "collapsed", "undefined")
+_COUNTED = ("planned", "missing", "finished", "diverged", "collapsed", "undefined")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,8 @@ class Contrast:
         a, b: The levels.
         measure: The metric's key.
         differences: By seed, ascending.
-        counts: `planned_a`, `finished_a`, `diverged_a`, `collapsed_a`, `undefined_a`, and the same of b.
+        counts: `planned_a`, `missing_a` (not trained yet), `finished_a`, `diverged_a`, `collapsed_a`, `undefined_a`,
+            and the same of b.
         p_mcnemar: Exact p that both arms' trials are equally likely to succeed; NaN without a pair that ended.
         chosen: `lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` where each level is at its own learning rate; else empty.
         family: How many primary comparisons are judged together; 0 for an exploratory one.

@@ -8,7 +8,7 @@ from bnbench import names
 from bnbench.analysis.outcomes import succeeded
 from bnbench.analysis.summary import split_by
 from bnbench.analysis.table import level_labels, levels, strata
-from bnbench.table import SweepTable
+from bnbench.table import MISSING, SweepTable
 
 __all__ = ["LEARNING_RATE", "tuned_learning_rates", "tuning_measure"]
 
@@ -22,13 +22,15 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
     tuning trials. Of a sweep recorded before that was measured, the highest mean of the best accuracy on the curve,
     whose points may be on fewer images: `tuning_measure` says which. A learning rate at which more tuning trials
     finished comes first, whatever the accuracy of those that survived elsewhere. Reporting seeds have no say:
-    choosing and reporting on the same seeds flatters the choice.
+    choosing and reporting on the same seeds flatters the choice. Nothing is chosen before all of a level's tuning
+    trials are trained: one that is not has not failed.
 
     Returns:
         The strata's keys, `level`, `optimizer.lr`, `tuning_seeds` finished there, `tried`: how many learning
         rates it was chosen from (a level that tried more has the better chances), `at_edge`: it is the smallest or
         largest, so the best may lie beyond (not where no trial succeeded: there, one is as good as another). Empty
-        without tuning seeds or a grid of learning rates; a level of which no tuning trial finished has no row.
+        without tuning seeds or a grid of learning rates; a level of which no tuning trial finished, or one is still
+        to be trained, has no row.
     """
     tuning = table.trials[table.trials["tuning"].astype(bool)]
     if LEARNING_RATE not in strata(table) or tuning.empty:
@@ -39,7 +41,7 @@ def tuned_learning_rates(table: SweepTable) -> pd.DataFrame:
         for level in levels(table):
             trials = group[labels.loc[group.index] == level]
             finished = trials[trials["status"] == "finished"]
-            if finished.empty:
+            if finished.empty or (trials["status"] == MISSING).any():
                 continue
             scores = finished.groupby(LEARNING_RATE)[measure].agg(["count", "mean"])
             best = scores.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]

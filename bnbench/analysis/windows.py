@@ -50,7 +50,7 @@ def learning_rate_windows(table: SweepTable, target: float | None = None) -> pd.
         The strata's keys, `level`; `smallest` and `largest` learning rate at which at least 80 % of the seeds trained,
         NaN if there is none; `decades`, what all of those stand for; `holes`, how many between them do not train;
         `at_low_edge`, `at_high_edge`: the window ends where the grid does, and may reach further; `seeds`. Empty
-        without two learning rates.
+        without two learning rates; a level without a seed whose trials have all ended has no row.
 
     Raises:
         ValueError: If the sweep did not record the target.
@@ -133,7 +133,8 @@ def _grids(table: SweepTable, target: float | None) -> Iterator[_Grid]:
                     index="seed", columns=LEARNING_RATE, values="trained"
                 )
                 # A seed with a trial missing has no window; a learning rate of the plan stays in the grid.
-                yield _Grid(where, level, by_seed.dropna())
+                if len(by_seed.dropna()):
+                    yield _Grid(where, level, by_seed.dropna())
 
 
 def _width(grid: _Grid) -> pd.Series[float]:

@@ -100,15 +100,16 @@ def _failures(subject: Subject) -> Iterator[str]:
         ("diverged", "diverged, left out of every accuracy and counted as not reaching any target"),
         ("collapsed", f"{_luck(subject)}, left out of every accuracy"),
         ("failed", "ended in an error and are in no number but this one"),
-        (MISSING, "have no finished run in the tracking store, so the sweep is incomplete"),
+        (MISSING, "not trained yet, and so in no number; they have not failed"),
     ):
         rows = subject.arms[subject.arms[status] > 0]
         if rows.empty:
             continue
-        where = [f"{_arm(subject, row)} ({row[status]} of {row['planned']})" for _, row in rows.iterrows()]
+        rows = rows.assign(of=rows["planned"] - (0 if status == MISSING else rows[MISSING]))
+        where = [f"{_arm(subject, row)} ({row[status]} of {row['of']})" for _, row in rows.iterrows()]
         if len(where) > _MOST_NAMED:
-            levels = rows.groupby("level", sort=False)[[status, "planned"]].sum()
-            where = [f"{level} ({row[status]} of {row['planned']})" for level, row in levels.iterrows()]
+            levels = rows.groupby("level", sort=False)[[status, "of"]].sum()
+            where = [f"{level} ({row[status]} of {row['of']})" for level, row in levels.iterrows()]
         yield f"{_lead(subject)}{count(rows[status].sum(), 'trial')} {meaning}: {'; '.join(where)}."
 
 
@@ -140,11 +141,19 @@ def _edges(subject: Subject) -> Iterator[str]:
 
 
 def _choice_of_rate(table: SweepTable, parts: tuple[Subject, ...]) -> Iterator[str]:
-    if any(len(subject.tuned) for subject in parts):
+    tuned = any(len(subject.tuned) for subject in parts)
+    if tuned:
         yield (
             f"Tuned learning rates were chosen on {count(len(table.meta['tuning_seeds']), 'seed')}, by "
             f"{_CHOSEN_BY[tuning_measure(table)]}: another few seeds may choose a neighbour."
         )
+    if (table.trials["tuning"].astype(bool) & (table.trials["status"] == MISSING)).any():
+        yield (
+            "Where the trials that choose a level's learning rate are not all trained yet, none is chosen, and the "
+            "level is compared at equal learning rates alone."
+        )
+    elif tuned:
+        return
     elif LEARNING_RATE in strata(table):
         yield (
             "No seeds were set aside to choose learning rates, so no level is judged at its best one: "
@@ -173,7 +182,7 @@ def _pairs_left_out(table: SweepTable) -> Iterator[str]:
 
 
 def _seeds(table: SweepTable) -> Iterator[str]:
-    seeds = table.reporting["seed"].nunique()
+    seeds = table.trained["seed"].nunique() or table.reporting["seed"].nunique()
     if seeds == 0:
         yield "No seed is reported: all of them only choose learning rates."
     elif seeds == 1:
@@ -240,18 +249,23 @@ def _skewed(parts: tuple[Subject, ...]) -> Iterator[str]:
 
 
 def _completeness(table: SweepTable) -> Iterator[str]:
-    trials = table.reporting
+    trials, planned = table.trained, len(table.reporting)
+    to_come = planned - len(trials)
+    if to_come:
+        yield f"{to_come} of {planned} planned reporting trials are not trained yet: they are in no number below."
     finished = int((trials["status"] == "finished").sum())
     if 0 < finished < len(trials):
         arms = trials.groupby(level_labels(table).loc[trials.index], sort=False)
         shares = [f"{level} {(arm['status'] == 'finished').sum()} of {len(arm)}" for level, arm in arms]
-        yield f"Of {len(trials)} planned reporting trials {finished} finished: {', '.join(shares)}."
+        of = "trained" if to_come else "planned"
+        yield f"Of {len(trials)} {of} reporting trials {finished} finished: {', '.join(shares)}."
 
 
 def _nothing(table: SweepTable) -> Iterator[str]:
     ended = table.reporting["status"]
     if len(ended) and not (ended == "finished").any():
-        yield f"No reporting trial finished ({listing([f'{n} {s}' for s, n in ended.value_counts().items()])})."
+        words = [f"{n} {'to be trained' if s == MISSING else s}" for s, n in ended.value_counts().items()]
+        yield f"No reporting trial finished ({listing(words)})."
 
 
 def _code(table: SweepTable) -> Iterator[str]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from bnbench.analysis import SweepTable
 from bnbench.claims import Judgment, claims_touched
+from bnbench.report.unfinished import is_unfinished
 
 __all__ = ["ClaimSaid", "claims_said", "judgments", "verdict"]
 
@@ -34,8 +35,11 @@ class ClaimSaid:
 
 @lru_cache(maxsize=2)  # the conclusion and the section on claims both want them
 def judgments(table: SweepTable) -> tuple[Judgment, ...]:
-    """On every claim that the sweep recorded before its runs."""
-    return tuple(claims_touched(table))
+    """On every claim that the sweep recorded before its runs; on none before all of its trials are trained.
+
+    To test again and again as trials come in would find what is not there.
+    """
+    return () if is_unfinished(table) else tuple(claims_touched(table))
 
 
 def verdict(judgment: Judgment) -> str:

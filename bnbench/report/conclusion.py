@@ -61,7 +61,7 @@ def setup_sentence(table: SweepTable) -> str:
             for d in table.meta["data"]
         ]
     )
-    seeds, tuning = table.reporting["seed"].nunique(), len(table.meta["tuning_seeds"])
+    seeds, tuning = table.trained["seed"].nunique(), len(table.meta["tuning_seeds"])
     sentence = f"Test accuracy after the last step, over {count(seeds, 'seed')}" + (f", on {images}" if images else "")
     if any(len(subject.tuned) for subject in subjects(table)):
         sentence += f"; {count(tuning, 'other seed')} chose each level's own learning rate and are not reported"

@@ -16,6 +16,7 @@ from bnbench.report.provenance import created, facts
 from bnbench.report.robustness import Robustness, robustness_panel
 from bnbench.report.subjects import subjects
 from bnbench.report.tables import arm_table, forest, subject_tables
+from bnbench.report.unfinished import unfinished
 
 __all__ = ["Contents", "contents"]
 
@@ -28,6 +29,7 @@ class Contents:
         title: The question, or the sweep's name where it asks none.
         sweep: Its name and id.
         created: When it was started.
+        unfinished: How much of it is done, if not all; or empty.
         setup: What was trained on what.
         findings: The conclusion.
         main: The main table; None where no trial is reported.
@@ -42,6 +44,7 @@ class Contents:
     title: str
     sweep: str
     created: str
+    unfinished: str
     setup: str
     findings: list[Finding]
     main: Table | None
@@ -61,6 +64,7 @@ def contents(table: SweepTable) -> Contents:
         title=table.meta["question"] or table.meta["name"],
         sweep=f"{table.meta['name']}-{table.meta['id']}",
         created=created(table),
+        unfinished=unfinished(table),
         setup=setup_sentence(table),
         findings=conclude(table),
         main=main,

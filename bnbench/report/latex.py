@@ -49,7 +49,8 @@ def to_latex(table: SweepTable) -> str:
     for number, (subject, made) in enumerate(said.numbers, 1):
         titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in made]
         tables |= {f"{number}-{i}": one for i, one in enumerate(titled, 1)}
-    return latex_tables(tables, f"{said.title}\n% bnbench sweep {said.sweep}, {said.created}.", said.sweep)
+    title = f"{said.title}\n% bnbench sweep {said.sweep}, {said.created}."
+    return latex_tables(tables, "\n% ".join(filter(None, [said.unfinished, title])), said.sweep)
 
 
 def latex_tables(tables: Mapping[str, Table], title: str, label: str) -> str:

@@ -53,6 +53,8 @@ def _lines(table: SweepTable) -> Iterator[str]:
 
 
 def _conclusion(said: Contents) -> Iterator[str]:
+    if said.unfinished:
+        yield from (f"**{escape(said.unfinished)}**", "")
     yield escape(said.setup)
     for finding in said.findings:
         yield from ("", f"**On {escape(finding.subject)}**", "") if finding.subject else ("",)

@@ -16,6 +16,7 @@ from bnbench.report.cells import difference, key_title, p_value, percent, span, 
 from bnbench.report.layout import Cell, Column, Effect, Table, make_rows
 from bnbench.report.subjects import Subject, subjects
 from bnbench.report.verdict import Verdict, doubts, remark, verdict
+from bnbench.table import MISSING
 
 __all__ = [
     "arm_table",
@@ -114,10 +115,15 @@ def estimate_cell(row: pd.Series[Any]) -> Cell:
 
 def outcome_cell(row: pd.Series[Any]) -> Cell:
     """How many of an arm's trials finished, and what became of the others."""
-    finished = f"{row['finished']} of {row['planned']}"
+    finished = f"{row['finished']} of {row['planned'] - row[MISSING]}"
     if row["collapsed"]:
         finished += f" ({'all' if row['collapsed'] == row['finished'] else row['collapsed']} collapsed)"
-    others = [f"{row[outcome]} {outcome}" for outcome in OUTCOMES if outcome != "finished" and row[outcome]]
+    words = {MISSING: "to be trained"}
+    others = [
+        f"{row[outcome]} {words.get(outcome, outcome)}"
+        for outcome in OUTCOMES
+        if outcome != "finished" and row[outcome]
+    ]
     return Cell(", ".join([finished, *others]), row["finished"])
 
 

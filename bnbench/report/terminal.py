@@ -10,6 +10,7 @@ from bnbench.report.conclusion import conclude, setup_sentence
 from bnbench.report.layout import Cell, Row, Table
 from bnbench.report.subjects import subjects
 from bnbench.report.tables import subject_tables
+from bnbench.report.unfinished import unfinished
 
 __all__ = ["terminal_conclusion", "terminal_table"]
 
@@ -24,7 +25,9 @@ def terminal_conclusion(table: SweepTable, width: int) -> str:
         table: The sweep.
         width: Characters a line.
     """
-    lines = textwrap.wrap(setup_sentence(table), width)
+    first = unfinished(table)
+    lines = [*textwrap.wrap(first, width), ""] if first else []
+    lines += textwrap.wrap(setup_sentence(table), width)
     for finding in conclude(table):
         lines += ["", *([f"On {finding.subject}:"] if finding.subject else [])]
         for sentence in finding.sentences:

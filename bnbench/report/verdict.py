@@ -186,7 +186,11 @@ def _blind(detectable: float) -> str:
 
 def _no_pair(row: pd.Series[Any]) -> str:
     undefined = [row[side] for side in "ab" if row[f"undefined_{side}"] == row[f"planned_{side}"]]
-    return f"{listing(undefined)} undefined" if undefined else "no pair succeeded"
+    if undefined:
+        return f"{listing(undefined)} undefined"
+    if any(row[f"missing_{side}"] == row[f"planned_{side}"] for side in "ab"):
+        return "no pair is trained yet"
+    return "no pair succeeded" + (" so far" if row["missing_a"] or row["missing_b"] else "")
 
 
 def _failed(row: pd.Series[Any]) -> str:
@@ -194,7 +198,7 @@ def _failed(row: pd.Series[Any]) -> str:
     parts = []
     for outcome in _FAILURES:
         sides = [side for side in "ab" if row[f"{outcome}_{side}"]]
-        named = [f"{row[f'{outcome}_{side}']} of {row[f'planned_{side}']} trials of {row[side]}" for side in sides]
+        named = [f"{row[f'{outcome}_{side}']:.0f} of {_trained(row, side):.0f} trials of {row[side]}" for side in sides]
         parts += [f"{listing(named)} {outcome}"] if named else []
     return listing(parts)
 
@@ -223,7 +227,12 @@ def _successes(row: pd.Series[Any], side: str) -> tuple[int, int]:
 
 
 def _share(counts: pd.Series[Any], outcome: str, side: str) -> str:
-    return f"{counts[side]} {counts[f'{outcome}_{side}']:.0f} of {counts[f'planned_{side}']:.0f}"
+    return f"{counts[side]} {counts[f'{outcome}_{side}']:.0f} of {_trained(counts, side):.0f}"
+
+
+def _trained(counts: pd.Series[Any], side: str) -> float:
+    """How many trials of a level are there: one that is not trained yet is none of those that did not fail."""
+    return float(counts[f"planned_{side}"] - counts[f"missing_{side}"])
 
 
 def _extent(means: pd.Series[float], *, signed: bool = False) -> str:

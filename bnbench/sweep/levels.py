@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from bnbench.analysis import level_labels, levels, strata
-from bnbench.analysis.summary import split_by
-from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.config import Config, ConfigError
 from bnbench.sweep.describe import varied_keys
 from bnbench.sweep.grid import Grid, Value
 from bnbench.sweep.plan import Planned
-from bnbench.table import MISSING, SweepTable, param_column
+
+if TYPE_CHECKING:
+    from bnbench.table import SweepTable
 
 __all__ = ["check_comparison", "compared_keys", "describe_levels", "settled"]
 
 Alternatives = Sequence[Mapping[str, Sequence[Value]]]
 
 _MOST_LEVELS = 12  # named in a line
-_NEVER = {"seed", LEARNING_RATE}  # pairs share the one; levels are compared at equal ones and each at its own
+_LEARNING_RATE = "optimizer.lr"
+_NEVER = {"seed", _LEARNING_RATE}  # pairs share the one; levels are compared at equal ones and each at its own
 
 
 def settled(config: Config, grid: Grid, planned: Sequence[Planned]) -> Config:
@@ -77,6 +76,8 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
     Raises:
         ConfigError: If each setting has one level only; one line with the keys that `sweep.compare` could name.
     """
+    from bnbench.analysis import levels, strata
+
     config = settled(config, grid, planned)
     table = _table(config, grid, planned)
     keys = strata(table)
@@ -92,6 +93,8 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
 
 def describe_levels(config: Config, grid: Grid, planned: Sequence[Planned]) -> str:
     """What is compared within what, in a line or two; of a `settled` configuration."""
+    from bnbench.analysis import levels, strata
+
     table = _table(config, grid, planned)
     meeting = _meeting(table)
     if not meeting:
@@ -162,6 +165,10 @@ def _by(planned: Sequence[Planned], given: Callable[[Planned], object], key: str
 
 def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable:
     """The sweep before anything of it is trained, as far as levels and settings go."""
+    import pandas as pd
+
+    from bnbench.table import MISSING, SweepTable, param_column
+
     trials = [p.trial for p in planned]
     columns = {
         "key": pd.Series([trial.key for trial in trials]),
@@ -176,9 +183,12 @@ def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable
 
 def _meeting(table: SweepTable) -> list[str]:
     """The levels that stand beside another in some setting; where learning rates are tuned, beside it at any."""
+    from bnbench.analysis import level_labels, levels, strata
+    from bnbench.analysis.summary import split_by
+
     keys = strata(table)
     if table.trials["tuning"].any():
-        keys = [key for key in keys if key != LEARNING_RATE]
+        keys = [key for key in keys if key != _LEARNING_RATE]
     labels = level_labels(table)
     met: set[str] = set()
     for _, group in split_by(table, table.trials, keys):

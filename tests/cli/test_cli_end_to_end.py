@@ -209,6 +209,6 @@ def test_a_sweep_is_narrowed_and_two_are_combined_on_the_command_line(again: Pat
     answer = bnbench(*words)
     assert (answer.status, answer.err) == (0, [])
     assert answer.out[0].startswith("placement+smoke: ")
-    rows = [line.split()[0] for line in answer.out[3:-1]]
+    rows = [line.split()[0] for line in answer.out[4:-1]]
     assert rows
     assert "cnn" not in rows

@@ -100,7 +100,7 @@ def test_skewed_differences_get_a_second_interval(make_sweep: Any) -> None:
 
 
 def test_planned_and_finished_trials_are_told_apart(make_sweep: Any) -> None:
-    table = make_sweep(status=lambda p, level: "missing" if level == "after" and p["seed"] > 5 else "finished")
+    table = make_sweep(status=lambda p, level: "failed" if level == "after" and p["seed"] > 5 else "finished")
     assert "Of 30 planned reporting trials 26 finished: none 10 of 10, before 10 of 10, after 6 of 10." in told(table)
     assert "planned reporting" not in told(make_sweep())
 

@@ -15,6 +15,7 @@ from bnbench.report.cells import difference, key_title, percent, setting, text
 from bnbench.report.figures.panels import MOST_PANELS, Figure, Panel, PanelRow, colour_of, place_ticks
 from bnbench.report.figures.svg import INK, MUTED, NARROW, draw_chart, render
 from bnbench.report.subjects import Subject, subjects
+from bnbench.table import MISSING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +76,15 @@ def _draw_arms(table: SweepTable, arms: pd.DataFrame, axis: str, at: list[Any]) 
     for i, (level, rows) in enumerate(groups):
         # Levels stand side by side, so that their intervals can be told apart.
         aside = 0.12 * (i - (len(groups) - 1) / 2)
-        _draw_series(axes, rows, axis, at, colour_of(table, str(level)), rows["finished"] < rows["planned"], aside)
+        _draw_series(
+            axes,
+            rows,
+            axis,
+            at,
+            colour_of(table, str(level)),
+            rows["finished"] < rows["planned"] - rows[MISSING],
+            aside,
+        )
         gist.append(f"{level} {_in_words(rows, axis, percent)}")
     return chart, "; ".join(gist)
 
@@ -83,8 +92,14 @@ def _draw_arms(table: SweepTable, arms: pd.DataFrame, axis: str, at: list[Any]) 
 def _draw_difference(rows: pd.DataFrame, axis: str, at: list[Any]) -> tuple[Any, str]:
     chart, axes = draw_chart(key_title(axis), width=NARROW)
     axes.axhline(0, color=MUTED, linewidth=0.8)
-    _draw_series(axes, rows, axis, at, INK, rows["n"] < rows[["planned_a", "planned_b"]].min(axis=1))
+    _draw_series(axes, rows, axis, at, INK, rows["n"] < _pairs_trained(rows))
     return chart, _in_words(rows, axis, difference)
+
+
+def _pairs_trained(rows: pd.DataFrame) -> pd.Series[int]:
+    """How many pairs there could be at most, of the trials that are not still to be trained."""
+    trained = pd.DataFrame({side: rows[f"planned_{side}"] - rows[f"{MISSING}_{side}"] for side in "ab"})
+    return trained.min(axis=1)
 
 
 def _draw_series(
