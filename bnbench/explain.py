@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bnbench.config import Bias, LogitsNorm, Placement, SingleValue
+from bnbench.config import Bias, LogitsNorm, Placement, RunningVar, SingleValue
 from bnbench.models import build_model, norm_sites, site_kind
+from bnbench.norms import make_norm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,7 +50,7 @@ class _Layer(NamedTuple):
 
 
 def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> str:
-    """A page about one trial: its layers, its biases, its norms, and batch norm of a 2 x 3 matrix by hand.
+    """A page about one trial: its layers, biases and norms, and batch norm of a small matrix and of a constant feature.
 
     The network is built and run once on two black images: every shape and count is the real one's.
 
@@ -77,6 +79,7 @@ def explain(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
         _biases(layers, trial, kind),
         _norms(layers, trial, kind),
         _by_hand(trial.norm),
+        _constant_feature(trial),
     )
     return "\n\n".join([title, *("\n".join(lines) for lines in parts)])
 
@@ -237,7 +240,7 @@ def _by_hand(norm: NormConfig) -> Iterator[str]:
     x = np.array([[-2.0, 12.0, 6.0], [3.0, 2.0, 8.0]])
     mean = x.sum(axis=0) / len(x)
     var = ((x - mean) ** 2).sum(axis=0) / len(x)
-    unbiased = ((x - mean) ** 2).sum(axis=0) / (len(x) - 1)
+    divisor = len(x) - (norm.running_var == RunningVar.unbiased)
     normalized = (x - mean) / np.sqrt(var + norm.eps)
     new = norm.momentum
     assert new is not None  # a trial's are resolved
@@ -250,10 +253,31 @@ def _by_hand(norm: NormConfig) -> Iterator[str]:
     yield "  gamma starts at 1 and beta at 0, so y = gamma * that + beta is the same at first"
     yield f"  running statistics after this batch, norm.momentum = {new:g}, from mean 0 and var 1:"
     yield from _matrix("mean", (1 - new) * 0 + new * mean)
-    yield from _matrix("var, divisor N - 1 = 1", (1 - new) * 1 + new * unbiased)
+    label = "var, divisor N - 1 = 1" if divisor < len(x) else "var, divisor N = 2"
+    yield from _matrix(label, (1 - new) * 1 + new * var * len(x) / divisor)
+    if norm.running_var == RunningVar.fused:
+        yield "  on images its divisor is N - 1, N counting positions too: norm.running_var=fused"
 
 
-def _matrix(label: str, values: np.ndarray) -> Iterator[str]:
+def _constant_feature(trial: Trial) -> Iterator[str]:
+    """What the batch norm that trains makes of features that do not vary."""
+    import torch
+
+    values, precision, eps = [5.0, 33.3, 1234.567, 1e4], trial.training.precision, trial.norm.eps
+    assert eps is not None  # a trial's are resolved
+    examples = max(2, trial.training.batch_size)
+    layer = make_norm(replace(trial.norm, name="batch", affine=False), len(values))
+    assert layer is not None
+    dtype = getattr(torch, precision)
+    y = layer.to(dtype)(torch.tensor(values, dtype=dtype).expand(examples, -1))
+    yield f"batch norm of constant features: {examples} equal values each, in {precision}"
+    yield from _matrix("x", np.array(values))
+    yield from _matrix("y - beta", y[0].numpy(), digits=3)
+    yield f"  by definition 0; what is left is the rounding of x / sqrt(eps), {1 / math.sqrt(eps):.3g} times x"
+    yield "  where a channel has one value, y is beta to the last bit"
+
+
+def _matrix(label: str, values: np.ndarray, digits: int = 8) -> Iterator[str]:
     for row, numbers in enumerate(np.atleast_2d(values)):
-        cells = "".join(f"{number:>14.8g}" for number in numbers)
+        cells = "".join(f"{number:>14.{digits}g}" for number in numbers)
         yield f"  {label if row == 0 else '':<32}{cells}"

@@ -198,6 +198,44 @@ def test_the_worked_example_is_batch_norm(eps: float, momentum: float) -> None:
         assert numbers == pytest.approx(truth, rel=1e-7)  # eight digits are printed
 
 
+@pytest.mark.parametrize(
+    ("preset", "label", "var"),
+    [
+        ("torch", "var, divisor N - 1 = 1", [0.9 + 0.1 * 12.5, 0.9 + 0.1 * 50, 0.9 + 0.1 * 2]),
+        ("keras", "var, divisor N = 2", [0.99 + 0.01 * 6.25, 0.99 + 0.01 * 25, 0.99 + 0.01 * 1]),
+        ("tensorflow", "var, divisor N = 2", [0.99 + 0.01 * 6.25, 0.99 + 0.01 * 25, 0.99 + 0.01 * 1]),
+    ],
+)
+def test_the_worked_running_variance_has_the_divisor_that_trains(preset: str, label: str, var: list[float]) -> None:
+    lines = _section(_explain(_BATCH | {"norm.preset": preset}), "batch norm by hand")
+    last = [line for line in lines if line.startswith(label)][-1]
+    assert _numbers(last) == pytest.approx(var, rel=1e-7)
+    assert ("norm.running_var=fused" in lines[-1]) == (preset == "tensorflow")
+
+
+def test_the_rounding_of_a_constant_feature_is_torch_s() -> None:
+    for precision, dtype in (("float32", torch.float32), ("float64", torch.float64)):
+        x, y = _constant_feature({"training.batch_size": 8, "training.precision": precision})
+        stored = torch.tensor(x, dtype=dtype).repeat_interleave(8).view(1, 4, 8)  # by channel, as in a pack
+        judge = F.batch_norm(stored, None, None, training=True, eps=1e-5)
+        assert y == pytest.approx(judge[0, :, 0].tolist(), rel=5e-3)  # three digits are printed
+        assert (abs(y[-1]) > 0.01) == (precision == "float32"), "1e4 is rounded to 1e-3, which 1 / sqrt(eps) multiplies"
+
+
+def test_a_constant_feature_is_explained_by_the_batch_norm_that_trains() -> None:
+    _, native = _constant_feature(_BATCH)
+    _, other_eps = _constant_feature(_BATCH | {"norm.eps": 0.1})
+    _, manual = _constant_feature(_BATCH | {"norm.impl": "manual"})
+    assert native != other_eps
+    assert manual == [0.0] * 4, "its 64 equal values have that mean exactly"
+    assert _constant_feature({"norm.name": "layer", "training.batch_size": 1})[1] == native
+
+
+def _constant_feature(values: dict[str, Any]) -> list[list[float]]:
+    lines = _section(_explain(values), "batch norm of constant features")
+    return [[float(word) for word in line.split()[-4:]] for line in lines[:2]]
+
+
 # The verb.
 
 
