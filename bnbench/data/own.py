@@ -16,7 +16,7 @@ from bnbench.data.image_folder import read_folder
 from bnbench.data.load import load_data
 from bnbench.data.own_arrays import image_data
 from bnbench.data.splits import largest_class, split_data
-from bnbench.factory import call, factory
+from bnbench.factory import call, factory, one_line
 
 __all__ = ["OWN", "dataset_info", "load_images", "load_own"]
 
@@ -106,10 +106,16 @@ def _custom(name: str | None) -> ImageData:
 
 @cache
 def _file(path: Path) -> ImageData:
-    arrays, notes = read_arrays(path)
+    try:
+        arrays, notes = read_arrays(path)
+    except OSError as error:  # no permission, say
+        raise DataError(f"data.path={path} cannot be read: {one_line(error)}") from error
     return image_data("arrays", arrays, f"data.path={path}", notes=notes)
 
 
 @cache
 def _folder(root: Path, size: int | None) -> ImageData:
-    return read_folder(root, size)
+    try:
+        return read_folder(root, size)
+    except OSError as error:  # no permission, say
+        raise DataError(f"data.root={root} cannot be read: {one_line(error)}") from error

@@ -94,6 +94,18 @@ def test_a_file_that_is_no_npz_is_refused_in_one_line(tmp_path: Path) -> None:
     assert refusal(DataConfig(name="arrays")) == "data=arrays needs data.path; give it"
 
 
+@pytest.mark.parametrize(("name", "key"), [("arrays", "path"), ("folder", "root")])
+def test_a_place_that_may_not_be_read_is_refused_in_one_line(
+    name: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)  # a test may be root's, who may read anything
+    line = refusal(DataConfig(name=name, **{key: str(tmp_path)}))
+    assert line.startswith(f"data.{key}={tmp_path} cannot be read: PermissionError: ")
+
+
 def draw(folder: Path, name: str, count: int, size: tuple[int, int] = (6, 4), mode: str = "L") -> np.ndarray:
     (folder / name).mkdir(parents=True, exist_ok=True)
     shape = (count, size[1], size[0]) + ((3,) if mode == "RGB" else ())
