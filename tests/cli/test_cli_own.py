@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+import torch
 
 if TYPE_CHECKING:
     from conftest import Answer
@@ -16,6 +17,7 @@ Command = Callable[..., "Answer"]
 
 _OWN = """
 import numpy as np
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -32,6 +34,20 @@ def network(image_shape, classes, model):
 
 def norm(features, settings):
     return nn.LayerNorm(features)
+
+
+class Noisy(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.norm, self.head = nn.Linear(36, 12), nn.BatchNorm1d(12), nn.Linear(12, classes)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x):
+        return self.head(F.dropout(self.norm(self.first(x.flatten(1))).relu(), 0.5))
+
+
+def noisy(image_shape, classes, model):
+    return Noisy(classes)
 """
 # In this process, one pack after another.
 _TINY = ("optimizer.lr=0.5", "training.steps=20", "training.batch_size=12", "seed=0,1", "hydra.launcher.n_jobs=1")
@@ -54,6 +70,29 @@ def test_a_network_a_norm_and_images_of_one_s_own(own: str, folder: Path, bnbenc
     assert table["status"].tolist() == ["finished"] * 2
     report = (folder / "runs" / "latest" / "report.md").read_text()
     assert "one by one, not in packs" in report
+
+
+def test_what_a_network_does_beside_computing_is_said_and_verified(own: str, folder: Path, bnbench: Command) -> None:
+    """The plan is made on other threads than it is trained on; verify trains in processes of its own."""
+    torch.set_num_threads(2)
+    words = ["data=custom", f"data.factory={own}:images", "model=custom", f"model.factory={own}:noisy"]
+    answer = bnbench(*words, "model.init=torch,own", "norm=batch,none", *_TINY)
+    assert (answer.status, answer.err) == (0, [])
+    who = f"model.factory={own}:noisy"
+    said = [
+        "8 trials one by one, not in packs: its forward draws random numbers itself",
+        f"{who} brings initial weights of its own in 1 of its 3 layers and norms (head): they are drawn anew, by "
+        "model.init=torch, and norms start at their defaults; model.init=own keeps them",
+        f"the initial weights that {who} brings in 1 of its 3 layers and norms (head) are kept",
+        f"{who} draws random numbers while it is evaluated too (F.dropout without training=self.training, or noise): "
+        "accuracies and losses are those of its noisy outputs, from the trial's seed",
+    ]
+    assert [line for line in said if line not in answer.out] == []
+    report = (folder / "runs" / "latest" / "report.md").read_text().replace("\\", "")
+    assert [line for line in said if f"{line}." not in report] == []
+    verified = bnbench("verify", "--sample", "2")
+    assert verified.status == 0, verified.out
+    assert "2 of 2 trials retrained alone gave the same digits" in verified.out[-1]
 
 
 def test_a_folder_of_images_of_one_s_own(folder: Path, bnbench: Command) -> None:

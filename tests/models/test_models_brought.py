@@ -17,6 +17,7 @@ from bnbench.examples.network import residual
 from bnbench.factory import source_hash
 from bnbench.models import build_model
 from bnbench.models.own import survey
+from bnbench.seeding import derive, seeded
 from bnbench.sweep.plan import DataLoader
 
 IMAGES = (1, 6, 6)
@@ -95,6 +96,10 @@ def test_own_weights_are_kept_in_every_arm_of_a_seed(make, made_by) -> None:
         assert torch.equal(value, batch[name])
     for name, value in batch.items():
         assert torch.equal(value, again[name])
+    with seeded(derive(3, "network")):
+        made = make().state_dict()
+    for name, value in none.items():
+        assert torch.equal(value, made[name])
     anew = build_model(trial(replace(model, init=Init.torch), 3), IMAGES, 5).state_dict()
     assert not torch.equal(anew["4.weight"], batch["4.weight"])
 

@@ -138,6 +138,15 @@ def test_what_a_pack_would_share_or_lose_is_trained_alone(change, names, trial_w
     assert not names or reason == f"a step changes {names[0]}, which is no buffer"
 
 
+def test_a_buffer_that_is_assigned_is_a_part_of_the_state() -> None:
+    lone = Lone(Net(blend), 0)
+    [net] = lone._alone
+    for _ in range(2):
+        lone.train()(torch.rand(9, *IMAGES))
+        assert torch.equal(lone.slot_state(0)["mean"], net.mean)
+        assert net.mean.any()
+
+
 def in_deque(net: Net, x: Tensor) -> Tensor:
     if net.training:
         net.deque.append(float(x.detach().mean()))
@@ -242,8 +251,10 @@ def test_what_a_lone_network_draws_depends_on_seed_step_and_pass_alone(change) -
         torch.manual_seed(3)
         lone = Lone(Net(change), seed)
         torch.rand(seed + passes), np.random.rand(), random.random()
+        lone.eval()
         found = []
         with torch.no_grad():
+            found.append(lone(lone.fold(x, torch.float32)))
             for _ in range(2):
                 lone.train()
                 found.append(lone(lone.fold(x, torch.float32)))
@@ -255,7 +266,7 @@ def test_what_a_lone_network_draws_depends_on_seed_step_and_pass_alone(change) -
     one, again = outputs(1, passes=0), outputs(1, passes=3)
     assert all(map(torch.equal, one, again)), "evaluations more or less change the next step's draws"
     if change is DRAWS["dropout always"][0]:
-        assert len({tuple(logits.flatten().tolist()) for logits in [*one, *outputs(2, passes=0)]}) == 12
+        assert len({tuple(logits.flatten().tolist()) for logits in [*one, *outputs(2, passes=0)]}) == 14
 
 
 def test_buffers_that_evaluations_change_are_named(trial_with) -> None:
@@ -277,43 +288,55 @@ def test_a_step_that_fails_says_so_in_one_line(trial_with) -> None:
     assert str(caught.value) == "model.factory=here:made: a training step fails on 8 images: ValueError: no step"
 
 
-def test_whether_networks_are_packed_is_found_on_one_thread_wherever_it_is_asked(trial_with) -> None:
+class Noting(nn.Module):
+    """A network that can be packed and notes on how many threads it runs."""
+
+    def __init__(self, threads: set[int]) -> None:
+        super().__init__()
+        self.flatten, self.head = nn.Flatten(), nn.Linear(64, 10)
+        self.note = lambda count: threads.add(count)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.note(torch.get_num_threads())
+        return self.head(self.flatten(x))
+
+
+def test_whether_networks_are_packed_is_found_on_one_thread_wherever_it_is_asked(trial_with, monkeypatch) -> None:
     threads: set[int] = set()
-
-    def note(net: Net, x: Tensor) -> Tensor:
-        threads.add(torch.get_num_threads())
-        return x
-
+    trial = trial_with(blend)
+    monkeypatch.setattr("bnbench.models.own.factory", lambda key, name: lambda *args: Noting(threads))
+    survey(trial.model, IMAGES, 10)  # which decides nothing of this
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(3)
-        trial = trial_with(note)
-        survey(trial.model, IMAGES, 10)  # which decides nothing of this
-        threads.clear()
-        why_alone(trial)
-        assert torch.get_num_threads() == 3
+        for used in (3, 2):
+            torch.set_num_threads(used)
+            threads.clear()
+            rehearsal._rehearsals.clear()
+            trying._reasons.clear()
+            assert why_alone(trial) is None
+            assert threads == {1}
+            assert torch.get_num_threads() == used
     finally:
         torch.set_num_threads(before)
-    assert threads == {1}
 
 
-class Scaled(nn.Module):
-    """Mixes channels behind a scale that starts at zero."""
+class Centred(nn.Module):
+    """Mixes channels between two layers, whose values are all zero at first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.head = nn.Linear(64, 12), nn.Linear(12, 10)
-        self.scale = nn.Linear(12, 12, bias=False)
-        nn.init.zeros_(self.scale.weight)
+        self.flatten, self.first, self.head = nn.Flatten(), nn.Linear(64, 12), nn.Linear(12, 10)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.first(x.flatten(1))
-        return self.head(x + self.scale(x - x.mean(1, keepdim=True)))
+        x = self.first(self.flatten(x))
+        return self.head((x - x.mean(1, keepdim=True)).relu())
 
 
 def test_weights_of_zero_do_not_hide_that_a_forward_mixes_channels(trial_with, monkeypatch) -> None:
     trial = trial_with(blend, "model.init=own")
-    monkeypatch.setattr("bnbench.models.own.factory", lambda key, name: lambda *args: Scaled())
+    monkeypatch.setattr("bnbench.models.own.factory", lambda key, name: lambda *args: Centred())
     reason = why_alone(trial)
     assert reason is not None
     assert "mixes channels" in reason
