@@ -25,3 +25,5 @@ def main(words: Sequence[str]) -> None:
     print(f"{count(drain.delivered, 'result')} delivered to {store.address.shown}")
     if closed:
         print(f"{count(closed, 'run')} of killed processes closed")
+    for where, trials in spool.waiting(runs_dir).items():
+        print(f"waiting for another store, to be given by tracking.uri=…: {count(trials, 'result')} for {where}")
