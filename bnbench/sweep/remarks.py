@@ -26,7 +26,8 @@ def _images(plan: Plan) -> Iterator[str]:
     """What each data set holds, how it was read, and how it is split."""
     for trial in (p.trial for p in plan.planned if p.trial.data.name in OWN):
         info = dataset_info(trial.data)
-        sizes = f"{info.train:,} / {info.val:,} / {info.test:,} train / validation / test images"
+        train = min(trial.data.train_examples or info.train, info.train)
+        sizes = f"{train:,} / {info.val:,} / {info.test:,} train / validation / test images"
         yield from (f"{info.summary}: {what}" for what in (*info.notes, sizes))
 
 
