@@ -73,7 +73,7 @@ def reproduce(
     trained = [record for record in planned if record.trained]
     if not trained:
         raise ConfigError(f"sweep {title} has no finished trial to reproduce; train it first")
-    chosen = planned if sample is None else choose(trained, meta["varied"], sample)
+    chosen = planned if sample is None else choose(trained, meta["varied"], sample, config.data.root)
     images = DataLoader(runs_dir / "cache")
     cases = [again(r, images, config.data.root) for r in chosen if r.trained or r.result.status == "undefined"]
     left_out = len(chosen) - len(cases)

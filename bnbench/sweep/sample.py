@@ -10,7 +10,7 @@ from typing import Any
 from bnbench.config import ConfigError, Trial
 from bnbench.config.trial import VARIES_IN_PACK
 from bnbench.data import dataset_info
-from bnbench.results import Recorded, TrialResult
+from bnbench.results import Recorded
 from bnbench.sweep.estimate import training_seconds
 from bnbench.sweep.rebuild import rebuild
 
@@ -28,17 +28,18 @@ def sample_size(given: str) -> int | None:
     return None if given == "all" else int(given)
 
 
-def choose(recorded: Sequence[Recorded], varied: Sequence[str], number: int) -> list[Recorded]:
+def choose(recorded: Sequence[Recorded], varied: Sequence[str], number: int, root: str | None = None) -> list[Recorded]:
     """Up to `number` trials that cover the sweep; the same ones each time.
 
     The next one is always that with the most traits not seen yet: the values of what varies in the sweep, the shape
     that decides its pack, tuning or reporting, finished or diverged. Among equals it is of the shape taken least, then
     the quickest to train, then the first planned: a long training is repeated only where it shows something new.
+    Images of the user's own are looked up for that, in `root` if they are not where their sweep found them.
     """
     if number >= len(recorded):
         return [*recorded]
     shapes = [json.dumps({k: v for k, v in r.result.params.items() if k not in VARIES_IN_PACK}) for r in recorded]
-    seconds = {shape: _seconds(r.result) for shape, r in dict(zip(shapes, recorded, strict=True)).items()}
+    seconds = {shape: _seconds(r, root) for shape, r in dict(zip(shapes, recorded, strict=True)).items()}
     traits = [
         {("shape", shape), ("tuning", r.tuning), ("status", r.result.status)}
         | {(key, r.result.params.get(key)) for key in varied}
@@ -58,6 +59,6 @@ def choose(recorded: Sequence[Recorded], varied: Sequence[str], number: int) -> 
     return [recorded[i] for i in chosen]
 
 
-def _seconds(result: TrialResult) -> float:
-    config = rebuild(result, {"config": {"data": {"root": None, "download": False}}})
+def _seconds(recorded: Recorded, root: str | None) -> float:
+    config = rebuild(recorded.result, recorded.origin, root=root)
     return training_seconds([Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")])

@@ -58,7 +58,7 @@ def verify(
     recorded = [record for record in planned if record.trained]
     if not recorded:
         raise ConfigError(f"sweep {title} has no finished trial to verify; train it first")
-    chosen = choose(recorded, meta["varied"], len(recorded) if sample is None else sample)
+    chosen = choose(recorded, meta["varied"], len(recorded) if sample is None else sample, config.data.root)
     cases = [again(record, images, config.data.root) for record in chosen]
     _refuse_others(cases)
     workers = min(workers, len(cases))

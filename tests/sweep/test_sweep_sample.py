@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bnbench.config import Trial
@@ -24,11 +26,12 @@ def recorded(make_trial: Callable[..., Trial]) -> list[Recorded]:
         for seed in (0, 1, 2, 100)
     ]
     return [
-        Recorded(TrialResult(t.key, t.params, "diverged" if i == 40 else "finished"), {}, t.seed == 100)
+        Recorded(TrialResult(t.key, t.params, "diverged" if i == 40 else "finished"), _ORIGIN, t.seed == 100)
         for i, t in enumerate(trials)
     ]
 
 
+_ORIGIN = {"config": {"data": {"root": None, "download": False}}}
 _VARIED = ["seed", "model", "norm", "norm.placement", "optimizer.lr"]
 
 
@@ -54,3 +57,14 @@ def test_the_same_trials_are_chosen_each_time_and_a_larger_sample_adds_to_a_smal
 @pytest.mark.parametrize("number", [48, 1000])
 def test_a_sample_as_large_as_the_sweep_is_the_sweep(recorded: list[Recorded], number: int) -> None:
     assert choose(recorded, _VARIED, number) == recorded
+
+
+def test_trials_of_own_data_are_chosen_from_where_their_sweep_found_the_images(
+    make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.npz"
+    np.savez(path, images=np.resize(np.arange(256, dtype=np.uint8), (120, 4, 4)), labels=np.arange(120) % 3)
+    trials = [make_trial({"data.name": "arrays", "data.path": str(path), "seed": seed}) for seed in (0, 1)]
+    origin = {"config": {"data": {**_ORIGIN["config"]["data"], "path": str(path)}}}
+    results = [Recorded(TrialResult(trial.key, trial.params, "finished"), origin, False) for trial in trials]
+    assert choose(results, ["seed"], 1) == results[:1]
