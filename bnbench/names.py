@@ -330,13 +330,15 @@ class Tag:
     """MLflow tag keys."""
 
     KEY = "bnbench.key"
-    KIND = "bnbench.kind"  # "trial", "sweep" or "timing"
+    KIND = "bnbench.kind"  # "trial", "sweep", "timing", or "mean": what a sweep's charts draw
     STATUS = "bnbench.status"  # one of STATUSES
     REASON = "bnbench.reason"
     SWEEP = "bnbench.sweep"
     SWEEP_ID = "bnbench.sweep_id"
     SWEEPS = "bnbench.sweeps"  # ids of all sweeps that list the trial, the one that trained it first
     ARM = "bnbench.arm"  # what told its arm apart in the sweep that trained it
+    LEVEL = "bnbench.level"  # of a run of means: what is compared, such as "before"
+    CHARTS = "bnbench.charts"  # of a run of means: which version of its sweep's charts it belongs to
     NORM = "bnbench.norm"  # the norm and its placement, such as "batch before"
     COMMAND = "bnbench.command"
     VERSIONS = "bnbench.versions"

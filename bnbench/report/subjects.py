@@ -12,7 +12,7 @@ from bnbench.analysis import SweepTable, arms, differences, strata, tuned_differ
 from bnbench.analysis.summary import matching, split_by
 from bnbench.report.cells import setting
 
-__all__ = ["Subject", "subjects"]
+__all__ = ["Subject", "subject_keys", "subjects"]
 
 _SCOPE = ("data", "model", "optimizer")
 
@@ -50,13 +50,18 @@ class Subject:
         return ", ".join(filter(None, [*named, setting({k: v for k, v in self.values.items() if k not in _SCOPE})]))
 
 
+def subject_keys(table: SweepTable) -> list[str]:
+    """The strata that set subjects apart."""
+    keys = strata(table)
+    own = [key for key in keys if key in {"data", "model"}]
+    return own or [key for key in keys if not pd.api.types.is_numeric_dtype(table.trials[key])][:1]
+
+
 @lru_cache(maxsize=4)  # every part of a report asks for them
 def subjects(table: SweepTable) -> tuple[Subject, ...]:
     """The subjects: each data set and model where they vary, or else the first stratum that is no number."""
-    keys = strata(table)
-    own = [key for key in keys if key in {"data", "model"}]
-    own = own or [key for key in keys if not pd.api.types.is_numeric_dtype(table.trials[key])][:1]
-    settings = [key for key in keys if key not in own]
+    own = subject_keys(table)
+    settings = [key for key in strata(table) if key not in own]
     tuned = (tuned_learning_rates(table), tuned_differences(table))
     frames = (arms(table), differences(table), *tuned, table.trials)
     return tuple(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.config import Config
 from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
+from bnbench.sweep.charts import renew_charts
 from bnbench.sweep.describe import duration
 from bnbench.sweep.place import ready_command
 from bnbench.sweep.published import Sweep
@@ -49,6 +50,7 @@ def publish(
     status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
     store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
     table = with_default_targets(store.load(run_id))
+    renew_charts(store, table)
     paths = write_report(table, folder)
     shutil.rmtree(folder / "progress", ignore_errors=True)
     point_latest(folder)

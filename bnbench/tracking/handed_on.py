@@ -25,7 +25,7 @@ from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS
 from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import data_of, trial_run
-from bnbench.tracking.views import links, write_views
+from bnbench.tracking.views import links, trial_views, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
 __all__ = ["Added", "add", "gather"]
@@ -146,7 +146,8 @@ def add(connection: Connection, archive: SweepArchive) -> Added:
             add_to_sweep(connection, others, id)
         if archive.timing is not None and newest_timing(connection, archive.planned) is None:
             record_timing(connection, archive.timing)
-        write_views(connection, archive.meta, archive.planned)
+        models = {trial["params"]["model"] for trial in archive.planned}
+        write_views(connection, archive.meta["name"], trial_views(archive.meta, models))
         _finish(connection, run_id, archive)
     unlike = _unlike(connection, run_id, archive, before.keys() - {result.key for result in fresh})
     return Added(run_id, not here, len(fresh), len(archive.results) - len(fresh), unlike)

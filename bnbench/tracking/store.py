@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bnbench.archive import SweepArchive
+from bnbench.charts import SweepCharts
 from bnbench.names import Tag
 from bnbench.redaction import redacted_values
 from bnbench.results import Recorded, TrialResult
@@ -16,12 +17,13 @@ from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported, show_files_here
 from bnbench.tracking.load import load_table
+from bnbench.tracking.mean_runs import delete_other_means, version_of, write_means
 from bnbench.tracking.recorded import read_recorded
 from bnbench.tracking.standing import Standing, read_standing
 from bnbench.tracking.sweep_tags import Parent
 from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import run_time, trial_run
-from bnbench.tracking.views import view_address, view_id, write_views
+from bnbench.tracking.views import CHARTS, TRIALS, chart_view, trial_views, view_address, view_id, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
 if TYPE_CHECKING:
@@ -91,7 +93,9 @@ class Store:
             reused = {trial["key"] for trial in trials if trial.get("reused")}
             if reused:
                 add_to_sweep(self._connection, reused, meta["id"])
-            write_views(self._connection, meta, trials)
+            write_views(
+                self._connection, meta["name"], trial_views(meta, {trial["params"]["model"] for trial in trials})
+            )
         return run_id
 
     def record(self, results: list[TrialResult], sweep_run_id: str | None = None) -> None:
@@ -209,20 +213,36 @@ class Store:
         with reported(self.address):
             return log_model(self._connection, run_id, weights, tags)
 
-    def charts(self, sweep: str = "latest") -> str:
-        """Where on a server the charts of a sweep are: the part of an address after the host and its slash.
+    def show_files_here(self) -> None:
+        """See that MLflow's page finds the files of a copied or moved store; see `connect.show_files_here`."""
+        with reported(self.address):
+            show_files_here(self._connection)
 
-        Its views are written anew, for those of its name may be of another sweep.
+    def write_charts(self, table: SweepTable, charts: SweepCharts) -> str:
+        """Write what MLflow's page is to draw of a sweep, in the place of what it drew before.
+
+        Once more with the same charts changes nothing. A process that is killed at it leaves the earlier charts, or
+        these.
 
         Args:
-            sweep: As for `load`.
+            table: The sweep, as `load` gives it.
+            charts: Its charts.
+
+        Returns:
+            Where on a server they are, the part of an address after the host and its slash; where there is nothing to
+            draw, where the table of its trials is.
         """
+        meta = table.meta
+        views = trial_views(meta, {*table.trials["model"]})
         with reported(self.address):
-            run = sweep_runs.find_sweep(self._connection, sweep)
-            meta, trials = sweep_runs.read_plan(self._connection, run)
-            show_files_here(self._connection)
-            write_views(self._connection, meta, trials)
-        return view_address(self.experiment_id, view_id(meta["name"], "convergence"))
+            if charts.sections:
+                write_means(self._connection, meta, charts)
+                views.append(chart_view(meta, charts))
+            write_views(self._connection, meta["name"], views)
+            if charts.sections:
+                delete_other_means(self._connection, meta["run_id"], version_of(charts))
+        kind = CHARTS if charts.sections else TRIALS
+        return view_address(self.experiment_id, view_id(meta["name"], kind), table=kind == TRIALS)
 
     def _known_finished(self) -> dict[str, str]:
         """As far as this store has read and written; what others write meanwhile is not in it."""

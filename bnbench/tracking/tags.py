@@ -6,10 +6,12 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["DIVERGED_STEP", "PROCESS", "TRIALS", "this_process", "was_killed"]
+__all__ = ["BOUND", "DIVERGED_STEP", "PLACE", "PROCESS", "TRIALS", "this_process", "was_killed"]
 
 DIVERGED_STEP = "bnbench.diverged_step"
 TRIALS = "bnbench.trials"  # number of trials a sweep lists
+BOUND = "bnbench.bound"  # whether a run of means has the means, or which ends of their intervals
+PLACE = "place"  # a metric: of a level among the compared ones
 PROCESS = "bnbench.process"  # who writes the run: host, process id, and the process's start
 
 _UNKNOWN = "-"

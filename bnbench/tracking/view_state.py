@@ -9,25 +9,33 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["TAG", "Bars", "Chart", "Curve", "Group", "Parallel", "Scatter", "View"]
+__all__ = ["TAG", "Bars", "Chart", "Group", "Line", "Parallel", "Section", "View"]
 
 TAG = "mlflow.sharedViewState."
 """What a view's tag begins with; its id follows."""
 
+_TAG_LENGTH = 20_000  # the longest value of an experiment's tag
 _MOST_RUNS = 500  # lines or points in a chart
+_LONGEST_OF_TWO = 36  # letters in the titles of charts side by side, on a screen of 1,400 pixels
 
 Group = tuple[Literal["param", "tag"], str]
 """What runs are averaged by."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A metric over the steps, on a logarithmic axis as the evaluation grid is; with `log` its own axis too."""
+class Line:
+    """A metric over the steps, on a logarithmic axis as the evaluation grid is, or over another metric.
+
+    Attributes:
+        over: The metric along the axis; None for the steps.
+        log: Whether the upright axis is logarithmic.
+    """
 
     metric: str
+    over: str | None = None
     log: bool = False
 
     def card(self) -> dict[str, Any]:
@@ -36,16 +44,16 @@ class Curve:
             "metricKey": self.metric,
             "selectedMetricKeys": [self.metric],
             "scaleType": "log" if self.log else "linear",
-            "xAxisKey": "step",
-            "xAxisScaleType": "log",
-            "selectedXAxisMetricKey": "",
+            "xAxisKey": "metric" if self.over else "step",
+            "xAxisScaleType": "linear" if self.over else "log",
+            "selectedXAxisMetricKey": self.over or "",
             "yAxisKey": "metric",
             "yAxisExpressions": [],
             "lineSmoothness": 0,
-            "displayPoints": False,
+            "displayPoints": bool(self.over),
             "range": {},
             "ignoreOutliers": False,
-            "useGlobalXaxisKey": True,
+            "useGlobalXaxisKey": not self.over,
             "useGlobalLineSmoothing": True,
         }
 
@@ -61,18 +69,6 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Scatter:
-    """A final metric over a param; over groups only if the param is one of their keys."""
-
-    param: str
-    metric: str
-
-    def card(self) -> dict[str, Any]:
-        x, y = {"key": self.param, "type": "PARAM"}, {"key": self.metric, "type": "METRIC"}
-        return {"type": "SCATTER", "xaxis": x, "yaxis": y}
-
-
-@dataclass(frozen=True)
 class Parallel:
     """A line through the params of each run to its metric; not over groups."""
 
@@ -84,7 +80,25 @@ class Parallel:
         return {"type": "PARALLEL", **selected, "showAllRuns": True}
 
 
-Chart = Curve | Bars | Scatter | Parallel
+Chart = Line | Bars | Parallel
+
+
+@dataclass(frozen=True)
+class Section:
+    """Charts under one title, of which MLflow shows some 25 letters beside its panels.
+
+    Attributes:
+        charts: Two beside each other, or one where their titles, which are their metrics' names, need the room.
+    """
+
+    title: str
+    charts: Sequence[Chart]
+    folded: bool = False
+
+    @property
+    def columns(self) -> int:
+        titles = [chart.metric for chart in self.charts]
+        return 1 if max(map(len, titles), default=0) > _LONGEST_OF_TWO else 2
 
 
 @dataclass(frozen=True)
@@ -95,9 +109,9 @@ class View:
         id: Part of its address: letters, digits and hyphens.
         name: In the menu.
         filter: Which runs, in MLflow's search language.
-        order: The metric whose greatest value comes first. Runs in another order than that of their start are shown
-            without the runs they belong to.
-        sections: Charts by title.
+        order: What runs are ordered by, ascending: `` params.`seed` ``. In another order than that of their start they
+            are shown without the runs they belong to. MLflow shows the first hundred.
+        sections: Its charts.
         columns: Of the table: `` params.`seed` ``.
         groups: What runs are averaged by; nothing shows each run.
     """
@@ -106,29 +120,35 @@ class View:
     name: str
     filter: str
     order: str
-    sections: dict[str, list[Chart]]
+    sections: Sequence[Section]
     columns: Sequence[str]
     groups: Sequence[Group] = ()
 
     def tag(self, milliseconds: int) -> tuple[str, str]:
-        """Key and value of the experiment's tag, written at that time."""
+        """Key and value of the experiment's tag, written at that time; of too many charts the last are left out."""
+        about = {"name": self.name, "createdAt": milliseconds, "updatedAt": milliseconds}
         text = json.dumps(self._state(), separators=(",", ":"))
         state = "deflate;" + base64.b64encode(zlib.compress(text.encode())).decode()
-        about = {"name": self.name, "createdAt": milliseconds, "updatedAt": milliseconds}
-        return f"{TAG}{self.id}", json.dumps({**about, "state": state})
+        value = json.dumps({**about, "state": state})
+        if len(value) > _TAG_LENGTH and self.sections:
+            last = max(range(len(self.sections)), key=lambda i: (self.sections[i].folded, i))
+            return replace(self, sections=[s for i, s in enumerate(self.sections) if i != last]).tag(milliseconds)
+        return f"{TAG}{self.id}", value
 
     def _state(self) -> dict[str, Any]:
         own = {"deleted": False, "isGenerated": False}
         by = [{"mode": mode, "groupByData": key} for mode, key in self.groups]
         return {
             "compareRunCharts": [
-                {**own, "uuid": f"{title}/{place}", "metricSectionId": title, "runsCountToCompare": _MOST_RUNS}
+                {**own, "uuid": f"{number}/{place}", "metricSectionId": str(number), "runsCountToCompare": _MOST_RUNS}
                 | chart.card()
-                for title, charts in self.sections.items()
-                for place, chart in enumerate(charts)
+                for number, section in enumerate(self.sections)
+                for place, chart in enumerate(section.charts)
             ],
             "compareRunSections": [
-                {**own, "uuid": title, "name": title, "display": True, "isReordered": True} for title in self.sections
+                {**own, "uuid": str(number), "name": section.title, "display": not section.folded, "isReordered": True}
+                | {"columns": section.columns}
+                for number, section in enumerate(self.sections)
             ],
             "isAccordionReordered": True,
             "groupBy": {"aggregateFunction": "average", "groupByKeys": by} if by else None,
@@ -139,9 +159,10 @@ class View:
             "columnOrder": [],
             "columnWidths": {},
             "runsHiddenMode": "SHOW_ALL",
+            "runListHidden": True,
             "searchFilter": self.filter,
-            "orderByKey": f"metrics.`{self.order}`",
-            "orderByAsc": False,
+            "orderByKey": self.order,
+            "orderByAsc": True,
             "startTime": "ALL",
             "lifecycleFilter": "Active",
             "datasetsFilter": [],

@@ -17,6 +17,7 @@ __all__ = ["main"]
 def main(words: Sequence[str]) -> None:
     """Record a sweep that `pack` wrote, as far as it is not here: its trials are known by their keys."""
     from bnbench.archive import read_archive
+    from bnbench.sweep.charts import renew_charts
     from bnbench.sweep.describe import count
     from bnbench.sweep.place import ready_command
     from bnbench.sweep.report import sweep_folder
@@ -30,6 +31,7 @@ def main(words: Sequence[str]) -> None:
     config, runs_dir = asked.config, asked.runs_dir
     store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment)
     added = store.add_archive(archive)
+    renew_charts(store, store.load(added.run_id))
     was = "recorded" if added.is_new else "was here already"
     print(f"{archive.title} {was}: {count(added.trials, 'trial')} added, {added.known} known before")
     if added.unlike:

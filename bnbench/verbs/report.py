@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bnbench.config import Config
 from bnbench.verbs.parser import VerbParser
+
+if TYPE_CHECKING:
+    from bnbench.table import SweepTable
 
 __all__ = ["main"]
 
@@ -30,9 +34,26 @@ def main(words: Sequence[str]) -> None:
         print(terminal_comparison(said) + "\n")
     else:
         paths = loaded.report(formats)
+        _renew(config, loaded.table)
         print(terminal_conclusion(loaded.table, 100) + "\n")
     for path in paths.values():
         print(f"report: {path}")
+
+
+def _renew(config: Config, table: SweepTable) -> None:
+    """Bring the charts in MLflow up to date too; a store that only lets itself be read is left as it is."""
+    import sys
+    from pathlib import Path
+
+    from bnbench.sweep.charts import renew_charts
+    from bnbench.tracking import TrackingError
+    from bnbench.tracking.store import Store
+
+    runs_dir, experiment = Path(config.runs_dir).expanduser().absolute(), config.tracking.experiment
+    try:
+        renew_charts(Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False), table)
+    except TrackingError as error:
+        print(f"the charts in MLflow are as they were: {error}", file=sys.stderr)
 
 
 def _at(config: Config, store: str | None) -> Config:

@@ -11,6 +11,8 @@ __all__ = ["main"]
 
 def main(words: Sequence[str]) -> None:
     """Deliver the results that wait on this disk, and close the runs of processes that were killed."""
+    from bnbench.names import Tag
+    from bnbench.sweep.charts import renew_charts
     from bnbench.sweep.describe import count
     from bnbench.tracking import spool
     from bnbench.tracking.drain import Drain
@@ -19,8 +21,17 @@ def main(words: Sequence[str]) -> None:
     asked = VerbParser("sync").read(words)
     tracking, runs_dir = asked.config.tracking, asked.runs_dir
     store = Store.open(tracking.uri, runs_dir=runs_dir, experiment=tracking.experiment, create=False)
-    drain = Drain(store, spool.folder_of(runs_dir, store.address, tracking.experiment), patience_seconds=0)
+    sweeps: set[str | None] = set()
+    drain = Drain(
+        store,
+        spool.folder_of(runs_dir, store.address, tracking.experiment),
+        patience_seconds=0,
+        on_result=lambda result: sweeps.add(result.tags.get(Tag.PARENT)),
+    )
     drain.flush()
+    for known in store.sweeps():
+        if known["run_id"] in sweeps:
+            renew_charts(store, store.load(known["run_id"]))
     closed = store.close_killed()
     print(f"{count(drain.delivered, 'result')} delivered to {store.address.shown}")
     if closed:

@@ -41,7 +41,9 @@ def _port(text: str) -> int:
 
 
 def _charts(config: Config, runs_dir: Path, sweep: str) -> str:
+    from bnbench.sweep.charts import renew_charts
     from bnbench.tracking.store import Store
 
     store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment, create=False)
-    return store.charts(sweep)
+    store.show_files_here()
+    return renew_charts(store, store.load(sweep))

@@ -93,6 +93,34 @@ def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.Com
     assert manifest["command"][-2] == "+sweep=mine"
 
 
+def _charted(runs: Path) -> dict[str, float]:
+    """What MLflow draws as the bar of each level, over all runs of means that the store has."""
+    from bnbench.tracking.store import Store
+
+    connection = Store.open(None, runs_dir=runs, experiment="bnbench")._connection
+    sweep = package.load("latest", f'runs_dir="{runs}"').table.meta["run_id"]
+    wanted = f"tags.`bnbench.kind` = 'mean' AND tags.`mlflow.parentRunId` = '{sweep}'"
+    found = connection.client.search_runs([connection.experiment_id], wanted)
+    assert len(found) == 6
+    means: dict[str, list[float]] = {}
+    for run in found:
+        [value] = [value for key, value in run.data.metrics.items() if key.startswith("test accuracy")]
+        means.setdefault(run.data.tags["bnbench.level"].rstrip(), []).append(value)
+    return {level: sum(values) / len(values) for level, values in means.items()}
+
+
+def test_mlflow_draws_the_means_of_the_table_once_also_after_another_report(
+    first: tuple[Path, subprocess.CompletedProcess[str]], bnbench: Command
+) -> None:
+    runs, _ = first
+    trials = pd.read_csv(runs / "latest" / "trials.csv", keep_default_na=False)
+    means = (100 * trials.groupby("norm")["test/acc"].mean()).to_dict()
+    assert _charted(runs) == pytest.approx(means)
+    answer = bnbench("report", f'runs_dir="{runs}"')
+    assert (answer.status, answer.err) == (0, [])
+    assert _charted(runs) == pytest.approx(means)
+
+
 def test_the_same_command_again_trains_nothing_and_says_the_same(
     first: tuple[Path, subprocess.CompletedProcess[str]], bnbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,14 +54,25 @@ def test_status_counts_by_arm_names_failures_and_says_how_to_go_on(
     assert go_on == f"go on with: {' '.join(['python -m bnbench', *_TINY[:-1], f'runs_dir={runs}'])}"
 
 
+def _charted(runs: Path) -> dict[str, float]:
+    """How many finished trials of each level the charts in MLflow are of."""
+    from bnbench.tracking.store import Store
+
+    connection = Store.open(None, runs_dir=runs, experiment="bnbench")._connection
+    found = connection.client.search_runs([connection.experiment_id], "tags.`bnbench.kind` = 'mean'")
+    assert len(found) == 6
+    return {run.data.tags["bnbench.level"].rstrip(): run.data.metrics["trials finished"] for run in found}
+
+
 def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path, bnbench: Command) -> None:
     folder = spool.make_folder(runs, Address.resolve(None, runs), "bnbench")
     other = spool.make_folder(runs, Address.resolve("http://host:1", runs), "bnbench")
     from bnbench import load
 
-    trials = load("latest", f"runs_dir={runs}").trials
-    [key] = trials["key"][trials["status"] == "failed"]
-    result = TrialResult(key, {"seed": 1}, "finished", metrics={"test/acc": 0.5})
+    table = load("latest", f"runs_dir={runs}").table
+    [key] = table.trials["key"][table.trials["status"] == "failed"]
+    sweep = {"mlflow.parentRunId": table.meta["run_id"]}
+    result = TrialResult(key, {"seed": 1}, "finished", metrics={"test/acc": 0.5}, tags=sweep)
     for place in (folder, other):
         spool.write(place, [result])
     answer = bnbench("status", f"runs_dir={runs}")
@@ -75,6 +86,7 @@ def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path,
         f"1 result delivered to sqlite:///{runs}/mlflow.db",
         "waiting for another store, to be given by tracking.uri=…: 1 result for http://host:1 bnbench",
     ]
+    assert _charted(runs) == {"none": 2, "batch": 2}
     assert bnbench("sync", f"runs_dir={runs}").out[0].startswith("0 results delivered")
     assert bnbench("status", f"runs_dir={runs}").out[-1].split() == ["all", "4", "-", "-", "-"]
 

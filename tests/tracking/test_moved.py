@@ -59,7 +59,7 @@ def test_whoever_reads_the_database_of_a_moved_folder_finds_its_files(
     old, new = home / "old" / "runs", home / "new" / "runs"
     run_id = _record(old, [make_result(0)])
     shutil.move(old.parent, new.parent)
-    Store.open(None, runs_dir=new, experiment="bnbench", create=False).charts()  # as `ui` does
+    Store.open(None, runs_dir=new, experiment="bnbench", create=False).show_files_here()  # as `ui` does
     client = MlflowClient(f"sqlite:///{new}/mlflow.db")
     assert Path(client.download_artifacts(run_id, "report.html", str(home))).read_text() == "the report"
     assert client.get_experiment("0").artifact_location == (new / "artifacts").as_uri() + "/0"
@@ -82,7 +82,7 @@ def test_a_process_that_runs_while_another_sees_the_folder_elsewhere_writes_to_i
     run_id = store.start_sweep(_META, [])
     shutil.copytree(here, there)
     with_files_there = Store.open(None, runs_dir=there, experiment="bnbench")
-    with_files_there.charts()
+    with_files_there.show_files_here()
     shutil.copy(there / "mlflow.db", here / "mlflow.db")  # one database, which now says that all files are there
     before = {*there.rglob("*")}
     store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[here / "mlflow.db.lock"], note="")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import re
 import zlib
 from collections.abc import Callable
@@ -11,11 +12,13 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from bnbench import names
+from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
 from bnbench.results import TrialResult
 from bnbench.tracking import views
 from bnbench.tracking.store import Store
 from bnbench.tracking.view_state import TAG, View
 
+Make = Callable[..., TrialResult]
 Start = Callable[..., str]
 
 _META = {
@@ -28,13 +31,25 @@ _META = {
 }
 
 
-def _trials(steps: Callable[[int], int]) -> list[dict[str, Any]]:
-    return [
-        {"model": model, "norm": "none", "optimizer.lr": lr, "training.batch_size": size, "training.steps": steps(size)}
-        for model in ("fc", "cnn")
-        for lr in (0.1, 1.0)
-        for size in (8, 64)
-    ]
+_LINES = {"none": (Point(1, 2, 1, 3), Point(2, 3, 2, 4))}
+_CHARTS = SweepCharts(
+    sections=(
+        ChartSection("fc: losses", (MeanChart("fc lr 0.1 train loss", STEP, _LINES, log=True),), folded=True),
+        ChartSection(
+            "fc: more",
+            (
+                MeanChart("fc test accuracy", "log10 lr - fc test accuracy", _LINES),
+                MeanChart("fc test accuracy at own lr", None, _LINES),
+            ),
+        ),
+    ),
+    counts={"none": {"planned": 10}},
+    note="",
+)
+
+
+def _charts(key: str) -> SweepCharts:
+    return SweepCharts((ChartSection("", (MeanChart(key, STEP, _LINES),)),), {"none": {"planned": 1}}, "")
 
 
 def _state(view: View) -> dict[str, Any]:
@@ -49,69 +64,100 @@ def _state(view: View) -> dict[str, Any]:
     return state
 
 
-def _by_kind(found: list[View]) -> dict[str, dict[str, Any]]:
-    return {view.id.rpartition("-")[2]: _state(view) for view in found}
-
-
-def _groups(state: dict[str, Any]) -> list[str]:
-    return [group["groupByData"] for group in state["groupBy"]["groupByKeys"]]
-
-
-def test_curves_are_averaged_over_what_leaves_their_steps_equal() -> None:
-    alike = _by_kind(views.sweep_views(_META, _trials(lambda size: 600)))["convergence"]
-    assert _groups(alike) == [names.Tag.NORM, "model"]
-    assert alike["compareRunSections"][0]["name"] == "Convergence: mean over seeds, optimizer.lr, training.batch_size"
-    unlike = _by_kind(views.sweep_views(_META, _trials(lambda size: 6400 // size)))["convergence"]
-    assert _groups(unlike) == [names.Tag.NORM, "model", "training.batch_size"]
-
-
-def test_an_arms_accuracy_is_shown_and_over_every_number_that_varies() -> None:
-    state = _by_kind(views.sweep_views(_META, _trials(lambda size: 600)))["settings"]
-    assert _groups(state) == [names.Tag.NORM, "model", "optimizer.lr", "training.batch_size"]
-    bars, *points = state["compareRunCharts"]
-    assert (bars["type"], bars["metricKey"]) == ("BAR", names.TEST_ACC)
-    assert [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in points] == [
-        ("optimizer.lr", names.TEST_ACC),
-        ("training.batch_size", names.TEST_ACC),
-    ]
-    sections = {section["uuid"] for section in state["compareRunSections"]}
-    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
-
-
-def test_a_view_shows_the_reported_trials_of_its_sweep_and_no_others() -> None:
-    state = _by_kind(views.sweep_views(_META, _trials(lambda size: 600)))["trials"]
-    assert state["searchFilter"] == f"tags.`{names.Tag.SWEEPS}` LIKE '%0a1b2c3d%' AND params.`seed` != '100'"
+def test_a_table_shows_the_reported_trials_of_its_sweep_and_no_others() -> None:
+    every, state = map(_state, views.trial_views(_META, {"fc", "cnn"}))
+    assert every["searchFilter"] == f"tags.`{names.Tag.KIND}` = 'trial'"
+    assert state["searchFilter"] == (
+        f"tags.`{names.Tag.KIND}` = 'trial' AND tags.`{names.Tag.SWEEPS}` LIKE '%0a1b2c3d%' AND params.`seed` != '100'"
+    )
     assert state["groupBy"] is None
     columns = {*state["selectedColumns"]}
     assert {f"metrics.`{names.TEST_ACC}`", f"metrics.`{names.steps_to(0.9)}`", "params.`optimizer.lr`"} <= columns
     assert f"metrics.`{names.steps_to(0.8)}`" not in columns  # not the highest of any model
 
 
-def test_a_filter_is_one_that_mlflow_understands(store: Store, make_result: Callable[..., TrialResult]) -> None:
+def test_a_filter_is_one_that_mlflow_understands(store: Store, make_result: Make) -> None:
     results = [make_result(seed, tags={names.Tag.SWEEPS: "ffff 0a1b2c3d"}) for seed in (0, 100)]
     store.record([*results, make_result(1)], None)
     connection = store._connection
-    view = views.sweep_views(_META, [])[0]
-    found = connection.client.search_runs(
-        [connection.experiment_id], view.filter, order_by=[f"metrics.`{view.order}` DESC"]
-    )
+    view = views.trial_views(_META, set())[1]
+    found = connection.client.search_runs([connection.experiment_id], view.filter, order_by=[f"{view.order} ASC"])
     assert [run.data.params["seed"] for run in found] == ["0"]
 
 
-def test_an_address_names_a_view_that_the_experiment_has(store: Store, start: Start) -> None:
-    start([], name="batch size+placement")
+@pytest.mark.parametrize("kind", ["charts", "trials"])
+def test_no_view_chooses_runs_by_how_they_came_out(kind: str) -> None:
+    """MLflow loads a hundred runs in the view's order, and draws those."""
+    found = [*views.trial_views(_META, {"fc"}), views.chart_view({**_META, "run_id": "0f"}, _CHARTS)]
+    for state in (_state(view) for view in found if view.id.endswith(kind)):
+        assert (state["orderByKey"], state["orderByAsc"]) in {("params.`seed`", True), ("metrics.`place`", True)}
+        assert "metrics" not in state["searchFilter"]
+        assert (state["groupBy"] is None) == (kind == "trials")
+
+
+def test_charts_are_grouped_by_one_tag_whose_value_is_the_legend() -> None:
+    state = _state(views.chart_view({**_META, "run_id": "0f"}, _CHARTS))
+    assert state["groupBy"] == {
+        "aggregateFunction": "average",
+        "groupByKeys": [{"mode": "tag", "groupByData": "bnbench.level"}],
+    }
+    curve, along, bars = state["compareRunCharts"]
+    assert (curve["xAxisKey"], curve["xAxisScaleType"], curve["scaleType"]) == ("step", "log", "log")
+    assert (along["xAxisKey"], along["selectedXAxisMetricKey"]) == ("metric", "log10 lr - fc test accuracy")
+    assert (bars["type"], bars["metricKey"]) == ("BAR", "fc test accuracy at own lr")
+    sections = state["compareRunSections"]
+    assert [(section["name"], section["display"]) for section in sections] == [
+        ("fc: losses", False),
+        ("fc: more", True),
+    ]
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == {
+        section["uuid"] for section in sections
+    }
+
+
+def test_titles_that_need_the_room_have_a_row_each() -> None:
+    short, long = (
+        _state(views.chart_view({**_META, "run_id": "0f"}, _charts(key)))["compareRunSections"][0]["columns"]
+        for key in ("fc lr 0.1 val accuracy", "cnn lr 0.075 val accuracy - 10 collapsed 4 diverged")
+    )
+    assert (short, long) == (2, 1)
+
+
+def test_of_more_charts_than_a_view_can_hold_the_last_are_left_out() -> None:
+    lines = {"none": (Point(1, 1, 1, 1),)}
+    many = [MeanChart(f"{random.Random(i).random()} val accuracy", STEP, lines) for i in range(3000)]
+    sections = [ChartSection(f"{i}", tuple(many[100 * i : 100 * i + 100]), folded=i % 2 == 1) for i in range(30)]
+    charts = SweepCharts(tuple(sections), {}, "")
+    state = _state(views.chart_view({**_META, "run_id": "0f"}, charts))
+    kept = [section["name"] for section in state["compareRunSections"]]
+    assert 0 < len(kept) < 15
+    assert kept == [str(2 * i) for i in range(len(kept))]  # what is folded goes first
+
+
+def test_an_address_names_a_view_that_the_experiment_has(store: Store, start: Start, make_result: Make) -> None:
+    start([make_result(0)], name="batch size+placement")
+    table = store.load("latest")
+    addresses = [store.write_charts(table, charts) for charts in (_CHARTS, SweepCharts((), {}, ""))]
+    assert addresses == [
+        f"#/experiments/{store.experiment_id}/runs?viewStateShareKey=bnbench-batch-size-placement-{kind}"
+        f"&compareRunsMode={mode}&workflowType=machine_learning"
+        for kind, mode in (("charts", "CHART"), ("trials", "TABLE"))
+    ]
     tags = store._connection.client.get_experiment(store.experiment_id).tags
     ids = {key.removeprefix(TAG) for key in tags if key.startswith(TAG)}
-    assert len(ids) == 6
-    view = views.view_id("batch size+placement", "convergence")
-    assert view in ids
-    assert store.charts() == (
-        f"#/experiments/{store.experiment_id}/runs?viewStateShareKey=bnbench-batch-size-placement-convergence"
-        "&compareRunsMode=CHART&workflowType=machine_learning"
-    )
-    for address in (store.charts(), *re.findall(r"\]\((.*?)\)", views.links(store.load("latest").meta))):
+    assert len(ids) == 3
+    for address in (*addresses, *re.findall(r"\]\((.*?)\)", views.links(table.meta))):
         assert re.search(r"artifacts/report\.html\?|viewStateShareKey=(" + "|".join(ids) + ")&", address)
     assert "bnbench" in tags["mlflow.note.content"]
+
+
+def test_views_of_earlier_versions_that_drew_the_best_hundred_are_gone(store: Store, start: Start) -> None:
+    client = store._connection.client
+    former = [TAG + views.view_id(of, "settings") for of in ("placement", "all trials")]
+    for key in former:
+        client.set_experiment_tag(store.experiment_id, key, "{}")
+    start([])
+    assert not {*former} & client.get_experiment(store.experiment_id).tags.keys()
 
 
 def test_a_description_that_somebody_wrote_stays(store: Store, start: Start) -> None:
@@ -142,14 +188,16 @@ def test_only_versions_that_have_views_get_them(
     assert any(key.startswith(TAG) for key in tags) == has
 
 
-def test_the_charts_of_an_older_sweep_are_written_again_when_they_are_asked_for(store: Store, start: Start) -> None:
-    start([], id="0001")
-    start([], id="0002")
+def test_the_charts_of_an_older_sweep_are_written_again_when_they_are_asked_for(
+    store: Store, start: Start, make_result: Make
+) -> None:
+    start([make_result(0)], id="0001")
+    start([make_result(0)], id="0002")
 
-    def shown() -> str:
+    def shown() -> set[str]:
         tags = store._connection.client.get_experiment(store.experiment_id).tags
-        return str(json.loads(tags[TAG + views.view_id("placement", "trials")])["name"])
+        return {str(json.loads(tags[TAG + views.view_id("placement", kind)])["name"]) for kind in ("charts", "trials")}
 
-    assert shown() == "placement (0002): trials"
-    store.charts("placement-0001")
-    assert shown() == "placement (0001): trials"
+    for id in ("0002", "0001", "0002"):
+        store.write_charts(store.load(f"placement-{id}"), _CHARTS)
+        assert shown() == {f"placement ({id}): charts", f"placement ({id}): trials"}

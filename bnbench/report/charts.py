@@ -1,0 +1,197 @@
+"""The charts of a sweep as MLflow draws them: the mean of each level over its trials, chosen by no outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from bnbench import names
+from bnbench.analysis import SweepTable, strata, tuned_learning_rates
+from bnbench.analysis.intervals import mean_interval
+from bnbench.analysis.outcomes import count_outcomes, succeeded
+from bnbench.analysis.summary import matching, split_by
+from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
+from bnbench.report.cells import count, text
+from bnbench.report.figures.along_axis import BATCH_SIZE
+from bnbench.report.figures.panels import MOST_PANELS, mean_band, of_levels
+from bnbench.report.subjects import subject_keys
+from bnbench.table import MISSING
+
+__all__ = ["mean_charts"]
+
+_WIDE_RANGE = 4  # the largest value of an axis over the smallest: from here on the axis is logarithmic
+_FAILURES = ("collapsed", "diverged", "undefined", "failed", MISSING)
+_LOSSES = {names.TRAIN_LOSS: "train loss", names.VAL_LOSS: "val loss"}
+_BARE = ("data", "model", "optimizer")  # keys whose values speak for themselves
+_NOTE = (
+    "Means over the reporting seeds, and the ends of their 95 % t intervals (not cut at 0 and 100 %). A trial that "
+    "collapsed, that is, ended no better than naming one class for every image, is averaged with the others; one that "
+    "diverged has no accuracy in the end and is in no mean at any step. Titles count both."
+)
+
+_Group = tuple[dict[str, Any], pd.DataFrame]
+
+
+def mean_charts(table: SweepTable) -> SweepCharts:
+    """For each subject: test accuracies, validation accuracy against step, and the losses.
+
+    No trial is left out for how it came out but diverged ones, which have no final accuracy; titles count them. Of
+    many settings the first few are drawn, in the report's order.
+    """
+    own = subject_keys(table)
+    settings = [key for key in strata(table) if key not in own]
+    reporting = table.reporting
+    sections = []
+    for values, trials in split_by(table, reporting, own):
+        for section in _sections(table, values, settings, trials):
+            drawn = tuple(chart for chart in section.charts if chart.lines)
+            sections += [replace(section, charts=drawn)] if drawn else []
+    counts = {
+        level: {**count_outcomes(trials), "succeeded": int(succeeded(trials).sum())}
+        for level, trials in of_levels(table, reporting)
+    }
+    missing = int((reporting["status"] == MISSING).sum())
+    so_far = f" {len(reporting) - missing} of {count(len(reporting), 'trial')} are in so far." if missing else ""
+    return SweepCharts(tuple(sections), counts, f"{_NOTE}{so_far}")
+
+
+def _sections(
+    table: SweepTable, values: dict[str, Any], settings: Sequence[str], trials: pd.DataFrame
+) -> Iterator[ChartSection]:
+    where = f"{_short(values)}: " if values else ""
+    groups = list(split_by(table, trials, [*settings]))[:MOST_PANELS]
+    accuracies = (*_tuned(table, values, trials), *_accuracies(table, values, settings, trials))
+    yield ChartSection(f"{where}test accuracy, %", accuracies)
+    curves = (_curve(table, values, group, names.VAL_ACC, "val accuracy") for group in groups)
+    yield ChartSection(f"{where}val accuracy, %", tuple(curves))
+    losses = (_curve(table, values, group, key, word) for key, word in _LOSSES.items() for group in groups)
+    yield ChartSection(f"{where}losses", tuple(losses), folded=True)
+
+
+def _tuned(table: SweepTable, values: Mapping[str, Any], trials: pd.DataFrame) -> Iterator[MeanChart]:
+    """Bars of each level at the learning rate that its tuning seeds chose."""
+    rates = matching(tuned_learning_rates(table), values)
+    others = [key for key in strata(table) if key not in {*values, LEARNING_RATE}]
+    for at, chosen in list(split_by(table, rates, others))[:MOST_PANELS] if len(rates) else ():
+        rate_of = dict(zip(chosen["level"], chosen[LEARNING_RATE], strict=True))
+        own = {
+            level: arm[arm[LEARNING_RATE] == rate_of[level]]
+            for level, arm in of_levels(table, matching(trials, at))
+            if level in rate_of
+        }
+        bars = {level: tuple(_final(0, arm)) for level, arm in own.items()}
+        yield _chart("test accuracy at own lr", {**values, **at}, None, bars, pd.concat(own.values()))
+
+
+def _accuracies(
+    table: SweepTable, values: Mapping[str, Any], settings: Sequence[str], trials: pd.DataFrame
+) -> Iterator[MeanChart]:
+    """Test accuracy along the axis in each setting of the other keys; bars where no number varies."""
+    axis = _axis(table, settings, trials)
+    others = [key for key in settings if key != axis]
+    for at, group in list(split_by(table, trials, others))[:MOST_PANELS]:
+        here = {**values, **at}
+        if axis is None:
+            bars = {level: tuple(_final(0, arm)) for level, arm in of_levels(table, group)}
+            yield _chart("test accuracy", here, None, bars, group)
+            continue
+        word, scale = _scale(axis, trials)
+        accuracy: dict[str, tuple[Point, ...]] = {}
+        share: dict[str, tuple[Point, ...]] = {}
+        for level, arm in of_levels(table, group):
+            rows = [(scale(value[axis]), some) for value, some in split_by(table, arm, [axis]) if pd.notna(value[axis])]
+            accuracy[level] = tuple(point for x, some in rows for point in _final(x, some))
+            share[level] = tuple(point for x, some in rows for point in _share(x, some))
+        yield _chart("test accuracy", here, word, accuracy, group)
+        if any(point.mean < 100 for points in share.values() for point in points):
+            yield _chart("trials that succeeded", here, word, share, group)
+
+
+def _axis(table: SweepTable, settings: Sequence[str], trials: pd.DataFrame) -> str | None:
+    """The sweep's axis where it is a number that varies here, or else another such key."""
+    for key in (table.meta["axis"], LEARNING_RATE, BATCH_SIZE, *settings):
+        if key in settings and trials[key].nunique() > 1:
+            kinds = pd.api.types
+            if kinds.is_numeric_dtype(trials[key]) and not kinds.is_bool_dtype(trials[key]):
+                return str(key)
+    return None
+
+
+def _scale(axis: str, trials: pd.DataFrame) -> tuple[str, Callable[[float], float]]:
+    """What stands along an axis, and where on it a value stands.
+
+    MLflow has no logarithmic axis but for steps, so where values lie far apart, these are the logarithms.
+    """
+    least, most = float(trials[axis].min()), float(trials[axis].max())
+    word = _word(axis)
+    if least > 0 and (axis == LEARNING_RATE or most / least >= _WIDE_RANGE):
+        return f"log10 {word}", lambda value: math.log10(float(value))
+    return word, float
+
+
+def _curve(table: SweepTable, values: Mapping[str, Any], group: _Group, key: str, what: str) -> MeanChart:
+    """The means at each step at which all that finished were evaluated."""
+    at, trials = group
+    lines = {}
+    for level, arm in of_levels(table, trials):
+        finished = arm.loc[arm["status"] == "finished", "key"]
+        curves = table.curves.loc[table.curves["key"].isin(finished), ["key", "step", key]]
+        wide = curves.pivot(index="step", columns="key", values=key).dropna(axis="columns", how="all").dropna()
+        if wide.empty:
+            continue
+        mean, low, high = (wide.mean(axis=1),) * 3 if key in _LOSSES else mean_band(100 * wide)
+        points = zip(mean.index, mean, low, high, strict=True)
+        lines[level] = tuple(Point(float(x), *map(float, numbers)) for x, *numbers in points)
+    return _chart(what, {**values, **at}, STEP, lines, trials, log=key in _LOSSES)
+
+
+def _final(x: float, arm: pd.DataFrame) -> Iterator[Point]:
+    """The mean test accuracy of the trials that finished, collapsed ones included; nothing where none did."""
+    finished = arm[arm["status"] == "finished"]
+    if len(finished):
+        accuracies = 100 * finished[names.TEST_ACC]
+        _, mean, low, high = mean_interval(accuracies)
+        yield Point(x, mean, mean if low is None else low, mean if high is None else high)
+
+
+def _share(x: float, arm: pd.DataFrame) -> Iterator[Point]:
+    """How many of the trials that can have an outcome, and have one so far, neither failed nor collapsed."""
+    ended = arm[~arm["status"].isin(["undefined", MISSING])]
+    if len(ended):
+        yield Point(x, *(100 * float(succeeded(ended).mean()),) * 3)
+
+
+def _chart(
+    what: str,
+    values: Mapping[str, Any],
+    axis: str | None,
+    lines: Mapping[str, tuple[Point, ...]],
+    trials: pd.DataFrame,
+    *,
+    log: bool = False,
+) -> MeanChart:
+    """Titled with what it shows, where, and how many of its trials failed."""
+    shown, counts = f"{_short(values)} {what}".strip(), count_outcomes(trials)
+    failures = " ".join(f"{counts[how]} {how}" for how in _FAILURES if counts[how])
+    key = f"{shown} - {failures}" if failures else shown
+    if axis not in (None, STEP):
+        axis = f"{axis} - {shown}"
+    return MeanChart(key, axis, {level: points for level, points in lines.items() if points}, log)
+
+
+def _short(values: Mapping[str, Any]) -> str:
+    """A setting in as few words as a chart's title has room for.
+
+    >>> _short({"model": "fc", "training.batch_size": 8, "optimizer.lr": 0.1})
+    'fc batch size 8 lr 0.1'
+    """
+    return " ".join(text(value) if key in _BARE else f"{_word(key)} {text(value)}" for key, value in values.items())
+
+
+def _word(key: str) -> str:
+    return key.rpartition(".")[2].replace("_", " ")
