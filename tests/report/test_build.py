@@ -311,3 +311,14 @@ def test_importing_the_report_draws_in_no_heavy_library() -> None:
     code = f"import sys, bnbench.report; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_cell_says_its_column_where_rows_stand_one_value_below_the_other(written: dict[str, Path]) -> None:
+    page = written["report.html"].read_text(encoding="utf-8")
+    tables = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert tables
+    for body in tables:
+        cells = [cell for cell in re.findall(r"<td ([^>]*)>", body) if 'class="bars"' not in cell]
+        assert all(re.search(r'data-head="[^"]+"', cell) for cell in cells)
+    narrow = page[page.index("@media (max-width: 40rem)") :]
+    assert "attr(data-head)" in narrow

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from bnbench import names
-from bnbench.report.figures import by_layer, draw_figures, measured
+from bnbench.report.figures import by_layer, convergence, draw_figures, measured
 from bnbench.report.figures.forest import draw_axis, draw_bar
+from bnbench.report.figures.panels import place_ticks
+from bnbench.report.figures.svg import NARROW, draw_chart, render
 from bnbench.report.layout import Effect
 
 NAN = float("nan")
@@ -116,3 +118,48 @@ def test_a_bar_stands_where_its_numbers_are() -> None:
 
 def test_an_effect_of_nothing_has_a_scale() -> None:
     assert "0" in draw_axis([Effect(0.0, NAN, NAN, NAN, NAN, True)])
+
+
+def _numbers(svg: str) -> list[float]:
+    return [float(text.replace("\N{MINUS SIGN}", "-")) for text in re.findall(r">([\N{MINUS SIGN}\d.]+)</text>", svg)]
+
+
+@pytest.mark.parametrize("labels", [["0.0000125", "0.0000250"], ["\N{MINUS SIGN}12,345,678"], ["0"]])
+@pytest.mark.parametrize("last", ["1", "1,000,000,000"])
+def test_no_tick_label_is_cut_off(labels: list[str], last: str) -> None:
+    figure, axes = draw_chart("step", width=NARROW)
+    axes.plot([0, 1], [0, 1])
+    place_ticks(axes, "y", [i / len(labels) for i, _ in enumerate(labels, start=1)], labels)
+    place_ticks(axes, "x", [0, 1], ["0", last])
+    axes.set_xlim(0, 1)
+    svg = render(figure, "a chart")
+    assert last in svg
+    box = axes.get_tightbbox()
+    assert box is not None
+    assert min(box.x0, box.y0) > 1
+    assert box.x1 < figure.bbox.width - 1
+    assert box.y1 < figure.bbox.height - 1
+
+
+def test_differences_that_are_all_equal_are_not_drawn_on_a_scale_of_rounding(make_sweep: Any) -> None:
+    table = make_sweep(axes={"optimizer.lr": (0.1, 0.3)}, seeds=range(3), noise=0.0)
+    [figure] = [figure for figure in draw_figures(table) if "differences" in figure.title]
+    panels = [panel for row in figure.rows for panel in row.panels if panel.title.endswith("pp")]
+    assert panels
+    for panel in panels:
+        assert max(_numbers(panel.svg)) >= 0.4
+        assert 0.04 not in _numbers(panel.svg)
+
+
+def test_a_measure_that_is_always_the_same_is_drawn_from_zero(with_measures: Any) -> None:
+    with_measures.curves[names.ACTIVATION_SATURATED] = with_measures.curves[names.ACTIVATION_SATURATED] * 0
+    inputs = measured.draw(with_measures)[1]
+    numbers = _numbers(inputs.rows[0].panels[0].svg)
+    assert min(numbers) == 0
+    assert {0.2, 0.8} <= {*numbers}
+    assert 0.04 not in numbers
+
+
+def test_accuracies_whose_labels_have_no_room_have_no_tick() -> None:
+    assert convergence._apart([10, 30, 50, 70, 80, 90, 95], 0.05, 0.97) == [10, 50, 70, 80, 90, 95]
+    assert convergence._apart([80, 90, 95], 0.7, 0.97) == [80, 90, 95]

@@ -24,6 +24,8 @@ __all__ = ["draw"]
 
 BATCH_SIZE = "training.batch_size"
 
+_LEAST_SPAN = 0.5  # percentage points either side of no difference
+
 _FIRST = "The mean test accuracy of each level, in %, over the seeds that succeeded"
 _THEN = "; then the paired differences, in percentage points, each on its own scale"
 _BARS = (
@@ -93,6 +95,9 @@ def _draw_difference(rows: pd.DataFrame, axis: str, at: list[Any]) -> tuple[Any,
     chart, axes = draw_chart(key_title(axis), width=NARROW)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     _draw_series(axes, rows, axis, at, INK, rows["n"] < _pairs_trained(rows))
+    # A scale finer than any data set's can show would make much of no difference at all.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -_LEAST_SPAN), max(high, _LEAST_SPAN))
     return chart, _in_words(rows, axis, difference)
 
 

@@ -37,6 +37,7 @@ _CAPTION = (
     "so that the last few points are seen; steps on a log scale from 1."
 )
 _ACCURACY_TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5)
+_ROOM = 0.1  # of the axis, for a label
 
 
 def draw(table: SweepTable) -> Figure:
@@ -66,7 +67,7 @@ def _panels(table: SweepTable, subject: Subject) -> tuple[Panel, ...]:
         axes.set_xscale("log")
         axes.set_yscale("function", functions=(_stretch, _shrink))
         axes.set_ylim(floor, ceiling)
-        ticks = [tick for tick in _ACCURACY_TICKS if floor < tick / 100 < ceiling]
+        ticks = _apart([tick for tick in _ACCURACY_TICKS if floor < tick / 100 < ceiling], floor, ceiling)
         place_ticks(axes, "y", [tick / 100 for tick in ticks], [f"{tick:g}" for tick in ticks])
         place_ticks(axes, "x", [10**k for k in range(1 + int(np.log10(curves["step"].max())))])
         where = ", ".join(filter(None, [_TITLE, subject.title, setting(values)]))
@@ -101,6 +102,18 @@ def _draw_level(axes: Axes, arm: pd.DataFrame, curves: pd.DataFrame, ceiling: fl
     if finished.shape[1] > 1:
         axes.fill_between(mean.index, low.clip(0, ceiling), high.clip(0, ceiling), color=colour, alpha=0.2, linewidth=0)
     return f"{percent(mean.iloc[-1])} %"
+
+
+def _apart(ticks: list[float], floor: float, ceiling: float) -> list[float]:
+    """The ticks that have room for their labels, from the top."""
+    low, high = _stretch(np.array([floor, ceiling]))
+    kept: list[float] = []
+    last = np.inf
+    for tick in reversed(ticks):
+        place = _stretch(np.array([tick / 100]))[0]
+        if last - place >= _ROOM * (high - low):
+            kept, last = [tick, *kept], place
+    return kept
 
 
 def _stretch(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:

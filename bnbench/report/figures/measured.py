@@ -95,6 +95,9 @@ def _draw_levels(table: SweepTable, axes: Axes, finished: pd.DataFrame, points: 
                 gist.append(f"{level} {mean.iloc[-1]:.3g}")
     if log:
         place_powers(axes, values.min(), values.max())
+    elif values.min() == values.max():  # a scale that begins at zero: one around them would be as fine as rounding
+        least, most = sorted((0.0, 2 * float(values.max())))
+        axes.set_ylim(least, most if most > least else 1.0)
     axes.set_xscale("symlog", linthresh=1)
     last = float(points["step"].max())
     axes.set_xlim(0, last)

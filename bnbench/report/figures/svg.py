@@ -36,6 +36,9 @@ _ADAPT = (
 WIDE, NARROW = 320.0, 236.0
 """Widths of a chart of which three, or four, stand side by side on a desk's screen."""
 
+_GAP = 2.0
+"""Between a tick's label and the edge, in points; the page's own font may be a little wider."""
+
 _STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -99,6 +102,7 @@ def render(figure: Figure, alt: str) -> str:
 
     buffer = io.StringIO()
     with rc_context(_STYLE):
+        _make_room(figure)
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = buffer.getvalue()
     box = re.search(r'viewBox="([^"]+)"', svg)
@@ -114,3 +118,22 @@ def render(figure: Figure, alt: str) -> str:
     body = re.sub(r"#0201([0-9a-f]{2})", lambda level: f"var(--level-{int(level[1], 16)})", body)
     label = escape(alt, {'"': "&quot;"})
     return f'<svg viewBox="{box[1]}" role="img" aria-label="{label}">{body.rstrip()}'
+
+
+def _make_room(figure: Figure) -> None:
+    """Move the edges of the charts inwards as far as their tick labels would be cut off."""
+    width, height = figure.bbox.width, figure.bbox.height
+    for axes in figure.axes:
+        taken, place = axes.get_tightbbox(), axes.get_position()
+        if taken is None:
+            continue
+        left, bottom = (max(0.0, _GAP - end) for end in (taken.x0, taken.y0))
+        right, top = (max(0.0, end + _GAP) for end in (taken.x1 - width, taken.y1 - height))
+        axes.set_position(
+            (
+                place.x0 + left / width,
+                place.y0 + bottom / height,
+                place.width - (left + right) / width,
+                place.height - (bottom + top) / height,
+            )
+        )
