@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bnbench.config import Config, ConfigError, Init, SplitKind, Trial, config_errors, useless_keys
+from bnbench.config import Config, ConfigError, Init, LogModel, SplitKind, Trial, config_errors, useless_keys
 from bnbench.data import (
     DATASETS,
     OWN,
@@ -177,7 +177,7 @@ def make_plan(
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
     check(trials)
-    _rehearse(trials)
+    _rehearse(trials, to_keep=any(config.tracking.log_model == LogModel.best for config, _, _ in points))
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
@@ -193,13 +193,19 @@ def _check(configs: Sequence[Config]) -> None:
         raise ConfigError("\n".join(errors))
 
 
-def _rehearse(planned: Iterable[Planned]) -> None:
-    """Find out what is wrong with networks and norms of the user's own; one line for each distinct error."""
+def _rehearse(planned: Iterable[Planned], *, to_keep: bool) -> None:
+    """Find out what is wrong with networks and norms of the user's own; one line for each distinct error.
+
+    Args:
+        planned: The trials.
+        to_keep: Whether one of the networks will be kept.
+    """
     errors: dict[str, None] = {}
     for p in planned:
         try:
-            if p.undefined is None:
-                rehearsal(p.trial)
+            found = rehearsal(p.trial) if p.undefined is None else None
+            if found is not None and found.lost and to_keep:
+                errors[f"a step changes {', '.join(found.lost)}, which tracking.log_model=best cannot keep"] = None
         except ConfigError as error:
             errors[str(error)] = None
     if errors:

@@ -14,6 +14,7 @@ from bnbench.data import ImageData, scaling, split_data
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
+from bnbench.packing import attributes
 from bnbench.packing.pack import Pack
 
 __all__ = ["TrainedNetwork", "load_network", "save_network"]
@@ -80,6 +81,7 @@ def save_network(path: Path, pack: Pack, config: Config, data: ImageData) -> Non
             "scale": scale,
             "shift": shift,
             "state": {name: value.detach().cpu().clone() for name, value in state.items()},
+            "attributes": pack.attributes(),
         },
         path,
     )
@@ -87,7 +89,7 @@ def save_network(path: Path, pack: Pack, config: Config, data: ImageData) -> Non
 
 def load_network(path: Path) -> TrainedNetwork:
     """The network that `save_network` wrote; nothing in the file is executed."""
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, map_location="cpu", weights_only=True)
     node = OmegaConf.merge(schema(), OmegaConf.create(saved["config"]))
     assert isinstance(node, DictConfig)
     config = OmegaConf.to_object(node)
@@ -101,4 +103,5 @@ def load_network(path: Path) -> TrainedNetwork:
             own[name].copy_(value)
         network.scale.copy_(saved["scale"])
         network.shift.copy_(saved["shift"])
+    attributes.put(network.net, saved.get("attributes", {}))  # files of older versions have none
     return network

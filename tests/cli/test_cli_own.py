@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Command = Callable[..., "Answer"]
 
 _OWN = """
+from collections import deque
+
 import numpy as np
 import torch.nn.functional as F
 from torch import nn
@@ -44,6 +46,21 @@ class Noisy(nn.Module):
 
     def forward(self, x):
         return self.head(F.dropout(self.norm(self.first(x.flatten(1))).relu(), 0.5))
+
+
+class Recent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.recent = deque(maxlen=3)
+
+    def forward(self, x):
+        if self.training:
+            self.recent.append(float(x.detach().mean()))
+        return x - sum(self.recent)
+
+
+def recent(features, settings):
+    return Recent()
 
 
 def noisy(image_shape, classes, model):
@@ -93,6 +110,26 @@ def test_what_a_network_does_beside_computing_is_said_and_verified(own: str, fol
     verified = bnbench("verify", "--sample", "2")
     assert verified.status == 0, verified.out
     assert "2 of 2 trials retrained alone gave the same digits" in verified.out[-1]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("tracking.log_model=best", "which tracking.log_model=best cannot keep"),
+        ("training.checkpoint_every=5", "which a checkpoint cannot hold; keep it in a buffer (register_buffer)"),
+    ],
+)
+def test_what_a_step_changes_and_nothing_can_hold_is_refused_where_it_must_be_held(
+    word: str, said: str, own: str, folder: Path, bnbench: Command
+) -> None:
+    words = ["data=digits", "norm=custom", f"norm.factory={own}:recent", "plan_only=true", *_TINY]
+    assert bnbench(*words).status == 0
+    answer = bnbench(*words, word)
+    assert answer.status == 2
+    [line] = answer.err
+    assert "a step changes blocks.0.norm.recent (deque)" in line
+    assert said in line
+    assert not (folder / "runs" / "mlflow.db").exists()
 
 
 def test_a_folder_of_images_of_one_s_own(folder: Path, bnbench: Command) -> None:

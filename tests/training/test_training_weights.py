@@ -57,6 +57,49 @@ def test_a_loaded_network_is_the_one_that_was_trained(
     assert result.metrics[TEST_ACC] > 0.2 or "norm.inference=initial" in overrides
 
 
+_BY_HAND = """
+import torch
+from torch import nn
+
+
+class ByHand(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.mean, self.batches = torch.zeros(features), 0
+
+    def forward(self, x):
+        if self.training:
+            self.batches += 1
+            self.mean = self.mean + (x.detach().mean(0) - self.mean) / self.batches
+        return x - self.mean
+
+
+def by_hand(features, norm):
+    return ByHand(features)
+"""
+
+
+def test_what_a_norm_keeps_in_plain_attributes_is_kept_with_the_weights(
+    data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "norm_with_attributes.py").write_text(_BY_HAND)
+    config = compose_one([*_SMALL, "model=fc", "norm=custom", "norm.factory=norm_with_attributes:by_hand"])
+    trial = Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")
+    images = torch.from_numpy(data.images[:50])
+    logits = []
+
+    def look(pack: Pack) -> None:
+        save_network(tmp_path / "weights.pt", pack, config, data)
+        trained = load_network(tmp_path / "weights.pt")
+        with torch.no_grad():
+            x = images[None].to(torch.float32) * trained.scale + trained.shift
+            logits.append(pack.eval()(pack.fold(x, torch.float32))[0].t())
+
+    fit([trial], data, look=look)
+    assert torch.equal(load_network(tmp_path / "weights.pt")(images), logits[0])
+
+
 def test_a_file_of_weights_holds_no_address_and_runs_nothing(data: ImageData, tmp_path: Path) -> None:
     uri = "postgresql://me:hunter22@host/db"
     config = compose_one([*_SMALL, "model=fc", "norm=none", f"tracking.uri={uri}", "runs_dir=/secret/place"])
