@@ -10,7 +10,7 @@ import pandas as pd
 
 from bnbench import names
 from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
-from bnbench.table import SweepTable
+from bnbench.table import MISSING, SweepTable
 
 __all__ = ["Digits", "MatchedSetting", "matched_settings", "same_digits", "unlike_params", "varied_in"]
 
@@ -21,15 +21,15 @@ class MatchedSetting(NamedTuple):
     Attributes:
         where: The setting's params, by key.
         a, b: Test accuracy over the finished trials of either sweep.
-        planned_a, planned_b: How many trials either sweep has there.
+        trained_a, trained_b: How many trials either sweep has there, but those still to be trained.
         difference: a - b, over the seeds that finished in both.
     """
 
     where: dict[str, Any]
     a: Interval
     b: Interval
-    planned_a: int
-    planned_b: int
+    trained_a: int
+    trained_b: int
     difference: Interval
 
 
@@ -74,10 +74,9 @@ def matched_settings(a: SweepTable, b: SweepTable) -> tuple[list[MatchedSetting]
             right = in_b[values]
             one, other = _by_seed(left), _by_seed(right)
             where = dict(zip(keys, values, strict=True))
+            of_a, of_b = (int((trials["status"] != MISSING).sum()) for trials in (left, right))
             difference = paired_difference(one, other)
-            found.append(
-                MatchedSetting(where, mean_interval(one), mean_interval(other), len(left), len(right), difference)
-            )
+            found.append(MatchedSetting(where, mean_interval(one), mean_interval(other), of_a, of_b, difference))
     return found, len(in_a.keys() - in_b.keys()), len(in_b.keys() - in_a.keys())
 
 

@@ -17,6 +17,7 @@ from bnbench.report.cells import count, difference, listing, percent, setting, s
 from bnbench.report.layout import Cell, Column, Effect, Table, make_rows
 from bnbench.report.markdown import escape, markdown_table
 from bnbench.report.tables import setting_cells, setting_columns
+from bnbench.report.unfinished import is_unfinished, trials_done
 from bnbench.report.unlike import unlike
 from bnbench.report.verdict import Verdict, remark, verdict
 
@@ -55,6 +56,7 @@ def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
         title=f"{name_a} against {name_b}",
         file=f"against-{name_b}",
         sentences=[
+            *_unfinished(a, b),
             *_overlap(settings, only_a, only_b),
             *_digits(a, b),
             *_settings_said(settings),
@@ -96,6 +98,12 @@ def settings_data(a: SweepTable, b: SweepTable) -> pd.DataFrame:
 def terminal_comparison(said: Comparison) -> str:
     """What came out, as lines of text."""
     return "\n".join([said.title, *(f"- {line}" for line in (*said.sentences, *said.cautions))])
+
+
+def _unfinished(a: SweepTable, b: SweepTable) -> Iterator[str]:
+    for table, which in ((a, "first"), (b, "second")):
+        if is_unfinished(table):
+            yield f"{trials_done(table)} in the {which}: it is unfinished, and only trials that are there are compared."
 
 
 def _overlap(settings: Sequence[MatchedSetting], only_a: int, only_b: int) -> Iterator[str]:
@@ -161,8 +169,8 @@ def _settings_table(a: SweepTable, b: SweepTable, settings: Sequence[MatchedSett
     cells = [
         (
             *setting_cells(one.where, keys),
-            _estimate(one.a, one.planned_a),
-            _estimate(one.b, one.planned_b),
+            _estimate(one.a, one.trained_a),
+            _estimate(one.b, one.trained_b),
             Cell(difference(one.difference.mean), 100 * one.difference.mean),
             _interval(one.difference),
             Cell(str(one.difference.n), one.difference.n),
@@ -220,11 +228,11 @@ def _contrast_cell(row: pd.Series[Any]) -> Cell:
     return Cell(difference(row["mean"]) + ends, 100 * row["mean"])
 
 
-def _estimate(interval: Interval, planned: int) -> Cell:
+def _estimate(interval: Interval, trained: int) -> Cell:
     if interval.n == 0:
-        return Cell(f"0 of {planned} finished")
+        return Cell(f"0 of {trained} finished" if trained else "not trained yet")
     half = "" if interval.high is None else f" ± {percent(interval.high - interval.mean)}"
-    missing = "" if interval.n == planned else f" ({interval.n} of {planned})"
+    missing = "" if interval.n == trained else f" ({interval.n} of {trained})"
     return Cell(percent(interval.mean) + half + missing, 100 * interval.mean)
 
 

@@ -52,7 +52,12 @@ def robustness_panel(table: SweepTable) -> Robustness | None:
     if rows.empty or not rows["n"].any():
         return None
     keys = [key for key in strata(table) if key != LEARNING_RATE]
-    groups = [(values, a, b, own) for a, b in _main(table) for values, own in _groups(table, rows, keys, a, b)]
+    groups = [
+        (values, a, b, own)
+        for a, b in _main(table)
+        for values, own in _groups(table, rows, keys, a, b)
+        if own["n"].any()  # where nothing can be compared, or yet, no choice says anything
+    ]
     if max((len(own) for *_, own in groups), default=0) < 2:
         return None
     columns = (

@@ -7,7 +7,7 @@ import shlex
 from bnbench.report.cells import count
 from bnbench.table import MISSING, SweepTable
 
-__all__ = ["is_unfinished", "unfinished"]
+__all__ = ["is_unfinished", "trials_done", "unfinished"]
 
 
 def is_unfinished(table: SweepTable) -> bool:
@@ -15,17 +15,22 @@ def is_unfinished(table: SweepTable) -> bool:
     return bool((table.trials["status"] == MISSING).any())
 
 
-def unfinished(table: SweepTable) -> str:
-    """How many trials are done, and what follows from that for everything below; empty where none is to come."""
-    if not is_unfinished(table):
-        return ""
+def trials_done(table: SweepTable) -> str:
+    """How many of a sweep's trials are done."""
     status = table.trials["status"]
     failed = int((status == "failed").sum())
     done = int((status != MISSING).sum()) - failed
     errors = f", {count(failed, 'trial')} ended in an error" if failed else ""
+    return f"{done} of {count(len(status), 'trial')} done{errors}"
+
+
+def unfinished(table: SweepTable) -> str:
+    """How many trials are done, and what follows from that for everything below; empty where none is to come."""
+    if not is_unfinished(table):
+        return ""
     claims = " No claim is judged before all are." if table.meta.get("claims") else ""
     return (
-        f"{done} of {count(len(status), 'trial')} done{errors}: the sweep is unfinished. Only trials that are there "
+        f"{trials_done(table)}: the sweep is unfinished. Only trials that are there "
         "are compared, in the pairs that are complete, and what they say may change. The others are not trained yet; "
         f"they have not failed.{claims} To go on: {shlex.join(table.meta['command'])}"
     )

@@ -10,12 +10,14 @@ import pytest
 from bnbench.analysis import differences, tuned_learning_rates
 from bnbench.analysis.windows import learning_rate_windows
 from bnbench.report import terminal_conclusion, terminal_table, write_report
+from bnbench.report.against import compare_sweeps
 from bnbench.report.cautions import cautions
 from bnbench.report.claims import judgments
 from bnbench.report.conclusion import setup_sentence
 from bnbench.report.html import to_html
 from bnbench.report.latex import to_latex
 from bnbench.report.markdown import to_markdown
+from bnbench.report.robustness import robustness_panel
 from bnbench.report.subjects import subjects
 from bnbench.report.tables import outcome_cell
 from bnbench.report.unfinished import unfinished
@@ -105,3 +107,20 @@ def test_no_claim_is_judged_on_half_a_sweep(make_sweep: Any, monkeypatch: pytest
 def test_the_files_say_which_trials_are_to_come(table: Any, tmp_path: Path) -> None:
     lines = write_report(table, tmp_path)["trials.csv"].read_text().splitlines()
     assert sum(",missing," in line for line in lines) == 12
+
+
+def test_a_comparison_with_an_unfinished_sweep_says_so_first(table: Any, make_sweep: Any) -> None:
+    said = compare_sweeps(make_sweep(), table)
+    assert said.sentences[0] == (
+        "18 of 30 trials done in the second: it is unfinished, and only trials that are there are compared."
+    )
+    cells = [cell.text for row in said.tables[0].rows for cell in row.cells]
+    assert not any("of 10)" in text for text in cells)
+    assert any(text.endswith("(4 of 6)") for text in cells)
+    assert "unfinished" not in "".join(compare_sweeps(make_sweep(), make_sweep()).sentences)
+
+
+def test_other_choices_are_not_asked_of_levels_that_are_still_to_be_trained(make_sweep: Any) -> None:
+    made = robustness_panel(make_sweep(status=lambda params, level: "missing" if level == "after" else "finished"))
+    assert made is not None
+    assert [row.cells[0].text for row in made.summary.rows] == ["before - none"]
