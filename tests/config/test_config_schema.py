@@ -124,7 +124,7 @@ def test_the_defaults_are_right() -> None:
         ("norm.logits", "none, plain, affine"),
         ("model.padding", "torch, same"),
         ("norm.averaging", "exponential, cumulative"),
-        ("norm.running_var", "unbiased, biased"),
+        ("norm.running_var", "unbiased, biased, fused"),
         ("optimizer.name", "sgd, momentum, adam, adamw"),
         ("optimizer.lr_scaling", "none, linear, sqrt"),
         ("schedule.name", "constant, warmup, linear, cosine, step"),
