@@ -56,7 +56,7 @@ def test_targets_are_the_data_set_s_for_this_model_unless_given(make_trial: Make
 
 # What matters to a trial. Each row: what the key needs to matter, the key, and where it does not matter.
 
-_OFTEN = {"training.measure_every": 2}
+_OFTEN = {"training.measure_every": 4}
 _RANK = _OFTEN | {"training.measures": ["rank"]}
 
 _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
