@@ -27,7 +27,7 @@ __all__ = ["Connection", "connect", "reported", "show_files_here"]
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "2"), "MLFLOW_HTTP_REQUEST_TIMEOUT": ("5", None)}
 _NOT_ALLOWED = (401, 403)  # HTTP's: who are you, and not you
 _REFUSED_NAME = "Invalid Host header"  # MLflow's answer to a request for a name that it is not allowed to have
-_DRIVERS = {"postgresql": " (psycopg 3: pip install 'bnbench[postgresql]')"}
+_DRIVERS = {"postgresql": " (psycopg 3: pip install 'psycopg[binary]' 'sqlalchemy>=2.1')"}
 
 
 @dataclass(frozen=True)

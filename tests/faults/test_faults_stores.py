@@ -228,6 +228,22 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+def test_a_sweep_in_postgresql_is_the_same_and_moves_with_its_folder(
+    postgresql: str, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
+) -> None:
+    runs_dir, moved = tmp_path / "runs", tmp_path / "moved"
+    where = f"tracking.uri={postgresql}"
+    sweep = start(*trials, where, f"runs_dir={runs_dir}")
+    assert sweep.wait() == 0, sweep.said
+    assert _tables(_report(sweep)) == uninterrupted
+    runs_dir.rename(moved)
+    for words in (["report"], [*trials, "seed=range(5)"], ["status"]):
+        again = start(*words, where, f"runs_dir={moved}")
+        assert again.wait() == 0, again.said
+    assert not runs_dir.exists()
+    assert "20        -        -        -" in again.said.splitlines()[-1]
+
+
 def test_a_server_that_goes_away_and_comes_back_costs_nothing(
     postgresql: str, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
 ) -> None:
