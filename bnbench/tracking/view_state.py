@@ -19,7 +19,7 @@ TAG = "mlflow.sharedViewState."
 
 _TAG_LENGTH = 20_000  # the longest value of an experiment's tag
 _MOST_RUNS = 500  # lines or points in a chart
-_LONGEST_OF_TWO = 36  # letters in the titles of charts side by side, on a screen of 1,400 pixels
+_HEIGHT = 320  # of a chart, in pixels
 
 Group = tuple[Literal["param", "tag"], str]
 """What runs are averaged by."""
@@ -87,18 +87,13 @@ Chart = Line | Bars | Parallel
 class Section:
     """Charts under one title, of which MLflow shows some 25 letters beside its panels.
 
-    Attributes:
-        charts: Two beside each other, or one where their titles, which are their metrics' names, need the room.
+    They stand one below the other: beside each other there is room neither for their titles, which are their metrics'
+    names, nor for a legend, which says these too.
     """
 
     title: str
     charts: Sequence[Chart]
     folded: bool = False
-
-    @property
-    def columns(self) -> int:
-        titles = [chart.metric for chart in self.charts]
-        return 1 if max(map(len, titles), default=0) > _LONGEST_OF_TWO else 2
 
 
 @dataclass(frozen=True)
@@ -114,6 +109,7 @@ class View:
         sections: Its charts.
         columns: Of the table: `` params.`seed` ``.
         groups: What runs are averaged by; nothing shows each run.
+        undrawn: Metrics that get no chart; MLflow makes one for each that the view does not name.
     """
 
     id: str
@@ -123,6 +119,7 @@ class View:
     sections: Sequence[Section]
     columns: Sequence[str]
     groups: Sequence[Group] = ()
+    undrawn: Sequence[str] = ()
 
     def tag(self, milliseconds: int) -> tuple[str, str]:
         """Key and value of the experiment's tag, written at that time; of too many charts the last are left out."""
@@ -144,10 +141,14 @@ class View:
                 | chart.card()
                 for number, section in enumerate(self.sections)
                 for place, chart in enumerate(section.charts)
+            ]
+            + [
+                {**Bars(key).card(), **own, "uuid": f"undrawn/{key}", "metricSectionId": "", "deleted": True}
+                for key in self.undrawn
             ],
             "compareRunSections": [
                 {**own, "uuid": str(number), "name": section.title, "display": not section.folded, "isReordered": True}
-                | {"columns": section.columns}
+                | {"columns": 1, "cardHeight": _HEIGHT}
                 for number, section in enumerate(self.sections)
             ],
             "isAccordionReordered": True,

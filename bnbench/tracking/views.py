@@ -97,8 +97,9 @@ def chart_view(meta: Mapping[str, Any], charts: SweepCharts) -> View:
         charts: Its charts.
     """
     names = metric_names(charts)
+    axes = [names[str(chart.axis)] for s in charts.sections for chart in s.charts if chart.axis not in (None, STEP)]
     sections = [Section(s.title, [_card(chart, names) for chart in s.charts], s.folded) for s in charts.sections]
-    outcomes = dict.fromkeys(outcome for counts in charts.counts.values() for outcome in counts)
+    outcomes = dict.fromkeys(f"trials {outcome}" for counts in charts.counts.values() for outcome in counts)
     return View(
         id=view_id(meta["name"], CHARTS),
         name=f"{meta['name']} ({meta['id']}): charts",
@@ -106,8 +107,9 @@ def chart_view(meta: Mapping[str, Any], charts: SweepCharts) -> View:
         f" AND tags.`{Tag.PARENT}` = '{meta['run_id']}' AND attributes.status = 'FINISHED'",
         order=f"metrics.`{PLACE}`",
         sections=sections,
-        columns=[f"metrics.`trials {outcome}`" for outcome in outcomes],
+        columns=[f"metrics.`{outcome}`" for outcome in outcomes],
         groups=[("tag", Tag.LEVEL)],
+        undrawn=[PLACE, *outcomes, *axes],
     )
 
 
