@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 _MOST_ARMS = 40
+_LONG = 3600  # seconds
+_FEW_SEEDS = 3
+_FEW_VALUES = 2
 
 
 def describe_question(name: str, config: Config) -> str:
@@ -114,7 +117,22 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int, remarks: Sequen
         f"before, {len(plan.undefined)} undefined) in {count(len(plan.packs), 'pack')} on "
         f"{count(workers, 'worker')}, about {duration(estimate)}"
     )
+    if estimate > _LONG:
+        lines.append(f"to make it shorter: {_shorter(trials, varied_keys(trials, axes), estimate)}")
     return "\n".join(lines)
+
+
+def _shorter(trials: Sequence[Trial], varied: Sequence[str], seconds: float) -> str:
+    """What would take less time, and about how much of it."""
+    steps, seeds = max(trial.steps for trial in trials), len({trial.seed for trial in trials})
+    ways = [f"training.steps={fewer} takes about {duration(seconds * fewer / steps)}"] if (fewer := steps // 5) else []
+    if seeds > _FEW_SEEDS:
+        ways.append(f"'seed=range({_FEW_SEEDS})' about {duration(seconds * _FEW_SEEDS / seeds)}")
+    values = {key: len({repr(trial.params.get(key)) for trial in trials}) for key in varied if key != "seed"}
+    ways += [f"fewer of the {number} values of {key}" for key, number in values.items() if number > _FEW_VALUES]
+    if any(trial.model.name == "custom" for trial in trials):
+        ways.append("a smaller network, by model.width or model.depth if its function goes by them")
+    return "; ".join(ways)
 
 
 def curve_images(trials: Sequence[Trial]) -> list[int]:

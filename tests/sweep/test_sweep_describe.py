@@ -49,6 +49,24 @@ def test_curves_on_fewer_validation_images_than_decide_are_told_of(
     assert "along the curve" not in told(500), "where all decide there is nothing to tell"
 
 
+def test_a_plan_of_more_than_an_hour_says_what_would_make_it_shorter(
+    make_config: Callable[[dict[str, Any]], Config], plan: MakePlan
+) -> None:
+    def last(steps: int) -> str:
+        points = [
+            {"training.steps": steps, "optimizer.lr": lr, "seed": seed, "training.max_pack": 1}
+            for lr in (0.1, 0.2, 0.4)
+            for seed in range(6)
+        ]
+        return describe_plan(plan([(make_config(point), [], {}) for point in points]), ["optimizer.lr"], 1)
+
+    assert "to make it shorter" not in last(20)
+    line = last(1_000_000).splitlines()[-1]
+    assert line.startswith("to make it shorter: training.steps=200000 takes about ")
+    assert "'seed=range(3)' about " in line
+    assert line.endswith("fewer of the 3 values of optimizer.lr")
+
+
 def test_varied_keys_are_the_axes_with_two_values(make_trial: MakeTrial) -> None:
     trials = [
         make_trial({"norm.name": "none"}),
