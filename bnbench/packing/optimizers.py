@@ -21,7 +21,8 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
     """Updates each slot of stacked parameters (K, …) by itself.
 
     The update is equal to the bit to `torch.optim`'s with `fused=True`. (Fused and default updates of torch differ by
-    about 1e-7.) A slot that is not active is left alone, which is all that freezing a diverged trial takes.
+    about 1e-7.) A slot that is not active is left alone, which is all that freezing a diverged trial takes; so is a
+    parameter that no gradient reached, as in torch.
 
     Args:
         params: Parameters of shape (K, …).
@@ -30,6 +31,7 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
     Attributes:
         active: By slot, whether it is updated. What was once inactive stays so.
         taken: Steps so far.
+        missed: By parameter, those of them in which no gradient reached it.
     """
 
     def __init__(self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig]) -> None:
@@ -38,6 +40,7 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         self.active = [True] * len(configs)
         self._params = [p for group in self.param_groups for p in group["params"]]
         self.taken = 0
+        self.missed = [0] * len(self._params)
         self.set_lrs([config.lr for config in configs])
 
     def set_lrs(self, lrs: Sequence[float]) -> None:
@@ -45,8 +48,8 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         self.lrs = [*lrs]
 
     @abstractmethod
-    def _update(self, grads: list[Tensor]) -> None:
-        """Every active slot's update, in place, from a gradient for each of `_params`."""
+    def _update(self, grads: list[Tensor | None]) -> None:
+        """Every active slot's update, in place, from a gradient for each of `_params`; None for those without."""
 
     def select(self, slots: Sequence[int]) -> None:
         """Keep some slots, after the parameters were reduced to them."""
@@ -60,13 +63,14 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
     def state_dict(self) -> dict[str, Any]:
         return {
             "taken": self.taken,
+            "missed": [*self.missed],
             "active": [*self.active],
             "state": [{**self.state[p]} for p in self._params],
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take a state in, in place: updates go through views of it."""
-        self.taken, self.active = saved["taken"], [*saved["active"]]
+        self.taken, self.missed, self.active = saved["taken"], [*saved["missed"]], [*saved["active"]]
         for p, values in zip(self._params, saved["state"], strict=True):
             for name, value in values.items():
                 self.state[p][name].copy_(value)
@@ -79,7 +83,9 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
             with torch.enable_grad():
                 loss = closure()
         self.taken += 1
-        self._update([_like(p.grad, p) for p in self._params])
+        grads = [None if p.grad is None else _like(p.grad, p) for p in self._params]
+        self.missed = [missed + (grad is None) for missed, grad in zip(self.missed, grads, strict=True)]
+        self._update(grads)
         return loss
 
 
@@ -103,6 +109,7 @@ class PackSGD(PackOptimizer):
         super().__init__(params, configs)
         early = {id(layer.weight) for layer in self._layers}
         self._params = [p for p in self._params if id(p) not in early]
+        self.missed = [0] * len(self._params)
 
     def set_lrs(self, lrs: Sequence[float]) -> None:
         super().set_lrs(lrs)
@@ -116,8 +123,10 @@ class PackSGD(PackOptimizer):
         for layer in self._layers:
             layer.descent = descent
 
-    def _update(self, grads: list[Tensor]) -> None:
+    def _update(self, grads: list[Tensor | None]) -> None:
         for p, grad in zip(self._params, grads, strict=True):
+            if grad is None:
+                continue
             if self._decay is not None:
                 grad = grad.addcmul(p, _by_row(self._decay, p.dim()))
             if not all(self.active):
@@ -142,8 +151,10 @@ class _SlotBySlot(PackOptimizer):
         self._view()
 
     @abstractmethod
-    def _update_slot(self, slot: int, params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]) -> None:
-        """One slot's update, in place."""
+    def _update_slot(
+        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
+    ) -> None:
+        """One slot's update, in place, of parameters that so many gradients have reached."""
 
     def _view(self) -> None:
         kept = ([self.state[p][name] for p in self._params] for name in self.buffers)
@@ -153,12 +164,15 @@ class _SlotBySlot(PackOptimizer):
         super().select(slots)
         self._view()
 
-    def _update(self, grads: list[Tensor]) -> None:
-        by_slot = _by_slot(grads)
+    def _update(self, grads: list[Tensor | None]) -> None:
+        reached = [i for i, grad in enumerate(grads) if grad is not None]
+        by_slot = _by_slot([grad for grad in grads if grad is not None])
+        taken = [self.taken - self.missed[i] for i in reached]
         for slot, active in enumerate(self.active):
-            if active:
-                params, *buffers = (views[slot] for views in self._views)
-                self._update_slot(slot, params, by_slot[slot], *buffers)
+            if active and reached:
+                views = (views[slot] for views in self._views)
+                params, *buffers = views if len(reached) == len(grads) else ([v[i] for i in reached] for v in views)
+                self._update_slot(slot, taken, params, by_slot[slot], *buffers)
 
 
 class PackMomentum(_SlotBySlot):
@@ -166,7 +180,9 @@ class PackMomentum(_SlotBySlot):
 
     buffers = ("momentum_buffer",)
 
-    def _update_slot(self, slot: int, params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]) -> None:
+    def _update_slot(
+        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
+    ) -> None:
         config = self.configs[slot]
         torch._fused_sgd_(
             params,
@@ -187,18 +203,21 @@ class PackAdam(_SlotBySlot):
 
     buffers = ("exp_avg", "exp_avg_sq")
 
-    def _update_slot(self, slot: int, params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]) -> None:
+    def _update_slot(
+        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
+    ) -> None:
         config = self.configs[slot]
         update = torch._fused_adamw_ if config.name == OptimizerName.adamw else torch._fused_adam_
         mean, square = buffers
-        taken = params[0].new_tensor(self.taken, dtype=torch.float32)  # an active slot has taken every step
+        # An active slot has taken every step.
+        counts = {count: params[0].new_tensor(count, dtype=torch.float32) for count in dict.fromkeys(taken)}
         update(
             params,
             grads,
             mean,
             square,
             [],
-            [taken] * len(params),
+            [counts[count] for count in taken],
             lr=self.lrs[slot],
             beta1=config.beta1,
             beta2=config.beta2,
@@ -215,11 +234,12 @@ def make_optimizer(
     """The optimizer that the configurations, which agree on its name, ask for.
 
     Args:
-        params: Parameters of shape (K, …).
+        params: Parameters of shape (K, …), of which those that are frozen (`requires_grad=False`) stay.
         configs: One a slot.
         layers: Linear layers whose weights are among the parameters and may be updated in the backward pass; see
             `PackSGD`.
     """
+    params = [p for p in params if p.requires_grad]
     if configs[0].name == OptimizerName.sgd:
         return PackSGD(params, configs, layers)
     return (PackMomentum if configs[0].name == OptimizerName.momentum else PackAdam)(params, configs)
@@ -240,10 +260,8 @@ def _by_slot(stacked: Sequence[Tensor]) -> list[list[Tensor]]:
     return [list(views) for views in zip(*(t.unbind(0) for t in flat), strict=True)]
 
 
-def _like(grad: Tensor | None, param: Tensor) -> Tensor:
+def _like(grad: Tensor, param: Tensor) -> Tensor:
     """The gradient in the parameter's memory order, which the fused kernels take for granted."""
-    if grad is None:
-        raise ValueError("a parameter of the pack got no gradient; the network does not use it")
     if grad.stride() == param.stride():
         return grad
     return torch.empty_like(param).copy_(grad)

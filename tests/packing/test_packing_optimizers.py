@@ -189,13 +189,40 @@ def test_a_slot_with_momentum_zero_is_plain_gradient_descent(nesterov):
         assert not torch.equal(p[0], q[0])
 
 
-def test_a_parameter_without_a_gradient_is_an_error():
+@pytest.mark.parametrize("case", CASES)
+def test_a_parameter_that_no_gradient_reached_is_left_alone_as_in_torch(case):
+    """Judge: torch.optim on each trial's own tensors, to the bit. A forward may leave layers out."""
     params = stacked(torch.float32)
-    optimizer = make_optimizer(params, configs("sgd"))
-    set_grads(params, 0)
-    params[1].grad = None
-    with pytest.raises(ValueError, match="no gradient"):
+    optimizer = make_optimizer(params, configs(case))
+    lone = [[nn.Parameter(p[k].detach().clone()) for p in params] for k in range(5)]
+    # One a parameter: torch's fused SGD fails where some have no momentum yet.
+    judges = [torchs([p], c, c.lr) for own, c in zip(lone, configs(case), strict=True) for p in own]
+    for step in range(6):
+        set_grads(params, step)
+        for i, p in enumerate(params):
+            for own in lone:
+                own[i].grad = None
+            if (step + i) % 3 == 0 or (step == 4 and i < 4):
+                p.grad = None
+                continue
+            for k, own in enumerate(lone):
+                own[i].grad = torch.empty_like(own[i]).copy_(p.grad[k])
         optimizer.step()
+        for judge in judges:
+            judge.step()
+    for i, p in enumerate(params):
+        for k, own in enumerate(lone):
+            assert torch.equal(p[k], own[i])
+
+
+def test_a_frozen_parameter_stays():
+    params = stacked(torch.float32)
+    params[1].requires_grad_(False)
+    before = params[1].clone()
+    optimizer = make_optimizer(params, configs("adamw"))
+    set_grads(params, 0)
+    optimizer.step()
+    assert torch.equal(params[1], before)
 
 
 def test_a_closure_is_evaluated_with_gradients():
