@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bnbench.config.schema import ConfigError
@@ -32,7 +33,7 @@ def factory(key: str, name: str | None) -> Callable[..., Any]:
     """
     module = _module(key, name)
     try:
-        found = importlib.import_module(module)
+        found = _imported(module)
     except Exception as error:  # whatever a user's module does when it is imported
         raise ConfigError(f"{key}={name} cannot be imported: {one_line(error)}") from error
     function = getattr(found, str(name).partition(":")[2], None)
@@ -40,6 +41,18 @@ def factory(key: str, name: str | None) -> Callable[..., Any]:
         raise ConfigError(f"{key}={name} is not a function; {module} has none of that name")
     made: Callable[..., Any] = function
     return made
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        from bnbench.vision_ops import ensure_torchvision
+
+        ensure_torchvision()  # which it, or Lightning for it, could not import beside this torch
+        return importlib.import_module(module)
 
 
 def call(make: Callable[..., Any], arguments: Mapping[str, Any], error: type[Exception], failed: str) -> Any:

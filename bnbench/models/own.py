@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from bnbench.config import ConfigError, Init, ModelConfig, NormConfig
-from bnbench.factory import call, factory, one_line
+from bnbench.config import Init, ModelConfig, NormConfig
 from bnbench.models.brought import Brought, brought
 from bnbench.models.geometry import NormSite, Work
-from bnbench.models.swap import SWAPPED, no_hidden_norm, swap_norms
+from bnbench.models.made import made, source_of
+from bnbench.models.swap import SWAPPED, swap_norms
+from bnbench.models.usable import check_parameters, logits_of
 from bnbench.seeding import seeded
 
 __all__ = ["Survey", "own_network", "survey"]
@@ -37,23 +37,8 @@ def own_network(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, in
         image_shape: (C, H, W) of the input.
         classes: Outputs.
     """
-    net = _made(model, image_shape, classes)
-    swap_norms(net, norm, _source(model), keep=model.init == Init.own)
-    return net
-
-
-def _source(model: ModelConfig) -> str:
-    return f"model.factory={model.factory}"
-
-
-def _made(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    make = factory("model.factory", model.factory)
-    if isinstance(make, nn.Module):
-        raise ConfigError(f"{_source(model)} is a network, which trials would share; give a function that makes one")
-    failed = f"{_source(model)} failed for images {image_shape} and {classes} classes"
-    net = call(make, {"image_shape": image_shape, "classes": classes, "model": model}, ConfigError, failed)
-    if not isinstance(net, nn.Module):
-        raise ConfigError(f"{_source(model)} returned {type(net).__name__}; it must be a torch.nn.Module")
+    net = made(model, image_shape, classes)
+    swap_norms(net, norm, source_of(model), keep=model.init == Init.own)
     return net
 
 
@@ -74,10 +59,10 @@ def survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
 
 def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Survey:
     kept = model.init == Init.own
-    weights = brought(lambda: _made(model, image_shape, classes), _source(model), kept=kept)
+    weights = brought(lambda: made(model, image_shape, classes), source_of(model), kept=kept)
     with seeded(0):
-        net = _made(model, image_shape, classes).eval()
-        plain = own_network(model, NormConfig(), image_shape, classes)
+        net = made(model, image_shape, classes).float().eval()
+        plain = own_network(model, NormConfig(), image_shape, classes).float()
     sites: list[NormSite] = []
     costs: list[tuple[bool, int, int]] = []  # of each layer with weights: whether a conv, multiply-adds, values out
     channels = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
@@ -96,26 +81,9 @@ def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int)
             module.register_forward_pre_hook(lambda m, x, name=name: norm(name, m, x[0]))
         elif isinstance(module, nn.Linear | nn.Conv2d):
             module.register_forward_hook(lambda m, x, y: layer(m, y))
-    try:
-        logits = net(torch.zeros(2, *image_shape))
-    except Exception as error:
-        raise ConfigError(
-            f"model.factory={model.factory}: its forward fails on images {image_shape}: {one_line(error)}"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (2, classes):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ConfigError(
-            f"model.factory={model.factory} puts out {shape} for 2 images; it must be logits of shape (2, {classes})"
-        )
-    with seeded(0), no_hidden_norm(_source(model)):
-        for mode in (True, False):
-            plain.train(mode)(torch.zeros(2, *image_shape))
-    logits.sum().backward()  # type: ignore[no-untyped-call]
-    unused = [name for name, p in net.named_parameters() if p.grad is None]
-    if unused:
-        raise ConfigError(
-            f"model.factory={model.factory}: its forward does not use {', '.join(unused)}; leave them out"
-        )
+    with seeded(0):
+        logits = logits_of(net, 2, image_shape, classes, source_of(model))
+    check_parameters(net, plain, logits, image_shape, classes, source_of(model))
     return Survey(
         sites,
         Work(

@@ -69,6 +69,7 @@ def swap_norms(net: nn.Module, norm: NormConfig, source: str, *, keep: bool = Fa
                     continue
                 if keep:
                     _take_over(new, child)
+                _freeze_alike(new, child)
                 made[child] = new
             module._modules[name] = made[child]
 
@@ -94,6 +95,14 @@ def _take_over(new: nn.Module, old: nn.Module) -> None:
         for name, own in (*new.named_parameters(), *new.named_buffers()):
             if name in values and values[name].shape == own.shape:
                 own.copy_(values[name])
+
+
+def _freeze_alike(new: nn.Module, old: nn.Module) -> None:
+    """Parameters of a frozen norm's names are frozen."""
+    frozen = {name for name, parameter in old.named_parameters() if not parameter.requires_grad}
+    for name, parameter in new.named_parameters():
+        if name in frozen:
+            parameter.requires_grad_(False)
 
 
 @contextmanager

@@ -117,7 +117,8 @@ def _rows(net: nn.Module) -> tuple[nn.Module, dict[tuple[nn.Module, str], Tensor
     views: dict[tuple[nn.Module, str], Tensor] = {}
     for name, parameter in net.named_parameters():
         holder, own = _holder(rows, name)
-        holder.register_parameter(own, nn.Parameter(parameter.detach().unsqueeze(0).clone()))
+        row = parameter.detach().unsqueeze(0).clone()
+        holder.register_parameter(own, nn.Parameter(row, parameter.requires_grad))
     persistent = net.state_dict().keys()
     for path, module in net.named_modules():
         for own, buffer in module.named_buffers(recurse=False):

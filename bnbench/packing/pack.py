@@ -37,7 +37,7 @@ def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> Pack:
         pixels: Names of the conv layers to train as linear ones, from `single_pixel_layers`; not with weight decay.
 
     Raises:
-        UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied, or a module
+        UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied or frozen, or a module
             that is not a leaf owns a parameter or a buffer.
     """
     channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
@@ -61,7 +61,7 @@ class Pack(nn.Module):
     def __init__(self, nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> None:
         super().__init__()
         for net in nets:
-            _refuse_tied(net)
+            _refuse_tied_and_frozen(net)
         self.slots = len(nets)
         self.net = _fold(nets, "", pixels)
         convolves = any(isinstance(leaf, FoldedConv2d | FoldedPixelConv2d) for leaf in self.net.modules())
@@ -110,8 +110,9 @@ class Pack(nn.Module):
     def sizes(self) -> tuple[int, int]:
         """How many trainable parameters and running statistics each trial has."""
         state = self.slot_state(0)
-        trainable = sum(state[name].numel() for name, _ in self.net.named_parameters())
-        return trainable, sum(value.numel() for value in state.values()) - trainable
+        sizes = {name: state.pop(name).numel() for name, _ in self.net.named_parameters()}
+        trainable = sum(sizes[name] for name, parameter in self.net.named_parameters() if parameter.requires_grad)
+        return trainable, sum(value.numel() for value in state.values())
 
     def width_of(self, trials: int) -> int:
         """Slots that a pack of so many of these trials has."""
@@ -139,7 +140,10 @@ def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.M
     first = nets[0]
     kinds = {type(net) for net in nets}
     if len(kinds) > 1:
-        raise UnpackableError(f"{path or 'the network'} differs in kind: {sorted(kind.__name__ for kind in kinds)}")
+        names = sorted(
+            {kind.__name__ for kind in kinds}
+        )  # a parametrized layer has a class of its own in every network
+        raise UnpackableError(f"{path or 'the network'} differs in kind: {names}")
     rule: Callable[[Sequence[Any]], nn.Module] | None = RULES.get(type(first)) or getattr(type(first), "fold", None)
     if path in pixels:
         rule = FoldedPixelConv2d
@@ -175,9 +179,11 @@ def _by_rule(rule: Callable[[Sequence[Any]], nn.Module], leaves: Sequence[nn.Mod
         raise UnpackableError(str(error)) from error
 
 
-def _refuse_tied(net: nn.Module) -> None:
+def _refuse_tied_and_frozen(net: nn.Module) -> None:
     seen: dict[int, str] = {}
     for name, parameter in net.named_parameters(remove_duplicate=False):
+        if not parameter.requires_grad:
+            raise UnpackableError(f"{name} is frozen (requires_grad=False)")
         other = seen.setdefault(id(parameter), name)
         if other != name:
             raise UnpackableError(f"{name} and {other} are one tied parameter")

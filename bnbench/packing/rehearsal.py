@@ -70,8 +70,8 @@ def rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> R
         classes: Outputs.
 
     Raises:
-        ConfigError: If a step fails, if it is not that of the network as plain torch trains it, if the first step from
-            the same start gives other numbers the second time, or if it cannot be gone on with and
+        ConfigError: If a step or an evaluation fails, if a step is not that of the network as plain torch trains it, if
+            the first one from the same start gives other numbers the second time, or if it cannot be gone on with and
             `training.checkpoint_every` asks for that.
     """
     key = (trial.signature, image_shape, classes)
@@ -98,6 +98,7 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
     plain, net = network(), network()
     watch = _Watch(net)
     whole, other, resumed = Lone(net, trial.seed), Lone(network(), trial.seed), Lone(network(), trial.seed)
+    doing = f"a training step on {examples} images"
     try:
         first = _cycle(whole, images)
         state = {name: value.detach().clone() for name, value in _values(whole).items()}
@@ -109,10 +110,13 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
         resumed.put_attributes(kept)
         gone_on = _cycle(resumed, images)
         as_torch = [*_plain_cycle(plain, images[0], trial.seed, 0), *_plain_cycle(plain, images[0], trial.seed, 1)]
+        doing = "an evaluation of one image"  # as the last ones are
+        with torch.no_grad():
+            other.eval()(other.fold(images[:, :1], images.dtype))
     except ConfigError:
         raise
     except Exception as error:  # whatever a forward does
-        raise ConfigError(f"{source(trial)}: a training step fails on {examples} images: {one_line(error)}") from error
+        raise ConfigError(f"{source(trial)}: {doing} fails: {one_line(error)}") from error
     if not _equal(first, again):
         raise ConfigError(
             f"{source(trial)}: the first step from the same start gives other numbers the second time: it depends on "

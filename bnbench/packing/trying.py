@@ -52,9 +52,11 @@ def _reason(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> st
     double = _networks(trial, Precision.float64, image_shape, classes)
     try:
         packed = _pack(double, trial, image_shape)
+        lone = [_look(copy.deepcopy(net), image) for net, image in zip(double, images, strict=True)]
     except UnpackableError as error:
         return str(error)
-    lone = [_look(copy.deepcopy(net), image) for net, image in zip(double, images, strict=True)]
+    except Exception as error:  # whatever a network does that is set to one precision, or cannot be copied
+        return f"it cannot be tried in double precision: {one_line(error)}"
     try:
         together = _look_at_pack(packed, images)
     except Exception as error:  # whatever a forward does that does not expect several trials' channels

@@ -89,7 +89,7 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> Callable[[Making], ModelConfig
     """The configuration of a network that a function of this file makes."""
 
     def configure(make: Making) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own.factory", lambda key, name: make)
+        monkeypatch.setattr("bnbench.models.made.factory", lambda key, name: make)
         return ModelConfig(name="custom", factory=f"here:{make.__name__}{id(make)}")
 
     return configure
@@ -131,7 +131,7 @@ class Unused(nn.Module):
         (lambda *a: "net", "returned str; it must be a torch.nn.Module"),
         (lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(10, 5)), "forward fails on images (3, 8, 8): RuntimeError"),
         (lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(192, 6)), "puts out (2, 6) for 2 images; it must be logits"),
-        (lambda *a: Unused(), "its forward does not use spare.weight, spare.bias"),
+        (lambda *a: Unused(), "no gradient reaches spare.weight, spare.bias: its forward does not use them"),
         (lambda *a: nn.Sequential(nn.Flatten(), nn.LayerNorm(192), nn.Linear(192, 5)),
          "norm= cannot take the place of 1 (LayerNorm)"),
         (lambda *a: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (3, 64)), nn.BatchNorm1d(3), nn.Flatten(),
