@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bnbench import names
+from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
 from bnbench.results import TrialResult
 from bnbench.tracking import TrackingError, bulk, server
 from bnbench.tracking.address import Address
@@ -36,11 +37,18 @@ def test_the_server_shows_the_page_and_records_and_reads_like_the_database(
         run_id = there.start_sweep(meta, [{"key": result.key, "params": result.params} for result in results])
         there.record(results, run_id)
         remote, finished = there.load("latest"), there.finished()
+        for mean in (1, 2, 2):
+            lines = {"all": (Point(1, mean, mean, mean), Point(2, mean, mean, mean))}
+            section = ChartSection("accuracy", (MeanChart("val accuracy", STEP, lines),))
+            there.write_charts(remote, SweepCharts((section,), {"all": {"planned": 3}}, ""))
     assert process.poll() is not None
     with socket.socket() as caller:
         assert caller.connect_ex(("127.0.0.1", port)) != 0  # nothing listens there any more
     local = Store.open(None, runs_dir=tmp_path, experiment="remote")
     assert local.finished() == finished
+    client = local._connection.client
+    means = client.search_runs([local.experiment_id], f"tags.`{names.Tag.KIND}` = 'mean'")
+    assert [run.data.metrics["val accuracy"] for run in means] == [2, 2, 2]
     assert finished.keys() == {result.key for result in results if result.status == "finished"}
     for result, (_, row) in zip(results, remote.trials.iterrows(), strict=True):
         assert row["status"] == result.status
