@@ -151,6 +151,14 @@ def test_differences_that_are_all_equal_are_not_drawn_on_a_scale_of_rounding(mak
         assert 0.04 not in _numbers(panel.svg)
 
 
+def test_where_no_pair_is_left_there_is_no_scale(make_sweep: Any) -> None:
+    status = lambda params, level: "diverged" if level == "none" else "finished"  # noqa: E731
+    table = make_sweep(axes={"optimizer.lr": (0.1, 0.3)}, seeds=range(3), status=status)
+    [figure] = [figure for figure in draw_figures(table) if "differences" in figure.title]
+    [panel] = [panel for row in figure.rows for panel in row.panels if "before - none" in panel.title]
+    assert sorted(_numbers(panel.svg)) == [0, 0.1, 0.3]  # no difference, and the learning rates
+
+
 def test_a_measure_that_is_always_the_same_is_drawn_from_zero(with_measures: Any) -> None:
     with_measures.curves[names.ACTIVATION_SATURATED] = with_measures.curves[names.ACTIVATION_SATURATED] * 0
     inputs = measured.draw(with_measures)[1]

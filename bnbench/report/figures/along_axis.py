@@ -98,6 +98,8 @@ def _draw_difference(rows: pd.DataFrame, axis: str, at: list[Any]) -> tuple[Any,
     # A scale finer than any data set's can show would make much of no difference at all.
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -_LEAST_SPAN), max(high, _LEAST_SPAN))
+    if rows["mean"].isna().all():
+        place_ticks(axes, "y", [0])
     return chart, _in_words(rows, axis, difference)
 
 
