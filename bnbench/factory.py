@@ -9,7 +9,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,14 +97,17 @@ def _taken(make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list
     return taken, {}
 
 
-@cache
+_read: dict[str, str] = {}
+"""What files held when this process first looked at them, which is what it has imported."""
+
+
 def source_hash(key: str, name: str) -> str:
     """16 hex digits of the file that holds the function: an edited function makes another trial.
 
     Files that it imports are not looked into.
 
     Raises:
-        ConfigError: If there is no such file; one line.
+        ConfigError: If there is no such file, or it was edited since this process first looked at it; one line.
     """
     module = _module(key, name)
     try:
@@ -114,7 +116,13 @@ def source_hash(key: str, name: str) -> str:
         raise ConfigError(f"{key}={name} cannot be imported: {one_line(error)}") from error
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise ConfigError(f"{key}={name}: there is no module {module} in {Path.cwd()} or among what is installed")
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+    if _read.setdefault(spec.origin, digest) != digest:
+        raise ConfigError(
+            f"{key}={name}: {spec.origin} was edited after this process had imported it; start Python anew (in a "
+            "notebook, restart the kernel)"
+        )
+    return digest
 
 
 def one_line(error: Exception) -> str:

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from bnbench import factory
 from bnbench.config import Config, ConfigError, Init, ModelConfig, NormConfig, Trial, config_errors
 from bnbench.examples.network import residual
-from bnbench.factory import source_hash
 from bnbench.models import build_model
 from bnbench.models.own import survey
 from bnbench.seeding import derive, seeded
@@ -146,7 +146,7 @@ def test_kept_weights_and_their_file_are_a_part_of_the_key(tmp_path: Path, monke
         "    net = nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
         "    net.load_state_dict(torch.load('weights.pt'))\n    return net\n"
     )
-    source_hash.cache_clear()
+    factory._read.clear()
     keys = []
     for init, value in itertools.product((Init.own, Init.torch), (1.0, 2.0)):
         torch.save({"1.weight": torch.full((10, 64), value), "1.bias": torch.zeros(10)}, "weights.pt")

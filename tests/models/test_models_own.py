@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bnbench import factory
 from bnbench.config import Config, ConfigError, ModelConfig, NormConfig, Trial
-from bnbench.factory import source_hash
 from bnbench.models import NormSite, build_model, norm_sites
 from bnbench.models.dropout import Dropout
 from bnbench.models.geometry import work
@@ -177,6 +177,18 @@ def test_an_edited_file_makes_another_trial(tmp_path: Path, monkeypatch: pytest.
     keys = []
     for text in ("def make(*a): ...\n", "def make(*a): ...  # again\n", "def make(*a): ...\n"):
         file.write_text(text)
-        source_hash.cache_clear()
+        factory._read.clear()
         keys.append(trial(ModelConfig(name="custom", factory="my_own_network:make")).key)
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_a_file_that_was_edited_after_its_import_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook: this process would train what it has imported, under the key of what the file holds now."""
+    file = tmp_path / "edited_own_network.py"
+    monkeypatch.chdir(tmp_path)
+    model = ModelConfig(name="custom", factory="edited_own_network:make")
+    file.write_text("def make(*a): ...\n")
+    assert trial(model).key
+    file.write_text("def make(*a): ...  # again\n")
+    with pytest.raises(ConfigError, match=r"edited_own_network\.py was edited after this process had imported it"):
+        _ = trial(model).key
