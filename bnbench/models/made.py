@@ -32,20 +32,24 @@ def made(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) ->
     if not isinstance(net, nn.Module):
         raise ConfigError(f"{source} returned {type(net).__name__}; it must be a torch.nn.Module")
     for name, module in net.named_modules():
-        how = _compiled(module)
+        how = _wrapped(module)
         if how is not None:
             where = f"its {name}" if name else "its network"
-            raise ConfigError(f"{source}: {where} is compiled ({how}), which nothing can be put into; leave that out")
+            raise ConfigError(f"{source}: {where} is {how}, which nothing can be put into; leave that out")
     if any(is_lazy(value) for value in (*net.parameters(), *net.buffers())):
         _size(net, image_shape, source)
     return net
 
 
-def _compiled(module: nn.Module) -> str | None:
+def _wrapped(module: nn.Module) -> str | None:
+    """What a module is that is no plain one, in words."""
     if isinstance(module, torch.jit.ScriptModule):
-        return "TorchScript"
+        return "compiled (TorchScript)"
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return f"wrapped for several devices ({type(module).__name__})"
     # The class is torch._dynamo's, whose import takes seconds.
-    return "torch.compile" if hasattr(module, "_orig_mod") or module._compiled_call_impl is not None else None
+    compiled = hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+    return "compiled (torch.compile)" if compiled else None
 
 
 def _size(net: nn.Module, image_shape: tuple[int, int, int], source: str) -> None:

@@ -81,11 +81,11 @@ def check_parameters(
     if not trained:
         raise ConfigError(f"{source} has no parameter to train; set requires_grad=True on one")
     of_plain = {name for name, p in plain.named_parameters() if p.requires_grad}
-    reached = _reached(net, logits) - of_plain  # norms', which only this one has
+    reached = _reached(net, logits, source) - of_plain  # norms', which only this one has
     with no_hidden_norm(source):
         for seed in range(_PASSES):  # some forwards leave layers out at random
             with seeded(seed):
-                reached |= _reached(plain, logits_of(plain.train(), 2, image_shape, classes, source))
+                reached |= _reached(plain, logits_of(plain.train(), 2, image_shape, classes, source), source)
             if of_plain <= reached:
                 break
         with seeded(0):
@@ -99,10 +99,13 @@ def check_parameters(
         )
 
 
-def _reached(net: nn.Module, logits: Tensor) -> set[str]:
+def _reached(net: nn.Module, logits: Tensor, source: str) -> set[str]:
     """Names of the parameters that the logits depend on."""
     if not logits.requires_grad:
         return set()
     net.zero_grad()
-    logits.sum().backward()  # type: ignore[no-untyped-call]
+    try:
+        logits.sum().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # of an in-place operation, say
+        raise ConfigError(f"{source}: its backward pass fails: {one_line(error)}") from error
     return {name for name, p in net.named_parameters() if p.grad is not None}

@@ -168,24 +168,24 @@ def _values(lone: Lone) -> dict[str, Tensor]:
 def _cycle(lone: Lone, images: Tensor) -> list[Tensor]:
     """A step of plain gradient descent and an evaluation: the logits of both, each (N, classes)."""
     x = lone.fold(images, images.dtype)
-    logits = lone.train()(x)[0].t()
+    logits = lone.train()(x.clone())[0].t()  # a forward may write into its input
     lone.zero_grad()
     _loss(logits).backward()  # type: ignore[no-untyped-call]
     _descend(lone)
     with torch.no_grad():
-        return [logits.detach(), lone.eval()(x)[0].t()]
+        return [logits.detach(), lone.eval()(x.clone())[0].t()]
 
 
 def _plain_cycle(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
     """The same of a network as torch has it."""
     reseed(Lone.training_seed(seed, step))
-    logits = net.train()(x)
+    logits = net.train()(x.clone())
     net.zero_grad()
     _loss(logits).backward()  # type: ignore[no-untyped-call]
     _descend(net)
     reseed(Lone.evaluation_seed(seed, step + 1, 1))
     with torch.no_grad():
-        return [logits.detach(), net.eval()(x)]
+        return [logits.detach(), net.eval()(x.clone())]
 
 
 def _loss(logits: Tensor) -> Tensor:

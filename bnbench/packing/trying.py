@@ -93,11 +93,11 @@ def _pack(nets: Sequence[nn.Module], trial: Trial, image_shape: tuple[int, int, 
 
 def _look(net: nn.Module, images: Tensor) -> list[Tensor]:
     """Logits (N, classes) in training and in evaluation, and the gradients of a training step, by name."""
-    logits = net.train()(images)
+    logits = net.train()(images.clone())  # a forward may write into its input
     (logits * _weights(logits.t()).t()).sum().backward()
     gradients = [p.grad for _, p in sorted(net.named_parameters())]
     with torch.no_grad():
-        return [logits.detach(), net.eval()(images), *(g for g in gradients if g is not None)]
+        return [logits.detach(), net.eval()(images.clone()), *(g for g in gradients if g is not None)]
 
 
 def _look_at_pack(packed: Pack, images: Tensor) -> list[list[Tensor]]:
@@ -105,10 +105,10 @@ def _look_at_pack(packed: Pack, images: Tensor) -> list[list[Tensor]]:
     K = packed.slots
     filled = torch.cat([images, images[-1:].expand(K - len(images), *images.shape[1:])])
     x = packed.fold(filled, images.dtype)
-    logits = packed.train()(x)
+    logits = packed.train()(x.clone())
     (logits * _weights(logits[0])).sum().backward()
     with torch.no_grad():
-        evaluated = packed.eval()(x)
+        evaluated = packed.eval()(x.clone())
     gradients = [p.grad for _, p in sorted(packed.net.named_parameters())]
     return [[logits[k].detach().t(), evaluated[k].t(), *(g[k] for g in gradients if g is not None)] for k in range(K)]
 

@@ -61,6 +61,15 @@ class Failing(Net):
         return super().forward(x)
 
 
+class Overwriting(Net):
+    """Writes into what the gradient of ReLU still needs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm(self.first(x.flatten(1))), inplace=True)
+        y += 1
+        return self.head(y)
+
+
 class Built(Net):
     """A layer that is made when the first images come."""
 
@@ -118,6 +127,8 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> Configure:
         (lambda *a: torch.compile(Net()), ": its network is compiled (torch.compile)"),
         (lambda *a: compiled_part(), ": its middle is compiled (torch.compile)"),
         (lambda *a: torch.jit.trace(Net().eval(), torch.zeros(2, 1, 8, 8)), ": its network is compiled (TorchScript)"),
+        (lambda *a: nn.DataParallel(Net()), ": its network is wrapped for several devices (DataParallel)"),
+        (lambda *a: Overwriting(), ": its backward pass fails: RuntimeError: one of the variables needed for gradient"),
         (lambda *a: Built(), ": its forward makes early.weight, early.bias, which nobody would train"),
         (lambda *a: Spare(), ": its forward does not use spare.weight, spare.bias, which are lazy"),
         (lambda *a: Detached(), ": no gradient reaches first.weight, first.bias, norm.weight, norm.bias: its forward"),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from bnbench.packing import trying
-from bnbench.packing.alone import why_alone
+from bnbench.packing.alone import rehearsal, why_alone
 from bnbench.packing.pack import Pack
 from bnbench.training.fit import fit
 
@@ -47,6 +47,14 @@ class Cast(Net):
 class Constant(Net):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) @ torch.eye(10)
+
+
+class Shifting(Net):
+    """Writes into its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x -= 0.5
+        return super().forward(x)
 
 
 class Buffered(Net):
@@ -121,6 +129,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "half frozen": half_frozen,
     "cast": lambda: Cast(),
     "constant": lambda: Constant(),
+    "shifting": lambda: Shifting(),
     "double": lambda: Net().double(),
     "buffered": Buffered,
     "skipping": lambda: Skipping(nn.Linear(20, 20)),
@@ -148,6 +157,7 @@ def trial_for(trial_of, monkeypatch):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_network_as_people_write_them_is_trained(kind: str, trial_for, images_of) -> None:
     trial = trial_for(kind, "norm.name=batch", "optimizer.name=adam")
+    rehearsal(trial)
     [result] = fit([trial], images_of(1, 8, 8), alone=why_alone(trial) is not None)
     assert result.status == "finished"
     loss = result.curves["val/loss"]
