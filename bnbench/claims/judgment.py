@@ -78,10 +78,17 @@ def judge(claim: Claim, table: SweepTable) -> Judgment:
     return Judgment(claim, verdict, evidence_of(everything), tuple(everything), sweep, exploratory, tuple(notes))
 
 
-def not_run(claim: Claim) -> Judgment:
-    """The judgment on a claim whose sweep has no finished run: inconclusive, and what it takes to run it."""
+def not_run(claim: Claim, recorded: int = 0, planned: int = 0) -> Judgment:
+    """The judgment on a claim of which not all trials are recorded: inconclusive, and what it takes to run them.
+
+    Args:
+        claim: The claim.
+        recorded: How many of the trials of its sweep's file are.
+        planned: Of how many.
+    """
     why = f"it needs {'; '.join(claim.missing)}" if claim.missing else f"run it: python -m bnbench +sweep={claim.sweep}"
-    return Judgment(claim, Verdict.inconclusive, f"not run; {why}")
+    so_far = f"{recorded:,} of {planned:,} trials of its sweep's file are recorded; " if recorded else ""
+    return Judgment(claim, Verdict.inconclusive, f"not run; {so_far}{why}")
 
 
 def claims_touched(table: SweepTable, claims: Mapping[str, Claim] | None = None) -> list[Judgment]:
@@ -96,7 +103,16 @@ def claims_touched(table: SweepTable, claims: Mapping[str, Claim] | None = None)
     """
     found = recorded_claims(table)
     later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == table.meta["name"]}
-    return [judge(claim, table) for claim in {**later, **found}.values()]
+    return [_judge_here(claim, table) for claim in {**later, **found}.values()]
+
+
+def _judge_here(claim: Claim, table: SweepTable) -> Judgment:
+    """The verdict where the sweep trained what the claim's file asks for; older sweeps do not say whether they did."""
+    left_out = table.meta.get("claims", {}).get(claim.id, {}).get("left_out", 0)
+    if not left_out:
+        return judge(claim, table)
+    why = f"{left_out:,} of the trials that its sweep's file asks for are not in this sweep"
+    return Judgment(claim, Verdict.inconclusive, f"not judged here; {why}")
 
 
 def _result(test: Test, table: SweepTable) -> TestResult:

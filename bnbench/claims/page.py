@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from bnbench.claims.claim import Test
 from bnbench.claims.decide import Finding
 from bnbench.claims.judgment import Judgment
+from bnbench.claims.ours import load_ours
 from bnbench.claims.wording import one_finding, place
 
 __all__ = ["explain_claim", "list_claims"]
@@ -17,14 +18,20 @@ _MOST_SETTINGS = 60
 
 
 def list_claims(judgments: Sequence[Judgment]) -> str:
-    """A line for each claim: its verdict, what it says, and the sweep that decided it."""
-    ids = max(len(judgment.claim.id) for judgment in judgments)
-    verdicts = max(len(_verdict(judgment)) for judgment in judgments)
-    lines = []
+    """A line for each claim: its verdict here, bnbench's own, what it says, and the sweep that decided it."""
+    shipped = load_ours()
+    rows = [("", "here", "ours", "Batch norm …")]
     for judgment in judgments:
-        head = f"{judgment.claim.id:<{ids}}  {_verdict(judgment):<{verdicts}}  {judgment.claim.title}"
-        lines.append(f"{head}  [{judgment.sweep or 'not run'}]")
+        ours = shipped.get(judgment.claim.id)
+        here = _verdict(judgment) if judgment.sweep else "not run"
+        title = f"{judgment.claim.title}  [{judgment.sweep}]" if judgment.sweep else judgment.claim.title
+        rows.append((judgment.claim.id, here, ours.said_of(judgment.claim) if ours else "", title))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
     notes = ["Verdicts are corrected for the settings of a claim, not for the number of claims."]
+    dates = sorted({shipped[judgment.claim.id].date for judgment in judgments if judgment.claim.id in shipped})
+    if dates:
+        notes.append(f"ours: what bnbench's authors found ({' to '.join(dict.fromkeys([dates[0], dates[-1]]))}).")
     if any(judgment.exploratory for judgment in judgments):
         notes.append("* exploratory: the claim was written or changed after the runs.")
     if any(not judgment.sweep for judgment in judgments):
@@ -41,6 +48,9 @@ def explain_claim(judgment: Judgment) -> str:
     lines += ["", *_wrapped(f"verdict:   {_verdict(judgment)}; {judgment.evidence}", 11)]
     for remark in judgment.remarks:
         lines += _wrapped(f"           {remark}", 11)
+    ours = load_ours().get(claim.id)
+    if ours is not None:
+        lines += _wrapped(f"ours:      {ours.said_of(claim)} ({ours.date}); {ours.evidence}", 11)
     for result in judgment.results:
         role = "" if result.test.decides else " (beside; it does not decide)"
         margin = f", margin {result.test.margin}" if result.test.margin else ""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from bnbench.config import ConfigError
 from bnbench.sweep.describe import count
@@ -44,11 +40,9 @@ def run_parts(
     last, failed = None, []
     for number, (name, part) in enumerate(zip(names, parts, strict=True), 1):
         say(f"\n[{number} of {count(len(names), 'sweep')}]")
-        sweeper = OmegaConf.to_container(part.config.hydra.sweeper, resolve=True)
-        assert isinstance(sweeper, dict)
         words = [*part.config.hydra.overrides.task]
         try:
-            last = run_sweep(part, sweeper["params"] or {}, sweeper["arms"] or {}, words, say=say)
+            last = run_sweep(part, *part.varying, words, say=say)
         except SweepFailedError as error:
             failed.append(f"{name}: {error}")
     if failed:
@@ -59,11 +53,7 @@ def run_parts(
 def _part(hydra: HydraSweep, name: str, command_line: Sequence[str]) -> HydraSweep:
     """The sweep as Hydra composes it when it is typed in place of the one that names it."""
     kept = [word for word in command_line if not word.startswith(("+sweep=", "sweep.parts=", "sweep.name="))]
-    config = hydra.context.config_loader.load_configuration(
-        config_name=hydra.config.hydra.job.config_name,
-        overrides=[*hydra.config.hydra.overrides.hydra, f"+sweep={name}", *kept],
-        run_mode=RunMode.MULTIRUN,
-    )
-    if config.sweep.parts:
+    part = hydra.typed_instead([f"+sweep={name}", *kept])
+    if part.config.sweep.parts:
         raise ConfigError(f"sweep.parts={name} has parts of its own; name those")
-    return replace(hydra, config=config)
+    return part

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from bnbench.sweep.ask import ask
 from bnbench.sweep.calibrate import calibrated
 from bnbench.sweep.compose import to_config
 from bnbench.sweep.describe import arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
+from bnbench.sweep.evidence import missing_from, trials_of_file
 from bnbench.sweep.interruption import briefly
 from bnbench.sweep.job import Job, checkpoint_folder
 from bnbench.sweep.launch import launch_packs
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
 __all__ = ["HydraSweep", "execute", "planned_entries", "run_sweep", "sweep_meta"]
 
 
+_OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
+"""How words begin that leave a sweep's trials as its file has them."""
+
+
 @dataclass(frozen=True)
 class HydraSweep:
     """What Hydra hands its sweeper."""
@@ -59,6 +65,22 @@ class HydraSweep:
     def settings(self) -> Config:
         """The configuration without what varies."""
         return to_config(_without_hydra(self.config))
+
+    @property
+    def varying(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """`hydra.sweeper.params` and `.arms`."""
+        sweeper = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
+        assert isinstance(sweeper, dict)
+        return sweeper["params"] or {}, sweeper["arms"] or {}
+
+    def typed_instead(self, words: Sequence[str]) -> HydraSweep:
+        """What Hydra would hand over if these words had been typed, beside its own settings."""
+        config = self.context.config_loader.load_configuration(
+            config_name=self.config.hydra.job.config_name,
+            overrides=[*self.config.hydra.overrides.hydra, *words],
+            run_mode=RunMode.MULTIRUN,
+        )
+        return replace(self, config=config)
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """One job's configuration, without Hydra's own node."""
@@ -153,10 +175,23 @@ def run_sweep(
     if config.plan_only:
         return None
     meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
-    meta["claims"] = claims
+    meta["claims"] = _judged_here(claims, hydra, config, plan, command_line)
     meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
     meta["notes"] += [*asked.notes, *(f"{line}." for line in remarks)]
     return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
+
+
+def _judged_here(
+    claims: Mapping[str, dict[str, Any]], hydra: HydraSweep, config: Config, plan: Plan, command_line: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is."""
+    left_out: dict[str, int] = Counter()
+    as_in_file = all(word.startswith(_OF_NO_TRIAL) for word in command_line)
+    for sweep in {claim["text"]["sweep"] for claim in claims.values()} if not as_in_file else ():
+        words = [f"+sweep={sweep}", f"sweep.size={config.sweep.size}"]
+        file = trials_of_file(hydra.typed_instead(words), words)
+        left_out[sweep] = missing_from(file, (p.trial for p in plan.planned))
+    return {id: {**claim, "left_out": left_out[claim["text"]["sweep"]]} for id, claim in claims.items()}
 
 
 def _open_store(config: Config, runs_dir: Path) -> Store:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
 
 from bnbench.analysis.timing import timed_arms, timed_ratios
 from bnbench.bench.lone import Turns, time_lone
@@ -48,8 +47,7 @@ def time_sweep(
     from bnbench.tracking.load import planned_table
     from bnbench.tracking.store import Store
 
-    sweeper = hydra.config.hydra.sweeper
-    asked = ask(hydra, _plain(sweeper.params), _plain(sweeper.arms), words, say)
+    asked = ask(hydra, *hydra.varying, words, say)
     config = asked.config
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     images = DataLoader(runs_dir / "cache")
@@ -122,7 +120,3 @@ def _rows(frame: pd.DataFrame, keys: list[str], values: list[str], scale: float)
         bounds = "" if pd.isna(low) else f" ({scale * low:.3f} to {scale * high:.3f})"
         rows.append((*("" if pd.isna(row[key]) else str(row[key]) for key in keys), f"{scale * mean:.3f}{bounds}"))
     yield from aligned(rows, words=len(keys))
-
-
-def _plain(node: DictConfig | None) -> dict[str, Any]:
-    return {} if node is None else OmegaConf.to_container(node, resolve=True)  # type: ignore[return-value]

@@ -17,7 +17,7 @@ from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
 from bnbench.tracking.timing_runs import newest_timing
 
-__all__ = ["load_table", "planned_table"]
+__all__ = ["load_table", "load_trials", "planned_table"]
 
 _STATE = ("key", "status", "reason", "diverged_step", "tuning")
 
@@ -41,8 +41,13 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     meta, planned = read_plan(connection, run)
     if run.info.end_time is not None:
         meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
+    return load_trials(connection, {**meta, **checks(run)}, planned)
+
+
+def load_trials(connection: Connection, meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepTable:
+    """The planned trials as the store holds them, whatever sweeps they are of; arguments as of `start_sweep`."""
     recorded = counting_runs(connection, planned)
-    meta |= {"conditions": _conditions([*recorded.values()]), **checks(run)}
+    meta = {**meta, "conditions": _conditions([*recorded.values()])}
     meta["timing"] = newest_timing(connection, planned)
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}

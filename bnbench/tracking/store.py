@@ -16,7 +16,7 @@ from bnbench.tracking import sweep_runs
 from bnbench.tracking.address import Address
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported, show_files_here
-from bnbench.tracking.load import load_table
+from bnbench.tracking.load import load_table, load_trials
 from bnbench.tracking.mean_runs import delete_other_means, version_of, write_means
 from bnbench.tracking.recorded import read_recorded
 from bnbench.tracking.standing import Standing, read_standing
@@ -185,6 +185,16 @@ class Store:
         """
         with reported(self.address):
             return load_table(self._connection, sweep)
+
+    def plan(self, sweep: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """A sweep's description and its planned trials, as `start_sweep` was given them."""
+        with reported(self.address):
+            return sweep_runs.read_plan(self._connection, sweep_runs.find_sweep(self._connection, sweep))
+
+    def load_trials(self, meta: dict[str, Any], trials: list[dict[str, Any]]) -> SweepTable:
+        """As `load`, of trials that were chosen from several sweeps; arguments as of `start_sweep`."""
+        with reported(self.address):
+            return load_trials(self._connection, meta, trials)
 
     def recorded(self, sweep: str) -> tuple[dict[str, Any], list[Recorded]]:
         """A sweep's description, and its trials with every number they have; see `read_recorded`."""

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from bnbench import names
 from bnbench.__main__ import main
 from bnbench.claims import Claim
+from bnbench.claims.claim import Verdict
+from bnbench.claims.ours import Ours, load_ours
+from bnbench.config import Config
 from bnbench.results import TrialResult
+from bnbench.tracking import environment
 from bnbench.tracking.store import Store
 
 PlanSweep = Callable[..., Any]
+REST: dict[str, Any] = {"data": [], "config": OmegaConf.to_container(OmegaConf.structured(Config()), enum_to_str=True)}
 
 
 @pytest.fixture
@@ -38,12 +45,18 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture(scope="module")
 def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSweep) -> Path:
-    """A store with a finished sweep of placements, in which before beats after by 4 points, and an older, null one."""
+    """A store with an old null sweep of placements, one in which before beats after by 4 points, and a short try.
+
+    In the try, of two seeds and 20 steps, after beats before; another sweep is still running.
+    """
     runs_dir = tmp_path_factory.mktemp("runs")
     store = Store.open(None, runs_dir=runs_dir, experiment="bnbench")
-    meta, planned = plan_sweep("placement", "model=fc")
-    for number, gain in enumerate((0.0, 0.04)):
+    whole, short = plan_sweep("placement"), plan_sweep("placement", "model=fc", "training.steps=20", "seed=0,1")
+    rates = {(t.params["model"], t.params["optimizer.lr"]) for t, _ in whole[1]}
+    middle = {model: np.exp(np.mean([np.log(lr) for name, lr in rates if name == model])) for model, _ in rates}
+    for number, ((meta, planned), gain) in enumerate(((whole, 0.0), (whole, 0.04), (short, -0.3))):
         rng = np.random.default_rng(number)
+        meta = {**meta, "versions": environment.versions(), "created": "2026-11-01T00:00:00+00:00", **REST}
         run_id = store.start_sweep(
             {**meta, "id": f"{number:04x}"}, [{"key": f"{t.key}{number}", "params": t.params} for t, _ in planned]
         )
@@ -51,12 +64,14 @@ def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSwee
         for trial, _ in planned:
             params = trial.params
             acc = 0.85 + gain * (params.get("norm.placement") == "before") + 0.002 * rng.standard_normal()
-            acc -= 0.02 * abs(np.log10(params["optimizer.lr"] / 0.2))
+            acc -= 0.02 * abs(np.log10(params["optimizer.lr"] / middle[params["model"]]))
             metrics = {names.TEST_ACC: acc, names.ACC_BEST: acc, names.steps_to(0.9): 300.0, names.reached(0.9): 1.0}
             curve = {names.VAL_ACC: [(0, 0.1), (300, 0.95), (600, 0.95)]}
             results.append(TrialResult(f"{trial.key}{number}", params, "finished", metrics=metrics, curves=curve))
         store.record(results, run_id)
         store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[], note="")
+    meta = {**whole[0], "versions": environment.versions(), "created": "2026-11-02T00:00:00+00:00", **REST}
+    planned = whole[1]
     store.start_sweep({**meta, "id": "ffff"}, [{"key": t.key, "params": t.params} for t, _ in planned])  # still running
     return runs_dir
 
@@ -66,13 +81,50 @@ def test_the_list_has_every_claim_with_its_latest_verdict(
 ) -> None:
     status, out, err = command("claims", f"runs_dir={recorded_runs}")
     assert (status, err) == (0, [])
-    lines = {line.split()[0]: line for line in out[: len(claims)]}
+    assert out[0].split() == ["here", "ours", "Batch", "norm", "…"]
+    lines = {line.split()[0]: line for line in out[1 : 1 + len(claims)]}
     assert [*lines] == [*claims]
-    assert "supported" in lines["C11"]
-    assert "[placement-0001]" in lines["C11"], "the newest sweep that ended"
-    assert "*" not in lines["C11"], "it was recorded before the runs"
-    assert "inconclusive" in lines["C9"]
-    assert "[not run]" in lines["C9"]
+    assert lines["C11"].split()[1:3] == ["supported", "inconclusive"], "no star: it was recorded before the runs"
+    assert "[placement-0001]" in lines["C11"], "the newest sweep whose trials are those of its file"
+    assert "not run" in lines["C9"]
+    assert any(line.startswith("ours: what bnbench's authors found (2026-11") for line in out)
+
+
+def test_a_try_that_does_not_fit_the_sweeps_file_is_never_evidence(
+    command: Callable[..., Any], recorded_runs: Path
+) -> None:
+    """Asked for by its settings, it is judged, and marked."""
+    words = ["model=fc", "training.steps=20", "seed=0,1"]
+    _, out, _ = command("claims", "C11", *words, f"runs_dir={recorded_runs}")
+    text = " ".join(" ".join(out).split())
+    assert "placement-0002" in text
+    assert "exploratory: judged with model=fc training.steps=20 seed=0,1 in place of its sweep's file" in text
+    _, out, _ = command("claims", "C11", "training.steps=21", f"runs_dir={recorded_runs}")
+    assert "not run; run it: python -m bnbench +sweep=placement" in " ".join(" ".join(out).split())
+
+
+def test_more_seeds_of_the_same_arms_are_evidence_too(command: Callable[..., Any], recorded_runs: Path) -> None:
+    _, out, _ = command("claims", "C11", "seed=range(5)", f"runs_dir={recorded_runs}")
+    assert "10 pairs" in " ".join(" ".join(out).split())
+
+
+def test_verdicts_are_written_in_the_form_in_which_they_ship(
+    command: Callable[..., Any], recorded_runs: Path, tmp_path: Path
+) -> None:
+    status, out, err = command("claims", "C11", "C9", "--save", "verdicts.yaml", f"runs_dir={recorded_runs}")
+    assert (status, err) == (0, [])
+    assert out[0] == "1 of 2 claims are judged; their verdicts are in verdicts.yaml"
+    written = yaml.safe_load((tmp_path / "verdicts.yaml").read_text())
+    assert [*written] == ["C11"]
+    assert {**written["C11"], "verdict": Verdict(written["C11"]["verdict"])} == asdict(
+        Ours(**{**written["C11"], "verdict": Verdict.supported})
+    )
+
+
+def test_a_verdict_is_shipped_for_every_claim(claims: dict[str, Claim]) -> None:
+    ours = load_ours()
+    assert ours.keys() == claims.keys()
+    assert [id for id, claim in claims.items() if ours[id].hash != claim.hash] == []
 
 
 def test_a_claim_is_explained_with_its_evidence_and_published_numbers(
@@ -84,10 +136,11 @@ def test_a_claim_is_explained_with_its_evidence_and_published_numbers(
     for part in (
         "C11: Batch norm before the activation reaches a higher accuracy than after it.",
         "source: Ioffe & Szegedy (2015)",
-        "verdict: supported; test accuracy, before - after: +",
-        "10 pairs, p < .0001",
+        "verdict: supported;",
+        "10 pairs",
+        "cnn: supported;",
         "margin 0.5 pp",
-        "optimizer.lr=0.5: supported",
+        "fc: supported;",
         "none 0.471",
     ):
         assert part in text, part
@@ -104,8 +157,8 @@ def test_nothing_is_judged_where_nothing_was_run(command: Callable[..., Any]) ->
     ("words", "line"),
     [
         (["C99"], "claim C99 is unknown; allowed: C1, C1b, C2"),
-        (["--run"], "--run is not allowed; allowed: quick, full"),
-        (["--run", "huge"], "--run huge is not allowed; allowed: quick, full"),
+        (["--run"], "argument --run: expected one argument; allowed: claims [CLAIM …] [--run quick|full]"),
+        (["--run", "huge"], "argument --run: invalid choice: 'huge'"),
         (["--all"], "claims --all is not understood; allowed: claims [CLAIM …]"),
         (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
         (["runs_dri=x"], "runs_dri"),
@@ -167,6 +220,7 @@ def test_a_claim_of_ones_own_is_run_judged_and_noticed_when_it_changes(
     status, out, err = command("claims", "MINE", "--run", "quick", *here, _HERE)
     assert (status, err) == (0, [])
     assert any("4 trials" in line for line in out)
+    assert any("mine-" in line for line in out if line.startswith("sweep:"))
     assert any(line.startswith("verdict:   inconclusive; test accuracy, batch - none:") for line in out)
 
     store = Store.open(None, runs_dir=tmp_path / "runs", experiment="bnbench", create=False)
