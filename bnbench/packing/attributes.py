@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from collections.abc import Collection, Iterator, Mapping
+from pickle import Pickler
 from typing import Any
 
 import torch
@@ -106,7 +106,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-class _Marker(pickle.Pickler):
+class _Marker(Pickler):
     """Writes values down so that they can be compared; modules and parameters are held elsewhere."""
 
     def persistent_id(self, obj: Any) -> Any:

@@ -12,10 +12,10 @@ from bnbench.data import dataset_info
 from bnbench.sweep.ask import Asked, ask
 from bnbench.sweep.describe import arm_keys, varied_keys
 from bnbench.sweep.norm_rules import undefined_reason
-from bnbench.table import SweepTable
 
 if TYPE_CHECKING:
     from bnbench.sweep.run import HydraSweep
+    from bnbench.table import SweepTable
     from bnbench.tracking.store import Store
 
 __all__ = ["Evidence", "FileTrials", "find_evidence", "missing_from", "trials_of_file"]

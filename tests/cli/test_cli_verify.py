@@ -53,7 +53,7 @@ def test_a_sweep_is_verified_and_a_changed_digit_is_not_overlooked(
     [
         (["--sample", "0"], ["--sample 0", "a whole number >= 1, or all"]),
         (["--sample=some"], ["--sample some", "a whole number >= 1, or all"]),
-        (["--sample"], ["verify --sample is not understood", "allowed: verify [SWEEP]"]),
+        (["--sample"], ["verify argument --sample: expected one argument", "allowed: verify [SWEEP]"]),
         (["placement", "norm_kind"], ["verify norm_kind is not understood"]),
         (["placement", "model=fc"], ["verify model=fc is not understood"]),
         ([], ["nothing is recorded in", "mlflow.db"]),
@@ -73,7 +73,7 @@ def test_what_cannot_be_done_is_answered_in_one_line(
     ("words", "parts"),
     [
         (["--sample", "0"], ["--sample 0", "a whole number >= 1, or all"]),
-        (["--into"], ["reproduce --into is not understood", "allowed: reproduce [manifest.json|SWEEP]"]),
+        (["--into"], ["reproduce argument --into: expected one argument", "allowed: reproduce [manifest.json|SWEEP]"]),
         (["placement", "norm_kind"], ["reproduce norm_kind is not understood"]),
         (["placement", "seed=3"], ["reproduce seed=3 is not understood"]),
         (["nowhere.json"], ["nowhere.json cannot be read with trials.csv and curves.csv beside it"]),

@@ -98,7 +98,7 @@ def _own(draw: Any, seed: int, drops: bool) -> list[str]:
         optimizer__beta2=[0.9, 0.999],
         optimizer__weight_decay=[0.0, 1e-3],
         norm__momentum=[0.1, 0.37, 1.0],
-        model__init=Init,
+        model__init=[init for init in Init if init != Init.own],  # of networks of one's own
         model__init_gain=[0.3, 1.0, 2.0],
         **({"model__dropout": [0.2, 0.5]} if drops else {}),
         schedule__name=["constant", "cosine", "linear"],
