@@ -80,7 +80,8 @@ def test_an_srun_on_the_path_is_not_warned_of(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit([trial_of(*SMALL)], images_of(1, 4, 4))
+        [result] = fit([trial_of(*SMALL)], images_of(1, 4, 4))
+    assert result.status == "finished"
 
 
 def test_a_training_that_ends_early_is_no_result(
