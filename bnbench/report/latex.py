@@ -49,14 +49,14 @@ def to_latex(table: SweepTable) -> str:
     for number, (subject, made) in enumerate(said.numbers, 1):
         titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in made]
         tables |= {f"{number}-{i}": one for i, one in enumerate(titled, 1)}
-    title = f"{said.title}\n% bnbench sweep {said.sweep}, {said.created}."
-    return latex_tables(tables, "\n% ".join(filter(None, [said.unfinished, title])), said.sweep)
+    lines = [said.unfinished, said.title, f"bnbench sweep {said.sweep}, {said.created}."]
+    return latex_tables(tables, "\n".join(filter(None, lines)), said.sweep)
 
 
 def latex_tables(tables: Mapping[str, Table], title: str, label: str) -> str:
-    """A file of tables, each labelled `tab:<label>-<its name>`."""
+    """A file of tables, each labelled `tab:<label>-<its name>`, under a comment that holds every line of the title."""
     floats = [_float(one, f"tab:{label}-{part}") + "\n" for part, one in tables.items()]
-    return "\n".join([_HEAD.format(title=title), *floats, "\\bnbenchend\n"])
+    return "\n".join([_HEAD.format(title="\n% ".join(title.splitlines())), *floats, "\\bnbenchend\n"])
 
 
 def _float(table: Table, label: str) -> str:

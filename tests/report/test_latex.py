@@ -50,6 +50,13 @@ def test_what_is_begun_is_ended(make_sweep: Any) -> None:
     assert body.count("{") == body.count("}")
 
 
+def test_every_line_of_a_question_is_a_comment(make_sweep: Any) -> None:
+    text = to_latex(tuned(make_sweep, meta={"question": "Does it help\nwith 5% of $x_1?"}))
+    before, _, _ = text.partition("\\makeatletter")
+    assert "% with 5% of $x_1?\n" in before
+    assert all(line.startswith("%") for line in before.splitlines() if line)
+
+
 def test_an_estimate_stands_with_half_its_interval(make_sweep: Any) -> None:
     text = to_latex(make_sweep(level_names=("none",)))
     (kinds, (_, line)) = tables(text)[0]
