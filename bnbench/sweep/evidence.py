@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Evidence", "FileTrials", "find_evidence", "missing_from", "trials_of_file"]
 
 Params = frozenset[tuple[str, Any]]
-Recorded = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]  # a sweep as listed, its description, its trials
+# A sweep as the store lists it, its description, and its planned trials.
+ReadSweep = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def missing_from(file: FileTrials, planned: Iterable[Trial]) -> int:
     return len(file.defined - {_params(trial.params) for trial in planned})
 
 
-def _among_recorded(file: FileTrials, plans: Sequence[Recorded], store: Store) -> Evidence:
+def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
     from bnbench.tracking import environment
 
     needed, here, finished = file.defined, environment.versions(), store.finished()
