@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from types import FrameType
 
 from bnbench.tracking import TrackingError
@@ -39,6 +40,8 @@ def deaf_workers() -> Iterator[None]:
     They would each print a traceback; it is this process that ends them. A process inherits the signals that the
     thread which starts it has blocked; another thread is there to take what is meant for this process.
     """
+    # The first pool starts this process of Python's, after which Python 3.11 no longer blocks the signal.
+    resource_tracker.ensure_running()
     done = threading.Event()
     threading.Thread(target=done.wait, daemon=True).start()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
