@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnbench.config import Config
-from bnbench.sweep.combine import combined
+from bnbench.config import Config, ConfigError
 from bnbench.sweep.compose import compose, to_config
 from bnbench.sweep.describe import describe_question
-from bnbench.sweep.grid import Grid, expand
+from bnbench.sweep.grid import Grid, expand, parse_override
 from bnbench.sweep.size import at_size
 from bnbench.sweep.stand_in import stand_in
 from bnbench.sweep.words import useless_settings
@@ -19,7 +18,7 @@ from bnbench.sweep.words import useless_settings
 if TYPE_CHECKING:
     from bnbench.sweep.run import HydraSweep
 
-__all__ = ["Asked", "ask"]
+__all__ = ["Asked", "ask", "chosen_file"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,7 @@ def ask(
         ConfigError: If it cannot be composed.
     """
     config = hydra.settings
-    files = _files(command_line)
-    name = config.sweep.name or "+".join(file.partition("=")[2] for file in files) or "trial"
-    asked = combined(config.sweep, command_line, files, lambda file: to_config(hydra.compose([file])).sweep)
-    config = replace(config, sweep=asked)
+    name = config.sweep.name or chosen_file(command_line) or "trial"
     sized = at_size(config.sweep, command_line)
     instead = stand_in(config, sized, Path(config.runs_dir).expanduser().absolute() / "cache")
     chosen = [] if instead is None else [f"data={instead[0]}"]
@@ -72,7 +68,18 @@ def ask(
     return Asked(config, name, grid, points, [] if instead is None else [f"{instead[1]}."])
 
 
-def _files(command_line: Sequence[str]) -> list[str]:
-    """The sweep and experiment files that were chosen, each as its override."""
-    chosen = [text.partition("=")[::2] for text in command_line if text.startswith(("+sweep=", "+experiment="))]
-    return [f"{key}={name}" for key, names in chosen for name in names.replace(" ", "").strip("[]").split(",") if name]
+def chosen_file(command_line: Sequence[str]) -> str:
+    """The name of the sweep or experiment file that the command line chooses; empty where it chooses none.
+
+    Raises:
+        ConfigError: If it chooses several; one line.
+    """
+    typed = [parse_override(text, "the command line") for text in command_line]
+    chosen = [word for word in typed if word.key_or_group in ("sweep", "experiment") and not word.is_delete()]
+    if len(chosen) > 1 or any(word.is_sweep_override() or isinstance(word.value(), list) for word in chosen):
+        words = " ".join(str(word.input_line) for word in chosen)
+        raise ConfigError(
+            f"{words} names several sweeps, and one file is allowed; to run sweeps one after another, write "
+            "sweep.parts=[a,b] in its place"
+        )
+    return str(chosen[0].value()) if chosen else ""

@@ -94,8 +94,6 @@ def expand(
         key = override.key_or_group
         if override.is_delete():
             continue
-        if key == "sweep" and _varies(override):
-            raise ConfigError(f"{override.input_line} is several sweeps; to combine them, write +sweep=[a,b]")
         if key in in_arms:
             values = _axis(override)
             if is_group(key):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bnbench.config import ConfigError
+from bnbench.sweep.ask import chosen_file
 from bnbench.sweep.describe import count
 from bnbench.sweep.failure import SweepFailedError
 from bnbench.sweep.run import HydraSweep, run_sweep
@@ -33,6 +34,7 @@ def run_parts(
         ConfigError: As `run_sweep`, or if a part has parts of its own.
         SweepFailedError: After the last part, if trials of any failed.
     """
+    chosen_file(command_line)  # of several, one with parts would keep the others from being run
     names = hydra.settings.sweep.parts
     if not names:
         return run_sweep(hydra, params, arms, command_line, say=say)

@@ -63,7 +63,10 @@ _BAD = [
     (["+sweep=nope"], ["+sweep=nope", "placement", "smoke"]),
     (["+sweep=[smoke,nope]"], ["sweep/nope"]),
     (["sweep=placement"], ["+sweep=placement"]),
-    (["+sweep=placement,smoke"], ["+sweep=placement,smoke", "+sweep=[a,b]"]),
+    (["+sweep=placement,smoke"], ["+sweep=placement,smoke names several sweeps", "sweep.parts=[a,b]"]),
+    (["+sweep=[placement,smoke]"], ["+sweep=[placement,smoke] names several sweeps", "sweep.parts=[a,b]"]),
+    (["+sweep=[claims,smoke]"], ["+sweep=[claims,smoke] names several sweeps", "sweep.parts=[a,b]"]),
+    (["+sweep=smoke", "+experiment=conv20"], ["+sweep=smoke +experiment=conv20 names several sweeps"]),
     # axes
     (["seed=range(0)"], ["seed=range(0)"]),
     (["optimizer.lr=interval(0,1)"], ["optimizer.lr=interval(0,1)", "optimizer.lr=a,b"]),
