@@ -22,6 +22,7 @@ __all__ = [
     "CURVES",
     "EFFECTIVE_BETA",
     "EFFECTIVE_LR",
+    "EVALUATION_BATCH",
     "GRADIENT_BIAS",
     "GRADIENT_FIRST",
     "GRADIENT_LAST",
@@ -31,6 +32,7 @@ __all__ = [
     "HESSIAN_CONDITION",
     "HESSIAN_LARGEST",
     "HESSIAN_SMALLEST",
+    "IN_BATCHES",
     "LARGEST_CLASS",
     "LAST_BATCH_ACC",
     "LAST_BATCH_LOSS",
@@ -74,6 +76,12 @@ __all__ = [
     "test_acc_shift",
     "test_acc_under",
 ]
+
+EVALUATION_BATCH = 128
+"""Images in one forward pass at most; under batch statistics, the batch whose statistics are used."""
+
+IN_BATCHES = 500
+"""Test images that kinds of statistics are compared on."""
 
 TRAIN_LOSS = "train/loss"
 TRAIN_ACC = "train/acc"
@@ -274,7 +282,7 @@ def reached(target: float) -> str:
 
 
 def test_acc_under(statistics: str) -> str:
-    """Accuracy on the first 500 test images, in batches of 128, under one kind of statistics."""
+    """Accuracy on the first `IN_BATCHES` test images, in batches, under one kind of statistics."""
     return f"{TEST_ACC}_{statistics}"
 
 
@@ -284,7 +292,7 @@ def test_acc_one_by_one_under(statistics: str) -> str:
 
 
 def test_acc_shift(shift: str, statistics: str) -> str:
-    """Accuracy on the first 500 test images, changed in one way, in batches of 128, under one kind of statistics."""
+    """Accuracy on the same images, changed in one way, in batches, under one kind of statistics."""
     return f"{TEST_ACC}_shift_{shift}_{statistics}"
 
 
@@ -323,7 +331,7 @@ def metric(key: str) -> Metric:
     return METRICS[key]
 
 
-_IN_BATCHES = "first 500 test images, in batches of at most 128"
+_IN_BATCHES = f"first {IN_BATCHES} test images, in batches of at most {EVALUATION_BATCH}"
 
 
 class Tag:

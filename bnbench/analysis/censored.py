@@ -8,33 +8,16 @@ at its end, which its failure chose.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from bnbench.analysis.intervals import (
-    Interval,
-    exact_proportion_interval,
-    mean_interval,
-    pair_by_seed,
-    proportion_interval,
-)
+from bnbench.analysis.intervals import Interval, mean_interval, pair_by_seed
 from bnbench.analysis.significance import mcnemar_p, paired_t_p
 
-__all__ = [
-    "Ratio",
-    "StepsComparison",
-    "compare_steps",
-    "expected_running_time",
-    "median_steps",
-    "quartiles",
-    "reach_curve",
-    "restricted_mean",
-]
+__all__ = ["Ratio", "StepsComparison", "compare_steps"]
 
 _MOST_CENSORED = 0.2  # of the pairs, in both arms; above, what is left says too little of the whole
 
@@ -55,103 +38,67 @@ class StepsComparison:
     Attributes:
         n: Pairs.
         reached_a, reached_b: Pairs in which that arm reached the target.
-        missed_both: Pairs in which neither did.
         kind: What is known of the ratio.
         log_ratios: Natural log of steps a / b by seed, of the pairs that the ratio rests on; a miss stands at the
             budget, so that these are bounds where `kind` says so. Empty where there is no ratio.
         ratio: Geometric mean of the ratio and its t interval on logs; None where there is no ratio. A bound that
             misses leave open is 0 or infinity.
-        ratio_least, ratio_most: The same where every true first hit lies at the end of its gap in the evaluation grid
-            that makes the ratio smallest, and largest.
         p: Paired t on the log ratios, H0: equal; one-sided where misses make the ratio a bound; NaN without a ratio.
-        wins, losses, ties: Pairs in which a took fewer steps, more, as many (both missing it included).
-        win_share: Wins among untied pairs, Clopper-Pearson.
         p_mcnemar: Exact p that both arms are equally likely to reach the target.
-        restricted: Mean of min(steps, budget), a - b, in steps, with its paired t interval.
     """
 
     n: int
     reached_a: int
     reached_b: int
-    missed_both: int
     kind: Ratio
     log_ratios: pd.Series[float]
     ratio: Interval | None
-    ratio_least: Interval | None
-    ratio_most: Interval | None
     p: float
-    wins: int
-    losses: int
-    ties: int
-    win_share: Interval
     p_mcnemar: float
-    restricted: Interval
 
 
-def compare_steps(
-    a: pd.Series[float], b: pd.Series[float], budget: float, grid: Sequence[int], level: float = 0.95
-) -> StepsComparison:
+def compare_steps(a: pd.Series[float], b: pd.Series[float], budget: float, level: float = 0.95) -> StepsComparison:
     """Compare two arms' steps to a target over the seeds that both have.
 
     All pairs reached: the ratio. Misses in the slower arm alone: a bound on it, over the pairs of which one reached.
     More than 20 % of pairs without any hit, misses in both arms on different seeds, or in an arm that is not the
-    slower: no ratio. Wins, success rates and restricted means stand in its place; they are given always.
+    slower: no ratio. How many reached the target, which is given always, stands in its place.
 
     Args:
-        a: Steps by seed, on the evaluation grid; infinity where the target was not reached within the budget.
+        a: Steps by seed; infinity where the target was not reached within the budget. A target met before the first
+            step counts as one step.
         b: The same for the other arm.
         budget: The steps that every trial had.
-        grid: The steps after which trials were evaluated. A hit lies after the evaluation before it. A target met
-            before the first step counts as one step.
-        level: Coverage of the intervals, in (0, 1).
+        level: Coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: If a seed stands twice in one arm, or steps lie beyond the budget or off the grid.
+        ValueError: If a seed stands twice in one arm, or steps lie beyond the budget.
     """
     a, b = pair_by_seed(a, b)
-    steps_a, steps_b = _checked(a, budget, grid), _checked(b, budget, grid)
+    steps_a, steps_b = _checked(a, budget), _checked(b, budget)
     hit_a, hit_b = np.isfinite(steps_a), np.isfinite(steps_b)
     either = hit_a | hit_b
     shown_a, shown_b = np.minimum(steps_a, budget), np.minimum(steps_b, budget)
     kind = _kind(hit_a, hit_b, _log(shown_a) - _log(shown_b))
     logs = pd.Series((_log(shown_a) - _log(shown_b))[either], index=a.index[either], dtype=float)
-    ratio = least = most = None
     if kind == Ratio.none:
         logs = logs.iloc[:0]
-    else:
-        earliest_a, earliest_b = _earliest(shown_a, hit_a, grid), _earliest(shown_b, hit_b, grid)
-        ratio = _ratio(logs.to_numpy(), kind, level)
-        least = _ratio((_log(earliest_a) - _log(shown_b))[either], kind, level)
-        most = _ratio((_log(shown_a) - _log(earliest_b))[either], kind, level)
-    wins, losses = int((steps_a < steps_b).sum()), int((steps_a > steps_b).sum())
     return StepsComparison(
         n=len(a),
         reached_a=int(hit_a.sum()),
         reached_b=int(hit_b.sum()),
-        missed_both=int((~either).sum()),
         kind=kind,
         log_ratios=logs,
-        ratio=ratio,
-        ratio_least=least,
-        ratio_most=most,
+        ratio=None if kind == Ratio.none else _ratio(logs.to_numpy(), kind, level),
         p=_p(logs, kind),
-        wins=wins,
-        losses=losses,
-        ties=len(a) - wins - losses,
-        win_share=exact_proportion_interval(wins, wins + losses, level),
         p_mcnemar=mcnemar_p(int((hit_a & ~hit_b).sum()), int((hit_b & ~hit_a).sum())) if len(a) else math.nan,
-        restricted=mean_interval(shown_a - shown_b, level),
     )
 
 
-def _checked(steps: pd.Series[float], budget: float, grid: Sequence[int]) -> np.ndarray:
+def _checked(steps: pd.Series[float], budget: float) -> np.ndarray:
     values = steps.to_numpy(dtype=float)
-    hits = values[np.isfinite(values)]
-    if np.isnan(values).any() or (hits > budget).any():
+    if np.isnan(values).any() or (values[np.isfinite(values)] > budget).any():
         raise ValueError(f"steps to a target must be within the budget of {budget:g}, or infinite where it was missed")
-    off = hits[~np.isin(hits, np.asarray(grid))]
-    if len(off):
-        raise ValueError(f"a hit at step {off[0]:g} is not on the evaluation grid")
     return values
 
 
@@ -167,13 +114,6 @@ def _kind(hit_a: np.ndarray, hit_b: np.ndarray, logs: np.ndarray) -> Ratio:
     if only_b:
         return Ratio.at_least if slower_is_a else Ratio.none
     return Ratio.at_most if not slower_is_a else Ratio.none
-
-
-def _earliest(steps: np.ndarray, hit: np.ndarray, grid: Sequence[int]) -> np.ndarray:
-    """The first step at which each hit may have happened: one after the evaluation before. A miss keeps its budget."""
-    points = np.unique(np.asarray(grid, dtype=float))
-    before = np.searchsorted(points, steps) - 1
-    return np.where(hit & (before >= 0), points[np.maximum(before, 0)] + 1, steps)
 
 
 def _log(steps: np.ndarray) -> np.ndarray:
@@ -196,60 +136,3 @@ def _p(logs: pd.Series[float], kind: Ratio) -> float:
     if kind == Ratio.exact:
         return paired_t_p(logs)
     return paired_t_p(logs, alternative="greater" if kind == Ratio.at_least else "less")
-
-
-def median_steps(steps: ArrayLike) -> float:
-    """The median, infinite where at least half did not reach the target; NaN without a trial."""
-    return quartiles(steps)[1]
-
-
-def quartiles(steps: ArrayLike) -> tuple[float, float, float]:
-    """The lower quartile, the median and the upper one; infinite where they lie among the misses.
-
-    >>> quartiles([10, 20, 30, math.inf])
-    (17.5, 25.0, inf)
-    """
-    x = np.sort(np.asarray(steps, dtype=float))
-    if len(x) == 0:
-        return math.nan, math.nan, math.nan
-    found = []
-    for share in (0.25, 0.5, 0.75):
-        place = share * (len(x) - 1)
-        low, high, part = x[math.floor(place)], x[math.ceil(place)], place - math.floor(place)
-        found.append(float(low if part == 0 or low == high else low + part * (high - low)))
-    return found[0], found[1], found[2]
-
-
-def restricted_mean(steps: ArrayLike, budget: float, level: float = 0.95) -> Interval:
-    """The mean of min(steps, budget) and its t interval: what a trial costs on average if it stops at the target."""
-    return mean_interval(np.minimum(np.asarray(steps, dtype=float), budget), level)
-
-
-def expected_running_time(steps: ArrayLike, budget: float) -> float:
-    """All steps taken, misses to their budget, over the number of hits: the cost of a hit if misses are tried again.
-
-    Infinite where no trial reached the target, NaN without a trial.
-
-    >>> expected_running_time([10, 20, math.inf], budget=100)
-    65.0
-    """
-    x = np.asarray(steps, dtype=float)
-    hits = int(np.isfinite(x).sum())
-    if len(x) == 0:
-        return math.nan
-    return float(np.minimum(x, budget).sum() / hits) if hits else math.inf
-
-
-def reach_curve(steps: ArrayLike, level: float = 0.95) -> pd.DataFrame:
-    """The share of trials that have reached the target after so many steps, with pointwise Wilson bounds.
-
-    With one budget for all this is the Kaplan-Meier curve too.
-
-    Returns:
-        Columns `step` (each at which some trial hit, ascending), `share`, `low`, `high`.
-    """
-    x = np.asarray(steps, dtype=float)
-    at = np.unique(x[np.isfinite(x)])
-    shares = [proportion_interval(int((x <= step).sum()), len(x), level) for step in at]
-    rows = [(step, share.mean, share.low, share.high) for step, share in zip(at, shares, strict=True)]
-    return pd.DataFrame(rows, columns=["step", "share", "low", "high"], dtype=float)

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.improvement import share_of_wins
 from bnbench.analysis.intervals import (
     Interval,
     are_equal,
@@ -29,7 +28,7 @@ from bnbench.analysis.intervals import (
 )
 from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.analysis.power import detectable_difference
-from bnbench.analysis.significance import holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
+from bnbench.analysis.significance import ALPHA, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.summary import contrasts, split_by
 from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.analysis.tuning import LEARNING_RATE, tuned_learning_rates
@@ -53,7 +52,6 @@ Rates = Literal["matched", "best"]
 Answer = Literal["a", "b", "unclear"]
 """Which of two levels is better, as far as a sweep can tell."""
 
-ALPHA = 0.05
 _SKEWED = 1.0
 _COUNTED = ("planned", "missing", "finished", "diverged", "collapsed", "undefined")
 
@@ -167,11 +165,6 @@ class Contrast:
         return sign_flip_p(self.differences)
 
     @cached_property
-    def probability(self) -> Interval:
-        """How probably a is better than b on the same seed; larger, where the measure has no better direction."""
-        return share_of_wins(self.differences, "lower" if _better(self.measure) == "lower" else "higher")
-
-    @cached_property
     def detectable(self) -> float:
         """The true difference that so many pairs of this spread would have shown in 80 of 100 such sweeps.
 
@@ -202,8 +195,6 @@ class Contrast:
             **_bounds(self.family_interval, "family_"),
             "skewness": self.skewness,
             **_bounds(self.bootstrap, "bootstrap_"),
-            "probability": self.probability.mean,
-            **_bounds(self.probability, "probability_"),
             "detectable": self.detectable,
             **self.counts,
             "p_mcnemar": self.p_mcnemar,
@@ -223,8 +214,8 @@ def differences(table: SweepTable) -> pd.DataFrame:
     Returns:
         The strata's keys, `a`, `b`, then of `Contrast`: `n`, `mean`, `low`, `high` of its interval; `p`,
         `p_sign_flip`, `p_holm`; `family`, `primary`, `seeds_suffice`, `family_low`, `family_high`; `skewness`,
-        `bootstrap_low`, `bootstrap_high`; `probability` with `_low` and `_high`; `detectable`; the counts;
-        `p_mcnemar`, `descriptive`. A stratum in which either level was not planned has no row.
+        `bootstrap_low`, `bootstrap_high`; `detectable`; the counts; `p_mcnemar`, `descriptive`. A stratum in which
+        either level was not planned has no row.
     """
     return pd.DataFrame([one.row for one in compare_levels(table)])
 
@@ -247,7 +238,7 @@ def contrast(
         table: The sweep.
         a: A level, as `levels` names it.
         b: Another.
-        measure: A metric key among the table's columns. Steps to a target are censored: `step_ratios` compares them.
+        measure: A metric key among the table's columns. Steps to a target are censored: `contrast_steps` compares them.
         rates: At equal learning rates, or each level at its own, which is empty without tuning seeds.
 
     Raises:
@@ -412,7 +403,9 @@ def _refuse_unknown(table: SweepTable, measure: str, pairs: Sequence[tuple[str, 
     for level in (level for pair in pairs for level in pair if level not in present):
         raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
     if measure.startswith(tuple(key(0).partition("/")[0] + "/" for key in (names.steps_to, names.examples_to))):
-        raise ValueError(f"{measure} is empty where the target was missed; compare steps with step_ratios")
+        raise ValueError(
+            f"{measure} is empty where the target was missed; compare steps with bnbench.analysis.contrast_steps"
+        )
     if measure != names.TEST_ACC and measure not in table.trials:
         measured = ", ".join(column for column in map(str, table.trials.columns) if "/" in column)
         raise ValueError(f"{measure} was not measured in this sweep; it has {measured}")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
-__all__ = ["detectable_difference", "paired_t_power", "pairs_needed"]
+from bnbench.analysis.significance import ALPHA
 
-Sides = Literal[1, 2]
+__all__ = ["detectable_difference", "paired_t_power"]
 
 
-def paired_t_power(delta: float, sd: float, n: int, alpha: float = 0.05, sides: Sides = 2) -> float:
+def paired_t_power(delta: float, sd: float, n: int, alpha: float = ALPHA) -> float:
     """How probably a paired t test of n normal differences rejects "no difference" when the truth is `delta`.
 
     Args:
@@ -25,7 +24,6 @@ def paired_t_power(delta: float, sd: float, n: int, alpha: float = 0.05, sides: 
         sd: Standard deviation of the paired differences, > 0, in the same unit.
         n: Pairs.
         alpha: Significance level; divide it by the size of the family for the worst case of Holm.
-        sides: 1 tests for a difference of delta's own sign only.
 
     Returns:
         In [0, 1]; NaN for fewer than two pairs.
@@ -37,14 +35,13 @@ def paired_t_power(delta: float, sd: float, n: int, alpha: float = 0.05, sides: 
 
     if n < 2:
         return math.nan
-    shift, critical = abs(delta) / sd * math.sqrt(n), float(t.isf(alpha / sides, n - 1))
+    shift, critical = abs(delta) / sd * math.sqrt(n), float(t.isf(alpha / 2, n - 1))
     power = float(nct.sf(critical, n - 1, shift))
     # The chance to reject in the wrong direction; scipy's is NaN at times where it is below 1e-9.
-    wrong = float(np.nan_to_num(nct.cdf(-critical, n - 1, shift))) if sides == 2 else 0.0
-    return power + wrong
+    return power + float(np.nan_to_num(nct.cdf(-critical, n - 1, shift)))
 
 
-def detectable_difference(sd: float, n: int, alpha: float = 0.05, power: float = 0.8, sides: Sides = 2) -> float:
+def detectable_difference(sd: float, n: int, alpha: float = ALPHA, power: float = 0.8) -> float:
     """The smallest true difference that n pairs show with this power; NaN for fewer than two pairs.
 
     Args:
@@ -52,53 +49,21 @@ def detectable_difference(sd: float, n: int, alpha: float = 0.05, power: float =
         n: Pairs.
         alpha: Significance level.
         power: In (alpha, 1).
-        sides: As in `paired_t_power`.
 
     >>> round(detectable_difference(sd=0.5, n=10), 3)
     0.498
     """
-    return sd * _detectable_effect(n, alpha, power, sides)
+    return sd * _detectable_effect(n, alpha, power)
 
 
 @lru_cache(maxsize=1024)  # the rows of a table share a few numbers of pairs
-def _detectable_effect(n: int, alpha: float, power: float, sides: Sides) -> float:
+def _detectable_effect(n: int, alpha: float, power: float) -> float:
     """The detectable difference in standard deviations."""
     from scipy.optimize import brentq
 
     if n < 2:
         return math.nan
     most = 1.0
-    while paired_t_power(most, 1, n, alpha, sides) < power:
+    while paired_t_power(most, 1, n, alpha) < power:
         most *= 2
-    return float(brentq(lambda effect: paired_t_power(effect, 1, n, alpha, sides) - power, 0, most, xtol=1e-9))
-
-
-def pairs_needed(sd: float, delta: float, alpha: float = 0.05, power: float = 0.8, sides: Sides = 2) -> int:
-    """The fewest pairs that show a true difference of `delta` with this power; about 7.85 (sd / delta)² + 2.
-
-    Args:
-        sd: Standard deviation of the paired differences.
-        delta: The difference that matters, not 0.
-        alpha: Significance level.
-        power: In (alpha, 1).
-        sides: As in `paired_t_power`.
-
-    Raises:
-        ValueError: If delta is 0, which no number of pairs shows.
-
-    >>> pairs_needed(sd=0.5, delta=0.5), pairs_needed(sd=0.5, delta=0.2)
-    (10, 52)
-    """
-    if delta == 0:
-        raise ValueError("delta=0 is not allowed; no number of pairs shows a difference of 0")
-    enough = 2
-    while paired_t_power(delta, sd, enough, alpha, sides) < power:
-        enough *= 2
-    fewer = enough // 2  # not enough, or fewer than 2
-    while enough - fewer > 1:
-        middle = (fewer + enough) // 2
-        if middle >= 2 and paired_t_power(delta, sd, middle, alpha, sides) >= power:
-            enough = middle
-        else:
-            fewer = middle
-    return enough
+    return float(brentq(lambda effect: paired_t_power(effect, 1, n, alpha) - power, 0, most, xtol=1e-9))

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.contrast import ALPHA, Answer, Contrast, Rates, compare_levels
+from bnbench.analysis.contrast import Answer, Contrast, Rates, compare_levels
 from bnbench.analysis.intervals import Interval
-from bnbench.analysis.significance import holm, seeds_suffice
+from bnbench.analysis.significance import ALPHA, holm, seeds_suffice
 from bnbench.analysis.steps import StepsContrast, contrast_steps
 from bnbench.analysis.summary import contrasts
 from bnbench.analysis.table import levels, targets
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.table import SweepTable
 
-__all__ = ["robustness", "robustness_sentence"]
+__all__ = ["robustness"]
 
 _ACCURACIES = {
     names.TEST_ACC: "test accuracy",
@@ -81,23 +81,6 @@ def robustness(table: SweepTable, a: str, b: str) -> pd.DataFrame:
         ordered = [first, *(row for row in group if row is not first)]
         kept += [{**row, "holds": row["answer"] == first["answer"] != "unclear"} for row in ordered]
     return pd.DataFrame(kept)
-
-
-def robustness_sentence(rows: pd.DataFrame) -> str:
-    """How many of the choices agree, in words.
-
-    Args:
-        rows: Rows of `robustness`, of one stratum.
-    """
-    if rows.empty:
-        return "no comparison was possible"
-    first, others = rows.iloc[0], rows["answer"].value_counts()
-    n = len(rows)
-    if first["answer"] == "unclear":
-        return f"unclear by the main analysis; a leads in {others.get('a', 0)} and b in {others.get('b', 0)} of {n}"
-    other = "b" if first["answer"] == "a" else "a"
-    reversed_in = f", reversed in {others[other]}" if other in others else ""
-    return f"holds in {int(rows['holds'].sum())} of {n}{reversed_in}"
 
 
 def _with_last_accuracies(table: SweepTable) -> SweepTable:

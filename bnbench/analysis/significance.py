@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from bnbench.analysis.intervals import are_equal
 
 __all__ = [
+    "ALPHA",
     "Alternative",
     "equivalence_p",
     "holm",
@@ -26,12 +27,17 @@ __all__ = [
 
 Alternative = Literal["two-sided", "greater", "less"]
 
+ALPHA = 0.05
+"""The level of every test, whose complement is the coverage of every interval."""
+
 _MOST_EXACT = 40  # pairs; 2 * 2^20 sums, beyond that flips are drawn
 _DRAWN_FLIPS = 99_999
 
 
 def paired_t_p(differences: ArrayLike, margin: float = 0.0, alternative: Alternative = "two-sided") -> float:
     """The p value of the paired t test that the mean difference is `margin`, or lies on the other side of it.
+
+    As `scipy.stats.ttest_1samp` but for the last digits, which reports have always recorded by this formula.
 
     Args:
         differences: One a pair.
@@ -148,7 +154,7 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def seeds_suffice(n: int, family: int, alpha: float = 0.05) -> bool:
+def seeds_suffice(n: int, family: int, alpha: float = ALPHA) -> bool:
     """Whether a sign-flip p of n pairs, the least possible one, survives Holm in a family of this size.
 
     >>> [max(f for f in range(60) if seeds_suffice(n, f)) for n in (5, 6, 8, 10)]

@@ -1,8 +1,8 @@
-"""Steps to targets as a sweep's table holds them: each trial's hit, what became of it, and levels compared in pairs."""
+"""Steps to targets as a sweep's table holds them: each trial's hit, and levels compared in pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,28 +10,16 @@ import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis.censored import (
-    StepsComparison,
-    compare_steps,
-    expected_running_time,
-    quartiles,
-    restricted_mean,
-)
+from bnbench.analysis.censored import StepsComparison, compare_steps
 from bnbench.analysis.contrast import Rates, paired_arms
-from bnbench.analysis.intervals import Interval, proportion_interval
-from bnbench.analysis.outcomes import collapsed
-from bnbench.analysis.summary import contrasts, split_by
-from bnbench.analysis.table import level_labels, levels, strata, targets
+from bnbench.analysis.table import levels, targets
 from bnbench.table import SweepTable
 
 __all__ = [
     "StepsContrast",
     "contrast_steps",
-    "reach_summary",
-    "step_ratios",
     "steps_to_accuracy",
     "steps_to_target",
-    "target_outcomes",
 ]
 
 _BUDGET = "training.steps"
@@ -99,65 +87,6 @@ def steps_to_accuracy(table: SweepTable, accuracy: float) -> pd.Series[float]:
     return pd.Series(first, index=table.trials.index, dtype=float)
 
 
-def target_outcomes(table: SweepTable, target: float) -> pd.Series[str]:
-    """What became of each trial's way to a target, aligned with `table.trials`.
-
-    "reached": hit, and not lost by the end. "reached, then lost": hit, and below it at the last evaluation, or diverged
-    later. Of those that never hit it: "diverged"; "constant predictor", if it collapsed; "budget exhausted". Empty for
-    a trial that was not asked.
-    """
-    words = []
-    hits = zip(steps_to_target(table, target), steps_to_target(table, target, sustained=True), strict=True)
-    fates = zip(table.trials["status"] == "diverged", collapsed(table.trials), strict=True)
-    for (first, kept), (diverged, constant) in zip(hits, fates, strict=True):
-        if np.isnan(first):
-            words.append("")
-        elif np.isfinite(first):
-            words.append("reached" if np.isfinite(kept) else "reached, then lost")
-        elif diverged:
-            words.append("diverged")
-        else:
-            words.append("constant predictor" if constant else "budget exhausted")
-    return pd.Series(words, index=table.trials.index, dtype="str")
-
-
-def reach_summary(table: SweepTable, *, sustained: bool = False) -> pd.DataFrame:
-    """One row for each stratum, level and target: how many of its reporting trials reached it, and after how long.
-
-    Returns:
-        The strata's keys, `level`, `target`; `n` trials that finished or diverged; `share` that reached it, with its
-        Wilson bounds `share_low`, `share_high`; `lower_quartile`, `median`, `upper_quartile` of the steps, infinite
-        among the misses; `restricted`, the mean of min(steps, budget), with `restricted_low`, `restricted_high`;
-        `expected`, all steps over the number of hits. A target that a stratum's model was not asked has no row.
-    """
-    labels, rows = level_labels(table), []
-    for target in targets(table):
-        steps = steps_to_target(table, target, sustained=sustained)
-        for where, group in split_by(table, table.reporting, strata(table)):
-            if group[names.reached(target)].isna().all():
-                continue
-            for level in levels(table):
-                trials = group[labels.loc[group.index] == level]
-                own, budget = steps.loc[trials.index].dropna().to_numpy(), float(trials[_BUDGET].max())
-                hits = proportion_interval(int(np.isfinite(own).sum()), len(own))
-                lower, median, upper = quartiles(own)
-                rows.append(
-                    {
-                        **where,
-                        "level": level,
-                        "target": target,
-                        "n": len(own),
-                        **_columns(hits, "share", "share_low", "share_high"),
-                        "lower_quartile": lower,
-                        "median": median,
-                        "upper_quartile": upper,
-                        **_columns(restricted_mean(own, budget), "restricted", "restricted_low", "restricted_high"),
-                        "expected": expected_running_time(own, budget),
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
 def contrast_steps(
     table: SweepTable,
     a: str,
@@ -183,40 +112,14 @@ def contrast_steps(
     present = levels(table)
     for level in (level for level in (a, b) if level not in present):
         raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
-    return _compare(table, [(a, b)], target, sustained, rates)
-
-
-def step_ratios(table: SweepTable, *, sustained: bool = False, rates: Rates = "matched") -> pd.DataFrame:
-    """One row for each stratum, contrast of the sweep and target: steps a / b, or what censoring leaves of it.
-
-    Returns:
-        The strata's keys, `a`, `b`, the chosen learning rates, `target`; then of `StepsComparison`: `n`, `reached_a`,
-        `reached_b`, `missed_both`, `kind`, `ratio`, `low`, `high`, `ratio_least`, `ratio_most` and the outermost
-        bounds `least_low`, `most_high`, `p`, `wins`, `losses`, `ties`, `win_share`, `win_low`, `win_high`,
-        `p_mcnemar`, `restricted`, `restricted_low`, `restricted_high`. What does not exist is NaN. A target that a
-        stratum's model was not asked has no row.
-    """
-    rows = []
-    for target in targets(table):
-        for found in _compare(table, contrasts(table), target, sustained, rates):
-            chosen = {**found.where, "a": found.a, "b": found.b, **found.chosen, "target": target}
-            rows.append({**chosen, **_row(found.comparison)})
-    return pd.DataFrame(rows)
-
-
-def _compare(
-    table: SweepTable, pairs: Sequence[tuple[str, str]], target: float, sustained: bool, rates: Rates
-) -> list[StepsContrast]:
-    steps, curves, asked = steps_to_target(table, target, sustained=sustained), _curves(table), names.reached(target)
-    found = []
-    for where, a, b, chosen, arm_a, arm_b in paired_arms(table, rates, pairs):
+    steps, found = steps_to_target(table, target, sustained=sustained), []
+    for where, _, _, chosen, arm_a, arm_b in paired_arms(table, rates, [(a, b)]):
         both = pd.concat([arm_a, arm_b])
-        if both[asked].isna().all():
+        if both[names.reached(target)].isna().all():
             continue
         # Where budgets differ, the smaller is what both had.
         budget = float(both[_BUDGET].min())
-        grid = sorted({int(step) for key in both["key"] if key in curves for step in curves[key][0]})
-        compared = compare_steps(_by_seed(arm_a, steps, budget), _by_seed(arm_b, steps, budget), budget, grid)
+        compared = compare_steps(_by_seed(arm_a, steps, budget), _by_seed(arm_b, steps, budget), budget)
         found.append(StepsContrast(where, a, b, target, sustained, chosen, compared))
     return found
 
@@ -243,32 +146,6 @@ def _sustained(steps: np.ndarray, accuracies: np.ndarray, target: float) -> floa
     below = np.flatnonzero(accuracies < target)
     start = int(below[-1]) + 1 if len(below) else 0
     return float(steps[start]) if start < len(steps) else np.inf
-
-
-def _row(found: StepsComparison) -> dict[str, Any]:
-    return {
-        "n": found.n,
-        "reached_a": found.reached_a,
-        "reached_b": found.reached_b,
-        "missed_both": found.missed_both,
-        "kind": str(found.kind),
-        **_columns(found.ratio, "ratio", "low", "high"),
-        **_columns(found.ratio_least, "ratio_least", "least_low", None),
-        **_columns(found.ratio_most, "ratio_most", None, "most_high"),
-        "p": found.p,
-        "wins": found.wins,
-        "losses": found.losses,
-        "ties": found.ties,
-        **_columns(found.win_share, "win_share", "win_low", "win_high"),
-        "p_mcnemar": found.p_mcnemar,
-        **_columns(found.restricted, "restricted", "restricted_low", "restricted_high"),
-    }
-
-
-def _columns(interval: Interval | None, mean: str, low: str | None, high: str | None) -> dict[str, float]:
-    values = (np.nan, None, None) if interval is None else interval[1:]
-    named = zip((mean, low, high), values, strict=True)
-    return {name: np.nan if value is None else value for name, value in named if name is not None}
 
 
 def _refuse_unknown(table: SweepTable, target: float) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset, Subset  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
+from bnbench import names  # noqa: E402
 from bnbench.bench.plain import (  # noqa: E402
     batch_loss,
     parameter_count,
@@ -36,7 +37,6 @@ __all__ = ["Side"]
 
 _LOG_EVERY_STEPS = 50
 _WARM_STEPS = 5
-_EVALUATION_BATCH = 128
 _PROBE_IMAGES = 512
 
 
@@ -90,8 +90,8 @@ class Side:
         }
 
     def validate(self) -> float:
-        """Images a second of `trainer.validate` on the validation split, in batches of 128."""
-        loader = DataLoader(Subset(self._images, self._split.val.tolist()), _EVALUATION_BATCH)
+        """Images a second of `trainer.validate` on the validation split, in batches as large as bnbench evaluates."""
+        loader = DataLoader(Subset(self._images, self._split.val.tolist()), names.EVALUATION_BATCH)
         trainer = self._trainer()
         trainer.validate(self._module, loader, verbose=False)
         started = time.perf_counter()

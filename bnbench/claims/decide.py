@@ -11,12 +11,18 @@ import numpy as np
 import pandas as pd
 
 from bnbench.analysis.intervals import mean_interval
-from bnbench.analysis.significance import Alternative, equivalence_p, holm, paired_t_p, seeds_suffice, sign_flip_p
+from bnbench.analysis.significance import (
+    ALPHA,
+    Alternative,
+    equivalence_p,
+    holm,
+    paired_t_p,
+    seeds_suffice,
+    sign_flip_p,
+)
 from bnbench.claims.claim import Kind, Test, Verdict
 
-__all__ = ["ALPHA", "Finding", "correct", "from_differences", "from_success", "one_sided_p"]
-
-ALPHA = 0.05
+__all__ = ["Finding", "correct", "from_differences", "from_success", "one_sided_p"]
 
 
 @dataclass(frozen=True)

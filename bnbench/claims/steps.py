@@ -34,8 +34,6 @@ def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]
     """
     assert setting.b is not None
     both = pd.concat([setting.a.trials, setting.b.trials])
-    curves = table.curves[table.curves["key"].isin(both["key"])]
-    grid = sorted({int(step) for step in curves.loc[curves[names.VAL_ACC].notna(), "step"]})
     budget = float(both["training.steps"].min())
     pace = _pace(table, setting.a, setting.b) if test.measure == SECONDS else _Pace(0.0, 0.0, 0.0)
     found = []
@@ -44,7 +42,7 @@ def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]
             continue  # a target of another model
         steps = steps_to_target(table, target, sustained=test.measure == SUSTAINED)
         a, b = (_by_seed(arm.trials, steps, budget) for arm in (setting.a, setting.b))
-        found.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget, grid), pace))
+        found.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget), pace))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from bnbench import names
 from bnbench.config import OptimizerName, Precision, Trial
 from bnbench.data import dataset_info
 from bnbench.device import memory_bytes
@@ -14,7 +15,6 @@ __all__ = ["conv_channels", "trial_bytes", "trials_in_memory", "worker_bytes"]
 # Copies of every activation that a training step holds at its peak: the layer's output, the norm's and the
 # activation's, what they keep for their gradients, and gradients on their way.
 _ACTIVATION_COPIES = 12
-_EVALUATED_AT_ONCE = 128
 _EVALUATION_COPIES = 4
 _STATES = {OptimizerName.sgd: 0, OptimizerName.momentum: 1, OptimizerName.adam: 2, OptimizerName.adamw: 2}
 
@@ -31,7 +31,7 @@ def trial_bytes(trial: Trial) -> int:
     done = work(trial.model, info.shape, info.classes)
     examples = max(
         trial.training.batch_size * _ACTIVATION_COPIES,
-        min(_EVALUATED_AT_ONCE, info.val) * _EVALUATION_COPIES,
+        min(names.EVALUATION_BATCH, info.val) * _EVALUATION_COPIES,
     )
     pixels = info.shape[0] * info.shape[1] * info.shape[2]
     numbers = done.weights * (2 + _STATES[trial.optimizer.name]) + examples * (done.activations + pixels)

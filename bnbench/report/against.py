@@ -11,6 +11,7 @@ import pandas as pd
 from bnbench.analysis import SweepTable, differences, strata, tuned_differences
 from bnbench.analysis.against import MatchedSetting, matched_settings, same_digits, varied_in
 from bnbench.analysis.intervals import Interval
+from bnbench.analysis.significance import ALPHA
 from bnbench.analysis.summary import matching
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import count, difference, listing, percent, setting, span
@@ -135,7 +136,7 @@ def _settings_said(settings: Sequence[MatchedSetting]) -> Iterator[str]:
         at = f", at {where}" if where else ""
         yield (
             f"Test accuracy differs in {len(apart)} of {count(judged, 'setting')} (a 95 % interval that leaves out "
-            f"zero; about {0.05 * judged:.2g} would by chance); the largest difference is "
+            f"zero; about {ALPHA * judged:.2g} would by chance); the largest difference is "
             f"{difference(widest.difference.mean)} pp{at}."
         )
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bnbench.analysis import proportion_interval
+from bnbench.analysis.significance import ALPHA
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.cells import count, difference, key_title, listing, p_value, percent, span, text
 
 __all__ = ["Sentence", "Verdict", "compare", "doubts", "edges", "remark", "tally", "verdict"]
 
 _FAILURES = ("diverged", "collapsed")
-_ALPHA = 0.05
 
 
 class Sentence(NamedTuple):
@@ -71,7 +71,7 @@ def doubts(row: pd.Series[Any]) -> dict[str, str]:
         if not row["seeds_suffice"]:
             among = f" among {row['family']} comparisons" if row["family"] > 1 else ""
             found["too few seeds"] = f"{count(row['n'], 'seed')} are too few to tell it from chance{among}"
-        elif row["primary"] and row["p_holm"] > _ALPHA:
+        elif row["primary"] and row["p_holm"] > ALPHA:
             found["not significant once corrected"] = f"corrected for {row['family']} comparisons it may be chance"
     return found
 

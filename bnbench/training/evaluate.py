@@ -7,18 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bnbench import names
 from bnbench.config import Loss, Statistics
 from bnbench.packing.pack import Pack
 from bnbench.training.images import PackImages
 from bnbench.training.losses import correct, example_losses
 
-__all__ = ["EVALUATION_BATCH", "IN_BATCHES", "Evaluation", "evaluate"]
-
-EVALUATION_BATCH = 128
-"""Images in one forward pass at most; under batch statistics, the batch whose statistics are used."""
-
-IN_BATCHES = 500
-"""Test images that kinds of statistics are compared on."""
+__all__ = ["Evaluation", "evaluate"]
 
 
 class Evaluation(NamedTuple):
@@ -35,7 +30,7 @@ def evaluate(
     rows: Tensor,
     loss: Loss,
     *,
-    batch: int = EVALUATION_BATCH,
+    batch: int = names.EVALUATION_BATCH,
     statistics: Statistics = Statistics.running,
 ) -> Evaluation:
     """Mean loss and accuracy; the pack is left in training mode.

@@ -24,7 +24,7 @@ from bnbench.seeding import generators_kept
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.checkpointing import Checkpointer, PackFile
 from bnbench.training.data_module import PackDataModule
-from bnbench.training.evaluate import EVALUATION_BATCH, IN_BATCHES, evaluate
+from bnbench.training.evaluate import evaluate
 from bnbench.training.measuring import MeasureRecorder
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
@@ -139,7 +139,7 @@ def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
     measured = {names.TEST_ACC: whole.acc, names.TEST_LOSS: whole.loss, names.TEST_ACC_ONE_BY_ONE: one_by_one}
     if pack.has_running_statistics:
         for statistics in Statistics:
-            measured[names.test_acc_under(statistics)] = accuracy(IN_BATCHES, EVALUATION_BATCH, statistics)
+            measured[names.test_acc_under(statistics)] = accuracy(names.IN_BATCHES, names.EVALUATION_BATCH, statistics)
         for statistics in (Statistics.running, Statistics.batch):
             again = one_by_one if statistics == inference else accuracy(_ONE_BY_ONE, 1, statistics)
             measured[names.test_acc_one_by_one_under(statistics)] = again

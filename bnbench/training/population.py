@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bnbench import names
 from bnbench.config import Statistics
 from bnbench.norms.batch import BatchNorm
 from bnbench.packing.pack import Pack
@@ -12,7 +13,6 @@ from bnbench.training.images import PackImages
 
 __all__ = ["estimate_population"]
 
-_BATCH = 128
 _EXAMPLES = 1024  # Wu & Johnson find that a thousand to ten thousand suffice
 
 
@@ -20,9 +20,9 @@ _EXAMPLES = 1024  # Wu & Johnson find that a thousand to ten thousand suffice
 def estimate_population(pack: Pack, images: PackImages) -> None:
     """Give every norm over the batch the mean and variance of 1,024 training images, and leave the weights alone.
 
-    The images pass in batches of 128, each layer normalizing with its batch's statistics; a channel's mean is then
-    that of the batches' means, its variance the mean of their variances plus the variance of their means. Slots
-    see the images their training starts with, all of them where there are fewer.
+    The images pass in batches as an evaluation's, each layer normalizing with its batch's statistics; a channel's
+    mean is then that of the batches' means, its variance the mean of their variances plus the variance of their
+    means. Slots see the images their training starts with, all of them where there are fewer.
 
     Args:
         pack: The networks; left in training mode.
@@ -43,7 +43,7 @@ def estimate_population(pack: Pack, images: PackImages) -> None:
     for norm in pack.norms:
         norm.statistics = Statistics.batch
     rows = images.first_train_rows(_EXAMPLES)
-    for part in rows.tensor_split(-(-rows.shape[1] // _BATCH), dim=1):
+    for part in rows.tensor_split(-(-rows.shape[1] // names.EVALUATION_BATCH), dim=1):
         pack(images.batch(pack, part)[0])
     for norm in pack.norms:
         norm.statistics = Statistics.running

@@ -12,7 +12,7 @@ from bnbench import names
 from bnbench.config import Loss, Statistics
 from bnbench.packing.pack import Pack
 from bnbench.seeding import generator
-from bnbench.training.evaluate import IN_BATCHES, evaluate
+from bnbench.training.evaluate import evaluate
 from bnbench.training.images import PackImages
 
 __all__ = ["accuracy_under_shifts", "shifted"]
@@ -59,11 +59,11 @@ def _turned(x: Tensor) -> Tensor:
 
 
 def accuracy_under_shifts(pack: Pack, images: PackImages, loss: Loss) -> dict[str, Tensor]:
-    """Accuracy on the first 500 test images under each shift, and how much of it each costs, (K,) by metric key.
+    """Accuracy on the first test images under each shift, and how much of it each costs, (K,) by metric key.
 
-    Under running statistics (where a network keeps none, as it is), and under those of batches of 128.
+    Under running statistics (where a network keeps none, as it is), and under those of their batches.
     """
-    rows = images.rows("test", IN_BATCHES)
+    rows = images.rows("test", names.IN_BATCHES)
     used = torch.unique(rows)
     kinds = [Statistics.running, *([Statistics.batch] if pack.has_running_statistics else [])]
 

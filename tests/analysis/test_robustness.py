@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bnbench import names
-from bnbench.analysis import SweepTable, robustness, robustness_sentence
+from bnbench.analysis import SweepTable, robustness
 from bnbench.analysis.significance import mcnemar_p
 
 GRID = [0, 1, 2, 4, 8, 16]
@@ -73,7 +73,6 @@ def test_a_difference_that_turns_with_the_learning_rate_does_not_hold_everywhere
     rows = robustness(sweep({0.1: 0.02, 0.3: 0.01, 1.0: -0.03}), "batch", "none")
     test = rows[rows["measure"] == names.TEST_ACC]
     assert dict(zip(test["rates"], test["holds"], strict=True)) == {0.1: True, 0.3: True, 1.0: False}
-    assert robustness_sentence(test) == "holds in 2 of 3, reversed in 1"
 
 
 def test_an_unclear_main_analysis_holds_nowhere() -> None:
@@ -81,7 +80,6 @@ def test_an_unclear_main_analysis_holds_nowhere() -> None:
     test = rows[rows["measure"] == names.TEST_ACC]
     assert test["rates"].iloc[0] == 0.3
     assert not test["holds"].any()
-    assert robustness_sentence(test) == "unclear by the main analysis; a leads in 1 and b in 1 of 3"
 
 
 def test_batch_statistics_are_one_more_choice_and_a_level_without_any_keeps_its_accuracy() -> None:
@@ -101,10 +99,6 @@ def test_misses_that_leave_a_bound_leave_an_answer() -> None:
     first_hit = rows[rows["choice"] == f"steps to {TARGET:g}"].iloc[0]
     assert first_hit["answer"] == "a"
     assert first_hit["high"] == math.inf
-
-
-def test_without_any_comparison_the_sentence_says_so() -> None:
-    assert robustness_sentence(pd.DataFrame()) == "no comparison was possible"
 
 
 def failing(table: SweepTable, norm: str, *, seeds: int) -> SweepTable:
