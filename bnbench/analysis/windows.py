@@ -10,7 +10,6 @@ import pandas as pd
 
 from bnbench.analysis.intervals import Interval, paired_difference
 from bnbench.analysis.outcomes import succeeded
-from bnbench.analysis.steps import steps_to_target
 from bnbench.analysis.summary import contrasts, split_by
 from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.analysis.tuning import LEARNING_RATE
@@ -39,24 +38,19 @@ class _Grid(NamedTuple):
         return np.asarray(np.gradient(np.log10(self.rates)))
 
 
-def learning_rate_windows(table: SweepTable, target: float | None = None) -> pd.DataFrame:
+def learning_rate_windows(table: SweepTable) -> pd.DataFrame:
     """One row for each stratum (without the learning rate) and level: the learning rates at which it trains.
 
-    Args:
-        table: The sweep.
-        target: A trial trains if it reached this validation accuracy and finished; by default, if it succeeded.
+    A trial trains if it succeeded.
 
     Returns:
         The strata's keys, `level`; `smallest` and `largest` learning rate at which at least 80 % of the seeds trained,
         NaN if there is none; `decades`, what all of those stand for; `holes`, how many between them do not train;
         `at_low_edge`, `at_high_edge`: the window ends where the grid does, and may reach further; `seeds`. Empty
         without two learning rates; a level without a seed whose trials have all ended has no row.
-
-    Raises:
-        ValueError: If the sweep did not record the target.
     """
     rows = []
-    for grid in _grids(table, target):
+    for grid in _grids(table):
         trains = grid.trained.mean().to_numpy() >= 1 - MOST_FAILURES - 1e-9
         at = np.flatnonzero(trains)
         some = len(at) > 0
@@ -76,15 +70,11 @@ def learning_rate_windows(table: SweepTable, target: float | None = None) -> pd.
     return pd.DataFrame(rows)
 
 
-def window_differences(table: SweepTable, target: float | None = None) -> pd.DataFrame:
+def window_differences(table: SweepTable) -> pd.DataFrame:
     """One row for each stratum (without the learning rate) and contrast: how much wider a's window is, seed by seed.
 
     A seed's window is all learning rates at which it trained. Where a window ends with the grid it may reach further:
     the difference is then too small by what a is cut off, and too large by what b is.
-
-    Args:
-        table: The sweep.
-        target: As in `learning_rate_windows`.
 
     Returns:
         The strata's keys, `a`, `b`; `n` pairs, `mean`, `low`, `high` of the difference of the windows' widths, in
@@ -92,7 +82,7 @@ def window_differences(table: SweepTable, target: float | None = None) -> pd.Dat
         rates that trained, in decades, over seeds of which both arms have one; `cut_a`, `cut_b`, how many seeds
         trained at either end of the grid. Empty without two learning rates.
     """
-    grids = {(tuple(grid.where.items()), grid.level): grid for grid in _grids(table, target)}
+    grids = {(tuple(grid.where.items()), grid.level): grid for grid in _grids(table)}
     rows = []
     for where in dict.fromkeys(where for where, _ in grids):
         for a, b in contrasts(table):
@@ -115,15 +105,12 @@ def window_differences(table: SweepTable, target: float | None = None) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def _grids(table: SweepTable, target: float | None) -> Iterator[_Grid]:
+def _grids(table: SweepTable) -> Iterator[_Grid]:
     keys = strata(table)
     if LEARNING_RATE not in keys:
         return
     trials = table.reporting
-    finished: pd.Series[bool] = succeeded(trials)
-    if target is not None:
-        finished &= np.isfinite(steps_to_target(table, target).loc[trials.index])
-    trained = finished.astype(float).where(trials["status"].isin(["finished", "diverged"]))
+    trained = succeeded(trials).astype(float).where(trials["status"].isin(["finished", "diverged"]))
     labels = level_labels(table)
     for where, group in split_by(table, trials, [key for key in keys if key != LEARNING_RATE]):
         for level in levels(table):

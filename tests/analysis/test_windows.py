@@ -90,16 +90,6 @@ def test_strata_have_windows_of_their_own(table_of: Any) -> None:
     assert windows[["model", "decades"]].to_numpy().tolist() == [["fc", pytest.approx(1)], ["cnn", pytest.approx(2)]]
 
 
-def test_training_may_mean_to_reach_a_target(table_of: Any) -> None:
-    rows = arm("none", 0, 8)
-    for row in rows:
-        hit = RATES[3] <= row["optimizer.lr"] <= RATES[5]
-        row |= {names.reached(0.9): float(hit), names.steps_to(0.9): 10.0 if hit else 100.0}
-    table = table_of(rows, varied=VARIED)
-    assert learning_rate_windows(table)["decades"].tolist() == [pytest.approx(4.5)]
-    assert learning_rate_windows(table, 0.9)["decades"].tolist() == [pytest.approx(1.5)]
-
-
 def test_without_a_grid_of_learning_rates_there_is_no_window(table_of: Any) -> None:
     assert learning_rate_windows(table_of([{}])).empty
     assert window_differences(table_of([{}])).empty
