@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from bnbench.bench.ceiling import product_rate
 from bnbench.bench.loop import fastest_loop
 from bnbench.bench.plain import parameter_count
 from bnbench.bench.workloads import load_images, trials_of
@@ -41,8 +40,3 @@ class Side:
         before = self._loop.loss()
         rate = self._loop.run(seconds)
         return {"rate": rate, "loss_before": before, "loss_after": self._loop.loss()}
-
-    def product_rate(self, seconds: float) -> float:
-        """Multiply-adds a second of a large matrix product on one thread."""
-        torch.set_num_threads(1)
-        return product_rate(seconds)

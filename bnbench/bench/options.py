@@ -15,9 +15,6 @@ __all__ = ["SECTIONS", "Options", "parse"]
 
 SECTIONS = {
     "inner": "the inner step against the usual way and a hand-written loop",
-    "ratios": "the same, with whole sweeps beside it (takes most of the time)",
-    "widths": "the inner step's rate by the number of trials in a pack",
-    "shares": "where the time goes, and how much of the processor's product rate is used",
     "norms": "each norm folded for 8 trials against 8 alone, and batch norm against torch's",
     "tracking": "what it costs to record a trial, and to read 2,000 back and report them",
 }
@@ -32,8 +29,6 @@ class Options:
         workloads: In the order of the tables.
         rounds: How often all sides take their turn.
         seconds: Of one turn of one side.
-        sweep_seconds: How much longer the longer one of two sweeps is to take.
-        widths: Trials in a pack.
         sweep: The sweep to time as a whole, or None.
         recorded: Trials to record.
         quick: Whether this only shows that everything works.
@@ -44,8 +39,6 @@ class Options:
     workloads: tuple[Workload, ...]
     rounds: int
     seconds: float
-    sweep_seconds: float
-    widths: tuple[int, ...]
     sweep: str | None
     recorded: int
     quick: bool
@@ -66,13 +59,13 @@ def parse(words: Sequence[str]) -> Options:
     parser = _Parser(
         prog="python -m bnbench bench",
         description="Time bnbench on this machine beside the usual way (Lightning, DataLoader, MLFlowLogger) and a "
-        "hand-written PyTorch loop. Leave the machine alone meanwhile; about 15 minutes on 2 cores.",
+        "hand-written PyTorch loop. Leave the machine alone meanwhile; it takes some minutes.",
         epilog="sections: " + "; ".join(f"{name}, {what}" for name, what in SECTIONS.items()),
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--quick", action="store_true", help="does it work? one tiny network, too short to tell speeds")
-    parser.add_argument("--only", metavar="SECTION,…", help="measure only these (default: all but inner)")
+    parser.add_argument("--only", metavar="SECTION,…", help="measure only these")
     parser.add_argument("--workload", metavar="NAME", nargs="+", action="extend", help=f"of {', '.join(WORKLOADS)}")
     parser.add_argument("--rounds", metavar="N", type=int, help="turns of each side (default: 3)")
     parser.add_argument("--sweep", metavar="NAME", help="time this sweep, and estimate the usual way's time for it")
@@ -84,8 +77,6 @@ def parse(words: Sequence[str]) -> Options:
         workloads=_workloads(given.workload, given.quick),
         rounds=given.rounds or (1 if given.quick else 3),
         seconds=0.2 if given.quick else 1.0,
-        sweep_seconds=0.5 if given.quick else 2.0,
-        widths=(1, 2, 4) if given.quick else (1, 2, 4, 8, 16, 32, 64),
         sweep=_sweep(given.sweep),
         recorded=40 if given.quick else 2000,
         quick=given.quick,
@@ -95,12 +86,12 @@ def parse(words: Sequence[str]) -> Options:
 
 def _sections(only: str | None, sweep: str | None) -> tuple[str, ...]:
     if only is None:
-        return () if sweep else tuple(name for name in SECTIONS if name != "inner")
+        return () if sweep else (*SECTIONS,)
     names = dict.fromkeys(only.split(","))
     for name in names:
         if name not in SECTIONS:
             raise ConfigError(f"bench --only {name} is unknown; allowed: {', '.join(SECTIONS)}")
-    return tuple(name for name in SECTIONS if name in names and not (name == "inner" and "ratios" in names))
+    return tuple(name for name in SECTIONS if name in names)
 
 
 def _workloads(names: list[str] | None, quick: bool) -> tuple[Workload, ...]:

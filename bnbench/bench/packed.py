@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +15,9 @@ ensure_torchvision()  # before Lightning
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from bnbench.bench.ceiling import multiply_adds  # noqa: E402
 from bnbench.bench.layers import batch_norm_against_torch, fold_against_lone  # noqa: E402
-from bnbench.bench.sweeps import of_length  # noqa: E402
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Statistics, Trial  # noqa: E402
-from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps  # noqa: E402
 from bnbench.data import ImageData  # noqa: E402
 from bnbench.packing.pack import Pack  # noqa: E402
 from bnbench.packing.partition import CANDIDATES  # noqa: E402
@@ -35,15 +31,11 @@ from bnbench.training.module import PackModule  # noqa: E402
 from bnbench.training.population import estimate_population  # noqa: E402
 from bnbench.training.process import prepare_process  # noqa: E402
 
-__all__ = ["PHASES", "BarePack", "Side", "TimedPack", "make_pack"]
-
-PHASES = ("data", "forward", "loss", "backward", "optimizer")
-"""The parts of a training step; `loss` is all that is in none of the others."""
+__all__ = ["BarePack", "Side", "make_pack"]
 
 _MAX_BLOCK = 128
 _BLOCKS_A_RUN = 8
 _PROBE_IMAGES = 512
-_EVALUATIONS = 3
 _LONG_STEP_SECONDS = 0.3
 
 
@@ -70,52 +62,13 @@ class BarePack(PackModule):
         self._done = stop
 
 
-class TimedPack(BarePack):
-    """The same, with the seconds spent in each of `PHASES` so far."""
-
-    def __init__(self, packed: Pack, images: PackImages, trials: Sequence[Trial]) -> None:
-        super().__init__(packed, images, trials)
-        self.seconds = dict.fromkeys(PHASES, 0.0)
-        update: Any = self._update
-        update.zero_grad = self._timed("optimizer", update.zero_grad)
-        update.step = self._timed("optimizer", update.step)
-        images.batch = self._timed("data", images.batch)  # type: ignore[method-assign]
-        images.train_rows = self._timed("data", images.train_rows)  # type: ignore[method-assign]
-        packed.forward = self._timed("forward", packed.forward)  # type: ignore[method-assign]
-
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        with self._counted("backward"):
-            super().manual_backward(loss, *args, **kwargs)
-
-    def take(self, steps: int) -> None:
-        apart = [name for name in PHASES if name != "loss"]
-        before = sum(self.seconds[name] for name in apart)
-        started = time.perf_counter()
-        super().take(steps)
-        whole = time.perf_counter() - started
-        self.seconds["loss"] += whole - (sum(self.seconds[name] for name in apart) - before)
-
-    def _timed(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with self._counted(phase):
-                return function(*args, **kwargs)
-
-        return timed
-
-    @contextmanager
-    def _counted(self, phase: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[phase] += time.perf_counter() - started
-
-
-def make_pack(kind: type[BarePack], trials: Sequence[Trial], data: ImageData) -> BarePack:
+def make_pack(trials: Sequence[Trial], data: ImageData) -> BarePack:
     """Those trials as one pack, as `training.fit` makes it."""
     packed, slots = training.make_pack(trials, data)
     images = PackImages(data, slots, slots[0].training.device)
     if packed.needs_population:
         estimate_population(packed, images)
-    return kind(packed, images, slots)
+    return BarePack(packed, images, slots)
 
 
 class Side:
@@ -133,7 +86,7 @@ class Side:
         """Build and warm up a pack of `width` trials, seeds from `first_seed`."""
         self._trials = trials_of(overrides, range(first_seed, first_seed + width))
         self._data = load_images(tuple(overrides), Path(folder))
-        self._module = make_pack(BarePack, self._trials, self._data)
+        self._module = make_pack(self._trials, self._data)
         self._step_seconds = _warm(self._module)
         packed = self._module.pack
         return {
@@ -150,62 +103,10 @@ class Side:
         steps, elapsed = _run(self._module, seconds, self._step_seconds)
         return {"rate": len(self._trials) * steps / elapsed, "loss_before": before, "loss_after": self._loss()}
 
-    def phases(self, seconds: float) -> dict[str, float]:
-        """Seconds of a trial-step in each of `PHASES`."""
-        module = make_pack(TimedPack, self._trials, self._data)
-        assert isinstance(module, TimedPack)
-        _warm(module)
-        module.seconds = dict.fromkeys(PHASES, 0.0)
-        steps, _ = _run(module, seconds, self._step_seconds)
-        return {name: spent / (steps * len(self._trials)) for name, spent in module.seconds.items()}
-
-    def around(self, steps: int) -> dict[str, float]:
-        """Seconds of a whole trial of that many steps that are not training.
-
-        Args:
-            steps: On which the grid of evaluations depends.
-
-        Returns:
-            `evaluation`: all evaluations on the grid, timed on one. `ends`: what `fit` needs for a trial of one
-            step, less its evaluations: building, Lightning's start, the final tests.
-        """
-        trial = of_length(self._trials[0], steps)
-        one = self._evaluation(trial)
-        short = [of_length(t, 1) for t in self._trials]
-        started = time.perf_counter()
-        training.fit(short, self._data)
-        ends = time.perf_counter() - started - self._evaluation(short[0])
-        K = len(self._trials)
-        return {"evaluation": one / K, "ends": max(ends, 0.0) / K}
-
-    def multiply_adds(self) -> int:
-        """Useful multiply-adds of a trial-step."""
-        trial = self._trials[0]
-        return trial.training.batch_size * multiply_adds(trial, self._data.shape, self._data.classes)
-
     def norms(self, seconds: float) -> dict[str, Any]:
         """Every norm folded against alone, and batch norm against torch's."""
         close = batch_norm_against_torch(3 * seconds)  # longer, for the two may differ by a few per cent only
         return {"folded": fold_against_lone(seconds), "batch_norm": close}
-
-    def _evaluation(self, trial: Trial) -> float:
-        """Seconds that the pack's evaluations on the trial's grid take."""
-        module = self._module
-        images, loss = module.images, trial.training.loss
-        rows = images.rows("val", evaluation_examples(trial, len(images.splits[0].val)))
-        grid = evaluation_steps(trial)
-        kinds = {Statistics.running: len(grid)}
-        if module.pack.has_running_statistics:
-            kinds[Statistics.batch] = len(coarse_steps(trial))
-        total = 0.0
-        for statistics, count in kinds.items():
-            times = []
-            for _ in range(_EVALUATIONS):
-                started = time.perf_counter()
-                evaluate(module.pack, images, rows, loss, statistics=statistics)
-                times.append(time.perf_counter() - started)
-            total += count * min(times)
-        return total
 
     def _loss(self) -> float:
         module = self._module

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bnbench.bench.shares import PARTS
-
 __all__ = ["aligned", "tables"]
 
 _Row = Mapping[str, Any]
@@ -15,12 +13,8 @@ _Row = Mapping[str, Any]
 def tables(report: _Row) -> str:
     """Everything that was measured, as aligned tables."""
     parts = [_machine(report)]
-    if report["ratios"] is not None:
-        parts += [_rates(report), _ratios(report["ratios"])]
-    if report["widths"] is not None:
-        parts.append(_widths(report["widths"]))
-    if report["shares"] is not None:
-        parts.append(_shares(report))
+    if report["inner"] is not None:
+        parts += [_rates(report["inner"]), _ratios(report["inner"])]
     if report["norms"] is not None:
         parts += [_folded(report["norms"]["folded"]), _batch_norm(report["norms"]["batch_norm"])]
     if report["tracking"] is not None:
@@ -39,65 +33,27 @@ def _machine(report: _Row) -> Iterator[str]:
     )
     if machine["busy"]:
         yield "THE MACHINE WAS BUSY before the start: do not trust the ratios; sides of several threads suffer most"
-    if report["start"] is not None:
-        yield f"a cold start, to the report of a sweep of one step: {report['start']['cold_seconds']:.1f} s"
 
 
-def _rates(report: _Row) -> Iterator[str]:
+def _rates(rows: Sequence[_Row]) -> Iterator[str]:
     yield "trial-steps per second, median (least-greatest) of the rounds"
     yield "  usual: Lightning, DataLoader, PIL transforms, MLFlowLogger; hand: plain PyTorch, * one thread a core"
-    yield "  inner: the packed step alone; sweep: whole sweeps by bnbench.run, less their fixed seconds (warm)"
-    rows = [("workload", "K", "usual", "hand", "inner", "sweep", "fixed s")]
-    for row in report["ratios"]:
+    yield "  inner: the packed step alone, of K trials a core"
+    cells = [("workload", "K", "usual", "hand", "inner")]
+    for row in rows:
         rates = row["rates"]
-        processes = rates["handwritten"] == rates["handwritten_processes"]
-        rows.append(
-            (
-                row["workload"],
-                str(row["width"]),
-                _rate(rates["usual"]),
-                _rate(rates["handwritten"]) + ("*" if processes else " "),
-                _rate(rates["inner"]),
-                _rate(rates.get("sweep")),
-                _spread(row.get("fixed_seconds"), ".1f"),
-            )
-        )
-    yield from aligned(rows)
+        mark = "*" if rates["handwritten"] == rates["handwritten_processes"] else " "
+        usual, by_hand, inner = (_spread(rates[side], ",.0f") for side in ("usual", "handwritten", "inner"))
+        cells.append((row["workload"], str(row["width"]), usual, by_hand + mark, inner))
+    yield from aligned(cells)
 
 
-def _ratios(ratios: Sequence[_Row]) -> Iterator[str]:
+def _ratios(rows: Sequence[_Row]) -> Iterator[str]:
     yield "bnbench by the others, median (least-greatest) of the rounds' ratios"
-    keys = ("inner/usual", "inner/handwritten", "sweep/usual", "sweep/handwritten")
-    rows = [("workload", *(key.replace("written", "") for key in keys))]
-    rows += [(row["workload"], *(_spread(row["ratios"][key], ".2f") for key in keys)) for row in ratios]
-    yield from aligned(rows)
-
-
-def _widths(widths: Sequence[_Row]) -> Iterator[str]:
-    yield "the inner step's trial-steps per second, by K trials in each core's pack"
-    names = [*widths[0]["rates"]] if widths else []
-    yield from aligned(
-        [
-            ("workload", *(f"K={name}" for name in names)),
-            *((row["workload"], *(f"{row['rates'][name]:,.0f}" for name in names)) for row in widths),
-        ]
-    )
-
-
-def _shares(report: _Row) -> Iterator[str]:
-    yield "where the time of a trial of 1,000 steps goes, in % of its core time, microseconds a step"
-    yield "  covered: steps and evaluations, as part of a whole sweep's core time"
-    yield (
-        "  of product: useful multiply-adds of the inner step by those of a 512 x 512 x 512 product, "
-        f"{report['product_rate'] / 1e9:.1f} G/s a core"
-    )
-    rows = [("workload", "us", *PARTS, "covered", "of product")]
-    for row in report["shares"]:
-        shares = (f"{100 * row['shares'][part]:.1f}" for part in PARTS)
-        covered = "-" if row["covered"] is None else f"{100 * row['covered']:.0f} %"
-        ends = (covered, f"{100 * row['of_product_rate']:.1f} %")
-        rows.append((row["workload"], f"{1e6 * row['seconds']:,.0f}", *shares, *ends))
-    yield from aligned(rows)
+    keys = ("inner/usual", "inner/handwritten")
+    cells = [("workload", *(key.replace("written", "") for key in keys))]
+    cells += [(row["workload"], *(_spread(row["ratios"][key], ".2f") for key in keys)) for row in rows]
+    yield from aligned(cells)
 
 
 def _folded(norms: Sequence[_Row]) -> Iterator[str]:
@@ -140,12 +96,8 @@ def _sweep(sweep: _Row) -> Iterator[str]:
     )
 
 
-def _rate(spread: _Row | None) -> str:
-    return _spread(spread, ",.0f")
-
-
 def _spread(spread: _Row | None, form: str) -> str:
-    """Median (least-greatest); a dash for what was not measured, or was too short to tell."""
+    """Median (least-greatest); a dash for what was not measured."""
     if spread is None:
         return "-"
     middle, low, high = (format(spread[key], form) for key in ("median", "low", "high"))

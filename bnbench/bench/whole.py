@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,11 @@ import pandas as pd
 
 import bnbench
 from bnbench.bench.recording import time_recording
-from bnbench.bench.sweeps import SweepShape, shape_sweep
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Config, Trial
 from bnbench.config.grid import evaluation_examples, evaluation_steps
 from bnbench.config.trial import VARIES_IN_PACK, flatten
 from bnbench.data import DATASETS
-from bnbench.results import TrialResult
-from bnbench.tracking.store import Store
 
 __all__ = ["Side", "kinds_of_trials"]
 
@@ -28,36 +24,7 @@ _OF_NO_EFFECT = VARIES_IN_PACK | {"training.steps", "training.eval_grid", "train
 
 
 class Side:
-    """The process that runs sweeps; its workers stay, as do its imports, so that only the first pays for them."""
-
-    def __init__(self) -> None:
-        self._next_seed = 0
-        self._tracking_seconds = 0.0
-        self._time_tracking()
-
-    def shape(self, overrides: list[str], steps: float) -> SweepShape:
-        """The sweep to time for a workload; see `shape_sweep`."""
-        return shape_sweep(overrides, steps)
-
-    def sweep(self, overrides: list[str], folder: str, trials: int, steps: int) -> dict[str, float]:
-        """Seconds of a sweep of so many trials, and those of its tracking thread's processor time.
-
-        Each call takes seeds that none took before: a trial that the store knows would not be written again.
-
-        Args:
-            overrides: The workload's.
-            folder: The sweep's `runs_dir`.
-            trials: How many seeds.
-            steps: Of each trial.
-        """
-        first, self._next_seed = self._next_seed, self._next_seed + trials
-        before = self._tracking_seconds
-        started = time.perf_counter()
-        bnbench.run(
-            *overrides, f"seed=range({first},{first + trials})", f"training.steps={steps}", f'runs_dir="{folder}"'
-        )
-        seconds = time.perf_counter() - started
-        return {"seconds": seconds, "tracking_seconds": self._tracking_seconds - before}
+    """The process that runs a sweep, and that records trials without training any."""
 
     def recording(self, folder: str, trials: int, points: int) -> dict[str, float]:
         """See `time_recording`."""
@@ -70,18 +37,6 @@ class Side:
     def kinds(self, folder: str) -> list[dict[str, Any]]:
         """What the newest sweep in a `runs_dir` trained, as `kinds_of_trials` has it."""
         return kinds_of_trials(bnbench.load("latest", f'runs_dir="{folder}"').trials)
-
-    def _time_tracking(self) -> None:
-        record = Store.record
-
-        def timed(store: Store, results: list[TrialResult], sweep_run_id: str | None = None) -> None:
-            started = time.thread_time()  # of a background thread: what it takes from the workers, not what it waits
-            try:
-                record(store, results, sweep_run_id)
-            finally:
-                self._tracking_seconds += time.thread_time() - started
-
-        Store.record = timed  # type: ignore[method-assign, assignment]
 
 
 def kinds_of_trials(table: pd.DataFrame) -> list[dict[str, Any]]:

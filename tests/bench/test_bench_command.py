@@ -16,7 +16,6 @@ import pytest
 from bnbench.__main__ import main
 from bnbench.bench.layers import CASES
 from bnbench.bench.options import SECTIONS, parse
-from bnbench.bench.shares import PARTS
 from bnbench.bench.sides import SideError, Sides
 from bnbench.bench.text import tables
 from bnbench.bench.whole import kinds_of_trials
@@ -34,7 +33,7 @@ Quick = tuple[dict[str, Any], list[str], Path]
     [
         (["fast"], "unrecognized arguments: fast"),
         (["--jsn"], "unrecognized arguments: --jsn"),
-        (["--only", "inner,speed"], "--only speed is unknown; allowed: inner, ratios, widths, shares, norms, tracking"),
+        (["--only", "inner,speed"], "--only speed is unknown; allowed: inner, norms, tracking"),
         (["--workload", "fc-7"], "--workload fc-7 is unknown; allowed: fc-1-none, "),
         (["--rounds", "0"], "--rounds 0 is not allowed; it must be a whole number >= 1"),
         (["--rounds", "many"], "invalid int value: 'many'"),
@@ -56,9 +55,8 @@ def test_a_wrong_word_is_answered_in_one_line(
 
 def test_by_default_everything_is_measured_on_the_paper_s_networks() -> None:
     options = parse([])
-    assert options.sections == ("ratios", "widths", "shares", "norms", "tracking")
+    assert options.sections == ("inner", "norms", "tracking")
     assert options.workloads == DEFAULT
-    assert options.widths == (1, 2, 4, 8, 16, 32, 64)
     assert not any("-1-batch" in workload.name for workload in DEFAULT)
 
 
@@ -67,7 +65,6 @@ def test_words_narrow_what_is_measured() -> None:
     assert options.sections == ("inner", "norms")
     assert [workload.name for workload in options.workloads] == ["fc-8-none", "cnn-1-none"]
     assert options.rounds == 5
-    assert parse(["--only", "inner,ratios"]).sections == ("ratios",)
     assert parse(["--sweep", "smoke"]).sections == ()
     assert parse(["--sweep", "smoke", "--only", "norms"]).sections == ("norms",)
 
@@ -84,21 +81,15 @@ def test_the_parent_stays_light() -> None:
 
 def test_a_quick_run_has_every_table(quick: Quick) -> None:
     report, _, _ = quick
-    assert {"machine", "versions", "rounds", "seconds", "sweep", "start", "product_rate", *SECTIONS} - {
-        "inner"
-    } == report.keys()
+    assert {"machine", "versions", "rounds", "seconds", "sweep", *SECTIONS} == report.keys()
     assert report["machine"]["cores"] >= 1
     assert report["sweep"] is None
-    (ratios,), (widths,), (shares,) = report["ratios"], report["widths"], report["shares"]
-    assert ratios["workload"] == widths["workload"] == shares["workload"] == "tiny"
-    assert {"usual", "handwritten", "inner", "sweep_whole"} <= ratios["rates"].keys()
-    assert ratios["ratios"].keys() == {"inner/usual", "inner/handwritten", "sweep/usual", "sweep/handwritten"}
-    assert len({side["parameters"] for side in ratios["sides"].values()}) == 1
-    assert widths["rates"].keys() == {"1", "2", "4"}
-    assert all(rate > 0 for rate in widths["rates"].values())
-    assert shares["shares"].keys() == {*PARTS}
-    assert sum(shares["shares"].values()) == pytest.approx(1)
-    assert 0 < shares["of_product_rate"] < 1
+    (inner,) = report["inner"]
+    assert inner["workload"] == "tiny"
+    assert {"usual", "handwritten", "inner"} <= inner["rates"].keys()
+    assert all(rate["low"] > 0 for rate in inner["rates"].values())
+    assert inner["ratios"].keys() == {"inner/usual", "inner/handwritten"}
+    assert len({side["parameters"] for side in inner["sides"].values()}) == 1
     timed = {(row["norm"], row["case"]) for row in report["norms"]["folded"] if "folded" in row}
     everywhere = {(name, case.name) for name in NORMS if name != "none" for case in CASES}
     assert timed == everywhere - {("instance", CASES[0].name)}  # no positions to normalize over
@@ -135,21 +126,19 @@ def test_the_tables_show_what_the_json_holds(quick: Quick) -> None:
     for title in (
         "trial-steps per second",
         "bnbench by the others",
-        "by K trials",
-        "where the time of a trial",
         "norms",
         "torch's own",
         "tracking: 40 trials x 100 points x 6 metrics",
     ):
         assert title in text
     assert "ESTIMATED" in text
-    assert f"{report['ratios'][0]['ratios']['inner/usual']['median']:.2f}" in text
+    assert f"{report['inner'][0]['ratios']['inner/usual']['median']:.2f}" in text
     assert max(len(line) for line in text.splitlines()) <= 160
     quiet = {**report["machine"], "busy": False}
     nothing = {
         **report,
         "machine": quiet,
-        **dict.fromkeys(["start", "ratios", "widths", "shares", "norms", "tracking", "sweep"]),
+        **dict.fromkeys([*SECTIONS, "sweep"]),
     }
     assert len(tables(nothing).splitlines()) == 1
 

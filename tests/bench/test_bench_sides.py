@@ -12,12 +12,10 @@ import torch
 from torch import nn
 
 from bnbench.bench import handwritten, loop, packed, usual
-from bnbench.bench.packed import PHASES, BarePack, TimedPack, make_pack
+from bnbench.bench.packed import make_pack
 from bnbench.bench.plain import batch_loss, parameter_count, plain_network, plain_optimizer
-from bnbench.bench.sweeps import of_length, shape_sweep
 from bnbench.bench.workloads import DEFAULT, pack_width, trials_of
 from bnbench.config import Loss, Trial
-from bnbench.config.grid import evaluation_examples, evaluation_steps
 from bnbench.data import ImageData
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
@@ -76,7 +74,7 @@ def test_the_peers_optimizer_has_the_trial_s_settings(name: str, trial: Make, im
 @pytest.mark.parametrize("scaling", ["unit", "symmetric", "standard", "raw"])
 def test_the_peers_see_the_pixels_that_bnbench_sees(scaling: str, trial: Make, images: ImageData) -> None:
     of = trial(["data=digits", f"data.scaling={scaling}", "training.batch_size=4"])
-    module = make_pack(BarePack, [of], images)
+    module = make_pack([of], images)
     rows = module.images.train_rows(0, 1)[0]
     folded, labels = module.images.batch(module.pack, rows)
     ours = folded[:, : images.shape[0]]
@@ -141,10 +139,9 @@ def test_the_inner_step_has_the_bits_of_lightning_s_training(
     """Judge: the module and data module of a sweep, under a Trainer."""
     steps = 6
     trials = [trial([*network, f"training.steps={steps}"], seed) for seed in range(3)]
-    bare, timed, model = (make_pack(kind, trials, images) for kind in (BarePack, TimedPack, BarePack))
-    for module in (bare, timed):
-        module.take(2)
-        module.take(steps - 2)
+    bare, model = (make_pack(trials, images) for _ in range(2))
+    bare.take(2)
+    bare.take(steps - 2)
     blocks = PackDataModule(images, model.trials)
     trained = PackModule(copy.deepcopy(model.pack), blocks.images, model.trials)
     trainer = pl.Trainer(
@@ -158,41 +155,11 @@ def test_the_inner_step_has_the_bits_of_lightning_s_training(
     )
     trainer.fit(trained, datamodule=blocks)
     assert trainer.global_step == steps
-    assert isinstance(timed, TimedPack)
-    assert list(timed.seconds) == [*PHASES]
-    assert all(seconds > 0 for seconds in timed.seconds.values())
     for name, value in trained.pack.state_dict().items():
         assert torch.equal(bare.pack.state_dict()[name], value), name
-        assert torch.equal(timed.pack.state_dict()[name], value), name
 
 
-def test_what_surrounds_the_steps_is_measured(network: list[str], tmp_path: Path) -> None:
-    side = packed.Side()
-    side.prepare(network, str(tmp_path), width=2, first_seed=0)
-    assert set(side.phases(0.02)) == {*PHASES}
-    around = side.around(50)
-    assert set(around) == {"evaluation", "ends"}
-    assert around["evaluation"] > 0
-    assert side.multiply_adds() > 0
-
-
-# The workloads and the sweeps that are timed.
-
-
-@pytest.mark.parametrize("steps", [3, 30, 400])
-@pytest.mark.parametrize("workload", DEFAULT, ids=lambda workload: workload.name)
-def test_a_timed_sweep_evaluates_as_a_trial_of_default_length(workload, steps: int) -> None:
-    shape = shape_sweep(workload.overrides, steps)
-    whole = of_length(trials_of(workload.overrides, [0])[0], 1000)
-    short, long = (of_length(trials_of(shape.overrides, [0])[0], n * shape.steps) for n in (1, 2))
-    more = _evaluated(long) - _evaluated(short)
-    assert 0.5 * steps <= shape.steps <= max(1.5 * steps, 12)
-    assert more / shape.steps == pytest.approx(_evaluated(whole) / 1000, rel=0.1)
-
-
-def _evaluated(trial: Trial) -> int:
-    """Images on the grid."""
-    return len(evaluation_steps(trial)) * evaluation_examples(trial, 500)
+# The workloads.
 
 
 @pytest.mark.parametrize("workload", DEFAULT, ids=lambda workload: workload.name)
