@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from bnbench.kernels import MKL_CBWR
+from bnbench.tensors.kernels import MKL_CBWR
 
 os.environ.setdefault("MKL_CBWR", MKL_CBWR)  # before torch, which loads MKL
 

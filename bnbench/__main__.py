@@ -7,7 +7,7 @@ import os
 import sys
 
 from bnbench import __version__
-from bnbench.verbs import VERBS, run_verb
+from bnbench.cli import VERBS, run_verb
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def main() -> None:
     if arguments == ["--version"]:
         print(f"bnbench {__version__}")
         sys.exit(0)
-    from bnbench.errors import INTERRUPTED, exit_status
+    from bnbench.sweep.error_lines import INTERRUPTED, exit_status
 
     status = exit_status(lambda: _run(arguments))
     if status in INTERRUPTED:  # at once: Python takes seconds to take torch and MLflow down
@@ -61,9 +61,9 @@ def _run(arguments: list[str]) -> None:
     from hydra._internal.utils import get_args_parser
     from hydra.errors import ConfigCompositionException
 
-    from bnbench.app import register, task
-    from bnbench.confdir import conf_dir
-    from bnbench.sweep.words import check_words
+    from bnbench.config.folder import conf_dir
+    from bnbench.sweep.hydra_app import register, task
+    from bnbench.sweep.planning.words import check_words
 
     check_words(get_args_parser().parse_args(arguments).overrides, verbs=VERBS, conf_dirs=[conf_dir()])
     register()

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnbench.app import register, task
-from bnbench.confdir import conf_dir
 from bnbench.config import Config, ConfigError
+from bnbench.config.folder import conf_dir
+from bnbench.sweep.hydra_app import register, task
 
 if TYPE_CHECKING:
-    from bnbench.sweep.published import Sweep
-    from bnbench.sweep.run import HydraSweep
+    from bnbench.sweep.running.published import Sweep
+    from bnbench.sweep.running.run import HydraSweep
 
 __all__ = ["compose_one", "hydra_sweep", "load", "load_with", "run"]
 
@@ -64,8 +64,8 @@ def load(sweep: str = "latest", *overrides: str) -> Sweep:
 def load_with(sweep: str, config: Config) -> Sweep:
     """`load`, with the settings at hand."""
     from bnbench.analysis.default_targets import with_default_targets
-    from bnbench.sweep.published import Sweep
-    from bnbench.sweep.report import sweep_folder
+    from bnbench.sweep.running.finish import sweep_folder
+    from bnbench.sweep.running.published import Sweep
     from bnbench.tracking.store import Store
 
     runs_dir = Path(config.runs_dir).expanduser().absolute()
@@ -82,7 +82,7 @@ def compose_one(overrides: Sequence[str]) -> Config:
     """
     from hydra import compose
 
-    from bnbench.sweep.compose import to_config
+    from bnbench.sweep.planning.compose import to_config
 
     with _hydra(overrides):
         return to_config(compose("config", overrides=[*overrides]))
@@ -98,7 +98,7 @@ def hydra_sweep(overrides: Sequence[str]) -> Iterator[HydraSweep]:
     from hydra._internal.callbacks import Callbacks
     from hydra.types import HydraContext, RunMode
 
-    from bnbench.sweep.run import HydraSweep
+    from bnbench.sweep.running.run import HydraSweep
 
     with _hydra(overrides) as hydra:
         config = hydra.compose_config("config", [*overrides], RunMode.MULTIRUN)
@@ -122,8 +122,8 @@ def _hydra(words: Sequence[str]) -> Iterator[Any]:
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
 
-    from bnbench.errors import OWN_ERRORS, bad_input
-    from bnbench.sweep.words import check_words
+    from bnbench.sweep.error_lines import OWN_ERRORS, bad_input
+    from bnbench.sweep.planning.words import check_words
 
     check_words(words)
     with _ONE_AT_A_TIME:

@@ -10,16 +10,16 @@ from bnbench.analysis.intervals import (
     proportion_interval,
     skewness,
 )
+from bnbench.analysis.levels import level_labels, levels, strata, targets
 from bnbench.analysis.outcomes import collapsed, succeeded
 from bnbench.analysis.power import detectable_difference, paired_t_power
 from bnbench.analysis.robustness import robustness
 from bnbench.analysis.significance import equivalence_p, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.steps import StepsContrast, contrast_steps, steps_to_target
 from bnbench.analysis.summary import arms, contrasts
-from bnbench.analysis.table import level_labels, levels, strata, targets
 from bnbench.analysis.tuning import tuned_learning_rates
 from bnbench.analysis.windows import learning_rate_windows, window_differences
-from bnbench.table import SweepTable
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = [
     "Contrast",

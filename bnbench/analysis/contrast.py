@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis.intervals import (
     Interval,
     are_equal,
@@ -26,13 +25,14 @@ from bnbench.analysis.intervals import (
     pair_by_seed,
     skewness,
 )
+from bnbench.analysis.levels import level_labels, levels, strata
 from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.analysis.power import detectable_difference
 from bnbench.analysis.significance import ALPHA, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.summary import contrasts, split_by
-from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.analysis.tuning import LEARNING_RATE, tuned_learning_rates
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = [
     "Answer",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis.outcomes import largest_class
 from bnbench.analysis.steps import steps_to_accuracy
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["SHARES", "with_default_targets"]
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.data.catalog import DATASETS
-from bnbench.table import MISSING
+from bnbench.record import names
+from bnbench.record.sweep_table import MISSING
 
 __all__ = ["LUCK", "OUTCOMES", "Chance", "chances", "collapsed", "count_outcomes", "largest_class", "succeeded"]
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis.contrast import Answer, Contrast, Rates, compare_levels
 from bnbench.analysis.intervals import Interval
+from bnbench.analysis.levels import levels, targets
 from bnbench.analysis.significance import ALPHA, holm, seeds_suffice
 from bnbench.analysis.steps import StepsContrast, contrast_steps
 from bnbench.analysis.summary import contrasts
-from bnbench.analysis.table import levels, targets
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["robustness"]
 

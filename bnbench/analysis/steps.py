@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis.censored import StepsComparison, compare_steps
 from bnbench.analysis.contrast import Rates, paired_arms
-from bnbench.analysis.table import levels, targets
-from bnbench.table import SweepTable
+from bnbench.analysis.levels import levels, targets
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = [
     "StepsContrast",

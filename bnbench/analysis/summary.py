@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis.intervals import Interval, mean_interval
+from bnbench.analysis.levels import level_labels, levels, strata, targets
 from bnbench.analysis.outcomes import count_outcomes, succeeded
-from bnbench.analysis.table import level_labels, levels, strata, targets
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["ALL_PAIRS_OF", "arms", "contrasts", "counted", "matching", "split_by"]
 

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bnbench.analysis.intervals import Interval, mean_interval
+from bnbench.analysis.levels import level_labels, levels, strata
 from bnbench.analysis.summary import contrasts, split_by
-from bnbench.analysis.table import level_labels, levels, strata
-from bnbench.table import SweepTable
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["seconds_ratio", "step_seconds", "timed_arms", "timed_ratios"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bnbench import names
+from bnbench.analysis.levels import level_labels, levels, strata
 from bnbench.analysis.outcomes import succeeded
 from bnbench.analysis.summary import split_by
-from bnbench.analysis.table import level_labels, levels, strata
-from bnbench.table import MISSING, SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import MISSING, SweepTable
 
 __all__ = ["LEARNING_RATE", "tuned_learning_rates", "tuning_measure"]
 

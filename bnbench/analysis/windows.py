@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bnbench.analysis.intervals import Interval, paired_difference
+from bnbench.analysis.levels import level_labels, levels, strata
 from bnbench.analysis.outcomes import succeeded
 from bnbench.analysis.summary import contrasts, split_by
-from bnbench.analysis.table import level_labels, levels, strata
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.table import SweepTable
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["MOST_FAILURES", "learning_rate_windows", "window_differences"]
 

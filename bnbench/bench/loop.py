@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bnbench.bench.plain import batch_loss, plain_network, plain_optimizer, training_loss
 from bnbench.config import Trial
 from bnbench.data import ImageData, scaling, split_data
-from bnbench.seeding import generator
+from bnbench.tensors.seeding import generator
 
 __all__ = ["Loop", "fastest_loop"]
 

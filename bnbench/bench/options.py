@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from bnbench.bench.workloads import DEFAULT, QUICK, WORKLOADS, Workload
-from bnbench.confdir import conf_dir
 from bnbench.config import ConfigError
+from bnbench.config.folder import conf_dir
 
 __all__ = ["SECTIONS", "Options", "parse"]
 

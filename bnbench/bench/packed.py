@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 ensure_torchvision()  # before Lightning
 
@@ -19,15 +19,15 @@ from bnbench.bench.layers import batch_norm_against_torch, fold_against_lone  # 
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Statistics, Trial  # noqa: E402
 from bnbench.data import ImageData  # noqa: E402
+from bnbench.packing.paces import best_width  # noqa: E402
 from bnbench.packing.pack import Pack  # noqa: E402
 from bnbench.packing.partition import CANDIDATES  # noqa: E402
-from bnbench.packing.widths import best_width  # noqa: E402
 from bnbench.training import fit as training  # noqa: E402
-from bnbench.training.calibrate import measure_pace  # noqa: E402
 from bnbench.training.data_module import Block  # noqa: E402
 from bnbench.training.evaluate import evaluate  # noqa: E402
-from bnbench.training.images import PackImages  # noqa: E402
+from bnbench.training.image_batches import PackImages  # noqa: E402
 from bnbench.training.module import PackModule  # noqa: E402
+from bnbench.training.pace import measure_pace  # noqa: E402
 from bnbench.training.population import estimate_population  # noqa: E402
 from bnbench.training.process import prepare_process  # noqa: E402
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from bnbench import names
 from bnbench.api import compose_one
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Placement, Trial
-from bnbench.measures import summarize_curve
+from bnbench.record import names
+from bnbench.record.results import TrialResult
 from bnbench.report import write_report
-from bnbench.results import TrialResult
-from bnbench.sweep.plan import Plan, Planned
-from bnbench.sweep.run import sweep_meta
+from bnbench.sweep.planning.plan import Plan, Planned
+from bnbench.sweep.running.run import sweep_meta
 from bnbench.tracking.store import Store
+from bnbench.training.measures import summarize_curve
 
 __all__ = ["CURVES", "time_recording"]
 

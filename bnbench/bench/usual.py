@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 ensure_torchvision()  # before Lightning and torchvision
 
@@ -21,7 +21,6 @@ from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset, Subset  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
-from bnbench import names  # noqa: E402
 from bnbench.bench.plain import (  # noqa: E402
     batch_loss,
     parameter_count,
@@ -32,6 +31,7 @@ from bnbench.bench.plain import (  # noqa: E402
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Trial  # noqa: E402
 from bnbench.data import ImageData, scaling, split_data  # noqa: E402
+from bnbench.record import names
 
 __all__ = ["Side"]
 

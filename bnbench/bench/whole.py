@@ -13,7 +13,7 @@ import bnbench
 from bnbench.bench.recording import time_recording
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Config, Trial
-from bnbench.config.grid import evaluation_examples, evaluation_steps
+from bnbench.config.evaluation_grid import evaluation_examples, evaluation_steps
 from bnbench.config.trial import VARIES_IN_PACK, flatten
 from bnbench.data import DATASETS
 

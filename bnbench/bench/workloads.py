@@ -11,7 +11,7 @@ from bnbench.api import compose_one
 from bnbench.config import Config, Trial
 from bnbench.data import DATASETS, ImageData
 from bnbench.packing.partition import partition
-from bnbench.sweep.plan import DataLoader
+from bnbench.sweep.planning.plan import DataLoader
 
 __all__ = ["DEFAULT", "QUICK", "WORKLOADS", "Workload", "load_images", "pack_width", "trials_of"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bnbench.claims.claim import Claim, Published, Test, Verdict
-from bnbench.claims.load import load_claims
+from bnbench.claims.claim_files import load_claims
 
 if TYPE_CHECKING:
     from bnbench.claims.judgment import Judgment, TestResult, claims_touched, judge, not_run

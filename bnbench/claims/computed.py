@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.claims.claim import Test, Verdict
 from bnbench.claims.decide import Finding
 from bnbench.claims.values import NoDataError
 from bnbench.config import ModelConfig
 from bnbench.data import DATASETS
 from bnbench.models.geometry import norm_sites
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 from bnbench.reference import BatchNormState, batchnorm_backward, batchnorm_forward, torch_state
-from bnbench.table import SweepTable
 
 __all__ = ["compute"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnbench.claims.claim import Claim
-from bnbench.claims.load import load_claims, parse_claim, recorded
+from bnbench.claims.claim_files import load_claims, parse_claim, recorded
 
 if TYPE_CHECKING:
-    from bnbench.table import SweepTable
+    from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["claims_on", "earlier_sweeps", "recorded_claims", "remarks"]
 

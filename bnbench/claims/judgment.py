@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bnbench import names
 from bnbench.claims.claim import Claim, Combine, Kind, Statistic, Strata, Test, Verdict
+from bnbench.claims.claim_files import parts
 from bnbench.claims.computed import compute
 from bnbench.claims.decide import Finding, correct, from_differences, from_success
 from bnbench.claims.history import recorded_claims, remarks
-from bnbench.claims.load import parts
-from bnbench.claims.steps import from_steps
+from bnbench.claims.speed import from_steps
 from bnbench.claims.values import NoDataError, Setting, settings
 from bnbench.claims.wording import evidence_of, evidence_of_test
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["Judgment", "TestResult", "claims_touched", "judge", "not_run"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import level_labels, strata, tuned_learning_rates
 from bnbench.analysis.outcomes import largest_class, succeeded
 from bnbench.analysis.summary import split_by
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.claims.claim import At, Rates, Statistic, Test
-from bnbench.claims.load import TO_TARGETS, TRIAL_OUTCOMES, parts
-from bnbench.table import SweepTable
+from bnbench.claims.claim_files import TO_TARGETS, TRIAL_OUTCOMES, parts
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 __all__ = ["Arm", "NoDataError", "Setting", "settings", "trained"]
 

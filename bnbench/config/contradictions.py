@@ -8,7 +8,7 @@ from typing import Any
 
 from bnbench.config.choices import Device, EvalGrid, Init, ScheduleName
 from bnbench.config.schema import Config, TrainingConfig, range_errors
-from bnbench.device import has_gpu
+from bnbench.tensors.device import has_gpu
 
 __all__ = ["MOST_POINTS", "config_errors", "given_targets", "useless_keys"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bnbench.config.choices import Device, EvalGrid, Init, LrScaling, Measure, OptimizerName, ScheduleName
 from bnbench.config.contradictions import config_errors, given_targets
+from bnbench.config.factory import source_hash
 from bnbench.config.schema import (
     Config,
     ConfigError,
@@ -22,9 +23,8 @@ from bnbench.config.schema import (
     ScheduleConfig,
     TrainingConfig,
 )
-from bnbench.device import has_gpu
-from bnbench.factory import source_hash
-from bnbench.kernels import kernel_settings
+from bnbench.tensors.device import has_gpu
+from bnbench.tensors.kernels import kernel_settings
 
 __all__ = ["NUMERICS_VERSION", "TRIAL_SECTIONS", "VARIES_IN_PACK", "Trial", "flatten"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bnbench.config.factory import one_line
 from bnbench.data.cifar import read_cifar100
 from bnbench.data.idx import read_any_idx
 from bnbench.data.image_data import DataError
 from bnbench.data.own_arrays import Arrays
-from bnbench.factory import one_line
 
 __all__ = ["read_arrays"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnbench.data.download import download_set, missing_data
 from bnbench.data.image_data import DataError
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 __all__ = ["load_cifar10", "read_cifar100"]
 

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from bnbench.data.image_data import DataError, MissingDataError
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 __all__ = ["download_set", "missing_data"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnbench.config.factory import one_line
 from bnbench.data.image_data import DataError
-from bnbench.factory import one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image

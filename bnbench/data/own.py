@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bnbench.config import DataConfig
+from bnbench.config.factory import call, factory, one_line
 from bnbench.data.array_files import read_arrays
 from bnbench.data.catalog import DATASETS, DatasetInfo
 from bnbench.data.image_data import DataError, ImageData
@@ -16,7 +17,6 @@ from bnbench.data.image_folder import read_folder
 from bnbench.data.load import load_data
 from bnbench.data.own_arrays import image_data
 from bnbench.data.splits import largest_class, split_data
-from bnbench.factory import call, factory, one_line
 
 __all__ = ["OWN", "dataset_info", "load_images", "load_own"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnbench.data.catalog import DATASETS
 from bnbench.data.image_data import DataError, ImageData, checksum_arrays
-from bnbench.seeding import derive
+from bnbench.tensors.seeding import derive
 
 __all__ = ["Split", "largest_class", "split_checksum", "split_data"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 ensure_torchvision()
 

@@ -45,7 +45,7 @@ def build_model(trial: Trial, image_shape: tuple[int, int, int], classes: int) -
     import torch
 
     from bnbench.models.init import initialize
-    from bnbench.seeding import derive, seeded
+    from bnbench.tensors.seeding import derive, seeded
 
     model = OWN_MODEL if trial.model.name == "custom" else MODELS[trial.model.name]
     network = getattr(import_module(model.module), model.network)

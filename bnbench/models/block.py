@@ -10,7 +10,7 @@ from bnbench.config import Activation, Bias, LogitsNorm, ModelConfig, NormConfig
 from bnbench.models.dropout import Dropout
 from bnbench.models.geometry import Conv
 from bnbench.norms import make_norm, norm_kind
-from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear
+from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 
 __all__ = ["Block", "make_activation", "make_conv", "make_head", "make_linear", "make_logits_norm", "make_padding"]
 

@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from bnbench.drawing import Draws
-from bnbench.layout import stored_grad
+from bnbench.tensors.drawing import Draws
+from bnbench.tensors.memory_layout import stored_grad
 
 __all__ = ["Dropout"]
 

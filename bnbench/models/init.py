@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Activation, Init, ModelConfig
-from bnbench.drawing import Draws
-from bnbench.seeding import derive, generator
+from bnbench.tensors.drawing import Draws
+from bnbench.tensors.seeding import derive, generator
 
 __all__ = ["initialize"]
 

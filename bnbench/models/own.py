@@ -7,12 +7,12 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from bnbench.config import Init, ModelConfig, NormConfig
-from bnbench.models.brought import Brought, brought
 from bnbench.models.geometry import NormSite, Work
-from bnbench.models.made import made, source_of
+from bnbench.models.own_modules import made, source_of
+from bnbench.models.own_weights import Brought, brought
 from bnbench.models.swap import SWAPPED, swap_norms
 from bnbench.models.usable import check_parameters, logits_of
-from bnbench.seeding import seeded
+from bnbench.tensors.seeding import seeded
 
 __all__ = ["Survey", "own_network", "survey"]
 

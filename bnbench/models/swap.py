@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from bnbench.config import ConfigError, NormConfig
 from bnbench.models.dropout import Dropout
 from bnbench.norms import make_norm
-from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm
 
 __all__ = ["SWAPPED", "no_hidden_norm", "swap_norms"]
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import ConfigError
-from bnbench.factory import one_line
+from bnbench.config.factory import one_line
 from bnbench.models.swap import no_hidden_norm
-from bnbench.seeding import seeded
+from bnbench.tensors.seeding import seeded
 
 __all__ = ["check_parameters", "logits_of"]
 

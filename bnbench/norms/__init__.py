@@ -126,7 +126,7 @@ def norm_kind(config: NormConfig, channels: int) -> Norm:
     """What is known of the normalization of so many channels that a configuration asks for."""
     if config.name != "custom":
         return NORMS[config.name]
-    from bnbench.norms.own import own_kind
+    from bnbench.norms.custom_norm import own_kind
 
     return own_kind(config.resolved(), channels)
 
@@ -134,7 +134,7 @@ def norm_kind(config: NormConfig, channels: int) -> Norm:
 def make_norm(config: NormConfig, features: int) -> nn.Module | None:
     """The normalization of `features` channels that a configuration asks for, or None for `norm=none`."""
     if config.name == "custom":
-        from bnbench.norms.own import own_norm
+        from bnbench.norms.custom_norm import own_norm
 
         return own_norm(config.resolved(), features)
     manual = config.name == "batch" and config.impl == Impl.manual

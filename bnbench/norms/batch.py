@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Statistics
-from bnbench.layout import feature_major, stored_grad
-from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm
+from bnbench.tensors.memory_layout import feature_major, stored_grad
 
 __all__ = ["BatchNorm"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm
 
 __all__ = ["FilterResponseNorm"]
 

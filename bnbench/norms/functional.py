@@ -8,7 +8,7 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
-from bnbench.tensorflow_arguments import axes_of, either, given
+from bnbench.reference.tensorflow_arguments import axes_of, either, given
 
 __all__ = ["batch_norm_with_global_normalization", "batch_normalization", "moments"]
 

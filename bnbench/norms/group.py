@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm
 from bnbench.norms.standardize import standardize
 
 __all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]

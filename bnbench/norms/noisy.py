@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnbench.drawing import Draws
 from bnbench.norms.batch import BatchNorm
+from bnbench.tensors.drawing import Draws
 
 __all__ = ["NoisyBatchNorm"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm
 
 __all__ = ["OnlineNorm"]
 

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnbench.layout import exact, stored, stored_grad
 from bnbench.norms.batch import BatchNorm
-from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear, standardized
+from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear, standardized
 from bnbench.packing.pixels import is_linear_on_a_pixel
 from bnbench.packing.products import Descent, linear
+from bnbench.tensors.memory_layout import exact, stored, stored_grad
 
 __all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "FoldedPixelConv2d", "FoldedStandardizedLinear", "UnpackableError"]
 

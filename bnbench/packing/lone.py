@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnbench.layout import Layout, trial_rows
 from bnbench.norms.batch import BatchNorm
 from bnbench.packing import attributes
 from bnbench.packing.pack import Pack
-from bnbench.seeding import derive, reseed
+from bnbench.tensors.memory_layout import Layout, trial_rows
+from bnbench.tensors.seeding import derive, reseed
 
 __all__ = ["Lone"]
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Statistics
-from bnbench.layout import Layout, fold_images, select_slots, trial_rows
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.channel_norm import ChannelNorm, NormError
 from bnbench.norms.frozen import FrozenBatchNorm
-from bnbench.norms.norm import ChannelNorm, NormError
 from bnbench.packing.leaves import (
     RULES,
     FoldedConv2d,
@@ -22,7 +21,8 @@ from bnbench.packing.leaves import (
     FoldedStandardizedLinear,
     UnpackableError,
 )
-from bnbench.packing.width import aligned_width
+from bnbench.packing.slots import aligned_width
+from bnbench.tensors.memory_layout import Layout, fold_images, select_slots, trial_rows
 
 __all__ = ["Pack", "pack"]
 

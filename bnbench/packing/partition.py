@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from bnbench.config import Trial
 from bnbench.packing.alone import why_alone
-from bnbench.packing.size import conv_channels, trials_in_memory
-from bnbench.packing.width import alignment
-from bnbench.packing.widths import shape_of
+from bnbench.packing.memory import conv_channels, trials_in_memory
+from bnbench.packing.paces import shape_of
+from bnbench.packing.slots import alignment
 
 __all__ = ["CANDIDATES", "partition"]
 

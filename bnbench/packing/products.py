@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bnbench.layout import stored_grad, trial_rows
+from bnbench.tensors.memory_layout import stored_grad, trial_rows
 
 __all__ = ["Descent", "linear", "product"]
 

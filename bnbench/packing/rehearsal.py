@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import ConfigError, Trial
-from bnbench.factory import one_line
+from bnbench.config.factory import one_line
 from bnbench.models import build_model
 from bnbench.packing.lone import Lone
-from bnbench.seeding import generator_states, generators_kept, reseed
+from bnbench.tensors.seeding import generator_states, generators_kept, reseed
 
 __all__ = ["Rehearsal", "one_thread", "rehearse", "source"]
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Precision, Trial
-from bnbench.factory import one_line
+from bnbench.config.factory import one_line
 from bnbench.models import build_model
 from bnbench.packing.leaves import UnpackableError
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
 from bnbench.packing.rehearsal import one_thread
-from bnbench.seeding import generator, generators_kept
+from bnbench.tensors.seeding import generator, generators_kept
 
 __all__ = ["reason_against_packs"]
 

@@ -8,7 +8,7 @@ from typing import SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bnbench.tensorflow_arguments import axes_of, either, given
+from bnbench.reference.tensorflow_arguments import axes_of, either, given
 
 __all__ = ["batch_norm_with_global_normalization", "batch_normalization", "moments"]
 

@@ -1,10 +1,10 @@
 """What a sweep says: as text, as Markdown, as a page, and as the data behind them."""
 
-from bnbench.report.against import Comparison, terminal_comparison
 from bnbench.report.build import FORMATS, write_comparison, write_report
 from bnbench.report.conclusion import Finding, conclude
 from bnbench.report.markdown import markdown_conclusion
 from bnbench.report.terminal import terminal_conclusion, terminal_table
+from bnbench.report.two_sweeps_page import Comparison, terminal_comparison
 
 __all__ = [
     "FORMATS",

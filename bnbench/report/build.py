@@ -11,13 +11,13 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
-from bnbench.report.against import Comparison, compare_sweeps, comparison_markdown, settings_data
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.manifest import manifest
 from bnbench.report.markdown import to_markdown
-from bnbench.report.robustness import robustness_data
+from bnbench.report.robustness_section import robustness_data
 from bnbench.report.subjects import subjects
+from bnbench.report.two_sweeps_page import Comparison, compare_sweeps, comparison_markdown, settings_data
 
 __all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable, contrasts, level_labels, levels, strata, targets
 from bnbench.analysis.default_targets import SHARES
+from bnbench.analysis.levels import unmatched
 from bnbench.analysis.outcomes import LUCK, chances
 from bnbench.analysis.summary import ALL_PAIRS_OF
-from bnbench.analysis.table import unmatched
 from bnbench.analysis.tuning import LEARNING_RATE, tuning_measure
-from bnbench.report.cells import count, key_title, listing, percent, setting, span
+from bnbench.record import names
+from bnbench.record.sweep_table import MISSING
 from bnbench.report.evaluated import validation_images
+from bnbench.report.number_words import count, key_title, listing, percent, setting, span
 from bnbench.report.subjects import Subject, subjects
-from bnbench.table import MISSING
 
 __all__ = ["cautions"]
 

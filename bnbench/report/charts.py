@@ -9,18 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable, strata, tuned_learning_rates
 from bnbench.analysis.intervals import mean_interval
 from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.analysis.summary import matching, split_by
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
-from bnbench.report.cells import count, text
+from bnbench.record import names
+from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
+from bnbench.record.sweep_table import MISSING
 from bnbench.report.figures.along_axis import BATCH_SIZE
 from bnbench.report.figures.panels import MOST_PANELS, mean_band, of_levels
+from bnbench.report.number_words import count, text
 from bnbench.report.subjects import subject_keys
-from bnbench.table import MISSING
 
 __all__ = ["mean_charts"]
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable, contrasts, targets
 from bnbench.analysis.summary import counted
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.claims import Judgment
-from bnbench.report import claims
-from bnbench.report.cells import count, listing, percent, setting, span, steps, text
+from bnbench.record import names
+from bnbench.report import claims_section as claims
+from bnbench.report.number_words import count, listing, percent, setting, span, steps, text
 from bnbench.report.subjects import Subject, subjects
 from bnbench.report.verdict import Sentence, compare, tally
 

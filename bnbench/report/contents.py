@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bnbench.analysis import SweepTable
-from bnbench.report.beside import timing_tables, window_tables
 from bnbench.report.cautions import cautions
-from bnbench.report.claims import ClaimSaid, claims_said
+from bnbench.report.claims_section import ClaimSaid, claims_said
 from bnbench.report.conclusion import Finding, conclude, setup_sentence
-from bnbench.report.layout import Table
 from bnbench.report.main_table import main_table
 from bnbench.report.provenance import created, facts
-from bnbench.report.robustness import Robustness, robustness_panel
+from bnbench.report.robustness_section import Robustness, robustness_panel
 from bnbench.report.subjects import subjects
+from bnbench.report.table import Table
 from bnbench.report.tables import arm_table, forest, subject_tables
 from bnbench.report.unfinished import unfinished
+from bnbench.report.window_and_time_tables import timing_tables, window_tables
 
 __all__ = ["Contents", "contents"]
 

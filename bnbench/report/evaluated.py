@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bnbench import names
 from bnbench.analysis import SweepTable
+from bnbench.record import names
 
 __all__ = ["validation_images"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bnbench.analysis import SweepTable
 from bnbench.report.contents import contents
-from bnbench.report.layout import Cell, Column, Table
+from bnbench.report.table import Cell, Column, Table
 
 __all__ = ["latex_tables", "to_latex"]
 

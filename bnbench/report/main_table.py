@@ -9,10 +9,10 @@ import pandas as pd
 from bnbench.analysis import SweepTable, levels
 from bnbench.analysis.summary import matching, split_by
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import text
 from bnbench.report.conclusion import headline_target
-from bnbench.report.layout import Cell, Column, Table, make_rows
+from bnbench.report.number_words import text
 from bnbench.report.subjects import Subject, subjects
+from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import (
     arm_table,
     estimate_cell,

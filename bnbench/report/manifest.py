@@ -11,8 +11,8 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
-from bnbench.names import CONDITIONS, Tag, is_curve
-from bnbench.results import Recorded, TrialResult, reached_only
+from bnbench.record.names import CONDITIONS, Tag, is_curve
+from bnbench.record.results import Recorded, TrialResult, reached_only
 
 __all__ = ["manifest", "read_manifest"]
 

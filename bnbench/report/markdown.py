@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bnbench.analysis import SweepTable
 from bnbench.report.contents import Contents, contents
-from bnbench.report.layout import Table
+from bnbench.report.table import Table
 
 __all__ = ["escape", "markdown_conclusion", "markdown_table", "to_markdown"]
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bnbench.analysis import SweepTable
-from bnbench.report.cells import count, seed_ranges
 from bnbench.report.evaluated import validation_images
+from bnbench.report.number_words import count, seed_ranges
 
 __all__ = ["created", "facts"]
 

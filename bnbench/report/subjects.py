@@ -10,7 +10,7 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable, arms, differences, strata, tuned_differences, tuned_learning_rates
 from bnbench.analysis.summary import matching, split_by
-from bnbench.report.cells import setting
+from bnbench.report.number_words import setting
 
 __all__ = ["Subject", "subject_keys", "subjects"]
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable, targets
 from bnbench.analysis.outcomes import OUTCOMES
 from bnbench.analysis.summary import counted
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import difference, key_title, p_value, percent, span, steps, text
-from bnbench.report.layout import Cell, Column, Effect, Table, make_rows
+from bnbench.record import names
+from bnbench.record.sweep_table import MISSING
+from bnbench.report.number_words import difference, key_title, p_value, percent, span, steps, text
 from bnbench.report.subjects import Subject, subjects
+from bnbench.report.table import Cell, Column, Effect, Table, make_rows
 from bnbench.report.verdict import Verdict, doubts, remark, verdict
-from bnbench.table import MISSING
 
 __all__ = [
     "arm_table",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from bnbench.analysis import SweepTable
 from bnbench.report.conclusion import conclude, setup_sentence
-from bnbench.report.layout import Cell, Row, Table
 from bnbench.report.subjects import subjects
+from bnbench.report.table import Cell, Row, Table
 from bnbench.report.tables import subject_tables
 from bnbench.report.unfinished import unfinished
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from bnbench.report.cells import count
-from bnbench.table import MISSING, SweepTable
+from bnbench.record.sweep_table import MISSING, SweepTable
+from bnbench.report.number_words import count
 
 __all__ = ["is_unfinished", "trials_done", "unfinished"]
 

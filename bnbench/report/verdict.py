@@ -10,7 +10,7 @@ import pandas as pd
 from bnbench.analysis import proportion_interval
 from bnbench.analysis.significance import ALPHA
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import count, difference, key_title, listing, p_value, percent, span, text
+from bnbench.report.number_words import count, difference, key_title, listing, p_value, percent, span, text
 
 __all__ = ["Sentence", "Verdict", "compare", "doubts", "edges", "remark", "tally", "verdict"]
 

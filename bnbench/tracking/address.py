@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnbench.redaction import redacted
+from bnbench.record.redaction import redacted
 from bnbench.tracking.errors import TrackingError
 
 __all__ = ["Address"]

@@ -17,7 +17,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from bnbench.names import CONDITIONS, Tag, is_curve
+from bnbench.record.names import CONDITIONS, Tag, is_curve
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.tags import DIVERGED_STEP
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from bnbench.results import TrialResult
+from bnbench.record.results import TrialResult
 from bnbench.tracking import spool
 from bnbench.tracking.errors import SpoolError, TrackingError, UndeliveredError, one_line
 

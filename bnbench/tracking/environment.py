@@ -11,7 +11,7 @@ from typing import Any
 
 import bnbench
 from bnbench.config import trial
-from bnbench.redaction import redacted
+from bnbench.record.redaction import redacted
 
 __all__ = ["git_state", "hardware", "versions"]
 

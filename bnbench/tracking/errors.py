@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnbench.redaction import redacted
+from bnbench.record.redaction import redacted
 
 __all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "UndeliveredError", "one_line"]
 

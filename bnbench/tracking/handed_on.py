@@ -11,14 +11,14 @@ from typing import Any
 from mlflow.entities import Metric, Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
-from bnbench.archive import SweepArchive
 from bnbench.config import ConfigError
-from bnbench.names import Tag
-from bnbench.results import TrialResult
+from bnbench.record.names import Tag
+from bnbench.record.results import TrialResult
+from bnbench.tracking.archive import SweepArchive
 from bnbench.tracking.bulk import chunks
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import read_files, write_paths
-from bnbench.tracking.load import planned_table
+from bnbench.tracking.read_sweep import planned_table
 from bnbench.tracking.recorded import counting_runs, read_recorded
 from bnbench.tracking.sweep_runs import PLACE, PLAN, all_runs, find_sweep, read_plan, start_sweep
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent

@@ -18,8 +18,8 @@ from typing import Any
 from mlflow.entities import Metric, Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from bnbench.charts import STEP, MeanChart, SweepCharts
-from bnbench.names import Tag
+from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
+from bnbench.record.names import Tag
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.group_colours import coloured
 from bnbench.tracking.sweep_runs import all_runs

@@ -7,9 +7,9 @@ from typing import Any
 
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
-from bnbench.names import Tag, is_curve
-from bnbench.results import Recorded, TrialResult, reached_only
-from bnbench.table import MISSING
+from bnbench.record.names import Tag, is_curve
+from bnbench.record.results import Recorded, TrialResult, reached_only
+from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.sweep_runs import find_sweep, read_plan, read_plan_if_kept

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bnbench.results import TrialResult
+from bnbench.record.results import TrialResult
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import SpoolError, TrackingError, one_line
 

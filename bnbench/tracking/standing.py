@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bnbench.table import MISSING
+from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import find_sweep, read_plan

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bnbench.archive import SweepArchive
-from bnbench.charts import SweepCharts
-from bnbench.names import Tag
-from bnbench.redaction import redacted_values
-from bnbench.results import Recorded, TrialResult
-from bnbench.table import SweepTable
+from bnbench.record.mean_curves import SweepCharts
+from bnbench.record.names import Tag
+from bnbench.record.redaction import redacted_values
+from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_table import SweepTable
 from bnbench.tracking import sweep_runs
 from bnbench.tracking.address import Address
+from bnbench.tracking.archive import SweepArchive
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported, show_files_here
-from bnbench.tracking.load import load_table, load_trials
 from bnbench.tracking.mean_runs import delete_other_means, version_of, write_means
+from bnbench.tracking.read_sweep import load_table, load_trials
 from bnbench.tracking.recorded import read_recorded
 from bnbench.tracking.standing import Standing, read_standing
 from bnbench.tracking.sweep_tags import Parent

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from bnbench.names import Tag
+from bnbench.record.names import Tag
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError
 from bnbench.tracking.files import read_json, write_paths, write_text

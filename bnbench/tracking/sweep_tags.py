@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
-from bnbench.names import Tag
+from bnbench.record.names import Tag
 
 __all__ = ["TAG_LENGTH", "Parent", "sweep_tags"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from mlflow.entities import Metric
 
-from bnbench.names import Tag, seconds_per_step
-from bnbench.packing.widths import step_shape
+from bnbench.packing.paces import step_shape
+from bnbench.record.names import Tag, seconds_per_step
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import read_json, write_text
 from bnbench.tracking.sweep_runs import all_runs

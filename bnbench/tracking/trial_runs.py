@@ -12,9 +12,9 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 
-from bnbench.names import STATUSES, TEST_ACC, Tag, is_curve
-from bnbench.redaction import redacted
-from bnbench.results import TrialResult
+from bnbench.record.names import STATUSES, TEST_ACC, Tag, is_curve
+from bnbench.record.redaction import redacted
+from bnbench.record.results import TrialResult
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 

@@ -13,8 +13,8 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from bnbench.charts import STEP, MeanChart, SweepCharts
-from bnbench.names import ACC_BEST, TEST_ACC, TEST_LOSS, Tag, steps_to
+from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
+from bnbench.record.names import ACC_BEST, TEST_ACC, TEST_LOSS, Tag, steps_to
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.mean_runs import metric_names, version_of
 from bnbench.tracking.tags import PLACE

@@ -28,7 +28,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_USER
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
-from bnbench.names import Tag
+from bnbench.record.names import Tag
 from bnbench.tracking.bulk import SQL_RUNS, chunks, recorded_trials
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import run_uri, write_text

@@ -1,5 +1,5 @@
 """Training: packs of trials through Lightning."""
 
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 ensure_torchvision()  # before Lightning, which imports torchvision

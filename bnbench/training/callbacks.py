@@ -8,9 +8,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from bnbench import names
 from bnbench.config import Statistics, Trial
-from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps
+from bnbench.config.evaluation_grid import coarse_steps, evaluation_examples, evaluation_steps
+from bnbench.record import names
 from bnbench.training.evaluate import Evaluation, evaluate
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population

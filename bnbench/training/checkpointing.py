@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import CheckpointIO
 
-from bnbench import checkpoints
-from bnbench.checkpoints import CheckpointError
+from bnbench.record import checkpoints
+from bnbench.record.checkpoints import CheckpointError
 
 __all__ = ["Checkpointer", "PackFile"]
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Trial
-from bnbench.measures.hessian import Spectrum, hessian_product, spectrum
 from bnbench.packing.pack import Pack
-from bnbench.seeding import generator
-from bnbench.training.images import PackImages
+from bnbench.tensors.seeding import generator
+from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import example_losses
+from bnbench.training.measures.hessian import Spectrum, hessian_product, spectrum
 from bnbench.training.unchanged import Copies
 
 __all__ = ["loss_spectrum"]

@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from bnbench.config import Trial
-from bnbench.config.grid import evaluation_steps, measured_steps
+from bnbench.config.evaluation_grid import evaluation_steps, measured_steps
 from bnbench.data import ImageData
-from bnbench.training.images import PackImages
+from bnbench.training.image_batches import PackImages
 
 __all__ = ["Block", "PackDataModule"]
 

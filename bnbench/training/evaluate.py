@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bnbench import names
 from bnbench.config import Loss, Statistics
 from bnbench.packing.pack import Pack
-from bnbench.training.images import PackImages
+from bnbench.record import names
+from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct, example_losses
 
 __all__ = ["Evaluation", "evaluate"]

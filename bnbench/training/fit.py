@@ -10,21 +10,21 @@ from typing import Any
 
 from torch import Tensor
 
-from bnbench import names
 from bnbench.config import Measure, Statistics, Trial
 from bnbench.data import ImageData, largest_class
-from bnbench.measures import summarize_curve
 from bnbench.models import build_model
 from bnbench.packing.alone import why_alone
 from bnbench.packing.lone import Lone
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
-from bnbench.results import TrialResult
-from bnbench.seeding import generators_kept
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.tensors.seeding import generators_kept
 from bnbench.training.callbacks import CurveRecorder, Curves, ProgressReporter
 from bnbench.training.checkpointing import Checkpointer, PackFile
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import evaluate
+from bnbench.training.measures import summarize_curve
 from bnbench.training.measuring import MeasureRecorder
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population

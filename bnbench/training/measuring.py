@@ -9,15 +9,16 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from bnbench import names
 from bnbench.config import Activation, Measure, Statistics, Trial
-from bnbench.config.grid import measured_steps
-from bnbench.measures import activations, gradients, weights
-from bnbench.measures.activations import Units
-from bnbench.measures.rank import soft_rank
-from bnbench.measures.shift import internal_covariate_shift
-from bnbench.measures.smoothness import STEP_SIZES, smoothness
+from bnbench.config.evaluation_grid import measured_steps
+from bnbench.record import names
 from bnbench.training.callbacks import Curves
+from bnbench.training.measures import activations, gradients
+from bnbench.training.measures import weight_norms as weights
+from bnbench.training.measures.activations import Units
+from bnbench.training.measures.rank import soft_rank
+from bnbench.training.measures.shift import internal_covariate_shift
+from bnbench.training.measures.smoothness import STEP_SIZES, smoothness
 from bnbench.training.module import PackModule
 from bnbench.training.probe import Probe, probe
 

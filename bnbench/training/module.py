@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Trial
-from bnbench.packing.optimizers import PackOptimizer, make_optimizer
+from bnbench.optimizers.per_trial import PackOptimizer, make_optimizer
 from bnbench.packing.pack import Pack
 from bnbench.training.data_module import Block
-from bnbench.training.images import PackImages
+from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct, example_losses
 from bnbench.training.schedules import lr_factor
 

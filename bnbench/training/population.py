@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bnbench import names
 from bnbench.config import Statistics
 from bnbench.norms.batch import BatchNorm
 from bnbench.packing.pack import Pack
-from bnbench.training.images import PackImages
+from bnbench.record import names
+from bnbench.training.image_batches import PackImages
 
 __all__ = ["estimate_population"]
 

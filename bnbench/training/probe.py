@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Statistics
-from bnbench.config.grid import evaluation_examples
-from bnbench.layout import trial_rows
-from bnbench.measures.activations import Units, describe
-from bnbench.measures.hessian import Spectrum
+from bnbench.config.evaluation_grid import evaluation_examples
 from bnbench.models.block import Block
+from bnbench.optimizers.per_trial import PackOptimizer
 from bnbench.packing.leaves import FoldedConv2d, FoldedLinear
-from bnbench.packing.optimizers import PackOptimizer
+from bnbench.tensors.memory_layout import trial_rows
 from bnbench.training.curvature import loss_spectrum
 from bnbench.training.evaluate import Evaluation, evaluate
 from bnbench.training.losses import example_losses
+from bnbench.training.measures.activations import Units, describe
+from bnbench.training.measures.hessian import Spectrum
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 from bnbench.training.unchanged import State, unchanged

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from bnbench import names
 from bnbench.config import Device, Trial
-from bnbench.kernels import described_settings
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.tensors.kernels import described_settings
 
 __all__ = ["conditions", "fit_in_memory", "prepare_process"]
 

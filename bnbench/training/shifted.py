@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnbench import names
 from bnbench.config import Loss, Statistics
 from bnbench.packing.pack import Pack
-from bnbench.seeding import generator
+from bnbench.record import names
+from bnbench.tensors.seeding import generator
 from bnbench.training.evaluate import evaluate
-from bnbench.training.images import PackImages
+from bnbench.training.image_batches import PackImages
 
 __all__ = ["accuracy_under_shifts", "shifted"]
 

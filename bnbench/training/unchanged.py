@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from bnbench.packing.optimizers import PackOptimizer
+from bnbench.optimizers.per_trial import PackOptimizer
 from bnbench.packing.pack import Pack
 
 __all__ = ["Copies", "State", "unchanged"]

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.analysis import SweepTable
+from bnbench.record import names
 
 TableOf = Callable[..., SweepTable]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnbench import names
 from bnbench.analysis import (
     compare_levels,
     contrast,
@@ -18,6 +17,7 @@ from bnbench.analysis import (
     mcnemar_p,
     tuned_differences,
 )
+from bnbench.record import names
 
 BATCH, LAYER = {"norm": "batch"}, {"norm": "layer"}
 PLANNED = ["batch - none", "layer - none"]

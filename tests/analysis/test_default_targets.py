@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.analysis import SweepTable, arms, targets
 from bnbench.analysis.default_targets import with_default_targets
+from bnbench.record import names
 
 GRID = [0, 10, 20, 40]
 

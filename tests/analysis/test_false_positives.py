@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.analysis import SweepTable, differences, holm, tuned_differences
+from bnbench.record import names
 
 SD = 0.005
 LEVELS = ("none", "batch", "layer", "group")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnbench import names
 from bnbench.analysis import collapsed
 from bnbench.analysis.outcomes import chances, count_outcomes, largest_class
+from bnbench.record import names
 
 
 def of_own_data(accuracy: float, share: float, images: int) -> dict[str, Any]:

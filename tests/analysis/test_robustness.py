@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable, robustness
 from bnbench.analysis.significance import mcnemar_p
+from bnbench.record import names
 
 GRID = [0, 1, 2, 4, 8, 16]
 TARGET = 0.8

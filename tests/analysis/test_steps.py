@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.analysis import (
     SweepTable,
     contrast_steps,
     steps_to_target,
 )
 from bnbench.analysis.censored import Ratio
+from bnbench.record import names
 
 GRID = [0, 1, 2, 5, 10, 20, 50, 100]
 TARGET = 0.9

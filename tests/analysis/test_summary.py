@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnbench import names
 from bnbench.analysis import arms, contrasts, differences
 from bnbench.analysis.summary import counted
+from bnbench.record import names
 
 BATCH = {"norm": "batch"}
 STEPS, REACHED = names.steps_to(0.9), names.reached(0.9)

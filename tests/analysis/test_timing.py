@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bnbench.analysis.timing import seconds_ratio, step_seconds, timed_arms, timed_ratios
-from bnbench.table import SweepTable
+from bnbench.record.sweep_table import SweepTable
 
 _MODELS = {"fc": 1e-3, "cnn": 9e-3}
 _SLOWER = {"none": 1.0, "batch": 1.5}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bnbench import names
 from bnbench.analysis import tuned_differences, tuned_learning_rates
 from bnbench.analysis.tuning import tuning_measure
+from bnbench.record import names
 
 TUNING = [100, 101]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnbench import names
 from bnbench.analysis import learning_rate_windows, window_differences
+from bnbench.record import names
 
 RATES = [10.0**k for k in (-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1)]
 VARIED = ["optimizer.lr", "norm", "seed"]

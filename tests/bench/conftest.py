@@ -14,7 +14,7 @@ import pytest
 
 from bnbench.config import Trial
 from bnbench.data import ImageData
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 ensure_torchvision()  # before a test imports Lightning
 

@@ -19,7 +19,7 @@ from bnbench.config import Loss, Trial
 from bnbench.data import ImageData
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
-from bnbench.packing.optimizers import make_optimizer
+from bnbench.optimizers.per_trial import make_optimizer
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.losses import example_losses
 from bnbench.training.module import PackModule
@@ -165,7 +165,7 @@ def test_the_inner_step_has_the_bits_of_lightning_s_training(
 @pytest.mark.parametrize("workload", DEFAULT, ids=lambda workload: workload.name)
 def test_every_workload_is_a_trial_with_a_result(workload) -> None:
     from bnbench.api import compose_one
-    from bnbench.sweep.norm_rules import norm_errors, undefined_reason
+    from bnbench.sweep.planning.norm_rules import norm_errors, undefined_reason
 
     config = compose_one(workload.overrides)
     assert undefined_reason(config) is None

@@ -15,20 +15,20 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
-from bnbench import names
-from bnbench.app import register, task
 from bnbench.claims import Claim, load_claims
 from bnbench.claims.history import claims_on
-from bnbench.confdir import conf_dir
 from bnbench.config import Trial
+from bnbench.config.folder import conf_dir
 from bnbench.data import DATASETS
-from bnbench.sweep.compose import compose, to_config
-from bnbench.sweep.describe import varied_keys
-from bnbench.sweep.grid import expand
-from bnbench.sweep.norm_rules import undefined_reason
-from bnbench.sweep.run import HydraSweep
-from bnbench.sweep.size import at_size
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
+from bnbench.sweep.hydra_app import register, task
+from bnbench.sweep.planning.compose import compose, to_config
+from bnbench.sweep.planning.describe import varied_keys
+from bnbench.sweep.planning.full_size import at_size
+from bnbench.sweep.planning.grid import expand
+from bnbench.sweep.planning.norm_rules import undefined_reason
+from bnbench.sweep.running.run import HydraSweep
 
 Planned = tuple[dict[str, Any], list[tuple[Trial, str | None]]]
 Outcome = Mapping[str, Any]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from bnbench import names
 from bnbench.claims import Claim, load_claims
-from bnbench.claims.load import parse_claim, recorded
-from bnbench.confdir import conf_dir
+from bnbench.claims.claim_files import parse_claim, recorded
 from bnbench.config import ConfigError
+from bnbench.config.folder import conf_dir
+from bnbench.record import names
 
 LEDGER = [f"C{n}" for n in range(1, 21)]
 MINE: dict[str, Any] = {

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from bnbench import names
 from bnbench.__main__ import main
 from bnbench.claims import Claim
 from bnbench.claims.claim import Verdict
 from bnbench.claims.ours import Ours, load_ours
 from bnbench.config import Config
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.results import TrialResult
 from bnbench.tracking import environment
 from bnbench.tracking.store import Store
 

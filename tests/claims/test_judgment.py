@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.claims import Claim, Verdict, claims_touched, judge, not_run
-from bnbench.claims.load import parse_claim, recorded
+from bnbench.claims.claim_files import parse_claim, recorded
 from bnbench.claims.values import settings
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 GREATER: dict[str, Any] = {"name": "accuracy", "kind": "greater", "contrast": "batch - none", "margin": "1 pp"}
 

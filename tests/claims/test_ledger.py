@@ -11,10 +11,10 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from bnbench import names
 from bnbench.claims import Claim, Verdict, judge, not_run
-from bnbench.confdir import conf_dir
-from bnbench.table import SweepTable
+from bnbench.config.folder import conf_dir
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
 
 Params = dict[str, Any]
 World = Callable[[Params, float, np.random.Generator], dict[str, Any]]

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnbench.__main__ import main
+from bnbench.cli import VERBS
 from bnbench.config.schema import Config
-from bnbench.verbs import VERBS
 
 _ODD = (
     *("", "0", "-1", "1e999", "nan", "inf", "null", "true", "~", "[]", "{}", "[1,2]", "{a: 1}", "a,b", "1,,2", ","),

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import bnbench as package
-from bnbench.results import TrialResult
-from bnbench.sweep import worker
+from bnbench.record.results import TrialResult
+from bnbench.sweep.running import worker
 
 if TYPE_CHECKING:
     from conftest import Answer

@@ -15,8 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnbench.config import ConfigError
 from bnbench.data import DataError
-from bnbench.errors import bad_input, exit_status
-from bnbench.sweep.failure import SweepFailedError
+from bnbench.sweep.error_lines import bad_input, exit_status
+from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.tracking import TrackingError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bnbench.cli.explain import explain
 from bnbench.config import Trial, schema
-from bnbench.explain import explain
-from bnbench.sweep.compose import set_values
+from bnbench.sweep.planning.compose import set_values
 
 if TYPE_CHECKING:
     from conftest import Answer

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bnbench.__main__ import main
-from bnbench.confdir import conf_dir
+from bnbench.cli.listing import listing
 from bnbench.config import ConfigError
+from bnbench.config.folder import conf_dir
 from bnbench.data import DATASETS, OWN
-from bnbench.listing import listing
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
 

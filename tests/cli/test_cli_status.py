@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bnbench.results import TrialResult
-from bnbench.sweep import worker
-from bnbench.sweep.status import describe_status, running_keys
+from bnbench.record.results import TrialResult
+from bnbench.sweep.running import worker
+from bnbench.sweep.running.status import describe_status, running_keys
 from bnbench.tracking import spool
 from bnbench.tracking.address import Address
 from bnbench.tracking.standing import Standing, TrialState

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bnbench import __version__
+from bnbench.cli import VERBS
 from bnbench.config.nearest import nearest_key
-from bnbench.verbs import VERBS
 
 if TYPE_CHECKING:
     from conftest import Answer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bnbench.config import Config, Trial, schema
-from bnbench.sweep.compose import set_values
+from bnbench.sweep.planning.compose import set_values
 
 MakeTrial = Callable[..., Trial]
 

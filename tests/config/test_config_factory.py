@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bnbench.config import ConfigError
-from bnbench.factory import call, factory
+from bnbench.config.factory import call, factory
 
 _GIVEN = {"image_shape": (1, 8, 8), "classes": 10, "model": "section"}
 

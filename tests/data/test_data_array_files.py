@@ -13,7 +13,7 @@ import pytest
 
 from bnbench.config import DataConfig
 from bnbench.data import DataError, ImageData, load_own, split_data
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 RNG = np.random.default_rng(0)
 _CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D}

@@ -16,7 +16,7 @@ import pytest
 
 from bnbench.data import DATASETS, DataError, load_data
 from bnbench.data.idx import read_idx
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 CATALOG = dict(DATASETS)  # as it is, before a test makes its sets small
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from bnbench.measures.rank import soft_rank
-from bnbench.measures.shift import internal_covariate_shift
-from bnbench.measures.smoothness import STEP_SIZES, smoothness
+from bnbench.training.measures.rank import soft_rank
+from bnbench.training.measures.shift import internal_covariate_shift
+from bnbench.training.measures.smoothness import STEP_SIZES, smoothness
 
 
 def draw(seed: int, *shape: int) -> torch.Tensor:

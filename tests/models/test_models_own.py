@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bnbench import factory
-from bnbench.config import Config, ConfigError, ModelConfig, NormConfig, Trial
+from bnbench.config import Config, ConfigError, ModelConfig, NormConfig, Trial, factory
 from bnbench.models import NormSite, build_model, norm_sites
 from bnbench.models.dropout import Dropout
 from bnbench.models.geometry import work
@@ -89,7 +88,7 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> Callable[[Making], ModelConfig
     """The configuration of a network that a function of this file makes."""
 
     def configure(make: Making) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.made.factory", lambda key, name: make)
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
         return ModelConfig(name="custom", factory=f"here:{make.__name__}{id(make)}")
 
     return configure
@@ -160,7 +159,7 @@ def test_a_norm_of_one_s_own_is_given_its_channels_and_its_section() -> None:
     [
         ("json:loads", "norm.factory=json:loads failed for 7 channels: TypeError"),
         ("builtins:max", "norm.factory=builtins:max failed for 7 channels: TypeError"),
-        ("bnbench.factory:source_hash", "norm.factory=bnbench.factory:source_hash failed"),
+        ("bnbench.config.factory:source_hash", "norm.factory=bnbench.config.factory:source_hash failed"),
         ("bnbench.examples.norm:no", "bnbench.examples.norm has none of that name"),
     ],
 )

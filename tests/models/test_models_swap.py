@@ -24,7 +24,7 @@ def made_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Making], ModelConfig]:
     """The configuration of a network that a function of this file makes."""
 
     def configure(make: Making, **keys: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.made.factory", lambda key, name: make)
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
         return ModelConfig(name="custom", factory=f"here:made{id(make)}", **keys)  # type: ignore[arg-type]
 
     return configure

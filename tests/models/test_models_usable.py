@@ -111,7 +111,7 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> Configure:
     """The configuration of a network that a function of this file makes."""
 
     def configure(make: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.made.factory", lambda key, name: make)
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
         return ModelConfig(name="custom", factory=f"here:made{id(make)}")
 
     return configure

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.channel_norm import ChannelNorm
 from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from bnbench.norms.norm import ChannelNorm
 from bnbench.norms.renorm import BatchRenorm
 
 EPS, STEPS = 1e-3, 2

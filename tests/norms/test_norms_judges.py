@@ -17,16 +17,16 @@ from torch import Tensor, nn
 
 from bnbench import reference
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.channel_norm import ChannelNorm
 from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bnbench.norms.manual import ManualBatchNorm
 from bnbench.norms.noisy import NoisyBatchNorm
-from bnbench.norms.norm import ChannelNorm
 from bnbench.norms.online import OnlineNorm
 from bnbench.norms.renorm import BatchRenorm
-from bnbench.seeding import generator
+from bnbench.tensors.seeding import generator
 
 # eps bounds what a norm may multiply an error by: 1 / sqrt(1e-3) = 32, also where a map is nearly constant.
 EPS, MOMENTUM, C, GROUPS, STEPS, LR = 1e-3, 0.3, 9, 3, 3, 0.01

@@ -5,7 +5,7 @@ import torch
 
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.noisy import NoisyBatchNorm
-from bnbench.seeding import generator
+from bnbench.tensors.seeding import generator
 
 
 def inputs(*shape: int) -> torch.Tensor:

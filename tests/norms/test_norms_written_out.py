@@ -10,7 +10,7 @@ from bnbench.norms import make_norm
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.norms.manual import ManualBatchNorm
-from bnbench.norms.weight_standardization import WEIGHT_EPS, StandardizedConv2d, StandardizedLinear
+from bnbench.norms.standardized_weights import WEIGHT_EPS, StandardizedConv2d, StandardizedLinear
 from bnbench.packing.leaves import RULES
 from bnbench.reference import (
     batchnorm_backward,
@@ -20,7 +20,7 @@ from bnbench.reference import (
     tutorial_state,
     weight_standardization,
 )
-from bnbench.seeding import generator
+from bnbench.tensors.seeding import generator
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 

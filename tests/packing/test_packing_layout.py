@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bnbench.layout import (
+from bnbench.packing.slots import aligned_width
+from bnbench.tensors.memory_layout import (
     Layout,
     exact,
     feature_major,
@@ -14,7 +15,6 @@ from bnbench.layout import (
     stored_grad,
     trial_rows,
 )
-from bnbench.packing.width import aligned_width
 
 sizes = st.integers(1, 5)
 EXPONENTIALS = [nn.Sigmoid(), nn.ELU(), nn.SiLU(), nn.Softplus(), nn.GELU(), nn.GELU("tanh")]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bnbench.norms.weight_standardization import StandardizedConv2d, StandardizedLinear
+from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 from bnbench.packing.leaves import RULES, UnpackableError
 from bnbench.packing.lone import Lone
 from bnbench.packing.pack import pack

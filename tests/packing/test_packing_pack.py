@@ -19,13 +19,13 @@ from bnbench.config import (
     TrainingConfig,
     Trial,
 )
-from bnbench.layout import Layout
 from bnbench.models import build_model
 from bnbench.norms import NORMS
 from bnbench.norms.batch import BatchNorm
-from bnbench.norms.norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm
 from bnbench.packing.leaves import UnpackableError
 from bnbench.packing.pack import Pack, pack
+from bnbench.tensors.memory_layout import Layout
 
 
 def randomize(net: nn.Module, seed: int) -> nn.Module:

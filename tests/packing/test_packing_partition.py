@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from bnbench.config import Trial, schema
+from bnbench.packing.memory import trial_bytes
 from bnbench.packing.partition import partition
-from bnbench.packing.size import trial_bytes
 
 
 @cache

@@ -9,7 +9,7 @@ from torch import nn
 from bnbench.packing.leaves import FoldedConv2d, FoldedPixelConv2d
 from bnbench.packing.pack import pack
 from bnbench.packing.pixels import single_pixel_layers
-from bnbench.seeding import generator
+from bnbench.tensors.seeding import generator
 
 
 def network(seed: int) -> nn.Sequential:

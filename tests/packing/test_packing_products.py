@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from bnbench.config import OptimizerConfig
+from bnbench.optimizers.per_trial import make_optimizer
 from bnbench.packing.leaves import FoldedLinear
-from bnbench.packing.optimizers import make_optimizer
 from bnbench.packing.products import product
-from bnbench.seeding import generator
+from bnbench.tensors.seeding import generator
 
 WIDTHS = (1, 2, 3, 8, 15, 16, 17, 60)
 

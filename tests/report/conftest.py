@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.analysis import SweepTable
+from bnbench.record import names
 
 MakeSweep = Callable[..., SweepTable]
 

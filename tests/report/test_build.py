@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.analysis import SweepTable, arms, tuned_differences
 from bnbench.config import ConfigError
+from bnbench.record import names
 from bnbench.report import write_report
 from bnbench.report.figures import draw_figures
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bnbench import names
 from bnbench.analysis import SweepTable
-from bnbench.charts import STEP, MeanChart, SweepCharts
+from bnbench.record import names
+from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
+from bnbench.record.sweep_table import MISSING
 from bnbench.report.charts import mean_charts
 from bnbench.report.figures.panels import MOST_PANELS
-from bnbench.table import MISSING
 
 MakeSweep = Callable[..., SweepTable]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bnbench.claims.history import claims_on
-from bnbench.confdir import conf_dir
+from bnbench.config.folder import conf_dir
 from bnbench.report import conclude, write_report
-from bnbench.report.claims import claims_said
+from bnbench.report.claims_section import claims_said
 
 
 @pytest.fixture

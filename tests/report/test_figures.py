@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnbench import names
-from bnbench.report.figures import by_layer, convergence, draw_figures, measured
+from bnbench.record import names
+from bnbench.report.figures import by_layer, draw_figures, measured
+from bnbench.report.figures import validation_curves as convergence
 from bnbench.report.figures.forest import draw_axis, draw_bar
 from bnbench.report.figures.panels import place_ticks
 from bnbench.report.figures.svg import NARROW, draw_chart, render
-from bnbench.report.layout import Effect
+from bnbench.report.table import Effect
 
 NAN = float("nan")
 

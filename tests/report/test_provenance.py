@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bnbench import names
+from bnbench.record import names
 from bnbench.report.cautions import cautions
 from bnbench.report.provenance import facts
 

@@ -10,16 +10,16 @@ import pytest
 from bnbench.analysis import differences, tuned_learning_rates
 from bnbench.analysis.windows import learning_rate_windows
 from bnbench.report import terminal_conclusion, terminal_table, write_report
-from bnbench.report.against import compare_sweeps
 from bnbench.report.cautions import cautions
-from bnbench.report.claims import judgments
+from bnbench.report.claims_section import judgments
 from bnbench.report.conclusion import setup_sentence
 from bnbench.report.html import to_html
 from bnbench.report.latex import to_latex
 from bnbench.report.markdown import to_markdown
-from bnbench.report.robustness import robustness_panel
+from bnbench.report.robustness_section import robustness_panel
 from bnbench.report.subjects import subjects
 from bnbench.report.tables import outcome_cell
+from bnbench.report.two_sweeps_page import compare_sweeps
 from bnbench.report.unfinished import unfinished
 from bnbench.report.verdict import remark
 
@@ -99,7 +99,7 @@ def test_a_level_whose_learning_rates_are_not_all_trained_has_no_window_yet(make
 
 
 def test_no_claim_is_judged_on_half_a_sweep(make_sweep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bnbench.report.claims.claims_touched", lambda table: ["judged"])
+    monkeypatch.setattr("bnbench.report.claims_section.claims_touched", lambda table: ["judged"])
     assert judgments(make_sweep(status=half)) == ()
     assert judgments(make_sweep()) == ("judged",)
 

@@ -14,13 +14,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from bnbench.app import register, task
-from bnbench.confdir import conf_dir
 from bnbench.config import Config, Trial, schema
-from bnbench.sweep.compose import compose, set_values
-from bnbench.sweep.grid import expand
-from bnbench.sweep.plan import DataLoader, Plan, make_plan
-from bnbench.sweep.run import HydraSweep
+from bnbench.config.folder import conf_dir
+from bnbench.sweep.hydra_app import register, task
+from bnbench.sweep.planning.compose import compose, set_values
+from bnbench.sweep.planning.grid import expand
+from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
+from bnbench.sweep.running.run import HydraSweep
 
 Composed = tuple[Config, list[str], dict[str, Any]]
 

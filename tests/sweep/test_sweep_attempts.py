@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bnbench.config import Trial
-from bnbench.sweep.attempts import train_with_retries
+from bnbench.sweep.running.attempts import train_with_retries
 
 
 @pytest.mark.parametrize(

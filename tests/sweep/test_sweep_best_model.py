@@ -9,9 +9,9 @@ import pytest
 
 import bnbench
 from bnbench.data import load_data, split_data
-from bnbench.names import TEST_ACC, VAL_ACC, VAL_ACC_FINAL
-from bnbench.results import Recorded, TrialResult
-from bnbench.sweep.best_model import best_trial
+from bnbench.record.names import TEST_ACC, VAL_ACC, VAL_ACC_FINAL
+from bnbench.record.results import Recorded, TrialResult
+from bnbench.sweep.running.best_model import best_trial
 from bnbench.tracking.store import Store
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bnbench import names
-from bnbench.results import TrialResult
-from bnbench.sweep.compare import compare, differences
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.sweep.again.compare import compare, differences
 
 
 def _result(**changes: Any) -> TrialResult:

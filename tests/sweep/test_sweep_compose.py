@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bnbench.config import ConfigError, Placement
-from bnbench.sweep.compose import to_config
+from bnbench.sweep.planning.compose import to_config
 
 if TYPE_CHECKING:
     from conftest import CountingSweep

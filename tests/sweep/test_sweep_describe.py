@@ -9,7 +9,7 @@ import pytest
 
 from bnbench.config import Config, Trial
 from bnbench.packing.partition import partition
-from bnbench.sweep.describe import (
+from bnbench.sweep.planning.describe import (
     arm_keys,
     arm_label,
     describe_plan,
@@ -17,8 +17,8 @@ from bnbench.sweep.describe import (
     duration,
     varied_keys,
 )
-from bnbench.sweep.estimate import training_seconds
-from bnbench.sweep.plan import Plan
+from bnbench.sweep.planning.estimate import training_seconds
+from bnbench.sweep.planning.plan import Plan
 
 if TYPE_CHECKING:
     from conftest import CountingSweep

@@ -15,12 +15,12 @@ from omegaconf import OmegaConf
 from bnbench.analysis import levels, strata
 from bnbench.analysis.significance import seeds_suffice
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.confdir import conf_dir
-from bnbench.sweep.compose import compose, to_config
-from bnbench.sweep.describe import varied_keys
-from bnbench.sweep.grid import expand
-from bnbench.sweep.plan import Plan
-from bnbench.table import SweepTable
+from bnbench.config.folder import conf_dir
+from bnbench.record.sweep_table import SweepTable
+from bnbench.sweep.planning.compose import compose, to_config
+from bnbench.sweep.planning.describe import varied_keys
+from bnbench.sweep.planning.grid import expand
+from bnbench.sweep.planning.plan import Plan
 
 if TYPE_CHECKING:
     from conftest import CountingSweep

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnbench.sweep.report import sweep_folder
+from bnbench.sweep.running.finish import sweep_folder
 
 _NAMES = st.text() | st.sampled_from(["..", "../..", "/etc", "a/../../b", "a\0b", "~", ".", "", "mlflow.db", "x" * 500])
 

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 
 import bnbench
 from bnbench.api import compose_one, hydra_sweep
-from bnbench.sweep.reproduce import reproduce
-from bnbench.sweep.verify import verify
+from bnbench.sweep.again.reproduce import reproduce
+from bnbench.sweep.again.verify import verify
 from bnbench.tracking import TrackingError
 
 _WORDS = ["data=digits", "model.width=8", "norm=none,batch", "training.steps=6", "hydra.launcher.n_jobs=1"]

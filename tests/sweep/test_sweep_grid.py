@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bnbench.config import ConfigError
-from bnbench.sweep.grid import Grid, expand
+from bnbench.sweep.planning.grid import Grid, expand
 
 _GROUPS = {"model", "norm", "optimizer", "data", "sweep"}
 

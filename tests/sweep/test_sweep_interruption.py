@@ -6,7 +6,7 @@ import sys
 _ASKED_OF_WORKERS = """
 import signal
 from joblib import Parallel, delayed
-from bnbench.sweep.interruption import deaf_workers
+from bnbench.sweep.running.interruption import deaf_workers
 
 with deaf_workers():
     masks = Parallel(n_jobs=2)(delayed(signal.pthread_sigmask)(signal.SIG_BLOCK, []) for _ in range(4))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bnbench.sweep.isolation import CAN_ISOLATE, failure_of, isolated
+from bnbench.sweep.running.isolation import CAN_ISOLATE, failure_of, isolated
 from bnbench.tracking import TrackingError
 
 pytestmark = pytest.mark.skipif(not CAN_ISOLATE, reason="forks safely on Linux alone")
@@ -57,7 +57,7 @@ def test_a_death_is_told_by_what_caused_it(end: object, said: str) -> None:
 
 _ORPHAN = """
 import os, sys, time
-from bnbench.sweep.isolation import isolated
+from bnbench.sweep.running.isolation import isolated
 def action():
     print(os.getpid(), flush=True)
     time.sleep(60)

@@ -13,11 +13,11 @@ import pytest
 
 from bnbench.config import ConfigError
 from bnbench.data import ImageData
-from bnbench.names import Tag
-from bnbench.results import TrialResult
-from bnbench.sweep.job import Job, Progress, progress_files, progress_writer, read_progress
-from bnbench.sweep.plan import DataLoader, Plan, make_plan
-from bnbench.sweep.worker import train_pack
+from bnbench.record.names import Tag
+from bnbench.record.results import TrialResult
+from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
+from bnbench.sweep.running.job import Job, Progress, progress_files, progress_writer, read_progress
+from bnbench.sweep.running.worker import train_pack
 from bnbench.tracking import TrackingError, spool
 from bnbench.tracking.tags import this_process
 
@@ -72,7 +72,7 @@ def test_progress_that_was_not_written_is_none(tmp_path: Path) -> None:
 def images(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.arange(60 * 64, dtype=np.uint8).reshape(60, 1, 8, 8)
     data = ImageData.from_arrays("digits", pixels, np.arange(60) % 10, classes=10, source="this test")
-    monkeypatch.setattr("bnbench.sweep.plan.load_images", lambda *args, **options: data)
+    monkeypatch.setattr("bnbench.sweep.planning.plan.load_images", lambda *args, **options: data)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_worker_trains_the_planned_trials_and_spools_their_results(
     def fit(job: Job, images: Any, trials: Sequence[Any]) -> list[TrialResult]:
         return [_result(trial.key, trial.params) for trial in trials]
 
-    monkeypatch.setattr("bnbench.sweep.worker._fit", fit)
+    monkeypatch.setattr("bnbench.sweep.running.worker._fit", fit)
     job, config = _send(planned, tmp_path, sweep)
     train_pack(config)
     [file] = spool.pending(Path(job.spool))
@@ -118,7 +118,7 @@ def test_a_pack_that_fails_is_tried_again_then_trial_by_trial_and_what_still_fai
             raise RuntimeError("out of memory")
         return [_result(trial.key, trial.params) for trial in trials]
 
-    monkeypatch.setattr("bnbench.sweep.worker._fit", fit)
+    monkeypatch.setattr("bnbench.sweep.running.worker._fit", fit)
     job, config = _send(planned, tmp_path, sweep)
     train_pack(config)
     assert tried == [[0, 1, 2, 3], [0, 1, 2, 3], [0], [1], [2], [3]]
@@ -143,7 +143,7 @@ def test_results_that_cannot_be_written_are_not_trained_again(
         Path(job.spool).touch()  # a file where the folder was
         return [_result(trial.key, trial.params) for trial in trials]
 
-    monkeypatch.setattr("bnbench.sweep.worker._fit", fit)
+    monkeypatch.setattr("bnbench.sweep.running.worker._fit", fit)
     _, config = _send(planned, tmp_path, sweep)
     for _ in range(2):  # the second time it is noticed before training
         with pytest.raises(TrackingError, match=r"cannot be written to .*spool .*make room"):
@@ -157,7 +157,7 @@ def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
     job, config = _send(planned, tmp_path, sweep)
     pixels = np.zeros((60, 1, 8, 8), dtype=np.uint8)
     other = ImageData.from_arrays("digits", pixels, np.arange(60) % 10, classes=10, source="another host")
-    monkeypatch.setattr("bnbench.sweep.plan.load_images", lambda *args, **options: other)
+    monkeypatch.setattr("bnbench.sweep.planning.plan.load_images", lambda *args, **options: other)
     with pytest.raises(ConfigError, match=f"not the planned {job.keys[0]}: it has other data"):
         train_pack(config)
     assert spool.pending(Path(job.spool)) == []
@@ -166,7 +166,7 @@ def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
 def test_progress_is_written_whole_and_not_more_often_than_anybody_looks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bnbench.sweep import job as module
+    from bnbench.sweep.running import job as module
 
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)

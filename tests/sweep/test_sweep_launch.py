@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from bnbench.sweep.failure import SweepFailedError
-from bnbench.sweep.job import Job
-from bnbench.sweep.launch import launch_packs
+from bnbench.sweep.running.failure import SweepFailedError
+from bnbench.sweep.running.job import Job
+from bnbench.sweep.running.launch import launch_packs
 
 
 def _job(number: int, keys: str) -> tuple[Job, list[str]]:

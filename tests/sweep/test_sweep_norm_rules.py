@@ -9,7 +9,7 @@ import pytest
 
 from bnbench.config import Trial
 from bnbench.norms import NORMS
-from bnbench.sweep.norm_rules import remark, undefined_reason
+from bnbench.sweep.planning.norm_rules import remark, undefined_reason
 
 MakeTrial = Callable[[dict[str, Any]], Trial]
 

@@ -8,7 +8,7 @@ import pytest
 
 from bnbench.api import compose_one
 from bnbench.config import Config, TrackingConfig
-from bnbench.sweep.place import describe_place, ready_command
+from bnbench.sweep.running.place import describe_place, ready_command
 from bnbench.tracking import TrackingError
 from bnbench.tracking.address import Address
 

@@ -17,7 +17,7 @@ from bnbench.config import (
     Trial,
 )
 from bnbench.data import DATASETS, DataError
-from bnbench.sweep.plan import DataLoader, Plan
+from bnbench.sweep.planning.plan import DataLoader, Plan
 
 if TYPE_CHECKING:
     from conftest import Composed, CountingSweep
@@ -123,7 +123,7 @@ def test_a_sweep_of_undefined_trials_alone_is_answered_with_what_to_do(sweep: Co
 def test_a_sweep_of_undefined_trials_alone_is_answered_before_any_image_is_read(
     sweep: CountingSweep, tmp_path: Path
 ) -> None:
-    from bnbench.sweep.plan import make_plan
+    from bnbench.sweep.planning.plan import make_plan
 
     points = sweep.points({}, ["norm=batch", "training.batch_size=1"])
     with pytest.raises(ConfigError):
@@ -176,7 +176,7 @@ def test_a_norm_that_does_not_fit_its_model_is_answered_in_one_line(
 
 
 def test_every_error_of_a_sweep_is_told_once_before_the_store_is_asked(make_config: MakeConfig, tmp_path: Path) -> None:
-    from bnbench.sweep.plan import make_plan
+    from bnbench.sweep.planning.plan import make_plan
 
     points = [
         _composed(make_config({"seed": seed, "training.batch_size": size}))

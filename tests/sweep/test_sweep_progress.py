@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bnbench.results import TrialResult
-from bnbench.sweep import progress as module
-from bnbench.sweep.job import Job
-from bnbench.sweep.progress import SweepProgress
+from bnbench.record.results import TrialResult
+from bnbench.sweep.running import progress as module
+from bnbench.sweep.running.job import Job
+from bnbench.sweep.running.progress import SweepProgress
 
 
 def _job(number: int, folder: Path, *keys: str) -> Job:

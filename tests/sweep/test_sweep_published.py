@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench import names
 from bnbench.config import ConfigError
-from bnbench.sweep.published import Sweep
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
+from bnbench.sweep.running.published import Sweep
 
 META = {
     "name": "mine",

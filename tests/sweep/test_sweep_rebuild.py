@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bnbench import names
 from bnbench.config import ConfigError, Trial
 from bnbench.data import DATASETS
-from bnbench.results import TrialResult
-from bnbench.sweep.rebuild import rebuild
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.sweep.planning.rebuild import rebuild
 
 _META = {"config": {"data": {"root": None, "download": True}}}
 

@@ -14,12 +14,12 @@ import pytest
 import bnbench
 from bnbench.api import hydra_sweep
 from bnbench.config import ConfigError
-from bnbench.names import CONDITIONS, Tag
+from bnbench.record.names import CONDITIONS, Tag
+from bnbench.record.sweep_table import SweepTable
 from bnbench.report import write_report
 from bnbench.report.manifest import read_manifest
-from bnbench.sweep.failure import SweepFailedError
-from bnbench.sweep.reproduce import reproduce
-from bnbench.table import SweepTable
+from bnbench.sweep.again.reproduce import reproduce
+from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.tracking import TrackingError, environment
 from bnbench.tracking.address import Address
 from bnbench.tracking.connect import connect
@@ -34,7 +34,7 @@ def no_pages() -> Iterator[None]:
         return write_report(table, folder, ["csv"]) | {"report.html": folder / "trials.csv"}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bnbench.sweep.report.write_report", write)
+        patch.setattr("bnbench.sweep.running.finish.write_report", write)
         yield
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bnbench.config import Trial
-from bnbench.results import Recorded, TrialResult
-from bnbench.sweep.sample import choose
+from bnbench.record.results import Recorded, TrialResult
+from bnbench.sweep.again.sample import choose
 
 
 @pytest.fixture(scope="module")

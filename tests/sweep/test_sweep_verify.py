@@ -16,15 +16,15 @@ import pandas as pd
 import pytest
 
 import bnbench
-from bnbench import names
 from bnbench.api import compose_one
 from bnbench.config import ConfigError
 from bnbench.data import ImageData
-from bnbench.results import TrialResult
-from bnbench.sweep import verify as module
-from bnbench.sweep.failure import SweepFailedError
-from bnbench.sweep.verify import verify
-from bnbench.table import SweepTable
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.record.sweep_table import SweepTable
+from bnbench.sweep.again import verify as module
+from bnbench.sweep.again.verify import verify
+from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.tracking import TrackingError, environment
 
 
@@ -202,7 +202,7 @@ def test_other_images_another_torch_and_other_numerics_are_told_apart(
             verified(sweep=first)
     pixels = np.zeros((1797, 1, 8, 8), dtype=np.uint8)
     zeros = ImageData.from_arrays("digits", pixels, np.arange(1797) % 10, classes=10, source="another host")
-    monkeypatch.setattr("bnbench.sweep.plan.load_images", lambda *args, **options: zeros)
+    monkeypatch.setattr("bnbench.sweep.planning.plan.load_images", lambda *args, **options: zeros)
     with pytest.raises(
         ConfigError, match=rf": checksum of the data \w{{12}} when recorded, {zeros.checksum[:12]} now$"
     ):
@@ -228,7 +228,7 @@ def test_another_cpu_and_other_packages_are_noted_with_what_follows(
 def test_on_another_device_only_the_loss_before_the_first_step_is_held_to_a_tolerance(
     at: int, factor: float, near: bool, first: str, verified: Callable[..., Said], changed: Any, off_at: Any
 ) -> None:
-    cuda = changed("update tags set value = 'cuda' where key = 'bnbench.device'")
+    cuda = changed("update tags set value = 'cuda' where key = 'bnbench.tensors.device'")
     off_at(at, factor)
     said = verified(cuda, sweep=first, sample=1)
     assert said.lines[1].startswith("device cuda when recorded, cpu now: ")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bnbench import names
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.results import TrialResult
 from bnbench.tracking.store import Store
 
 _STEPS = (0, 1, 2, 3, 5, 8, 13, 20)

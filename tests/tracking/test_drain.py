@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnbench.results import TrialResult
+from bnbench.record.results import TrialResult
 from bnbench.tracking import TrackingError, spool
 from bnbench.tracking.drain import Drain
 from bnbench.tracking.store import Store

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bnbench import names
-from bnbench.archive import SweepArchive, read_archive, write_archive
 from bnbench.config import ConfigError
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.results import TrialResult
 from bnbench.tracking import handed_on
+from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
 from bnbench.tracking.store import Store
 
 Make = Callable[..., TrialResult]

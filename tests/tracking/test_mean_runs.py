@@ -11,9 +11,9 @@ import pytest
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from bnbench import names
-from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
+from bnbench.record.results import TrialResult
 from bnbench.tracking import mean_runs
 from bnbench.tracking.group_colours import coloured
 from bnbench.tracking.store import Store

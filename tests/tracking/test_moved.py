@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from bnbench.results import TrialResult
+from bnbench.record.results import TrialResult
 from bnbench.tracking.server import running_server
 from bnbench.tracking.store import Store
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bnbench import names
-from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
+from bnbench.record.results import TrialResult
 from bnbench.tracking import TrackingError, bulk, server
 from bnbench.tracking.address import Address
 from bnbench.tracking.server import running_server, serve_ui

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bnbench.results import TrialResult
+from bnbench.record.results import TrialResult
 from bnbench.tracking import SpoolError, TrackingError, spool
 from bnbench.tracking.address import Address
 

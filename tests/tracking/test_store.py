@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from mlflow.entities import Metric, Run
 
-from bnbench import names
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.results import TrialResult
 from bnbench.tracking import TrackingError, tags, write_runs
 from bnbench.tracking.store import Store
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from bnbench import names
-from bnbench.charts import STEP, ChartSection, MeanChart, Point, SweepCharts
-from bnbench.results import TrialResult
+from bnbench.record import names
+from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
+from bnbench.record.results import TrialResult
 from bnbench.tracking import views
 from bnbench.tracking.store import Store
 from bnbench.tracking.view_state import TAG, View

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from bnbench.config import Trial, schema
 from bnbench.data import ImageData
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 
 ensure_torchvision()  # before a test imports Lightning
 

@@ -29,7 +29,7 @@ from bnbench.config import (
 )
 from bnbench.data import ImageData
 from bnbench.norms import NORMS
-from bnbench.results import TrialResult
+from bnbench.record.results import TrialResult
 from bnbench.training.fit import fit
 
 _OVER_BATCH = sorted(name for name, norm in NORMS.items() if norm.over_batch)

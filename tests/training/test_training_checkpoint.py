@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bnbench import checkpoints
+from bnbench.record import checkpoints
 from bnbench.training.fit import fit
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench import names
 from bnbench.models import build_model
+from bnbench.record import names
 from bnbench.training import curvature
 from bnbench.training.fit import fit
-from bnbench.training.images import BatchOrder
+from bnbench.training.image_batches import BatchOrder
 
 OVERRIDES = ("training.batch_size=32", "training.precision=float64", "optimizer.lr=1e-30", "training.steps=1")
 CASES = {

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from bnbench import device
 from bnbench.config import ConfigError, Device, Measure
 from bnbench.norms import NORMS
-from bnbench.packing.optimizers import make_optimizer
+from bnbench.optimizers.per_trial import make_optimizer
+from bnbench.tensors import device
 from bnbench.training.fit import make_pack
-from bnbench.training.images import PackImages
+from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct, example_losses
 from bnbench.training.measuring import TAKERS
 from bnbench.training.module import PackModule

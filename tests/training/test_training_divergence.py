@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench import names
-from bnbench.config.grid import evaluation_steps
+from bnbench.config.evaluation_grid import evaluation_steps
 from bnbench.models import build_model
 from bnbench.packing.pack import pack
+from bnbench.record import names
 from bnbench.training import fit as training_fit
 from bnbench.training import module as training_module
 from bnbench.training.fit import fit
-from bnbench.training.images import BatchOrder
+from bnbench.training.image_batches import BatchOrder
 
 MODELS = {
     "fc": ("model.depth=2", "model.width=9", "training.batch_size=7"),

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench import names
 from bnbench.config import Loss, Statistics
-from bnbench.config.grid import evaluation_steps
+from bnbench.config.evaluation_grid import evaluation_steps
 from bnbench.data import split_data
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.packing.pack import pack
+from bnbench.record import names
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import evaluate
 from bnbench.training.fit import fit
-from bnbench.training.images import BatchOrder, PackImages
+from bnbench.training.image_batches import BatchOrder, PackImages
 
 MODELS = {
     "fc": ("model.depth=2", "model.width=9"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnbench.config import ConfigError
-from bnbench.config.grid import coarse_steps, evaluation_examples, evaluation_steps, measured_steps
+from bnbench.config.evaluation_grid import coarse_steps, evaluation_examples, evaluation_steps, measured_steps
 from bnbench.training.data_module import PackDataModule
 
 

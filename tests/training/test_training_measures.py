@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench import names
 from bnbench.config import Measure
-from bnbench.config.grid import coarse_steps
+from bnbench.config.evaluation_grid import coarse_steps
 from bnbench.data import split_data
 from bnbench.models import build_model
 from bnbench.models.block import Block
 from bnbench.norms.batch import BatchNorm
+from bnbench.record import names
 from bnbench.training.fit import fit
-from bnbench.training.images import BatchOrder
+from bnbench.training.image_batches import BatchOrder
 
 MODELS = {
     "fc": ("model.depth=4", "model.width=13"),

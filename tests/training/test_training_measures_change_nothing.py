@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bnbench import names
 from bnbench.config import Measure
 from bnbench.norms import NORMS
-from bnbench.packing.optimizers import make_optimizer
+from bnbench.optimizers.per_trial import make_optimizer
+from bnbench.record import names
 from bnbench.training.fit import fit, make_pack
-from bnbench.training.images import PackImages
+from bnbench.training.image_batches import PackImages
 from bnbench.training.measuring import TAKERS
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population

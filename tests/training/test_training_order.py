@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnbench.data import scaling, split_data
-from bnbench.layout import Layout
 from bnbench.models import build_model
 from bnbench.packing.pack import pack
-from bnbench.seeding import derive, generator
-from bnbench.training.images import BatchOrder, PackImages
+from bnbench.tensors.memory_layout import Layout
+from bnbench.tensors.seeding import derive, generator
+from bnbench.training.image_batches import BatchOrder, PackImages
 
 TRAIN = np.arange(100, 123)  # 23 rows
 

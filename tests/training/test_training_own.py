@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from bnbench.config import DataConfig, OptimizerConfig, Trial
 from bnbench.data import ImageData, load_own
+from bnbench.optimizers.per_trial import make_optimizer
 from bnbench.packing import trying
 from bnbench.packing.alone import why_alone
 from bnbench.packing.lone import Lone
-from bnbench.packing.optimizers import make_optimizer
 from bnbench.packing.partition import partition
 from bnbench.training.fit import fit
 
@@ -99,7 +99,7 @@ class Functional(nn.Module):
 )
 def test_functions_in_a_forward_are_tried_out(mix, said, trial_of, monkeypatch) -> None:
     monkeypatch.setattr(trying, "_reasons", {})
-    monkeypatch.setattr("bnbench.models.made.factory", lambda key, name: lambda *args: Functional(mix))
+    monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Functional(mix))
     trial = trial_of("model.name=custom", "model.factory=here:made", *STEPS)
     reason = trying.reason_against_packs(trial, (1, 8, 8), 10)
     assert (reason is None) == (said is None)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bnbench.cli.explain import explain
 from bnbench.config import Trial
-from bnbench.explain import explain
 from bnbench.models import build_model
 from bnbench.norms import norm_kind
-from bnbench.sweep.norm_rules import undefined_reason
+from bnbench.sweep.planning.norm_rules import undefined_reason
 from bnbench.training.fit import fit
 
 _FILE = """

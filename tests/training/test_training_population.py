@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from bnbench import names
 from bnbench.config import Loss, Statistics
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.packing.pack import pack
+from bnbench.record import names
 from bnbench.training.evaluate import evaluate
 from bnbench.training.fit import fit
-from bnbench.training.images import PackImages
+from bnbench.training.image_batches import PackImages
 from bnbench.training.population import estimate_population
 
 FC = ("model.name=fc", "model.width=13", "model.depth=2", "norm.name=batch", "training.batch_size=10")

@@ -65,7 +65,7 @@ def test_a_trial_that_does_not_fit_alone_and_other_errors_are_raised():
 
 _LIMITED = """
 import resource, sys
-from bnbench.vision_ops import ensure_torchvision
+from bnbench.tensors.vision_ops import ensure_torchvision
 ensure_torchvision()
 import numpy as np, pytorch_lightning, torch
 torch.set_num_threads(1)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bnbench import names
 from bnbench.norms import NORMS as NAMES
+from bnbench.record import names
 from bnbench.training.fit import fit
 
 WIDTHS = (2, 3, 5, 8, 16, 24)

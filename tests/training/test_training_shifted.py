@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bnbench import names
 from bnbench.data import split_data
-from bnbench.names import TestShift
+from bnbench.record import names
+from bnbench.record.names import TestShift
 from bnbench.training.fit import fit
 from bnbench.training.shifted import shifted
 

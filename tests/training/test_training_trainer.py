@@ -13,7 +13,7 @@ import pytest
 
 from bnbench.config import Trial
 from bnbench.data import ImageData
-from bnbench.sweep.interruption import Terminated, terminable
+from bnbench.sweep.running.interruption import Terminated, terminable
 from bnbench.training import trainer
 from bnbench.training.fit import fit
 

@@ -18,7 +18,7 @@ __all__ = ["BnbenchSweeper"]
 
 @dataclass
 class BnbenchSweeperConf:
-    """What a sweep file may say of what varies; `bnbench.sweep.grid.expand` says how it is read."""
+    """What a sweep file may say of what varies; `bnbench.sweep.planning.grid.expand` says how it is read."""
 
     _target_: str = "hydra_plugins.bnbench_sweeper.BnbenchSweeper"
     params: dict[str, Any] | None = None
@@ -39,8 +39,8 @@ class BnbenchSweeper(Sweeper):
         self.hydra = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from bnbench.sweep.parts import run_parts
-        from bnbench.sweep.run import HydraSweep
+        from bnbench.sweep.running.run import HydraSweep
+        from bnbench.sweep.running.several_sweeps import run_parts
 
         context, task_function, config = self.hydra
         return run_parts(HydraSweep(config, context, task_function), self.params, self.arms, arguments)

@@ -4,7 +4,8 @@ matplotlib is imported when they are drawn.
 """
 
 from bnbench.analysis import SweepTable
-from bnbench.report.figures import along_axis, by_layer, convergence, measured, reaching
+from bnbench.report.figures import along_axis, by_layer, measured, reaching
+from bnbench.report.figures import validation_curves as convergence
 from bnbench.report.figures.panels import Figure, Panel, PanelRow, level_index
 
 __all__ = ["Figure", "Panel", "PanelRow", "draw_figures", "level_index"]

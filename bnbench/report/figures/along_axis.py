@@ -11,11 +11,11 @@ import pandas as pd
 from bnbench.analysis import SweepTable, contrasts
 from bnbench.analysis.summary import matching, split_by
 from bnbench.analysis.tuning import LEARNING_RATE
-from bnbench.report.cells import difference, key_title, percent, setting, text
+from bnbench.record.sweep_table import MISSING
 from bnbench.report.figures.panels import MOST_PANELS, Figure, Panel, PanelRow, colour_of, place_ticks
 from bnbench.report.figures.svg import INK, MUTED, NARROW, draw_chart, render
+from bnbench.report.number_words import difference, key_title, percent, setting, text
 from bnbench.report.subjects import Subject, subjects
-from bnbench.table import MISSING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

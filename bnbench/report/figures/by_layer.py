@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable
-from bnbench.report.cells import setting
+from bnbench.record import names
 from bnbench.report.figures.panels import (
     MOST_PANELS,
     Figure,
@@ -23,6 +22,7 @@ from bnbench.report.figures.panels import (
     place_ticks,
 )
 from bnbench.report.figures.svg import WIDE, draw_chart, render
+from bnbench.report.number_words import setting
 from bnbench.report.subjects import Subject, subjects
 
 __all__ = ["draw"]

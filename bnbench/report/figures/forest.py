@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bnbench.report.layout import Effect
+from bnbench.report.table import Effect
 
 __all__ = ["draw_axis", "draw_bar"]
 

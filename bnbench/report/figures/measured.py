@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable
-from bnbench.report.cells import setting
+from bnbench.record import names
 from bnbench.report.figures.panels import (
     MOST_PANELS,
     Figure,
@@ -25,6 +24,7 @@ from bnbench.report.figures.panels import (
     width_for,
 )
 from bnbench.report.figures.svg import draw_chart, render
+from bnbench.report.number_words import setting
 from bnbench.report.subjects import Subject, subjects
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bnbench import names
 from bnbench.analysis import SweepTable
-from bnbench.report.cells import setting
+from bnbench.record import names
 from bnbench.report.conclusion import headline_target
 from bnbench.report.figures.panels import (
     Figure,
@@ -20,6 +19,7 @@ from bnbench.report.figures.panels import (
     width_for,
 )
 from bnbench.report.figures.svg import draw_chart, render
+from bnbench.report.number_words import setting
 from bnbench.report.subjects import Subject, subjects
 
 __all__ = ["draw"]

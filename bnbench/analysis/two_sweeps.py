@@ -1,0 +1,146 @@
+"""Two sweeps side by side: the same settings in both, paired by seed, and whether their digits are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
+from bnbench.record import names
+from bnbench.record.sweep_table import MISSING, SweepTable
+
+__all__ = ["Digits", "MatchedSetting", "matched_settings", "same_digits", "unlike_params", "varied_in"]
+
+
+class MatchedSetting(NamedTuple):
+    """The trials of one setting in both sweeps.
+
+    Attributes:
+        where: The setting's params, by key.
+        a, b: Test accuracy over the finished trials of either sweep.
+        trained_a, trained_b: How many trials either sweep has there, but those still to be trained.
+        difference: a - b, over the seeds that finished in both.
+    """
+
+    where: dict[str, Any]
+    a: Interval
+    b: Interval
+    trained_a: int
+    trained_b: int
+    difference: Interval
+
+
+class Digits(NamedTuple):
+    """Trials of the same setting and seed in two sweeps.
+
+    Attributes:
+        one_run: How many are one and the same run, which both sweeps list.
+        trained_twice: How many are not.
+        same: Of how many of these every number is the same to the last bit.
+    """
+
+    one_run: int
+    trained_twice: int
+    same: int
+
+
+def varied_in(a: SweepTable, b: SweepTable) -> list[str]:
+    """What varies in either sweep, the seed apart, of the params that both have."""
+    both = dict.fromkeys([*a.meta["varied"], *b.meta["varied"]])
+    return [key for key in both if key != "seed" and key in a.trials and key in b.trials]
+
+
+def unlike_params(a: SweepTable, b: SweepTable) -> dict[str, tuple[list[Any], list[Any]]]:
+    """The params in which two sweeps differ as wholes: each with its values in a and in b.
+
+    Params that vary in either are settings, to be matched; of the others a difference holds for every trial.
+    """
+    varied = {*varied_in(a, b), "seed"}
+    keys = dict.fromkeys(key for table in (a, b) for key in _params(table) if key not in varied)
+    values = {key: tuple(_values(table, key) for table in (a, b)) for key in keys}
+    return {key: (left, right) for key, (left, right) in values.items() if left != right}
+
+
+def matched_settings(a: SweepTable, b: SweepTable) -> tuple[list[MatchedSetting], int, int]:
+    """The settings that both sweeps have, in a's order, and how many only a and only b has."""
+    keys = varied_in(a, b)
+    in_a, in_b = dict(_arms(a, keys)), dict(_arms(b, keys))
+    found = []
+    for values, left in in_a.items():
+        if values in in_b:
+            right = in_b[values]
+            one, other = _by_seed(left), _by_seed(right)
+            where = dict(zip(keys, values, strict=True))
+            of_a, of_b = (int((trials["status"] != MISSING).sum()) for trials in (left, right))
+            difference = paired_difference(one, other)
+            found.append(MatchedSetting(where, mean_interval(one), mean_interval(other), of_a, of_b, difference))
+    return found, len(in_a.keys() - in_b.keys()), len(in_b.keys() - in_a.keys())
+
+
+def same_digits(a: SweepTable, b: SweepTable) -> Digits:
+    """Compares every final metric and every point of the curves of the trials with the same settings and seed.
+
+    Metrics that only one sweep has are not compared.
+    """
+    keys = [*varied_in(a, b), "seed"]
+    left, right = (table.trials[table.trials["status"].isin(["finished", "diverged"])] for table in (a, b))
+    metrics = [column for column in left.columns if "/" in column and column in right]
+    of_b = {_at(row, keys): row for row in right.to_dict("records")}
+    pairs = [(row, of_b[_at(row, keys)]) for row in left.to_dict("records") if _at(row, keys) in of_b]
+    one_store = a.meta["tracking_uri"] == b.meta["tracking_uri"]
+    twice = [(one, other) for one, other in pairs if not (one_store and one["key"] == other["key"])]
+    points_a, points_b = _points(a, b), _points(b, a)
+    same = [
+        all(_equal(one[metric], other[metric]) for metric in metrics)
+        and points_a.get(one["key"]) == points_b.get(other["key"])
+        for one, other in twice
+    ]
+    return Digits(len(pairs) - len(twice), len(twice), sum(same))
+
+
+def _arms(table: SweepTable, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for index, row in zip(table.reporting.index, table.reporting.to_dict("records"), strict=True):
+        groups.setdefault(_at(row, keys), []).append(index)
+    for values, rows in groups.items():
+        yield values, table.trials.loc[rows]
+
+
+def _at(row: dict[Any, Any], keys: list[str]) -> tuple[Any, ...]:
+    """A row's values, in a form that is equal where they are: NaN is not, and lists cannot be looked up."""
+    return tuple(_comparable(row[key]) for key in keys)
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    return None if pd.isna(value) else value
+
+
+def _values(table: SweepTable, key: str) -> list[Any]:
+    return sorted({_comparable(value) for value in table.trials.get(key, [])} - {None}, key=repr)
+
+
+def _params(table: SweepTable) -> list[str]:
+    state = {"key", "status", "reason", "diverged_step", "tuning"}
+    return [column for column in table.trials.columns if "/" not in column and column not in state]
+
+
+def _by_seed(trials: pd.DataFrame) -> pd.Series[float]:
+    finished = trials[trials["status"] == "finished"]
+    values: Any = finished[names.TEST_ACC].to_numpy(dtype=float) if len(finished) else []
+    return pd.Series(values, index=finished["seed"].to_numpy(), dtype=float)
+
+
+def _points(table: SweepTable, other: SweepTable) -> dict[str, bytes]:
+    """Each trial's curves, as bytes."""
+    columns = [column for column in table.curves.columns if column in other.curves and column != "key"]
+    values = np.asarray(table.curves[columns], dtype=float)
+    return {str(key): values[rows].tobytes() for key, rows in table.curves.groupby("key", sort=False).indices.items()}
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (one != one and other != other)

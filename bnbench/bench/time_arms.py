@@ -1,0 +1,122 @@
+"""Times a sweep's arms: lone trials in turns, for what is said of seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bnbench.analysis.timing import timed_arms, timed_ratios
+from bnbench.bench.lone_trials import Turns, time_lone
+from bnbench.bench.text import aligned
+from bnbench.config import Config, Trial
+from bnbench.packing.paces import shape_of
+from bnbench.record.sweep_table import SweepTable
+from bnbench.sweep.planning.compared_levels import settled
+from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration, varied_keys
+from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
+from bnbench.sweep.planning.request import ask
+from bnbench.sweep.running.run import HydraSweep, planned_entries, sweep_meta
+
+__all__ = ["time_sweep"]
+
+_WARM_SECONDS = 1.0  # of an arm: its images, its network, both memory layouts
+
+
+def time_sweep(
+    hydra: HydraSweep, words: Sequence[str], rounds: int, seconds: float, *, say: Callable[[str], None] = print
+) -> SweepTable:
+    """Time the training step of every arm of a sweep whose arithmetic differs, record it, and say it.
+
+    Args:
+        hydra: The composed configuration.
+        words: The overrides as typed.
+        rounds: Turns of each arm.
+        seconds: Of each turn.
+        say: Where lines for the user go.
+
+    Returns:
+        The sweep as planned, with `meta["timing"]` as `bnbench.load` has it once the sweep is trained.
+
+    Raises:
+        ConfigError: If anything is wrong with the configuration of any trial; before anything is timed.
+        TrackingError: If the timing cannot be recorded.
+    """
+    from bnbench.tracking.read_sweep import planned_table
+    from bnbench.tracking.store import Store
+
+    asked = ask(hydra, *hydra.varying, words, say)
+    config = asked.config
+    runs_dir = Path(config.runs_dir).expanduser().absolute()
+    images = DataLoader(runs_dir / "cache")
+    plan = make_plan(asked.points, images, list)
+    config = settled(config, asked.grid, plan.planned)
+    arms = _arms(plan.planned, asked.grid.axes)
+    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment)
+    about = duration(len(arms) * (_WARM_SECONDS + rounds * seconds))
+    say(f"{count(len(arms), 'arm')} in turns, {count(rounds, 'round')}, one process on one thread, about {about}")
+    trials = {label: (trial, images.load(Config(data=trial.data))) for label, trial in arms.items()}
+    turns = time_lone(trials, rounds, seconds, lambda: say("all are warm; leave the machine alone now"))
+    meta = sweep_meta(config, asked.name, plan, asked.grid.axes, 1, ["time", *words])
+    store.record_timing(_timing(meta, arms, turns, seconds))
+    planned = planned_entries(plan, meta["arm_keys"])
+    table = planned_table({**meta, "timing": store.newest_timing(planned)}, planned)
+    say("\n".join(_text(table, turns)))
+    return table
+
+
+def _arms(planned: Iterable[Planned], axes: Sequence[str]) -> dict[str, Trial]:
+    """By label, a trial of each arithmetic: arms that differ in the learning rate, say, are timed once."""
+    shapes: dict[str, Trial] = {}
+    for p in planned:
+        if p.undefined is None:
+            shapes.setdefault(shape_of(p.trial), p.trial)
+    trials = [*shapes.values()]
+    keys = arm_keys(trials, varied_keys(trials, axes))
+    return {arm_label(trial, keys): trial for trial in trials}
+
+
+def _timing(meta: Mapping[str, Any], arms: Mapping[str, Trial], turns: Turns, seconds: float) -> dict[str, Any]:
+    """What is recorded."""
+    measured = turns.seconds_per_step
+    return {
+        **{key: meta[key] for key in ("name", "command", "versions", "git", "hardware", "created")},
+        "turn_seconds": seconds,
+        "load_before": turns.load_before,
+        "least_share": turns.least_share,
+        "disturbed": turns.disturbed,
+        "arms": [
+            {"label": label, "shape": shape_of(trial), "seconds_per_step": measured[label]}
+            for label, trial in arms.items()
+        ],
+    }
+
+
+def _text(table: SweepTable, turns: Turns) -> Iterator[str]:
+    if turns.disturbed:
+        yield (
+            f"SOMETHING ELSE RAN: load {turns.load_before:.2f} before the start, {turns.least_share:.0%} of a core in "
+            "the worst turn; do not trust the ratios"
+        )
+    arms, ratios = timed_arms(table), timed_ratios(table)
+    n = int(arms["n"].max())
+    yield "milliseconds a training step of a lone trial in plain PyTorch"
+    yield f"  geometric mean (95 % interval) of {count(n, 'round')}"
+    measured = {"n", "seconds", "low", "high"}
+    yield from _rows(arms, [str(key) for key in arms if key not in measured], ["seconds", "low", "high"], 1e3)
+    if len(ratios):
+        yield "a step of the first by one of the second"
+        yield "  geometric mean of the rounds' ratios (95 % interval)"
+        measured = {"n", "ratio", "low", "high"}
+        yield from _rows(ratios, [str(key) for key in ratios if key not in measured], ["ratio", "low", "high"], 1.0)
+
+
+def _rows(frame: pd.DataFrame, keys: list[str], values: list[str], scale: float) -> Iterator[str]:
+    rows: list[Sequence[str]] = [(*keys, "")]
+    for row in frame.to_dict("records"):
+        mean, low, high = (row[key] for key in values)
+        bounds = "" if pd.isna(low) else f" ({scale * low:.3f} to {scale * high:.3f})"
+        rows.append((*("" if pd.isna(row[key]) else str(row[key]) for key in keys), f"{scale * mean:.3f}{bounds}"))
+    yield from aligned(rows, words=len(keys))

@@ -1,0 +1,273 @@
+"""Reads claim files, strictly: a claim with a typo is no claim; imports no pandas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from bnbench.claims.claim import At, Claim, Combine, Kind, Margin, Published, Rates, Statistic, Strata, Test
+from bnbench.config import ConfigError
+from bnbench.record import names
+
+__all__ = [
+    "CHECKS",
+    "SECONDS",
+    "STEPS",
+    "SUSTAINED",
+    "TO_TARGETS",
+    "TRIAL_OUTCOMES",
+    "load_claims",
+    "parse_claim",
+    "recorded",
+]
+
+STEPS = "steps_to/val_acc"
+"""The measure that stands for the steps to every target, to its first hit."""
+
+SUSTAINED = "steps_sustained/val_acc"
+"""The same, to the first evaluation from which on none is below the target."""
+
+SECONDS = "seconds_to/val_acc"
+"""Steps to the first hit times the seconds of a lone trial's step, as `python -m bnbench time` timed them."""
+
+TO_TARGETS = (STEPS, SUSTAINED, SECONDS)
+
+_OF_HITS = ("steps_to/", "examples_to/")
+
+TRIAL_OUTCOMES = ("trained", "diverged")
+"""The measures that say how a trial ended, 1 or 0."""
+
+CHECKS = ("bias_before_batch_norm", "batch_of_one", "one_image_at_a_time", "parameter_counts")
+"""What `check` may name; `bnbench.claims.computed` has a function for each."""
+
+_NEEDS_MARGIN = {Kind.greater, Kind.two_sided, Kind.equivalent, Kind.ratio, Kind.near}
+_NEEDS_MORE_THAN_ZERO = {Kind.two_sided, Kind.equivalent, Kind.ratio, Kind.near}
+_OF_STEPS = {Kind.ratio, Kind.near}
+_ENUMS: dict[str, type[StrEnum]] = {"at": At, "kind": Kind, "statistic": Statistic, "rates": Rates, "strata": Strata}
+
+
+def load_claims(conf_dirs: Sequence[Path]) -> dict[str, Claim]:
+    """Every claim by its id, in the ledger's order: C1, C1b, C2, …, C10.
+
+    Args:
+        conf_dirs: Folders that have `claim/*.yaml` in them. A claim in one hides those of the same name in later ones.
+
+    Raises:
+        ConfigError: If a folder is missing, a file is no claim or its sweep is in none of the folders; one line.
+    """
+    files: dict[str, Path] = {}
+    sweeps = {file.stem for folder in conf_dirs for file in (folder / "sweep").glob("*.yaml")}
+    for folder in conf_dirs:
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {folder} is not a folder; give one that has claim/*.yaml in it")
+        for file in (folder / "claim").glob("*.yaml"):
+            files.setdefault(file.stem, file)
+    claims = {id: _read(files[id]) for id in sorted(files, key=_rank)}
+    for claim in claims.values():
+        if claim.sweep not in sweeps:
+            allowed = ", ".join(sorted(sweeps))
+            raise ConfigError(f"{files[claim.id]}: sweep={claim.sweep} is unknown; allowed: {allowed}")
+    return claims
+
+
+def parse_claim(id: str, raw: Any, where: str) -> Claim:
+    """A claim from a file's plain values.
+
+    Args:
+        id: Its name.
+        raw: The mapping the file holds.
+        where: The file, for errors.
+
+    Raises:
+        ConfigError: If a key is unknown or missing, or a value is not allowed.
+    """
+    values = _section(Claim, raw, where, "", given={"id": id})
+    if (combine := values.get("combine", Combine.conditions)) not in [*Combine]:
+        raise ConfigError(f"{where}: combine={combine} is not allowed; allowed: {', '.join(Combine)}")
+    values["combine"] = Combine(combine)
+    tests = values["tests"]
+    if not isinstance(tests, list) or not tests:
+        raise ConfigError(f"{where}: tests={tests!r} is not allowed; it must be a list of at least one test")
+    values["tests"] = tuple(_test(test, where, f"tests[{i}].") for i, test in enumerate(tests))
+    if not any(test.decides for test in values["tests"]):
+        raise ConfigError(f"{where}: no test decides the claim; leave decides out of one of them")
+    if values.get("premise") is not None:
+        values["premise"] = _test(values["premise"], where, "premise.")
+    numbers = values.get("published") or []
+    if not isinstance(numbers, list):
+        raise ConfigError(f"{where}: published={numbers!r} is not allowed; it must be a list")
+    values["published"] = tuple(
+        Published(**_section(Published, one, where, f"published[{i}].")) for i, one in enumerate(numbers)
+    )
+    return Claim(**values)
+
+
+def recorded(claim: Claim) -> dict[str, Any]:
+    """The claim as plain values that `parse_claim` reads back; JSON-able."""
+    return {f.name: _plain(getattr(claim, f.name)) for f in fields(Claim) if f.name != "id"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Margin):
+        return str(value)
+    if isinstance(value, Test | Published):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+def _read(file: Path) -> Claim:
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    return parse_claim(file.stem, raw, str(file))
+
+
+def _section(kind: type, raw: Any, where: str, prefix: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The values of one dataclass, with every key known, every text a text and nothing left out that it needs."""
+    known = {f.name: f for f in fields(kind) if f.name not in (given or {})}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the file'} must have keys; allowed: {', '.join(known)}")
+    for key in raw:
+        if key not in known:
+            raise ConfigError(f"{where}: {prefix}{key} is not a key of a claim; allowed here: {', '.join(known)}")
+    for key, f in known.items():
+        if key not in raw:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise ConfigError(f"{where}: {prefix}{key} is missing")
+        elif f.type == "str" and not (isinstance(raw[key], str) and (raw[key].strip() or f.default == "")):
+            raise ConfigError(f"{where}: {prefix}{key}={raw[key]!r} is not allowed; it must be a text")
+    return {**(given or {}), **raw}
+
+
+def _test(raw: Any, where: str, prefix: str) -> Test:
+    values = _section(Test, raw, where, prefix)
+
+    def wrong(key: str, allowed: str) -> NoReturn:
+        raise ConfigError(f"{where}: {prefix}{key}={values.get(key)} is not allowed; {allowed}")
+
+    for key, enum in _ENUMS.items():
+        if values.get(key) is not None:
+            if values[key] not in [*enum]:
+                wrong(key, f"allowed: {', '.join(enum)}")
+            values[key] = enum(values[key])
+    along = values.get("along", [])
+    along = [along] if isinstance(along, str) else along
+    if not isinstance(along, list) or not all(isinstance(key, str) for key in along):
+        wrong("along", "it must be a config key, or a list of them")
+    values["along"] = tuple(along)
+    if not isinstance(values.get("where", {}), dict):
+        wrong("where", "it must map config keys to values")
+    if not isinstance(values.get("decides", True), bool):
+        wrong("decides", "it must be true or false")
+    if values.get("value") is not None and not isinstance(values["value"], int | float):
+        wrong("value", "it must be a number")
+    text = values.pop("margin", None)
+    values["margin"] = None if text is None else _margin(text, where, prefix)
+    test = Test(**values)
+    if problem := next(_contradictions(test), None):
+        wrong(*problem)
+    return test
+
+
+def _margin(text: Any, where: str, prefix: str) -> Margin:
+    found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?) +(\S.*)", str(text).strip())
+    if not found:
+        raise ConfigError(f"{where}: {prefix}margin={text} is not allowed; give a number >= 0 and its unit: 0.5 pp")
+    return Margin(float(found[1]), found[2].strip())
+
+
+def _contradictions(test: Test) -> Iterator[tuple[str, str]]:
+    """Each wrong key with what is allowed; of a test that cannot be run yet nothing is known."""
+    if test.missing:
+        return
+    if test.kind == Kind.computed:
+        if test.check not in CHECKS:
+            yield "check", f"allowed: {', '.join(CHECKS)}"
+        return
+    if test.check:
+        yield "check", "only kind=computed checks by code"
+    a, b = test.levels
+    if not a or test.contrast.count(" - ") > 1:
+        yield "contrast", "it must be two levels of the sweep, 'a - b', or one"
+    if b is None and test.kind in {*_OF_STEPS, Kind.success}:
+        yield "contrast", f"kind={test.kind} compares two levels: 'a - b'"
+    units = [*_units(test)]
+    if not units:
+        yield (
+            "measure",
+            f"allowed: {', '.join([*names.METRICS, *TO_TARGETS, *TRIAL_OUTCOMES])}, 'x - y' of two, or |x|",
+        )
+        return
+    if len({*units}) > 1:
+        yield "measure", f"its two parts have the units {' and '.join(units)}"
+    if (test.measure in TO_TARGETS) != (test.kind in _OF_STEPS):
+        yield "measure", f"{', '.join(TO_TARGETS)} go with kind=ratio or kind=near, and they with one of them"
+    yield from _margin_contradictions(test, units[0])
+    if any(names.is_curve(key) for key in parts(test.measure)) != (test.at is not None):
+        yield "at", f"a measure along the training needs one of {', '.join(At)}, another has none"
+    if (test.statistic == Statistic.value) == bool(test.along):
+        yield "along", "it goes with a statistic over several trials of a seed, and such a statistic needs it"
+    if test.kind in {*_OF_STEPS, Kind.success} and test.statistic != Statistic.value:
+        yield "statistic", f"kind={test.kind} looks at single trials"
+    if test.rates != Rates.matched and ("optimizer.lr" in test.along or b is None):
+        yield "rates", "allowed: matched, where the statistic runs over learning rates or a single level is tested"
+    if test.kind == Kind.near and test.value is None:
+        yield "value", "kind=near needs the ratio to compare with"
+    if test.statistic in {Statistic.slope, Statistic.log_slope, Statistic.window} and len(test.along) != 1:
+        yield "along", f"statistic={test.statistic} runs over one key"
+
+
+def _margin_contradictions(test: Test, unit: str) -> Iterator[tuple[str, str]]:
+    if test.kind not in _NEEDS_MARGIN:
+        if test.margin:
+            yield "margin", f"kind={test.kind} has none"
+        return
+    expected = _margin_unit(test, unit)
+    if test.margin is None:
+        yield "margin", f"kind={test.kind} needs one, in {expected}"
+    elif test.margin.unit != expected:
+        yield "margin", f"its unit must be {expected}"
+    elif test.kind in _NEEDS_MORE_THAN_ZERO and test.margin.value <= (1 if test.kind == Kind.near else 0):
+        yield "margin", f"kind={test.kind} needs a margin > {1 if test.kind == Kind.near else 0}"
+
+
+def _margin_unit(test: Test, unit: str) -> str:
+    if test.kind in _OF_STEPS:
+        return "times"
+    if test.statistic == Statistic.window:
+        return "decades"
+    return "pp" if unit in {"fraction", "0 or 1"} or test.statistic == Statistic.share else unit
+
+
+def _units(test: Test) -> Iterable[str]:
+    """The unit of each part of the measure; nothing if one is unknown, or has no value where a target was missed."""
+    keys = parts(test.measure)
+    if any(key.startswith(_OF_HITS) and key not in TO_TARGETS for key in keys):
+        return []
+    try:
+        return ["0 or 1" if key in TRIAL_OUTCOMES else _unit(key) for key in keys]
+    except KeyError:
+        return []
+
+
+def _unit(key: str) -> str:
+    return "steps" if key in TO_TARGETS else names.metric(key).unit
+
+
+def parts(measure: str) -> list[str]:
+    """The metric keys in a measure: one, or two of a difference."""
+    return [part.strip() for part in measure.strip("|").split(" - ")]
+
+
+def _rank(id: str) -> tuple[Any, ...]:
+    """Numbers within ids count as numbers: C2 before C10."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", id) if part)

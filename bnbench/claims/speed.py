@@ -1,0 +1,107 @@
+"""How many times more steps, or seconds, one arm takes than another, with runs that never reach the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bnbench.analysis.censored import Ratio, StepsComparison, compare_steps
+from bnbench.analysis.levels import targets
+from bnbench.analysis.steps import steps_to_target
+from bnbench.analysis.timing import seconds_ratio, step_seconds
+from bnbench.claims.claim import Kind, Test, Verdict
+from bnbench.claims.claim_files import SECONDS, SUSTAINED
+from bnbench.claims.decide import Finding, one_sided_p
+from bnbench.claims.values import Arm, NoDataError, Setting
+from bnbench.record import names
+from bnbench.record.sweep_table import SweepTable
+
+__all__ = ["from_steps"]
+
+
+def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]:
+    """A finding for each target that the setting's model has.
+
+    Where only the slower arm has misses the ratio is a bound: it can show that this arm is slower, never that it is
+    not. Where no ratio is left, nothing is decided.
+
+    Raises:
+        NoDataError: If seconds are asked for and an arm was not timed.
+    """
+    assert setting.b is not None
+    both = pd.concat([setting.a.trials, setting.b.trials])
+    budget = float(both["training.steps"].min())
+    pace = _pace(table, setting.a, setting.b) if test.measure == SECONDS else _Pace(0.0, 0.0, 0.0)
+    found = []
+    for target in targets(table):
+        if both[names.reached(target)].isna().all():
+            continue  # a target of another model
+        steps = steps_to_target(table, target, sustained=test.measure == SUSTAINED)
+        a, b = (_by_seed(arm.trials, steps, budget) for arm in (setting.a, setting.b))
+        found.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget), pace))
+    return found
+
+
+class _Pace(NamedTuple):
+    """Log of how much longer a's step takes than b's: the estimate, and the bounds of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def _pace(table: SweepTable, a: Arm, b: Arm) -> _Pace:
+    seconds = step_seconds(table)
+    timed = [next((seconds[key] for key in arm.trials["key"] if key in seconds), None) for arm in (a, b)]
+    if timed[0] is None or timed[1] is None:
+        sweep = table.meta["name"]
+        raise NoDataError(f"its steps were not timed: python -m bnbench time +sweep={sweep}, left alone on the machine")
+    ratio = seconds_ratio(timed[0], timed[1])
+    if ratio.low is None or ratio.high is None:
+        raise NoDataError("its steps were timed in one round only: give time more --rounds")
+    return _Pace(math.log(ratio.mean), math.log(ratio.low), math.log(ratio.high))
+
+
+def _by_seed(trials: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
+    own = steps.loc[trials.index]
+    within = own.where(~(own > budget), np.inf)
+    return pd.Series(within.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()
+
+
+def _finding(test: Test, where: dict[str, Any], found: StepsComparison, pace: _Pace) -> Finding:
+    met = f"the target was reached in {found.reached_a} and {found.reached_b} of {found.n} pairs"
+    if found.ratio is None:
+        return Finding(where, Verdict.inconclusive, found.n, note=f"no ratio: {met}")
+    assert test.margin is not None
+    threshold = math.log(test.margin.value)
+    # A bound speaks for one side only; how long a step takes counts with the end of its interval that says least.
+    logs = found.log_ratios
+    p = {
+        "above": 1.0 if found.kind == Ratio.at_most else one_sided_p(logs + pace.low, threshold, "greater"),
+        "below": 1.0 if found.kind == Ratio.at_least else one_sided_p(logs + pace.high, threshold, "less"),
+    }
+    mean = found.ratio.mean * math.exp(pace.mean)
+    low = math.nan if found.ratio.low is None else found.ratio.low * math.exp(pace.low)
+    high = math.nan if found.ratio.high is None else found.ratio.high * math.exp(pace.high)
+    bound = "" if found.kind == Ratio.exact else f"{found.kind.replace('_', ' ')}, for {met}"
+    note = "; ".join(filter(None, [found.ratio.remark, bound]))
+    finding = Finding(where, Verdict.inconclusive, found.ratio.n, mean, low, high, "times", p, note)
+    return _near(test, finding, exact=found.kind == Ratio.exact) if test.kind == Kind.near else finding
+
+
+def _near(test: Test, finding: Finding, *, exact: bool) -> Finding:
+    """Supported if the interval holds the value and is narrow enough to say so; refuted if it leaves it out."""
+    assert test.value is not None
+    assert test.margin is not None
+    low, high = test.value / test.margin.value, test.value * test.margin.value
+    verdict = Verdict.inconclusive
+    if exact and not math.isnan(finding.low):
+        if not finding.low <= test.value <= finding.high:
+            verdict = Verdict.refuted
+        elif low <= finding.low and finding.high <= high:
+            verdict = Verdict.supported
+    return replace(finding, verdict=verdict, p={})

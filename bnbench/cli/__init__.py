@@ -1,0 +1,30 @@
+"""The command line's verbs: each a module with a `main` that takes the words after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+__all__ = ["VERBS", "run_verb"]
+
+VERBS = {
+    "list": "print the sweeps, experiments, claims, models, norms and data sets there are",
+    "explain": "print a trial's layers, shapes and parameters, and normalization worked by hand",
+    "claims": "say what batch norm is said to do and what the data say; with a name, the evidence",
+    "report": "write a sweep's report again, or how it compares with another sweep",
+    "verify": "train some of a sweep's trials again, each alone, and compare every digit",
+    "reproduce": "train a sweep anew from its record, into a folder of its own, and compare",
+    "time": "time a training step of each arm's trial alone, in turns: for claims on time",
+    "status": "say how many of a sweep's trials are done, running, failed and to do",
+    "pack": "write a sweep, its trials and its report as one file, to be handed on",
+    "load": "record the sweep in such a file here, as far as it is not here yet",
+    "sync": "record what was trained while the tracking store was away",
+    "bench": "time bnbench on this machine beside the usual way",
+    "ui": "serve the MLflow UI on this machine, and say where a sweep's charts are",
+}
+"""What each verb does, in the order in which the help lists them."""
+
+
+def run_verb(verb: str, words: Sequence[str]) -> None:
+    """Run one of `VERBS`; only its own module is imported."""
+    import_module(f"bnbench.cli.verb_{verb}").main(words)

@@ -1,0 +1,100 @@
+"""`python -m bnbench claims`: what batch norm is said to do, and what the data say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bnbench.cli.parser import Asked, VerbParser
+from bnbench.config import ConfigError, Size
+
+if TYPE_CHECKING:
+    from bnbench.claims import Claim, Judgment
+    from bnbench.sweep.planning.evidence import Evidence
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> None:
+    """List the claims with their latest verdicts, explain some with their evidence, or run what they need first."""
+    from bnbench.claims import load_claims
+    from bnbench.claims.ours import write_verdicts
+    from bnbench.claims.page import explain_claim, list_claims
+    from bnbench.config.folder import conf_dir
+
+    parser = VerbParser("claims", names="[CLAIM …]", keys=["*"])
+    parser.add_argument("--run", choices=[*Size], help="first run what they need, at this size")
+    parser.add_argument(
+        "--config-dir", metavar="FOLDER", type=Path, action="append", default=[], help="also take claims from here"
+    )
+    parser.add_argument("--save", metavar="FILE", type=Path, help="also write the verdicts that were come to, as YAML")
+    asked = parser.read(words)
+    claims = load_claims([*asked.options.config_dir, conf_dir()])
+    for id in asked.names:
+        if id not in claims:
+            raise ConfigError(f"claim {id} is unknown; allowed: {', '.join(claims)}")
+    chosen = [claims[id] for id in asked.names or claims]
+    if asked.options.run:
+        _run(chosen, asked)
+    judgments = _judge(chosen, asked)
+    if asked.options.save:
+        number = write_verdicts(judgments, asked.options.save, f"{datetime.now(UTC):%Y-%m}")
+        print(f"{number} of {len(judgments)} claims are judged; their verdicts are in {asked.options.save}")
+    if asked.names:
+        print("\n\n".join(explain_claim(judgment) for judgment in judgments))
+    else:
+        print(list_claims(judgments))
+
+
+def _run(claims: Sequence[Claim], asked: Asked) -> None:
+    """Run the claims' sweeps one after another; trials that several need are trained once."""
+    from bnbench.api import run
+
+    sweeps = dict.fromkeys(claim.sweep for claim in claims if not claim.missing)
+    if not sweeps:
+        raise ConfigError(f"{' '.join(asked.names)} cannot be run: it needs {'; '.join(claims[0].missing)}")
+    run(*_searchpath(asked), f"sweep.parts=[{','.join(sweeps)}]", f"sweep.size={asked.options.run}", *asked.settings)
+
+
+def _judge(claims: Sequence[Claim], asked: Asked) -> list[Judgment]:
+    """Each claim on the recorded trials that fit its sweep's file; every sweep is looked up once."""
+    from bnbench.api import hydra_sweep
+    from bnbench.claims import not_run
+    from bnbench.sweep.planning.evidence import find_evidence
+    from bnbench.tracking import NothingRecordedError
+    from bnbench.tracking.store import Store
+
+    with hydra_sweep([*_searchpath(asked), *asked.settings]) as hydra:
+        config = hydra.settings
+    runs_dir, experiment = Path(config.runs_dir).expanduser().absolute(), config.tracking.experiment
+    try:
+        store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False)
+    except NothingRecordedError:
+        return [not_run(claim) for claim in claims]
+    instead = [word for word in asked.settings if not word.startswith(("runs_dir=", "tracking.", "hydra."))]
+    words = [*_searchpath(asked), *instead]
+    evidence = {name: find_evidence(name, words, store) for name in dict.fromkeys(claim.sweep for claim in claims)}
+    return [_judge_on(claim, evidence[claim.sweep], instead) for claim in claims]
+
+
+def _judge_on(claim: Claim, evidence: Evidence, instead: Sequence[str]) -> Judgment:
+    from bnbench.claims import judge, not_run
+
+    if evidence.table is None:
+        return not_run(claim, evidence.recorded, evidence.planned)
+    judgment = judge(claim, evidence.table)
+    newest, *others = evidence.sweeps
+    judgment = replace(judgment, sweep=f"{newest} and {len(others)} more" if others else newest)
+    if not instead:
+        return judgment
+    remark = f"exploratory: judged with {' '.join(instead)} in place of its sweep's file"
+    return replace(judgment, exploratory=True, remarks=(*judgment.remarks, remark))
+
+
+def _searchpath(asked: Asked) -> list[str]:
+    """What makes Hydra look into the folders of `--config-dir`."""
+    folders = ",".join(f"file://{folder.absolute()}" for folder in asked.options.config_dir)
+    return [f"hydra.searchpath=[{folders}]"] if folders else []

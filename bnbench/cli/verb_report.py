@@ -1,0 +1,65 @@
+"""`python -m bnbench report`: a sweep's report again, or two sweeps compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bnbench.cli.parser import VerbParser
+from bnbench.config import Config
+
+if TYPE_CHECKING:
+    from bnbench.record.sweep_table import SweepTable
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Write a sweep's report again, or how it compares with another, from tracking stores alone."""
+    from bnbench.api import load_with
+    from bnbench.report import terminal_comparison, terminal_conclusion
+
+    parser = VerbParser("report", names="[SWEEP]")
+    parser.add_argument("--format", metavar="html,md,tex,csv", help="only these (default: all)")
+    parser.add_argument("--against", metavar="SWEEP", help="compare with this sweep (with --against-store: latest)")
+    parser.add_argument("--against-store", metavar="RUNS_DIR|URI", help="where the other sweep is recorded")
+    asked = parser.read(words)
+    options, config = asked.options, asked.config
+    formats = options.format.split(",") if options.format is not None else None
+    loaded = load_with(asked.sweep, config)
+    if options.against is not None or options.against_store is not None:
+        other = load_with(options.against or "latest", _at(config, options.against_store))
+        said, paths = loaded.compare(other, formats)
+        print(terminal_comparison(said) + "\n")
+    else:
+        paths = loaded.report(formats)
+        _renew(config, loaded.table)
+        print(terminal_conclusion(loaded.table, 100) + "\n")
+    for path in paths.values():
+        print(f"report: {path}")
+
+
+def _renew(config: Config, table: SweepTable) -> None:
+    """Bring the charts in MLflow up to date too; a store that only lets itself be read is left as it is."""
+    import sys
+    from pathlib import Path
+
+    from bnbench.sweep.running.refresh_charts import renew_charts
+    from bnbench.tracking import TrackingError
+    from bnbench.tracking.store import Store
+
+    runs_dir, experiment = Path(config.runs_dir).expanduser().absolute(), config.tracking.experiment
+    try:
+        renew_charts(Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False), table)
+    except TrackingError as error:
+        print(f"the charts in MLflow are as they were: {error}", file=sys.stderr)
+
+
+def _at(config: Config, store: str | None) -> Config:
+    """The same settings for another store: a folder of runs, or a tracking URI."""
+    if store is None:
+        return config
+    if "://" in store:
+        return replace(config, tracking=replace(config.tracking, uri=store))
+    return replace(config, runs_dir=store, tracking=replace(config.tracking, uri=None))

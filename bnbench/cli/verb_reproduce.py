@@ -1,0 +1,31 @@
+"""`python -m bnbench reproduce`: a sweep once more, from its manifest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bnbench.cli.parser import TRACKED, VerbParser
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Train a recorded sweep's trials anew and compare every digit; exits 1 if one differs, 130 on Ctrl-C."""
+    from bnbench.api import hydra_sweep
+    from bnbench.sweep.again.reproduce import reproduce
+    from bnbench.sweep.again.sample import sample_size
+
+    keys = [*TRACKED, "data.root", "hydra.launcher.*"]
+    parser = VerbParser("reproduce", names="[manifest.json|SWEEP]", keys=keys)
+    parser.add_argument("--sample", metavar="N|all", default="all", help="how many trials (default: all)")
+    parser.add_argument("--into", metavar="FOLDER", type=Path, help="where to (default: a folder beside the sweep's)")
+    asked = parser.read(words)
+    sample = sample_size(asked.options.sample)
+    try:
+        with hydra_sweep(asked.settings) as hydra:
+            reproduce(asked.sweep, hydra, sample, asked.options.into)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was compared", file=sys.stderr)
+        sys.exit(130)

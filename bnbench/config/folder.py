@@ -1,0 +1,20 @@
+"""Where the configuration files are: in the installed package, or at the top of a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["conf_dir"]
+
+
+def conf_dir() -> Path:
+    """The folder of `config.yaml`.
+
+    Raises:
+        FileNotFoundError: If the installation lacks it.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"bnbench's configuration files are missing from {package}; install it again")

@@ -1,5 +1,0 @@
-"""What is measured of a trial, as pure functions."""
-
-from bnbench.measures.convergence import summarize_curve
-
-__all__ = ["summarize_curve"]

@@ -1,0 +1,1 @@
+"""Every optimizer, by the name that `optimizer=` takes."""

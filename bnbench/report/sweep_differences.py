@@ -1,0 +1,43 @@
+"""What two sweeps do not have in common: settings of all their trials, images, versions, hardware, code, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bnbench.analysis import SweepTable
+from bnbench.analysis.two_sweeps import unlike_params
+from bnbench.report.number_words import listing, text
+
+__all__ = ["unlike"]
+
+
+def unlike(a: SweepTable, b: SweepTable) -> Iterator[str]:
+    """What differs between two sweeps besides what they compare, each in a line.
+
+    A difference of their results may be its doing.
+    """
+    for key, (left, right) in unlike_params(a, b).items():
+        yield f"{key} is {_words(left)} in the first and {_words(right)} in the second."
+    data_a, data_b = ({d["name"]: d["checksum"] for d in table.meta["data"]} for table in (a, b))
+    for name in data_a.keys() & data_b.keys():
+        if data_a[name] != data_b[name]:
+            yield f"The images of {name} differ: checksum {data_a[name]} in the first, {data_b[name]} in the second."
+    for part, title in (("versions", "Mixed versions"), ("hardware", "Other hardware")):
+        unlike = [
+            f"{name} {a.meta[part].get(name, 'unknown')} and {b.meta[part].get(name, 'unknown')}"
+            for name in dict.fromkeys([*a.meta[part], *b.meta[part]])
+            if a.meta[part].get(name) != b.meta[part].get(name)
+        ]
+        if unlike:
+            yield f"{title}: {listing(unlike)}."
+    commit_a, commit_b = (table.meta["git"].get("commit") for table in (a, b))
+    if commit_a != commit_b:
+        yield f"The code differs: commit {commit_a or 'unknown'} in the first, {commit_b or 'unknown'} in the second."
+    seeds_a, seeds_b = ({*table.reporting["seed"]} for table in (a, b))
+    if not seeds_a & seeds_b:
+        yield "The sweeps share no seed, so nothing is paired: accuracies stand side by side, without a difference."
+
+
+def _words(values: list[Any]) -> str:
+    return listing([text(value) for value in values]) if values else "not set"

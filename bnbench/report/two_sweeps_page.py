@@ -1,0 +1,253 @@
+"""Two sweeps compared: where their settings meet, and whether their contrasts read the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bnbench.analysis import SweepTable, differences, strata, tuned_differences
+from bnbench.analysis.intervals import Interval
+from bnbench.analysis.significance import ALPHA
+from bnbench.analysis.summary import matching
+from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis.two_sweeps import MatchedSetting, matched_settings, same_digits, varied_in
+from bnbench.report.markdown import escape, markdown_table
+from bnbench.report.number_words import count, difference, listing, percent, setting, span
+from bnbench.report.sweep_differences import unlike
+from bnbench.report.table import Cell, Column, Effect, Table, make_rows
+from bnbench.report.tables import setting_cells, setting_columns
+from bnbench.report.unfinished import is_unfinished, trials_done
+from bnbench.report.verdict import Verdict, remark, verdict
+
+__all__ = ["Comparison", "compare_sweeps", "comparison_markdown", "settings_data", "terminal_comparison"]
+
+
+_Both = tuple[dict[str, Any], "pd.Series[Any]", "pd.Series[Any]"]  # where, and a contrast's row in either sweep
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sweep a against sweep b.
+
+    Attributes:
+        title: Their names.
+        file: The name of its files, without an ending.
+        sentences: What came out.
+        tables: Settings that both have, then contrasts that both make.
+        cautions: What differs besides, so that a difference may be its doing.
+    """
+
+    title: str
+    file: str
+    sentences: list[str]
+    tables: list[Table]
+    cautions: list[str]
+
+
+def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
+    """Everything that two tables, of one store or of two, say about each other."""
+    name_a, name_b = (f"{table.meta['name']}-{table.meta['id']}" for table in (a, b))
+    settings, only_a, only_b = matched_settings(a, b)
+    contrasts = list(_contrasts(a, b)) if settings else []
+    made = (_settings_table(a, b, settings), _contrasts_table(a, contrasts))
+    return Comparison(
+        title=f"{name_a} against {name_b}",
+        file=f"against-{name_b}",
+        sentences=[
+            *_unfinished(a, b),
+            *_overlap(settings, only_a, only_b),
+            *_digits(a, b),
+            *_settings_said(settings),
+            *_agreement(contrasts),
+        ],
+        tables=[one for one in made if one is not None],
+        cautions=list(unlike(a, b)),
+    )
+
+
+def comparison_markdown(said: Comparison) -> str:
+    """The comparison in GitHub's Markdown."""
+    lines = [f"# {escape(said.title)}", "", *(f"- {escape(line)}" for line in said.sentences)]
+    if said.cautions:
+        lines += ["", "## What else differs", "", *(f"- {escape(line)}" for line in said.cautions)]
+    for one in said.tables:
+        lines += ["", *markdown_table(one)]
+    return "\n".join(lines) + "\n"
+
+
+def settings_data(a: SweepTable, b: SweepTable) -> pd.DataFrame:
+    """One row for each setting that both have: accuracies, difference and interval, to the last bit."""
+    settings, _, _ = matched_settings(a, b)
+    return pd.DataFrame(
+        [
+            {
+                **one.where,
+                "n_first": one.a.n,
+                "mean_first": one.a.mean,
+                "n_second": one.b.n,
+                "mean_second": one.b.mean,
+                **one.difference._asdict(),
+            }
+            for one in settings
+        ]
+    )
+
+
+def terminal_comparison(said: Comparison) -> str:
+    """What came out, as lines of text."""
+    return "\n".join([said.title, *(f"- {line}" for line in (*said.sentences, *said.cautions))])
+
+
+def _unfinished(a: SweepTable, b: SweepTable) -> Iterator[str]:
+    for table, which in ((a, "first"), (b, "second")):
+        if is_unfinished(table):
+            yield f"{trials_done(table)} in the {which}: it is unfinished, and only trials that are there are compared."
+
+
+def _overlap(settings: Sequence[MatchedSetting], only_a: int, only_b: int) -> Iterator[str]:
+    if not settings:
+        yield "The two sweeps have no setting in common: there is nothing to compare."
+        return
+    alone = [f"{count(n, 'setting')} only {which} has" for n, which in ((only_a, "the first"), (only_b, "the second"))]
+    rest = [said for said, n in zip(alone, (only_a, only_b), strict=True) if n]
+    yield f"Both have {count(len(settings), 'setting')}" + (f"; {listing(rest)} are left out." if rest else ".")
+
+
+def _digits(a: SweepTable, b: SweepTable) -> Iterator[str]:
+    digits = same_digits(a, b)
+    if digits.one_run:
+        yield f"{count(digits.one_run, 'trial')} are one and the same run, listed by both."
+    if digits.trained_twice:
+        yield (
+            f"{digits.same} of {count(digits.trained_twice, 'trial')} trained in both gave the same digits, "
+            "in every metric and every point of their curves."
+        )
+
+
+def _settings_said(settings: Sequence[MatchedSetting]) -> Iterator[str]:
+    judged = sum(one.difference.n > 1 for one in settings)
+    apart = [one for one in settings if one.difference.n > 1 and _leaves_out_zero(one.difference)]
+    if judged:
+        widest = max(settings, key=lambda one: abs(one.difference.mean) if one.difference.n else 0.0)
+        where = setting({key: value for key, value in widest.where.items() if value is not None})
+        at = f", at {where}" if where else ""
+        yield (
+            f"Test accuracy differs in {len(apart)} of {count(judged, 'setting')} (a 95 % interval that leaves out "
+            f"zero; about {ALPHA * judged:.2g} would by chance); the largest difference is "
+            f"{difference(widest.difference.mean)} pp{at}."
+        )
+
+
+def _agreement(contrasts: Sequence[_Both]) -> Iterator[str]:
+    if contrasts:
+        agree = sum(verdict(one) == verdict(other) for _, one, other in contrasts)
+        against = sum(
+            {verdict(one), verdict(other)} == {Verdict.a_leads, Verdict.b_leads} for _, one, other in contrasts
+        )
+        opposite = f"; {against} contradict each other" if against else "; none contradict each other"
+        yield f"{agree} of {count(len(contrasts), 'contrast')} are read the same way in both{opposite}."
+
+
+def _leaves_out_zero(interval: Interval) -> bool:
+    if interval.low is None or interval.high is None:  # all pairs differ by the same amount
+        return interval.mean != 0
+    return interval.low > 0 or interval.high < 0
+
+
+def _settings_table(a: SweepTable, b: SweepTable, settings: Sequence[MatchedSetting]) -> Table | None:
+    keys = [key for key in varied_in(a, b) if len({repr(one.where[key]) for one in settings}) > 1]
+    columns = (
+        *setting_columns(a, keys),
+        Column("first, %", numeric=True),
+        Column("second, %", numeric=True, drawn=True),
+        Column("difference, pp", numeric=True),
+        Column("95 % interval", numeric=True, bounds=True),
+        Column("pairs", numeric=True),
+    )
+    cells = [
+        (
+            *setting_cells(one.where, keys),
+            _estimate(one.a, one.trained_a),
+            _estimate(one.b, one.trained_b),
+            Cell(difference(one.difference.mean), 100 * one.difference.mean),
+            _interval(one.difference),
+            Cell(str(one.difference.n), one.difference.n),
+        )
+        for one in settings
+    ]
+    effects = [_effect(one.difference) for one in settings]
+    title = "Test accuracy in both sweeps, and their difference over the seeds that both have"
+    return Table(title, columns, make_rows(cells, len(keys), effects=effects)) if settings else None
+
+
+def _contrasts_table(a: SweepTable, contrasts: Sequence[_Both]) -> Table | None:
+    keys = strata(a)
+    columns = (
+        *setting_columns(a, keys),
+        Column("difference"),
+        *(column for which in ("first", "second") for column in _measured(which)),
+        Column("agree"),
+    )
+    cells = [
+        (
+            *setting_cells({LEARNING_RATE: "each its own", **where}, keys),
+            Cell(f"{one['a']} - {one['b']}"),
+            *(cell for row in (one, other) for cell in (_contrast_cell(row), Cell(remark(row)))),
+            Cell("yes" if verdict(one) == verdict(other) else "no"),
+        )
+        for where, one, other in contrasts
+    ]
+    return Table("Contrasts in both sweeps", columns, make_rows(cells, len(keys))) if contrasts else None
+
+
+def _measured(which: str) -> list[Column]:
+    return [Column("pp", numeric=True, group=which), Column("reading", group=which)]
+
+
+def _contrasts(a: SweepTable, b: SweepTable) -> Iterator[_Both]:
+    """The differences of levels that both sweeps show: those at equal learning rates, then at tuned ones."""
+    keys = strata(a)
+    if keys != strata(b):
+        return
+    for rows_a, rows_b in ((differences(a), differences(b)), (tuned_differences(a), tuned_differences(b))):
+        tuned = "lr_a" in rows_a
+        own = [key for key in keys if not (tuned and key == LEARNING_RATE)]
+        for _, one in rows_a.iterrows():
+            where = {key: one[key] for key in own}
+            others = matching(rows_b, {**where, "a": one["a"], "b": one["b"]})
+            if len(others):
+                yield where, one, others.iloc[0]
+
+
+def _contrast_cell(row: pd.Series[Any]) -> Cell:
+    if row["n"] == 0:
+        return Cell("")
+    ends = f" ({span(row['low'], row['high'], signed=True)})" if pd.notna(row["low"]) else ""
+    return Cell(difference(row["mean"]) + ends, 100 * row["mean"])
+
+
+def _estimate(interval: Interval, trained: int) -> Cell:
+    if interval.n == 0:
+        return Cell(f"0 of {trained} finished" if trained else "not trained yet")
+    half = "" if interval.high is None else f" ± {percent(interval.high - interval.mean)}"
+    missing = "" if interval.n == trained else f" ({interval.n} of {trained})"
+    return Cell(percent(interval.mean) + half + missing, 100 * interval.mean)
+
+
+def _interval(interval: Interval) -> Cell:
+    if interval.low is None or interval.high is None:
+        return Cell({0: "no pair", 1: "one seed"}.get(interval.n, "all equal"))
+    return Cell(
+        span(interval.low, interval.high, signed=True), 100 * interval.low, (100 * interval.low, 100 * interval.high)
+    )
+
+
+def _effect(interval: Interval) -> Effect | None:
+    if interval.n == 0:
+        return None
+    nan = float("nan")
+    low, high = (nan if end is None else 100 * end for end in (interval.low, interval.high))
+    return Effect(100 * interval.mean, low, high, nan, nan, firm=True)

@@ -1,0 +1,1 @@
+"""What trains recorded trials once more, and compares."""

@@ -1,0 +1,180 @@
+"""Runs a recorded sweep once more, from nothing but its record, and compares every digit."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnbench.config import Config, ConfigError, TrackingConfig
+from bnbench.config.trial import flatten
+from bnbench.record.names import Tag
+from bnbench.record.results import Recorded, TrialResult
+from bnbench.report.manifest import read_manifest
+from bnbench.sweep.again.checks import keep_check
+from bnbench.sweep.again.compare import compare, known_metrics
+from bnbench.sweep.again.sample import choose
+from bnbench.sweep.again.since_recorded import likely_cause, notes
+from bnbench.sweep.planning.compose import to_config
+from bnbench.sweep.planning.describe import arm_label, count, duration
+from bnbench.sweep.planning.norm_rules import undefined_reason
+from bnbench.sweep.planning.plan import DataLoader, Plan, Planned
+from bnbench.sweep.planning.rebuild import Again, again
+from bnbench.sweep.running.failure import SweepFailedError
+from bnbench.sweep.running.pack_widths import calibrated
+from bnbench.sweep.running.run import HydraSweep, execute, sweep_meta
+
+if TYPE_CHECKING:
+    from bnbench.tracking.connect import Connection
+
+__all__ = ["reproduce"]
+
+# Of the new sweep's description; all else is the recorded one's.
+_OWN = ("id", "command", "config", "data", "versions", "git", "hardware", "created", "wall_seconds", "plan")
+
+# Of the recorded one's: what was found out after it was planned, or says where it is tracked.
+_FOUND_OUT = ("conditions", "verified", "reproduced", "timing", "tracking_uri", "run_id", "experiment_id")
+
+
+def reproduce(
+    source: str,
+    hydra: HydraSweep,
+    sample: int | None = None,
+    into: Path | None = None,
+    *,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train a recorded sweep's trials anew, in packs as any sweep, and say whether every number is the same.
+
+    Args:
+        source: A `manifest.json`, or a sweep as `bnbench.load` takes it.
+        hydra: Says where the store is, how workers run, and where the images are if not where the sweep found them.
+        sample: How many trials; None for all.
+        into: The new sweep's `runs_dir`, in which nothing may be recorded; None for a new folder under `reproduced`
+            in the one at hand.
+        say: Where lines for the user go.
+
+    Raises:
+        ConfigError: If a trial is none of this bnbench's, or the folder is taken.
+        SweepFailedError: If any number differs, with the first difference and its likely cause.
+        TrackingError: If there is no such sweep.
+    """
+    config = hydra.settings
+    runs_dir = Path(config.runs_dir).expanduser().absolute()
+    meta, planned, connection = _read(source, config, runs_dir)
+    title = f"{meta['name']}-{meta['id']}"
+    folder = _folder(into, runs_dir / "reproduced" / title)
+    trained = [record for record in planned if record.trained]
+    if not trained:
+        raise ConfigError(f"sweep {title} has no finished trial to reproduce; train it first")
+    chosen = planned if sample is None else choose(trained, meta["varied"], sample, config.data.root)
+    images = DataLoader(runs_dir / "cache")
+    cases = [again(r, images, config.data.root) for r in chosen if r.trained or r.result.status == "undefined"]
+    left_out = len(chosen) - len(cases)
+    say(f"{title}: {len(cases)} of {count(len(planned), 'trial')} again, into {folder}")
+    for note in [f"{count(left_out, 'trial')} without recorded numbers left out"] * bool(left_out) + notes(cases):
+        say(note)
+    results = _train(hydra, cases, meta, runs_dir, folder, say)
+    verdicts, other = _compare(cases, results, known_metrics(record.result for record in trained), meta["varied"])
+    if connection is not None:
+        keep_check(connection, meta, Tag.REPRODUCED, verdicts, say)
+    if other:
+        raise SweepFailedError(f"{count(verdicts['other'], 'trial')} of {len(cases)} gave other digits, first {other}")
+    say(f"{verdicts['same']} of {count(len(cases), 'trial')} gave the recorded digits")
+    near = verdicts["near"]
+    say(f"{count(near, 'trial')} more agree as far as two devices can" if near else "identical")
+
+
+def _read(source: str, config: Config, runs_dir: Path) -> tuple[dict[str, Any], list[Recorded], Connection | None]:
+    """The sweep's description and trials, and the store they come from, if it is one."""
+    path = Path(source).expanduser()
+    if path.suffix == ".json":
+        return *read_manifest(path), None
+    from bnbench.tracking.address import Address
+    from bnbench.tracking.connect import connect, reported
+    from bnbench.tracking.recorded import read_recorded
+
+    address = Address.resolve(config.tracking.uri, runs_dir)
+    connection = connect(address, experiment=config.tracking.experiment, create=False)
+    with reported(address):
+        return *read_recorded(connection, source), connection
+
+
+def _folder(given: Path | None, usual: Path) -> Path:
+    """Where the new sweep goes: nowhere that anything is recorded, or its trials would count as trained already."""
+    if given is not None:
+        folder = given.expanduser().absolute()
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(f"--into {given} is not empty; a sweep is reproduced into a folder of its own")
+        return folder
+    return next(f for f in (usual.with_name(f"{usual.name}-{n}") for n in itertools.count(1)) if not f.exists())
+
+
+def _train(
+    hydra: HydraSweep,
+    cases: Sequence[Again],
+    meta: Mapping[str, Any],
+    runs_dir: Path,
+    folder: Path,
+    say: Callable[[str], None],
+) -> dict[str, TrialResult]:
+    """The new results by key, read back from the new sweep's own store."""
+    from bnbench.tracking.address import Address
+    from bnbench.tracking.connect import connect
+    from bnbench.tracking.recorded import read_recorded
+    from bnbench.tracking.store import Store
+
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = runs_dir / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    inside = folder.is_relative_to(runs_dir)  # and moves with it
+    (folder / "cache").symlink_to(
+        os.path.relpath(cache, folder) if inside else cache
+    )  # images parsed and pack widths measured once
+    usual = flatten(to_config(hydra.compose([])))
+    plan = Plan([_planned(case, usual) for case in cases], 0, frozenset(), []).repacked({}, hydra.workers)
+    plan = calibrated(plan, folder, hydra.workers, say)
+    workers = min(hydra.workers, max(1, len(plan.packs)))
+    say(f"{count(len(plan.packs), 'pack')} on {count(workers, 'worker')}, about {duration(plan.seconds / workers)}")
+    config = replace(hydra.settings, runs_dir=str(folder), tracking=TrackingConfig())
+    own = sweep_meta(config, meta["name"], plan, [], workers, sys.argv[1:])
+    recorded = {key: value for key, value in meta.items() if key not in _FOUND_OUT}
+    described = {**own, **recorded, **{key: own[key] for key in _OWN}}  # an older record may lack a key
+    described["notes"] = [*meta["notes"], f"This sweep trained {meta['name']}-{meta['id']} again, to compare them."]
+    store = Store.open(None, runs_dir=folder, experiment=config.tracking.experiment)
+    with suppress(SweepFailedError):  # which trials failed, and why, is found when they are compared
+        execute(hydra, config, described, plan, store, folder, say)
+    address = Address.resolve(None, folder)
+    connection = connect(address, experiment=config.tracking.experiment, create=False)
+    return {record.result.key: record.result for record in read_recorded(connection, "latest")[1]}
+
+
+def _planned(case: Again, usual: Mapping[str, Any]) -> Planned:
+    """A trial that a worker composes from the defaults and the values that differ from them."""
+    differing = {key: value for key, value in flatten(case.config).items() if value != usual[key]}
+    differing.pop("data.targets", None)  # the trial's stand in training.targets
+    values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in differing.items()}
+    return Planned(case.trial, [], values, undefined_reason(case.config))
+
+
+def _compare(
+    cases: Sequence[Again], results: Mapping[str, TrialResult], known: set[str], varied: Sequence[str]
+) -> tuple[Counter[str], str]:
+    """How many trials had each verdict; of the first with other numbers what differs first, and why."""
+    verdicts: Counter[str] = Counter()
+    other = ""
+    labelled = sorted(varied, key=lambda key: key == "seed")  # the seed last
+    for case in cases:
+        now = results[case.trial.key]
+        found = compare(case.recorded.result, now, known, case.trial.training.precision)
+        verdicts[found.verdict] += 1
+        if found.verdict == "other" and not other:
+            cause = likely_cause(case, now.tags)
+            other = f"{arm_label(case.trial, labelled)}: {found.first}\nlikely cause: {cause}"
+    return verdicts, other

@@ -1,0 +1,109 @@
+"""What a trial's numbers depend on and is not as it was when they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bnbench.config import Device
+from bnbench.record.names import CONDITIONS, Tag
+from bnbench.sweep.again.compare import TOLERANCE
+from bnbench.sweep.planning.rebuild import Again
+from bnbench.tensors.kernels import described_settings
+
+__all__ = ["Change", "changes", "likely_cause", "notes"]
+
+_PACKAGES = ("bnbench", "numpy", "pytorch-lightning")
+_DIGITS = 12  # shown of a checksum or a commit
+_GROWS = "and training makes such a difference grow"
+_WHY = "where digits differ, this may be why"
+_CONSEQUENCES = {
+    "data": "other images give other numbers",
+    "numerics version": "bnbench computes otherwise than it did, which gives other numbers",
+    "torch": f"its kernels may round otherwise, {_GROWS}",
+    "CPU": f"kernels are picked by the CPU, so rounding may differ, {_GROWS}",
+    "device": (
+        "its kernels sum in another order: the validation loss before the first step must agree within a relative "
+        f"{TOLERANCE['float32']:g} ({TOLERANCE['float64']:g} in float64), as far as one forward pass may round; "
+        "training makes rounding grow without bound, so the other values are shown and not judged"
+    ),
+}
+_KERNELS = "kernels asked for by the environment"
+_CONDITIONS = {
+    Tag.DEVICE: "device",
+    Tag.CPU_CAPABILITY: "CPU capability",
+    Tag.BLAS: "BLAS",
+    Tag.KERNELS: _KERNELS,
+    Tag.THREADS: "threads",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that was recorded, and is otherwise now; as text, one line."""
+
+    what: str
+    then: str
+    now: str
+
+    def __str__(self) -> str:
+        name = "checksum of the data" if self.what == "data" else self.what
+        return f"{name} {self.then} when recorded, {self.now} now"
+
+    @property
+    def in_key(self) -> bool:
+        """Whether a trial's key says it too."""
+        return self.what in {"data", "numerics version", "torch", _KERNELS}
+
+
+def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[Change]:
+    """All that has changed since a trial was recorded, the likeliest cause of another number first.
+
+    What was not recorded, by an older bnbench say, is left out.
+
+    Args:
+        again: The trial.
+        conditions: The tags that it got when it was trained again; None before that, when no GPU's name is known.
+    """
+    from bnbench.tracking import environment
+
+    origin, tags = again.recorded.origin, again.recorded.result.tags
+    then, here = origin["versions"], environment.versions()
+    on_cpu = {Tag.DEVICE: "cpu"} if again.trial.training.device == Device.cpu else {}
+    now = {Tag.KERNELS: described_settings(), **on_cpu} if conditions is None else conditions
+    found = [
+        ("data", tags.get(Tag.DATA_CHECKSUM, "")[:_DIGITS], again.checksum[:_DIGITS]),
+        ("numerics version", then.get("numerics"), here.get("numerics")),
+        *((name, then.get(name), here.get(name)) for name in ("torch", *_PACKAGES)),
+        *((_CONDITIONS[tag], tags.get(tag), now.get(tag)) for tag in CONDITIONS),
+        ("CPU", origin["hardware"].get("cpu"), environment.hardware().get("cpu")),
+    ]
+    changed = [Change(what, old, new) for what, old, new in found if old and new and old != new]
+    same = again.trial.key == again.recorded.result.key or again.trial.params != again.recorded.result.params
+    if not same and not any(change.in_key for change in changed):
+        # A key is made of these and the params; older sweeps did not record the numerics version.
+        commit = origin.get("git", {}).get("commit", "unknown")[:_DIGITS]
+        old = f"of bnbench {then.get('bnbench')} (commit {commit})"
+        changed.insert(0, Change("numerics version", old, here["numerics"]))
+    return changed
+
+
+def notes(cases: Iterable[Again]) -> list[str]:
+    """A line for each thing that has changed since trials were recorded, and what follows from it."""
+    lines = (f"{change}: {_CONSEQUENCES.get(change.what, _WHY)}" for case in cases for change in changes(case))
+    return [*dict.fromkeys(lines)]
+
+
+def likely_cause(again: Again, conditions: Mapping[str, str]) -> str:
+    """Why a trial's numbers are not the recorded ones, as far as what was recorded can tell.
+
+    Args:
+        again: The trial.
+        conditions: The tags that it got when it was trained again.
+    """
+    changed = changes(again, conditions)
+    if not changed:
+        kept = "data, numerics version, torch, threads, BLAS and CPU are as they were"
+        return f"unknown: {kept}; it is a fault of bnbench or of this machine"
+    first, *others = map(str, changed)
+    return first + (f" (also: {'; '.join(others)})" if others else "")

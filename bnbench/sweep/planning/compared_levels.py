@@ -1,0 +1,202 @@
+"""What a sweep compares, settled before it trains: the keys that tell its levels apart, and whether any two meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bnbench.config import Config, ConfigError
+from bnbench.sweep.planning.describe import varied_keys
+from bnbench.sweep.planning.grid import Grid, Value
+from bnbench.sweep.planning.plan import Planned
+
+if TYPE_CHECKING:
+    from bnbench.record.sweep_table import SweepTable
+
+__all__ = ["check_comparison", "compared_keys", "describe_levels", "settled"]
+
+Alternatives = Sequence[Mapping[str, Sequence[Value]]]
+
+_MOST_LEVELS = 12  # named in a line
+_LEARNING_RATE = "optimizer.lr"
+_NEVER = {"seed", _LEARNING_RATE}  # pairs share the one; levels are compared at equal ones and each at its own
+
+
+def settled(config: Config, grid: Grid, planned: Sequence[Planned]) -> Config:
+    """The configuration with every key in `sweep.compare` that tells levels apart, see `compared_keys`."""
+    varied = varied_keys([p.trial for p in planned], grid.axes)
+    compare = compared_keys(planned, config.sweep.compare, grid.sets, varied)
+    return replace(config, sweep=replace(config.sweep, compare=compare))
+
+
+def compared_keys(
+    planned: Sequence[Planned], compare: Sequence[str], sets: Sequence[Alternatives], varied: Sequence[str]
+) -> list[str]:
+    """The keys of `sweep.compare`, and those that belong to a level though the sweep does not name them.
+
+    Two kinds do, for levels cannot be held equal in them. What the arms that are compared set besides: with `norm=none`
+    beside `norm=batch, norm.placement=before,after`, the placement; unless several levels take each of its values. And
+    what varies in some levels and does not apply to others: the momentum, where `norm=none` is a level. A key that
+    follows from those already there adds nothing. The learning rate never belongs to a level unless it is named: levels
+    are compared at equal learning rates, and each at its own. Nor does anything where nothing is to be compared
+    (`sweep.compare=[]`).
+
+    Args:
+        planned: The trials.
+        compare: `sweep.compare`.
+        sets: As of `Grid`.
+        varied: The params that make the trials differ.
+    """
+    if not compare:
+        return []
+    found = [*compare]
+    free = [key for key in varied if key not in {*compare, *_NEVER}]
+    for of_arm in _compared_arms(compare, sets, varied):
+        for key in free:
+            if key not in found and _settles(planned, of_arm, key) and _sets_apart(planned, found, key):
+                found.append(key)
+    for key in free:
+        if key not in found and _only_of_some(planned, _values(found), key):
+            found.append(key)
+    return found
+
+
+def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> None:
+    """See that a sweep of several arms compares something, unless `sweep.compare=[]` says that it need not.
+
+    One arm, on one seed or several, compares nothing and need not say so.
+
+    Args:
+        config: Of the sweep.
+        grid: What varies.
+        planned: The trials.
+
+    Raises:
+        ConfigError: If each setting has one level only; one line with the keys that `sweep.compare` could name.
+    """
+    from bnbench.analysis import levels, strata
+
+    config = settled(config, grid, planned)
+    table = _table(config, grid, planned)
+    keys = strata(table)
+    if not config.sweep.compare or not keys or _meeting(table):
+        return
+    compare = ", ".join(config.sweep.compare)
+    raise ConfigError(
+        f"sweep.compare=[{compare}] compares nothing: each setting has one level only ({_listed(levels(table))}); "
+        f"add to it what is to be compared, of {', '.join(keys)}, or let {compare} take several values in one setting "
+        "(sweep.compare=[] trains without comparing)"
+    )
+
+
+def describe_levels(config: Config, grid: Grid, planned: Sequence[Planned]) -> str:
+    """What is compared within what, in a line or two; of a `settled` configuration."""
+    from bnbench.analysis import levels, strata
+
+    table = _table(config, grid, planned)
+    meeting = _meeting(table)
+    if not meeting:
+        return "compares nothing"
+    alone = [level for level in levels(table) if level not in meeting]
+    within = strata(table)
+    lines = [f"compares {_listed(meeting)}" + (f" (at each {', '.join(within)})" if within else "")]
+    if alone:
+        lines.append(f"compared with nothing, for no setting has another level beside it: {_listed(alone)}")
+    return "\n".join(lines)
+
+
+def _compared_arms(
+    compare: Sequence[str], sets: Sequence[Alternatives], varied: Sequence[str]
+) -> Iterator[Callable[[Planned], object]]:
+    """For each set of arms that chooses the compared level: which of its alternatives a trial was planned from.
+
+    A set that leaves all compared keys as they are, though another part of the sweep varies them, chooses something
+    else, such as the model; and so does one with several levels in an alternative, such as the batch size.
+    """
+    telling = {*compare} & {*varied} or {*compare}
+    for alternatives in sets:
+        keys = {key for arm in alternatives for key in arm}
+        own = {*compare} & keys
+        choices = {key for key in own if key.rpartition(".")[0] not in own}  # norm, of norm and norm.placement
+        if telling & keys and all(len(arm.get(key, ())) < 2 for arm in alternatives for key in choices):
+            yield partial(_alternative, keys=keys)
+
+
+def _sets_apart(planned: Sequence[Planned], compare: Sequence[str], key: str) -> bool:
+    """Whether the key tells trials of one level apart, and not by values that several levels take each."""
+    if _settles(planned, _values(compare), key):
+        return False
+    levels_at: dict[str, set[str]] = {}
+    for p in planned:
+        levels_at.setdefault(repr(p.trial.params.get(key)), set()).add(repr(_values(compare)(p)))
+    return any(len(found) == 1 for found in levels_at.values())
+
+
+def _alternative(planned: Planned, keys: Collection[str]) -> object:
+    chosen = [text for text in planned.overrides if text.partition("=")[0] in keys]
+    return chosen, [(key, repr(planned.values.get(key))) for key in sorted(keys)]
+
+
+def _values(keys: Sequence[str]) -> Callable[[Planned], object]:
+    return lambda p: [repr(p.trial.params.get(key)) for key in keys]
+
+
+def _settles(planned: Sequence[Planned], given: Callable[[Planned], object], key: str) -> bool:
+    """Whether trials that agree in what is given agree in the key."""
+    return all(len(values) == 1 for values in _by(planned, given, key).values())
+
+
+def _only_of_some(planned: Sequence[Planned], level: Callable[[Planned], object], key: str) -> bool:
+    """Whether the key varies in a level while no trial of another level has it."""
+    groups = _by(planned, level, key).values()
+    return any(values == {None} for values in groups) and any(len(values) > 1 for values in groups)
+
+
+def _by(planned: Sequence[Planned], given: Callable[[Planned], object], key: str) -> dict[str, set[str | None]]:
+    """The key's values among the trials that agree in what is given; None where it does not apply."""
+    groups: dict[str, set[str | None]] = {}
+    for p in planned:
+        value = repr(p.trial.params[key]) if key in p.trial.params else None
+        groups.setdefault(repr(given(p)), set()).add(value)
+    return groups
+
+
+def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable:
+    """The sweep before anything of it is trained, as far as levels and settings go."""
+    import pandas as pd
+
+    from bnbench.record.sweep_table import MISSING, SweepTable, param_column
+
+    trials = [p.trial for p in planned]
+    columns = {
+        "key": pd.Series([trial.key for trial in trials]),
+        "status": pd.Series([MISSING] * len(trials)),
+        "tuning": pd.Series([trial.seed in config.sweep.tuning_seeds for trial in trials]),
+    }
+    for name in dict.fromkeys(key for trial in trials for key in trial.params):
+        columns[name] = param_column([trial.params.get(name) for trial in trials])
+    meta = {"compare": config.sweep.compare, "varied": varied_keys(trials, grid.axes)}
+    return SweepTable(meta, pd.DataFrame(columns), pd.DataFrame())
+
+
+def _meeting(table: SweepTable) -> list[str]:
+    """The levels that stand beside another in some setting; where learning rates are tuned, beside it at any."""
+    from bnbench.analysis import level_labels, levels, strata
+    from bnbench.analysis.summary import split_by
+
+    keys = strata(table)
+    if table.trials["tuning"].any():
+        keys = [key for key in keys if key != _LEARNING_RATE]
+    labels = level_labels(table)
+    met: set[str] = set()
+    for _, group in split_by(table, table.trials, keys):
+        own = {*labels.loc[group.index]}
+        met |= own if len(own) > 1 else set()
+    return [level for level in levels(table) if level in met]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_LEVELS} more" if len(names) > _MOST_LEVELS else ""
+    return "; ".join(names[:_MOST_LEVELS]) + more

@@ -1,0 +1,176 @@
+"""The trials that a claim may be judged on: those of its sweep's file, whatever sweep trained them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bnbench.claims.history import earlier_sweeps
+from bnbench.config import Config, Size, Trial
+from bnbench.data import dataset_info
+from bnbench.sweep.planning.describe import arm_keys, varied_keys
+from bnbench.sweep.planning.norm_rules import undefined_reason
+from bnbench.sweep.planning.request import Asked, ask
+
+if TYPE_CHECKING:
+    from bnbench.record.sweep_table import SweepTable
+    from bnbench.sweep.running.run import HydraSweep
+    from bnbench.tracking.store import Store
+
+__all__ = ["Evidence", "FileTrials", "find_evidence", "missing_from", "trials_of_file"]
+
+Params = frozenset[tuple[str, Any]]
+# A sweep as the store lists it, its description, and its planned trials.
+ReadSweep = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class FileTrials:
+    """What a sweep's file asks to be trained.
+
+    Attributes:
+        asked: The sweep.
+        trials: Without the checksums of their data: only their params count.
+    """
+
+    asked: Asked
+    trials: list[Trial]
+
+    @property
+    def defined(self) -> set[Params]:
+        """The params of those trials that can have a result."""
+        return {_params(trial.params) for trial in self.trials if undefined_reason(trial) is None}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is recorded of a sweep's file.
+
+    Attributes:
+        table: Its trials; those of more seeds beside. None where one of the file's is missing.
+        planned: How many trials of the file can have a result.
+        recorded: How many of these have one.
+        sweeps: The sweeps that have them, newest first, as `<name>-<id>`.
+    """
+
+    table: SweepTable | None
+    planned: int
+    recorded: int
+    sweeps: list[str]
+
+
+def trials_of_file(hydra: HydraSweep, words: Sequence[str]) -> FileTrials:
+    """What the file of a sweep asks for.
+
+    Args:
+        hydra: Composed with the words.
+        words: `+sweep=NAME`, with what is to differ from the file.
+
+    Raises:
+        ConfigError: If anything is wrong with the configuration of any trial.
+    """
+    asked = ask(hydra, *hydra.varying, words, lambda line: None)
+    trials: dict[Params, Trial] = {}
+    for config, _, _ in asked.points:
+        trial = _trial(config)
+        trials.setdefault(_params(trial.params), trial)
+    return FileTrials(asked, [*trials.values()])
+
+
+def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
+    """The recorded trials that fit a sweep's file: of its full size where they are all there, else of its quick one.
+
+    A trial fits if it has the params of one of the file's but for the seed, and was trained by these numerics and this
+    torch. The newest run of a trial counts, in whatever sweep it stands.
+
+    Args:
+        sweep: The file's name.
+        words: Settings in place of the file's, and Hydra's own.
+        store: Where trials are recorded.
+    """
+    from bnbench.api import hydra_sweep
+
+    plans = [(listed, *store.plan(listed["run_id"])) for listed in store.sweeps()]
+    of_full_size = any(meta["config"]["sweep"]["size"] == Size.full for _, meta, _ in plans if meta["name"] == sweep)
+    for size in [Size.full] * of_full_size + [Size.quick]:
+        typed = [f"+sweep={sweep}", *words, f"sweep.size={size}"]
+        with hydra_sweep(typed) as hydra:
+            found = _among_recorded(trials_of_file(hydra, typed), plans, store)
+        if found.table is not None:
+            break
+    return found
+
+
+def missing_from(file: FileTrials, planned: Iterable[Trial]) -> int:
+    """How many of a file's trials a sweep does not plan."""
+    return len(file.defined - {_params(trial.params) for trial in planned})
+
+
+def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
+    from bnbench.tracking import environment
+
+    needed, here, finished = file.defined, environment.versions(), store.finished()
+    arms = {_without_seed(params) for params in needed}
+    entries: dict[Params, dict[str, Any]] = {}
+    sources: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for sweep, meta, planned in plans:
+        if any(meta["versions"].get(name) != here[name] for name in ("numerics", "torch")):
+            continue
+        fitting = {_params(entry["params"]): entry for entry in planned if entry["key"] in finished}
+        new = {
+            params: entry
+            for params, entry in fitting.items()
+            if params not in entries
+            and _without_seed(params) in arms
+            and (params in needed or entry["params"]["seed"] not in meta["tuning_seeds"])
+        }
+        if new:
+            entries |= new
+            sources.append((sweep, meta))
+    recorded, names = len(needed & entries.keys()), [f"{sweep['name']}-{sweep['id']}" for sweep, _ in sources]
+    if recorded < len(needed):
+        return Evidence(None, len(needed), recorded, names)
+    undefined = [
+        {"key": trial.key, "params": trial.params, "status": "undefined", "reason": reason}
+        for trial in file.trials
+        if (reason := undefined_reason(trial)) is not None
+    ]
+    table = store.load_trials(_meta(file, sources), [*entries.values(), *undefined])
+    return Evidence(table, len(needed), recorded, names)
+
+
+def _meta(file: FileTrials, sources: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    """A description as of one sweep that trained all of them, compared as the file says."""
+    asked = file.asked
+    config = asked.config.sweep
+    own = [meta for _, meta in sources if meta["name"] == asked.name]
+    earlier = earlier_sweeps(asked.name, [sweep for sweep, _ in sources])[1:]
+    known = {sweep["id"]: sweep for meta in own for sweep in meta.get("earlier", [])}
+    data = {data["name"]: data for _, meta in reversed(sources) for data in meta["data"]}
+    varied = varied_keys(file.trials, asked.grid.axes)
+    return {
+        **sources[0][1],
+        "name": asked.name,
+        "compare": list(config.compare),
+        "contrasts": list(config.contrasts),
+        "axis": config.axis,
+        "tuning_seeds": list(config.tuning_seeds),
+        "varied": varied,
+        "arm_keys": arm_keys(file.trials, varied),
+        "data": [*data.values()],
+        "claims": own[0].get("claims", {}) if own else {},
+        "earlier": [*(known | {sweep["id"]: sweep for sweep in earlier}).values()],
+    }
+
+
+def _trial(config: Config) -> Trial:
+    return Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")
+
+
+def _params(params: Mapping[str, Any]) -> Params:
+    return frozenset(params.items())
+
+
+def _without_seed(params: Params) -> Params:
+    return frozenset(item for item in params if item[0] != "seed")

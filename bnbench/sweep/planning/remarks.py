@@ -1,0 +1,94 @@
+"""What must be said of images, networks and norms of the user's own, in the plan and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnbench.config import Bias, Init, ModelConfig, Placement
+from bnbench.data import OWN, dataset_info
+from bnbench.models import site_kind
+from bnbench.packing.alone import rehearsal
+from bnbench.sweep.planning.describe import count
+from bnbench.sweep.planning.plan import Plan
+
+__all__ = ["own_remarks"]
+
+_MOST_NAMED = 3
+
+
+def own_remarks(plan: Plan) -> list[str]:
+    """A line for each thing, without its full stop: images, what trains one by one, weights drawn, biases dropped."""
+    alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
+    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan), *_biases(plan), *_evaluations(plan)])]
+
+
+def _images(plan: Plan) -> Iterator[str]:
+    """What each data set holds, how it was read, and how it is split."""
+    for trial in (p.trial for p in plan.planned if p.trial.data.name in OWN):
+        info = dataset_info(trial.data)
+        train = min(trial.data.train_examples or info.train, info.train)
+        sizes = f"{train:,} / {info.val:,} / {info.test:,} train / validation / test images"
+        yield from (f"{info.summary}: {what}" for what in (*info.notes, sizes))
+
+
+def _evaluations(plan: Plan) -> Iterator[str]:
+    """Of networks and norms that do more while evaluating than compute."""
+    for trial in (p.trial for p in plan.planned if p.undefined is None):
+        found = rehearsal(trial)
+        if found is None:
+            continue
+        from bnbench.packing.rehearsal import source
+
+        who = source(trial)
+        if found.draws_evaluating:
+            yield (
+                f"{who} draws random numbers while it is evaluated too (F.dropout without training=self.training, or "
+                "noise): accuracies and losses are those of its noisy outputs, from the trial's seed"
+            )
+        if found.learns_evaluating:
+            names = ", ".join(found.learns_evaluating[:_MOST_NAMED])
+            yield (
+                f"{who} changes {names} while it is evaluated too: validation and test images reach what it computes; "
+                "let it do so only where self.training is true"
+            )
+
+
+def _weights(plan: Plan) -> Iterator[str]:
+    """Of networks that bring other initial weights than their constructors' defaults."""
+    from bnbench.models.own import survey
+
+    for trial in (p.trial for p in plan.planned if p.trial.model.name == "custom"):
+        info = dataset_info(trial.data)
+        brought, model = survey(trial.model, info.shape, info.classes).brought, trial.model
+        if not brought.layers:
+            continue
+        names = f"{', '.join(brought.layers[:_MOST_NAMED])}{', …' if len(brought.layers) > _MOST_NAMED else ''}"
+        where = f"{len(brought.layers)} of its {brought.of} layers and norms ({names})"
+        if Init.own not in (model.init, model.head_init):
+            yield (
+                f"model.factory={model.factory} brings initial weights of its own in {where}: they are drawn anew, by "
+                f"model.init={model.init}, and norms start at their defaults; model.init=own keeps them"
+            )
+            continue
+        seeds = ", the same at every seed: seeds differ in batches and in what is not kept" if brought.checksum else ""
+        yield f"the initial weights that model.factory={model.factory} brings in {where} are kept{_but(model)}{seeds}"
+
+
+def _biases(plan: Plan) -> Iterator[str]:
+    """What becomes of the biases right before norms of the user's own, where that is bnbench's to decide."""
+    for trial in (p.trial for p in plan.planned if p.trial.norm.name == "custom" and p.trial.model.name != "custom"):
+        if trial.model.bias != Bias.auto or trial.norm.placement != Placement.before:
+            continue
+        info = dataset_info(trial.data)
+        kind = site_kind(trial.model, trial.norm, info.shape, info.classes)
+        if kind.removes_shift:
+            yield f"biases right before the {kind.summary} are dropped, as before norm=batch: it cancels them"
+        else:
+            why = "does not declare removes_shift" if kind.removes_shift is None else "does not cancel them"
+            yield f"biases right before the {kind.summary} stay, unlike before norm=batch: it {why}"
+
+
+def _but(model: ModelConfig) -> str:
+    if model.init != Init.own:
+        return ", of the layer called head alone"
+    return "" if model.head_init in (None, Init.own) else f", but the layer called head is drawn by {model.head_init}"

@@ -1,0 +1,85 @@
+"""From what was typed to the sweep that it asks for: its name, its grid, each point's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnbench.config import Config, ConfigError
+from bnbench.sweep.planning.compose import compose, to_config
+from bnbench.sweep.planning.data_fallback import stand_in
+from bnbench.sweep.planning.describe import describe_question
+from bnbench.sweep.planning.full_size import at_size
+from bnbench.sweep.planning.grid import Grid, expand, parse_override
+from bnbench.sweep.planning.words import useless_settings
+
+if TYPE_CHECKING:
+    from bnbench.sweep.running.run import HydraSweep
+
+__all__ = ["Asked", "ask", "chosen_file"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A sweep before it is planned.
+
+    Attributes:
+        config: Without what varies.
+        name: Of the sweep.
+        grid: What varies.
+        points: As `sweep.compose` gives them.
+        notes: What its reader must know.
+    """
+
+    config: Config
+    name: str
+    grid: Grid
+    points: list[tuple[Config, list[str], dict[str, Any]]]
+    notes: list[str]
+
+
+def ask(
+    hydra: HydraSweep,
+    params: Mapping[str, Any],
+    arms: Mapping[str, Any],
+    command_line: Sequence[str],
+    say: Callable[[str], None],
+) -> Asked:
+    """The sweep that the words on the command line ask for; arguments as of `run_sweep`.
+
+    Raises:
+        ConfigError: If it cannot be composed.
+    """
+    config = hydra.settings
+    name = config.sweep.name or chosen_file(command_line) or "trial"
+    sized = at_size(config.sweep, command_line)
+    instead = stand_in(config, sized, Path(config.runs_dir).expanduser().absolute() / "cache")
+    chosen = [] if instead is None else [f"data={instead[0]}"]
+    if instead is not None:
+        config = replace(config, data=to_config(hydra.compose(chosen)).data)
+        say(instead[1])
+    for line in useless_settings(hydra.config.hydra.overrides.hydra):
+        say(line)
+    say(describe_question(name, config))
+    grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
+    points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
+    return Asked(config, name, grid, points, [] if instead is None else [f"{instead[1]}."])
+
+
+def chosen_file(command_line: Sequence[str]) -> str:
+    """The name of the sweep or experiment file that the command line chooses; empty where it chooses none.
+
+    Raises:
+        ConfigError: If it chooses several; one line.
+    """
+    typed = [parse_override(text, "the command line") for text in command_line]
+    chosen = [word for word in typed if word.key_or_group in ("sweep", "experiment") and not word.is_delete()]
+    if len(chosen) > 1 or any(word.is_sweep_override() or isinstance(word.value(), list) for word in chosen):
+        words = " ".join(str(word.input_line) for word in chosen)
+        raise ConfigError(
+            f"{words} names several sweeps, and one file is allowed; to run sweeps one after another, write "
+            "sweep.parts=[a,b] in its place"
+        )
+    return str(chosen[0].value()) if chosen else ""

@@ -1,0 +1,1 @@
+"""How a sweep is trained, from its plan to its report."""

@@ -1,0 +1,84 @@
+"""The end of a sweep: its report written, its run closed, its conclusion said."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Set
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bnbench.analysis.default_targets import with_default_targets
+from bnbench.config import Config
+from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
+from bnbench.sweep.planning.describe import duration
+from bnbench.sweep.running.place import ready_command
+from bnbench.sweep.running.published import Sweep
+from bnbench.sweep.running.refresh_charts import renew_charts
+
+if TYPE_CHECKING:
+    from bnbench.tracking.store import Store
+
+__all__ = ["point_latest", "publish", "sweep_folder"]
+
+_MOST_CHARACTERS = 200  # of a folder's name; file systems take 255 bytes
+
+
+def publish(
+    store: Store,
+    run_id: str,
+    folder: Path,
+    trained: Set[str],
+    wall_seconds: float,
+    config: Config,
+    say: Callable[[str], None],
+) -> Sweep:
+    """Read a sweep back from the store, write its report, close its run, and say what it found.
+
+    Args:
+        store: Where its trials are.
+        run_id: The sweep's run.
+        folder: Where the report goes; the `latest` pointer beside it is moved to it.
+        trained: Keys of the trials that had to be trained; where one has no result, the sweep has failed.
+        wall_seconds: From the first worker's start to the last trial's end.
+        config: Says where the store is.
+        say: Where lines for the user go.
+    """
+    from bnbench.tracking.views import links
+
+    status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
+    store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
+    table = with_default_targets(store.load(run_id))
+    renew_charts(store, table)
+    paths = write_report(table, folder)
+    shutil.rmtree(folder / "progress", ignore_errors=True)
+    point_latest(folder)
+    columns = shutil.get_terminal_size((100, 24)).columns
+    conclusion = terminal_conclusion(table, columns)
+    note = f"{links(table.meta)}\n\n{markdown_conclusion(table)}"
+    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
+    say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
+    say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
+    say(f"charts: {ready_command('ui', config)}")
+    say(f"done in {duration(wall_seconds)}")
+    return Sweep(table, folder)
+
+
+def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:
+    """Where a sweep's files lie: a folder of `runs_dir`, whatever its name holds."""
+    name = re.sub(r"[^\w+=,@-]+", "-", f"{table_name}-{table_id}", flags=re.ASCII)
+    return runs_dir / name[-_MOST_CHARACTERS:]
+
+
+def point_latest(folder: Path) -> None:
+    """Make the `latest` pointer beside a sweep's folder lead to it, in one step."""
+    link = folder.parent / "latest"
+    temporary = link.with_name(f".latest-{os.getpid()}")
+    temporary.symlink_to(folder.name)
+    os.replace(temporary, link)
+
+
+def _shown(path: Path) -> str:
+    """Relative to where the user is, if that is shorter."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

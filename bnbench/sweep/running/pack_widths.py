@@ -1,0 +1,80 @@
+"""Pack widths for a sweep that is long enough for measuring them to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from bnbench.config import Trial
+from bnbench.data import load_images
+from bnbench.packing.memory import trials_in_memory
+from bnbench.packing.paces import Pace, load_paces, save_paces, shape_of
+from bnbench.packing.partition import CANDIDATES
+from bnbench.sweep.planning.describe import count
+from bnbench.sweep.planning.plan import Plan
+from bnbench.sweep.running.interruption import deaf_workers
+from bnbench.tracking import environment
+
+__all__ = ["calibrated"]
+
+_SECONDS_A_SHAPE = 5
+_START_SECONDS = 10
+_SHARE = 0.05  # of the sweep's time, at most
+
+
+def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], None]) -> Plan:
+    """The plan in packs of the widths that are fastest here, measured before or now, and enough of them to share.
+
+    Now where that takes less than a twentieth of the time that training is estimated to: the shapes with most to
+    train first. What was measured is kept under `runs_dir`.
+    """
+    folder = runs_dir / "cache"
+    machine = _machine()
+    paces = load_paces(folder, machine)
+    budget = _SHARE * plan.seconds / workers - _START_SECONDS
+    affordable = max(0, int(budget * workers / _SECONDS_A_SHAPE))
+    unknown = list(_unknown(plan, paces).items())[:affordable]
+    if unknown:
+        say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
+        try:
+            with deaf_workers():
+                found = Parallel(n_jobs=workers)(delayed(_measure)(trial, runs_dir) for _, trial in unknown)
+        except BrokenExecutor:
+            say("a worker was killed while it measured; packs are as wide as they are by default")
+            return plan.repacked(paces, workers)
+        new = {shape: pace for (shape, _), pace in zip(unknown, found, strict=True)}
+        save_paces(folder, machine, new)
+        paces |= new
+    return plan.repacked(paces, workers)
+
+
+def _unknown(plan: Plan, paces: Mapping[str, Pace]) -> dict[str, Trial]:
+    """A trial of each shape whose width is not known and not given, the shapes with most to train first."""
+    seconds: dict[str, float] = {}
+    trials: dict[str, Trial] = {}
+    for pack in plan.packs:
+        trial = pack[0].trial
+        shape = shape_of(trial)
+        if shape not in paces and trial.training.max_pack is None and len(pack) >= CANDIDATES[0]:
+            seconds[shape] = seconds.get(shape, 0.0) + plan.pack_seconds(pack)
+            trials.setdefault(shape, trial)
+    return {shape: trials[shape] for shape in sorted(seconds, key=lambda shape: -seconds[shape])}
+
+
+def _measure(trial: Trial, runs_dir: Path) -> dict[int, float]:
+    from bnbench.tensors.vision_ops import ensure_torchvision
+
+    ensure_torchvision()  # before Lightning
+    from bnbench.training.pace import measure_pace
+
+    held = trials_in_memory(trial)
+    widths = [width for width in CANDIDATES if width <= held] or CANDIDATES[:1]
+    return measure_pace(trial, load_images(trial.data, runs_dir / "cache"), widths)
+
+
+def _machine() -> str:
+    hardware = environment.hardware()
+    return f"{hardware['cpu']}, {hardware['cores']} cores, torch {environment.versions().get('torch')}"

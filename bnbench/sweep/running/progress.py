@@ -1,0 +1,102 @@
+"""How far a running sweep is: one bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.sweep.planning.describe import duration
+from bnbench.sweep.running.job import Job, read_progress
+
+__all__ = ["SweepProgress"]
+
+_LINE_SECONDS = 10.0
+_BAR_SECONDS = 0.5
+
+
+class SweepProgress:
+    """Watches the packs of a sweep; a context manager that shows how far they are.
+
+    Args:
+        jobs: The packs' jobs, with each one's estimated seconds and steps.
+        trials: How many trials are trained.
+
+    Attributes:
+        tried_again: Trials that ended in a later attempt than the first.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[Job, float, int]], trials: int) -> None:
+        self._jobs = list(jobs)
+        self._keys = {key for job, _, _ in self._jobs for key in job.keys}
+        self._trials = trials
+        self._finished: set[str] = set()
+        self._diverged = 0
+        self._failed = 0
+        self.tried_again = 0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bnbench-progress", daemon=True)
+
+    def add(self, result: TrialResult) -> None:
+        """Count a trial that has ended; called from any thread."""
+        with self._lock:
+            if result.key not in self._keys:  # of an earlier sweep that was killed before it recorded this
+                return
+            self._finished.add(result.key)
+            self._diverged += result.status == "diverged"
+            self._failed += result.status == "failed"
+            self.tried_again += names.Tag.ATTEMPT in result.tags
+
+    def __enter__(self) -> SweepProgress:
+        self._started = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        if sys.stderr.isatty():
+            self._draw_bar()
+        else:
+            while not self._stopping.wait(_LINE_SECONDS):
+                print(self._line(self._fraction()), flush=True)
+
+    def _draw_bar(self) -> None:
+        from tqdm import tqdm
+
+        with tqdm(total=1.0, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False, dynamic_ncols=True) as bar:
+            while not self._stopping.wait(_BAR_SECONDS):
+                fraction = self._fraction()
+                bar.set_description_str(self._line(fraction), refresh=False)
+                bar.n = fraction
+                bar.refresh()
+
+    def _fraction(self) -> float:
+        """The share of the estimated work that is done."""
+        total = sum(seconds for _, seconds, _ in self._jobs)
+        done = 0.0
+        for job, seconds, steps in self._jobs:
+            ended = self._finished.issuperset(job.keys)
+            done += seconds * (1.0 if ended else min(read_progress(job.progress_file).steps / steps, 1.0))
+        return done / total if total else 1.0
+
+    def _line(self, fraction: float) -> str:
+        running = sum(
+            read_progress(job.progress_file).diverged for job, _, _ in self._jobs if job.keys[0] not in self._finished
+        )
+        elapsed = time.monotonic() - self._started
+        left = f", about {duration(elapsed * (1 - fraction) / fraction)} left" if fraction > 0.01 else ""
+        failed = f", {self._failed} failed" if self._failed else ""
+        return (
+            f"{len(self._finished)} of {self._trials} trials done, {self._diverged + running} diverged{failed}, "
+            f"{fraction:.0%} of the work{left}"
+        )

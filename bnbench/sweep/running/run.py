@@ -1,0 +1,363 @@
+"""Runs a sweep from its overrides to its report; what the command line and `bnbench.run` both stand on."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from bnbench.claims.history import claims_on, earlier_sweeps
+from bnbench.config import Config, ConfigError, LogModel, Trial
+from bnbench.data import dataset_info
+from bnbench.packing.alone import why_alone
+from bnbench.record import names
+from bnbench.record.checkpoints import begun_packs
+from bnbench.record.results import TrialResult
+from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled
+from bnbench.sweep.planning.compose import to_config
+from bnbench.sweep.planning.describe import arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
+from bnbench.sweep.planning.evidence import missing_from, trials_of_file
+from bnbench.sweep.planning.plan import DataLoader, Pack, Plan, Planned, make_plan
+from bnbench.sweep.planning.remarks import own_remarks
+from bnbench.sweep.planning.request import ask
+from bnbench.sweep.planning.words import no_workers
+from bnbench.sweep.running.interruption import briefly
+from bnbench.sweep.running.job import Job, checkpoint_folder
+from bnbench.sweep.running.launch import launch_packs
+from bnbench.sweep.running.pack_widths import calibrated
+from bnbench.sweep.running.place import describe_place, ready_command
+from bnbench.tracking import NothingRecordedError
+from bnbench.tracking.address import Address
+from bnbench.tracking.tags import this_process
+
+if TYPE_CHECKING:
+    from bnbench.sweep.running.published import Sweep
+    from bnbench.tracking.store import Store
+
+__all__ = ["HydraSweep", "execute", "planned_entries", "run_sweep", "sweep_meta"]
+
+
+_OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
+"""How words begin that leave a sweep's trials as its file has them."""
+
+
+@dataclass(frozen=True)
+class HydraSweep:
+    """What Hydra hands its sweeper."""
+
+    config: DictConfig
+    context: HydraContext
+    task_function: TaskFunction
+
+    @property
+    def settings(self) -> Config:
+        """The configuration without what varies."""
+        return to_config(_without_hydra(self.config))
+
+    @property
+    def varying(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """`hydra.sweeper.params` and `.arms`."""
+        sweeper = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
+        assert isinstance(sweeper, dict)
+        return sweeper["params"] or {}, sweeper["arms"] or {}
+
+    def typed_instead(self, words: Sequence[str]) -> HydraSweep:
+        """What Hydra would hand over if these words had been typed, beside its own settings."""
+        config = self.context.config_loader.load_configuration(
+            config_name=self.config.hydra.job.config_name,
+            overrides=[*self.config.hydra.overrides.hydra, *words],
+            run_mode=RunMode.MULTIRUN,
+        )
+        return replace(self, config=config)
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """One job's configuration, without Hydra's own node."""
+        typed = self.config.hydra.overrides.hydra  # hydra.searchpath, say
+        config: DictConfig = self.context.config_loader.load_configuration(
+            config_name=self.config.hydra.job.config_name, overrides=[*typed, *overrides], run_mode=RunMode.RUN
+        )
+        return _without_hydra(config)
+
+    @property
+    def conf_dirs(self) -> list[Path]:
+        """The folders that Hydra takes configuration files from, the first one that has a file before the others."""
+        sources = self.config.hydra.runtime.config_sources
+        return [Path(source.path) for source in sources if source.schema == "file"]
+
+    def is_group(self, key: str) -> bool:
+        """Whether a key chooses a file of a config group."""
+        return "." not in key and bool(self.context.config_loader.get_group_options(key))
+
+    def launch(self, overrides: list[list[str]], folder: Path) -> Sequence[JobReturn]:
+        """Run one job for each list of overrides, on the configured launcher."""
+        config = self.config.copy()
+        with flag_override(config, ["readonly", "struct"], False):
+            config.hydra.sweep.dir = str(folder)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=self.task_function, config=config
+        )
+        return launcher.launch(overrides, initial_job_idx=0)
+
+    @property
+    def workers(self) -> int:
+        """Jobs that the launcher runs at once, as far as its settings tell."""
+        from joblib import effective_n_jobs
+
+        given = self.config.hydra.launcher.get("n_jobs", 1)
+        if not isinstance(given, int) or given == 0:
+            raise ConfigError(no_workers(given))
+        return int(effective_n_jobs(given))
+
+
+def run_sweep(
+    hydra: HydraSweep,
+    params: Mapping[str, Any],
+    arms: Mapping[str, Any],
+    command_line: Sequence[str],
+    *,
+    say: Callable[[str], None] = print,
+) -> Sweep | None:
+    """Plan, train, record and report.
+
+    Args:
+        hydra: The composed configuration and the way to compose more.
+        params: `hydra.sweeper.params`.
+        arms: `hydra.sweeper.arms`.
+        command_line: The overrides as typed.
+        say: Where lines for the user go.
+
+    Returns:
+        The `Sweep`; None after `plan_only=true`.
+
+    Raises:
+        ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
+        SweepFailedError: If trials failed; after the report.
+    """
+    asked = ask(hydra, params, arms, command_line, say)
+    config, name, grid = asked.config, asked.name, asked.grid
+    runs_dir = Path(config.runs_dir).expanduser().absolute()
+    claims = claims_on(name, hydra.conf_dirs)
+    Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
+    if place := describe_place(config):
+        say(place)
+
+    stores: list[Store] = []
+
+    def finished() -> list[str]:
+        try:
+            stores.append(_open_store(config, runs_dir))
+        except NothingRecordedError:  # only planning, where nothing was ever run
+            return []
+        return list(stores[0].finished()) if config.resume else []
+
+    begun = begun_packs(checkpoint_folder(runs_dir)) if config.resume else []
+    check = partial(check_comparison, config, grid)
+    plan = make_plan(asked.points, DataLoader(runs_dir / "cache"), finished, begun, check)
+    config = settled(config, grid, plan.planned)
+    workers = hydra.workers
+    plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
+    workers = min(workers, max(1, len(plan.packs)))
+    remarks = own_remarks(plan)
+    say(describe_levels(config, grid, plan.planned))
+    say(describe_plan(plan, grid.axes, workers, remarks))
+    if config.plan_only:
+        return None
+    meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
+    meta["claims"] = _judged_here(claims, hydra, config, plan, command_line)
+    meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
+    meta["notes"] += [*asked.notes, *(f"{line}." for line in remarks)]
+    return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
+
+
+def _judged_here(
+    claims: Mapping[str, dict[str, Any]], hydra: HydraSweep, config: Config, plan: Plan, command_line: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is."""
+    left_out: dict[str, int] = Counter()
+    as_in_file = all(word.startswith(_OF_NO_TRIAL) for word in command_line)
+    for sweep in {claim["text"]["sweep"] for claim in claims.values()} if not as_in_file else ():
+        words = [f"+sweep={sweep}", f"sweep.size={config.sweep.size}"]
+        file = trials_of_file(hydra.typed_instead(words), words)
+        left_out[sweep] = missing_from(file, (p.trial for p in plan.planned))
+    return {id: {**claim, "left_out": left_out[claim["text"]["sweep"]]} for id, claim in claims.items()}
+
+
+def _open_store(config: Config, runs_dir: Path) -> Store:
+    from bnbench.tracking.store import Store
+
+    experiment = config.tracking.experiment
+    return Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=not config.plan_only)
+
+
+def execute(
+    hydra: HydraSweep,
+    config: Config,
+    meta: dict[str, Any],
+    plan: Plan,
+    store: Store,
+    runs_dir: Path,
+    say: Callable[[str], None],
+) -> Sweep:
+    """Train, record and report what is planned.
+
+    Args:
+        hydra: Launches the packs.
+        config: Of the sweep.
+        meta: Its description, as `SweepTable.meta` has it.
+        plan: What to train.
+        store: Where it is recorded.
+        runs_dir: Where it is written.
+        say: Where lines for the user go.
+
+    Raises:
+        SweepFailedError: If trials failed; after the report.
+    """
+    from bnbench.sweep.running.best_model import log_best
+    from bnbench.sweep.running.finish import publish, sweep_folder
+    from bnbench.sweep.running.outcome import check_outcome
+    from bnbench.sweep.running.progress import SweepProgress
+    from bnbench.tracking import spool
+    from bnbench.tracking.drain import Drain
+
+    folder = sweep_folder(runs_dir, meta["name"], meta["id"])
+    waiting = spool.make_folder(runs_dir, store.address, config.tracking.experiment)
+    spool.check_writable(waiting)
+    run_id = store.start_sweep(meta, planned_entries(plan, meta["arm_keys"]))
+    place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
+    jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
+    timed = [(job, plan.pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
+    trained = {key for job in jobs for key in job.keys}
+    started = time.monotonic()
+    try:
+        with ExitStack() as stack:
+            progress = stack.enter_context(SweepProgress(timed, len(trained)))
+            sync = ready_command("sync", config)
+            drain = stack.enter_context(Drain(store, waiting, on_result=progress.add, sync=sync))
+            if plan.undefined:
+                spool.write(waiting, [_undefined(p, run_id) for p in plan.undefined])
+
+            def finished() -> set[str]:
+                drain.look()
+                return drain.seen
+
+            folder.mkdir(parents=True, exist_ok=True)
+            todo = [(job, pack[0].overrides) for job, pack in zip(jobs, plan.packs, strict=True)]
+            launch_packs(todo, lambda overrides: hydra.launch(overrides, folder), finished, say)
+    except BaseException:
+        briefly(lambda: store.finish_sweep(run_id, status="KILLED", metrics={}, artifacts=[], note="interrupted"))
+        raise
+    if progress.tried_again:
+        trials = count(progress.tried_again, "trial")
+        say(f"{trials} ended in a later attempt: before, their pack failed or was killed")
+    sweep = publish(store, run_id, folder, trained, time.monotonic() - started, config, say)
+    if config.tracking.log_model == LogModel.best:
+        log_best(store, run_id, runs_dir / "cache", config.data.root, say)
+    check_outcome(sweep.table, trained)
+    return sweep
+
+
+def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Job:
+    keys, values = [p.trial.key for p in pack], [p.values for p in pack]
+    alone = why_alone(pack[0].trial) is not None
+    return Job(number, keys, values, process=this_process(), anew=anew, alone=alone, **place)
+
+
+def planned_entries(plan: Plan, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The plan's trials, as `Store.start_sweep` takes them."""
+    entries = []
+    for p in plan.planned:
+        entry: dict[str, Any] = {"key": p.trial.key, "params": p.trial.params, "arm": arm_label(p.trial, keys)}
+        if p.trial.key in plan.finished:
+            entry["reused"] = True
+        if p.undefined is not None:
+            entry |= {"status": "undefined", "reason": p.undefined}
+        entries.append(entry)
+    return entries
+
+
+def _undefined(planned: Planned, run_id: str) -> TrialResult:
+    now = time.time()
+    return TrialResult(
+        key=planned.trial.key,
+        params=planned.trial.params,
+        status="undefined",
+        reason=planned.undefined,
+        tags={names.Tag.PARENT: run_id},
+        started=now,
+        ended=now,
+    )
+
+
+def sweep_meta(
+    config: Config, name: str, plan: Plan, axes: Sequence[str], workers: int, command_line: Sequence[str]
+) -> dict[str, Any]:
+    """A sweep's description, as `SweepTable.meta` has it before the store adds where it is."""
+    from bnbench.tracking import environment
+
+    trials = [p.trial for p in plan.planned]
+    varied = varied_keys(trials, axes)
+    data: dict[str, list[Trial]] = {}
+    for trial in trials:
+        data.setdefault(trial.data.name, []).append(trial)
+    return {
+        "name": name,
+        "id": uuid.uuid4().hex[:8],
+        "question": config.sweep.question,
+        "command": ["python", "-m", "bnbench", *command_line],
+        "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
+        "compare": list(config.sweep.compare),
+        "contrasts": list(config.sweep.contrasts),
+        "axis": config.sweep.axis,
+        "tuning_seeds": list(config.sweep.tuning_seeds),
+        "varied": varied,
+        "arm_keys": arm_keys(trials, varied),
+        "data": [_data(name, using) for name, using in data.items()],
+        "versions": environment.versions(),
+        "git": environment.git_state(Path.cwd()),
+        "hardware": environment.hardware(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": None,
+        "plan": {
+            "trials": len(trials),
+            "duplicates": plan.duplicates,
+            "reused": len(plan.finished),
+            "undefined": len(plan.undefined),
+            "packs": len(plan.packs),
+            "workers": workers,
+        },
+        "notes": [],
+    }
+
+
+def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
+    info = dataset_info(trials[-1].data)
+    train = {trial.data.train_examples or info.train for trial in trials}
+    return {
+        "name": name,
+        "source": info.summary,
+        "checksum": trials[-1].data_checksum,
+        "train": max(train),
+        "val": info.val,
+        "val_curve": curve_images(trials),
+        "test": info.test,
+        "largest_class": info.largest_class,
+    }
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    config = config.copy()
+    with flag_override(config, ["readonly", "struct"], False):
+        config.pop("hydra", None)
+    return config

@@ -1,0 +1,73 @@
+"""What `status` says: how many of a sweep's trials are done, running, failed and to do, by arm."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from bnbench.record.sweep_table import MISSING
+from bnbench.sweep.planning.describe import count
+from bnbench.sweep.running.job import progress_files, read_progress
+from bnbench.tracking.standing import Standing, TrialState
+
+__all__ = ["describe_status", "running_keys"]
+
+_COLUMNS = ("done", "running", "failed", "to do")
+_MOST_FAILURES = 10
+_WORDS = {
+    "running": "running",
+    "finished": "finished",
+    "failed": "ended, with trials that failed",
+    "killed": "was ended before it was done",
+}
+
+
+def running_keys(sweep_dir: Path) -> set[str]:
+    """The trials in packs that workers have begun, as far as their progress can be seen from here."""
+    return {key for file in progress_files(sweep_dir) for key in read_progress(file).keys}
+
+
+def describe_status(standing: Standing, running: Collection[str], waiting: Mapping[str, str], sync: str) -> str:
+    """The lines to print.
+
+    Args:
+        standing: The sweep as recorded.
+        running: Keys of the trials that are being trained, or were when the sweep was ended.
+        waiting: The status of each trial whose result has not been recorded yet, by key.
+        sync: The command that records them.
+    """
+    meta = standing.meta
+    total = dict.fromkeys(_COLUMNS, 0)
+    rows: dict[str, dict[str, int]] = {}
+    failed = []
+    for trial in standing.trials:
+        column = _column(trial, standing, running, waiting)
+        row = rows.setdefault(trial.arm, dict.fromkeys(_COLUMNS, 0))
+        row[column] += 1
+        total[column] += 1
+        if column == "failed":
+            failed.append(trial)
+    width = max(len("all"), *(len(label) for label in rows), 0)
+    lines = [f"{meta['name']}-{meta['id']}: {_WORDS[standing.state]}; started {meta['created']}"]
+    lines.append(" " * width + "".join(f"  {name:>7}" for name in _COLUMNS))
+    shown = [*rows.items(), *([("all", total)] if len(rows) > 1 else [])]
+    lines += [f"{label:<{width}}" + "".join(f"  {row[name] or '-':>7}" for name in _COLUMNS) for label, row in shown]
+    for trial in failed[:_MOST_FAILURES]:
+        lines.append(f"failed: {trial.arm} seed={trial.seed}: {(trial.reason.splitlines() or ['no reason'])[-1]}")
+    if len(failed) > _MOST_FAILURES:
+        lines.append(f"and {len(failed) - _MOST_FAILURES} more")
+    if waiting:
+        lines.append(f"{count(len(waiting), 'result')} not yet in the tracking store; `{sync}` delivers")
+    if standing.state != "running" and (total["to do"] or total["failed"]):
+        lines.append(f"go on with: {shlex.join(meta['command'])}")
+    return "\n".join(lines)
+
+
+def _column(trial: TrialState, standing: Standing, running: Collection[str], waiting: Mapping[str, str]) -> str:
+    status = trial.status if trial.status not in (MISSING, "failed") else waiting.get(trial.key, trial.status)
+    if status not in (MISSING, "failed"):
+        return "done"
+    if standing.state == "running" and trial.key in running and trial.key not in waiting:
+        return "running"
+    return "failed" if status == "failed" else "to do"

@@ -1,0 +1,114 @@
+"""What a worker does with its pack: train it, try again what fails, and leave the results in the spool."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bnbench.config import ConfigError, Device, Trial
+from bnbench.data import ImageData
+from bnbench.record import checkpoints, names
+from bnbench.record.redaction import redacted
+from bnbench.record.results import TrialResult
+from bnbench.sweep.planning.compose import set_values
+from bnbench.sweep.planning.norm_rules import remark
+from bnbench.sweep.planning.plan import DataLoader
+from bnbench.sweep.running.attempts import train_with_retries
+from bnbench.sweep.running.isolation import CAN_ISOLATE, failure_of, isolated
+from bnbench.sweep.running.job import Job, progress_writer
+from bnbench.tracking import spool
+from bnbench.tracking.tags import this_process, was_killed
+
+__all__ = ["train_pack"]
+
+
+def train_pack(config: DictConfig) -> None:
+    """Hydra's task: train the pack that `config.pack` describes and spool its results.
+
+    Each attempt has a process of its own, so that one that is killed costs no other pack; but not where the sweep
+    trains in its own process, and not on a GPU, which does not survive a fork.
+
+    Raises:
+        ConfigError: If this is not the training that was planned.
+        TrackingError: If results cannot be written.
+    """
+    job = Job(**json.loads(config.pack))
+    spool.check_writable(Path(job.spool))
+    data = DataLoader(Path(job.runs_dir) / "cache")
+    trials, images = _trials(config, job, data), data.load(set_values(config, job.values[0]))
+    isolates = CAN_ISOLATE and job.process != this_process() and trials[0].training.device == Device.cpu
+    if isolates:
+        import bnbench.training.fit  # noqa: F401  # once, and not in every fork
+    if job.anew:
+        checkpoints.remove(job.checkpoints, job.keys)
+    started, attempts = time.time(), 0
+
+    def attempt(part: Sequence[Trial]) -> str | None:
+        nonlocal attempts
+        attempts += 1
+        number = attempts
+
+        def action() -> None:
+            _spool(job, _fit(job, images, part), number)
+
+        return isolated(action, lambda: not was_killed(job.process)) if isolates else failure_of(action)
+
+    def give_up(trial: Trial, failure: str) -> None:
+        _spool(job, [_failed(trial, failure, started)], attempts)
+
+    train_with_retries(trials, attempt, give_up)
+
+
+def _fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResult]:
+    from bnbench.training.fit import fit
+    from bnbench.training.process import fit_in_memory, prepare_process
+
+    prepare_process()
+    report = progress_writer(job.progress_file, [trial.key for trial in trials])
+    results = fit_in_memory(
+        lambda part: fit(part, images, report=report, checkpoints=job.checkpoints, alone=job.alone), trials
+    )
+    return [
+        replace(result, reason=result.reason or remark(trial)) for result, trial in zip(results, trials, strict=True)
+    ]
+
+
+def _spool(job: Job, results: list[TrialResult], attempt: int) -> None:
+    tags = {names.Tag.PACK: f"{Path(job.sweep_dir).name}/{job.number}", names.Tag.PARENT: job.run_id}
+    if attempt > 1:
+        tags[names.Tag.ATTEMPT] = str(attempt)
+    if job.anew:
+        tags[names.Tag.ANEW] = "true"
+    for result in results:
+        result.tags.update(tags)
+    spool.write(Path(job.spool), results)
+    checkpoints.remove(job.checkpoints, [result.key for result in results])
+
+
+def _trials(config: DictConfig, job: Job, data: DataLoader) -> list[Trial]:
+    trials = []
+    for key, values in zip(job.keys, job.values, strict=True):
+        trial = data.trial(set_values(config, values))
+        if trial.key != key:
+            raise ConfigError(
+                f"the worker's trial {trial.key} is not the planned {key}: it has other data, another torch or "
+                "another bnbench than the process that planned the sweep"
+            )
+        trials.append(trial)
+    return trials
+
+
+def _failed(trial: Trial, failure: str, started: float) -> TrialResult:
+    return TrialResult(
+        key=trial.key,
+        params=trial.params,
+        status="failed",
+        reason=redacted(failure),
+        started=started,
+        ended=time.time(),
+    )

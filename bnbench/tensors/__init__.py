@@ -1,0 +1,1 @@
+"""What tensors are made of beneath any layer: memory layout, random streams, devices, kernels."""

@@ -1,0 +1,138 @@
+"""Joins a sweep's planned trials with the runs that hold their results: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bnbench.record import names
+from bnbench.record.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
+from bnbench.record.results import reached_only
+from bnbench.record.sweep_table import MISSING, SweepTable, param_column
+from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
+from bnbench.tracking.connect import Connection
+from bnbench.tracking.recorded import counting_runs
+from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
+from bnbench.tracking.timing_runs import newest_timing
+
+__all__ = ["load_table", "load_trials", "planned_table"]
+
+_STATE = ("key", "status", "reason", "diverged_step", "tuning")
+
+
+def load_table(connection: Connection, sweep: str) -> SweepTable:
+    """The sweep as the store holds it; nothing is read from anywhere else.
+
+    A trial counts wherever it was trained, see `counting_runs`; one without a run is "missing". Into `meta` goes
+    what was found out since the sweep was planned: `wall_seconds`; `conditions`, by the tag's last word the values
+    of `names.CONDITIONS` that its trials were trained under, and the packages' `versions`; `verified` and
+    `reproduced`, see `note_check`; `timing`, see `newest_timing`.
+
+    Args:
+        connection: The open store.
+        sweep: A run id, `<name>-<id>`, a name for its newest sweep, or "latest".
+
+    Raises:
+        TrackingError: If there is no such sweep.
+    """
+    run = find_sweep(connection, sweep)
+    meta, planned = read_plan(connection, run)
+    if run.info.end_time is not None:
+        meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
+    return load_trials(connection, {**meta, **checks(run)}, planned)
+
+
+def load_trials(connection: Connection, meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepTable:
+    """The planned trials as the store holds them, whatever sweeps they are of; arguments as of `start_sweep`."""
+    recorded = counting_runs(connection, planned)
+    meta = {**meta, "conditions": _conditions([*recorded.values()])}
+    meta["timing"] = newest_timing(connection, planned)
+    key_of = {trial.run_id: key for key, trial in recorded.items()}
+    finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
+    curves: list[Point] = []
+    for run_id, metric, step, value in recorded_points(connection, list(key_of)):
+        if is_curve(metric):
+            curves.append((key_of[run_id], metric, step, value))
+        else:
+            finals[key_of[run_id]][metric] = value
+    return SweepTable(
+        meta=meta,
+        trials=_trials(planned, recorded, finals, set(meta["tuning_seeds"])),
+        curves=_curves(planned, curves),
+    )
+
+
+def planned_table(meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepTable:
+    """A sweep of which nothing is recorded yet; arguments as of `start_sweep`."""
+    return SweepTable(meta, _trials(planned, {}, {}, set(meta["tuning_seeds"])), _curves(planned, []))
+
+
+def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
+    tags = (*CONDITIONS, Tag.VERSIONS)
+    found = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in tags}
+    return {tag.rpartition(".")[2]: sorted(values) for tag, values in found.items()}
+
+
+def _trials(
+    planned: list[dict[str, Any]],
+    recorded: dict[str, RecordedTrial],
+    finals: dict[str, dict[str, float]],
+    tuning_seeds: set[int],
+) -> pd.DataFrame:
+    states = [_state(trial, recorded.get(trial["key"]), tuning_seeds) for trial in planned]
+    columns: dict[str, pd.Series[Any]] = {
+        name: pd.Series([state[name] for state in states], dtype="Int64" if name == "diverged_step" else None)
+        for name in _STATE
+    }
+    for name in _union(trial["params"] for trial in planned):
+        columns[name] = param_column([trial["params"].get(name) for trial in planned])
+    known = {key: reached_only(own) for key, own in finals.items()}
+    measured = _union(finals.values())
+    for name in sorted({*measured, *_of_targets(measured)}):
+        values = [known.get(trial["key"], {}).get(name) for trial in planned]
+        columns[name] = pd.Series(values, dtype="float64")
+    return pd.DataFrame(columns)
+
+
+def _of_targets(measured: Iterable[str]) -> Iterator[str]:
+    """The columns of steps and examples to every target, though no trial may have reached it."""
+    for head, _, target in (key.partition("/val_acc_") for key in measured):
+        if head == "reached":
+            yield from (names.steps_to(float(target)), names.examples_to(float(target)))
+
+
+def _state(planned: dict[str, Any], recorded: RecordedTrial | None, tuning_seeds: set[int]) -> dict[str, Any]:
+    """Where a trial stands; one without a run stands as planned: undefined by definition, or missing."""
+    return {
+        "key": planned["key"],
+        "status": recorded.status if recorded else planned.get("status") or MISSING,
+        "reason": recorded.reason if recorded else planned.get("reason") or "",
+        "diverged_step": recorded.diverged_step if recorded else None,
+        "tuning": planned["params"]["seed"] in tuning_seeds,
+    }
+
+
+def _curves(planned: list[dict[str, Any]], points: list[Point]) -> pd.DataFrame:
+    order = {trial["key"]: row for row, trial in enumerate(planned)}
+    batch_size = {trial["key"]: trial["params"]["training.batch_size"] for trial in planned}
+    rows: dict[tuple[str, int], dict[str, float]] = {}
+    for key, metric, step, value in points:
+        rows.setdefault((key, step), {})[metric] = value
+    at = sorted(rows, key=lambda row: (order[row[0]], row[1]))
+    columns: dict[str, pd.Series[Any]] = {
+        "key": pd.Series([key for key, _ in at], dtype="str"),
+        "step": pd.Series([step for _, step in at], dtype="int64"),
+        "examples": pd.Series([step * batch_size[key] for key, step in at], dtype="int64"),
+    }
+    measured = {metric for _, metric, _, _ in points}
+    by_layer = sorted(filter(is_layer_gradient, measured))
+    for metric in (*CURVES, *(metric for metric in MEASURED_CURVES if metric in measured), *by_layer):
+        columns[metric] = pd.Series([rows[row].get(metric) for row in at], dtype="float64")
+    return pd.DataFrame(columns)
+
+
+def _union(dicts: Any) -> list[str]:
+    """The keys of all of them, in the order in which they first appear."""
+    return list(dict.fromkeys(key for each in dicts for key in each))
