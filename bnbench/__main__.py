@@ -9,8 +9,6 @@ import sys
 from bnbench import __version__
 from bnbench.cli import VERBS, run_verb
 
-__all__ = ["main"]
-
 _FIRST = """bnbench: what does normalization do to this network?
 
   python -m bnbench                       train one trial and print its result

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
     from bnbench.sweep.running.run import HydraSweep
 
-__all__ = ["compose_one", "hydra_sweep", "load", "load_with", "run"]
-
 _ONE_AT_A_TIME = threading.RLock()
 
 

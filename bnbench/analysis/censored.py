@@ -17,8 +17,6 @@ import pandas as pd
 from bnbench.analysis.intervals import Interval, mean_interval, pair_by_seed
 from bnbench.analysis.significance import mcnemar_p, paired_t_p
 
-__all__ = ["Ratio", "StepsComparison", "compare_steps"]
-
 _MOST_CENSORED = 0.2  # of the pairs, in both arms; above, what is left says too little of the whole
 
 

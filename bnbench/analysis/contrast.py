@@ -34,18 +34,6 @@ from bnbench.analysis.tuning import LEARNING_RATE, tuned_learning_rates
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = [
-    "Answer",
-    "Contrast",
-    "Rates",
-    "compare_arms",
-    "compare_levels",
-    "contrast",
-    "differences",
-    "paired_arms",
-    "tuned_differences",
-]
-
 Rates = Literal["matched", "best"]
 """Whether two levels are compared at equal learning rates, or each at the one its tuning seeds chose."""
 

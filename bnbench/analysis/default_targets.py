@@ -14,8 +14,6 @@ from bnbench.analysis.steps import steps_to_accuracy
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["SHARES", "with_default_targets"]
-
 SHARES = (0.5, 0.9)
 """Of the way from naming the largest class to the best arm's validation accuracy."""
 

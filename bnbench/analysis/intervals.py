@@ -21,17 +21,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-__all__ = [
-    "Interval",
-    "are_equal",
-    "bootstrap_t_interval",
-    "mean_interval",
-    "pair_by_seed",
-    "paired_difference",
-    "proportion_interval",
-    "skewness",
-]
-
 _RESAMPLES = 4999
 
 

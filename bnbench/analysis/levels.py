@@ -10,8 +10,6 @@ import pandas as pd
 
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["level_labels", "levels", "strata", "targets", "unmatched"]
-
 _NORM = ("norm", "norm.placement")
 _COARSE_FIRST = ("data", "model", "training.batch_size")
 _FINE_LAST = "optimizer.lr"

@@ -14,8 +14,6 @@ from bnbench.data.catalog import DATASETS
 from bnbench.record import names
 from bnbench.record.sweep_table import MISSING
 
-__all__ = ["LUCK", "OUTCOMES", "Chance", "chances", "collapsed", "count_outcomes", "largest_class", "succeeded"]
-
 OUTCOMES = (*names.STATUSES, MISSING)
 
 LUCK = 0.99

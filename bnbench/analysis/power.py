@@ -13,8 +13,6 @@ import numpy as np
 
 from bnbench.analysis.significance import ALPHA
 
-__all__ = ["detectable_difference", "paired_t_power"]
-
 
 def paired_t_power(delta: float, sd: float, n: int, alpha: float = ALPHA) -> float:
     """How probably a paired t test of n normal differences rejects "no difference" when the truth is `delta`.

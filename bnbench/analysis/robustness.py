@@ -21,8 +21,6 @@ from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["robustness"]
-
 _ACCURACIES = {
     names.TEST_ACC: "test accuracy",
     names.VAL_ACC_FINAL: "last validation accuracy",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["seed_ranges"]
-
 
 def seed_ranges(seeds: Sequence[int]) -> str:
     """Seeds with runs of neighbours drawn together.

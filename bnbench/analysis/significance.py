@@ -14,17 +14,6 @@ from numpy.typing import ArrayLike
 
 from bnbench.analysis.intervals import are_equal
 
-__all__ = [
-    "ALPHA",
-    "Alternative",
-    "equivalence_p",
-    "holm",
-    "mcnemar_p",
-    "paired_t_p",
-    "seeds_suffice",
-    "sign_flip_p",
-]
-
 Alternative = Literal["two-sided", "greater", "less"]
 
 ALPHA = 0.05

@@ -15,13 +15,6 @@ from bnbench.analysis.levels import levels, targets
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = [
-    "StepsContrast",
-    "contrast_steps",
-    "steps_to_accuracy",
-    "steps_to_target",
-]
-
 _BUDGET = "training.steps"
 
 

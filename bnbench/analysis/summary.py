@@ -16,8 +16,6 @@ from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["ALL_PAIRS_OF", "arms", "contrasts", "counted", "matching", "split_by"]
-
 ALL_PAIRS_OF = 4  # levels at most: six pairs
 
 

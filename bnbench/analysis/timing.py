@@ -13,8 +13,6 @@ from bnbench.analysis.levels import level_labels, levels, strata
 from bnbench.analysis.summary import contrasts, split_by
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["seconds_ratio", "step_seconds", "timed_arms", "timed_ratios"]
-
 
 def step_seconds(table: SweepTable) -> dict[str, np.ndarray]:
     """By key of a trial, the seconds of one of its training steps, one value a round; trials not timed are left out.

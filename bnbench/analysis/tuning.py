@@ -10,8 +10,6 @@ from bnbench.analysis.summary import split_by
 from bnbench.record import names
 from bnbench.record.sweep_table import MISSING, SweepTable
 
-__all__ = ["LEARNING_RATE", "tuned_learning_rates", "tuning_measure"]
-
 LEARNING_RATE = "optimizer.lr"
 
 

@@ -12,8 +12,6 @@ from bnbench.analysis.intervals import Interval, mean_interval, paired_differenc
 from bnbench.record import names
 from bnbench.record.sweep_table import MISSING, SweepTable
 
-__all__ = ["Digits", "MatchedSetting", "matched_settings", "same_digits", "unlike_params", "varied_in"]
-
 
 class MatchedSetting(NamedTuple):
     """The trials of one setting in both sweeps.

@@ -15,8 +15,6 @@ from bnbench.analysis.summary import contrasts, split_by
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["MOST_FAILURES", "learning_rate_windows", "window_differences"]
-
 MOST_FAILURES = 0.2
 """A level trains at a learning rate at which no larger share of its seeds failed."""
 

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-__all__ = ["PEERS"]
-
 PEERS = frozenset({"usual", "handwritten"})
 """Sides that are not bnbench, and that nothing bnbench asks of MKL may slow down."""
 

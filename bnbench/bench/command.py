@@ -22,8 +22,6 @@ from bnbench.bench.text import tables
 from bnbench.bench.workloads import Workload
 from bnbench.tracking import environment
 
-__all__ = ["bench", "measure"]
-
 _BUSY_LOAD = 0.5
 _POINTS = 100  # of a recorded curve
 

@@ -11,8 +11,6 @@ from bnbench.bench.loop import fastest_loop
 from bnbench.bench.plain import parameter_count
 from bnbench.bench.workloads import load_images, trials_of
 
-__all__ = ["Side"]
-
 
 class Side:
     """A process of the hand-written side, of one `Loop`."""

@@ -14,8 +14,6 @@ from bnbench.bench.rounds import Spread, alternate, ratio
 from bnbench.config import NormConfig
 from bnbench.norms import NORMS, make_norm
 
-__all__ = ["CASES", "batch_norm_against_torch", "fold_against_lone"]
-
 _TRIALS = 8
 _ROUNDS = 5
 _CLOSE_ROUNDS = 15  # between what may differ by a few per cent

@@ -14,8 +14,6 @@ from bnbench.config import Trial
 from bnbench.data import ImageData
 from bnbench.training.process import prepare_process
 
-__all__ = ["Turns", "time_lone"]
-
 _BUSY_LOAD = 0.5  # of other processes, before the start
 _WHOLE_CORE = 0.9
 

@@ -12,8 +12,6 @@ from bnbench.config import Trial
 from bnbench.data import ImageData, scaling, split_data
 from bnbench.tensors.seeding import generator
 
-__all__ = ["Loop", "fastest_loop"]
-
 _WARM_SECONDS = 0.15
 _PROBE_IMAGES = 512
 

@@ -11,8 +11,6 @@ from bnbench.bench.workloads import DEFAULT, QUICK, WORKLOADS, Workload
 from bnbench.config import ConfigError
 from bnbench.config.folder import conf_dir
 
-__all__ = ["SECTIONS", "Options", "parse"]
-
 SECTIONS = {
     "inner": "the inner step against the usual way and a hand-written loop",
     "norms": "each norm folded for 8 trials against 8 alone, and batch norm against torch's",

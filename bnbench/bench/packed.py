@@ -31,8 +31,6 @@ from bnbench.training.pace import measure_pace  # noqa: E402
 from bnbench.training.population import estimate_population  # noqa: E402
 from bnbench.training.process import prepare_process  # noqa: E402
 
-__all__ = ["BarePack", "Side", "make_pack"]
-
 _MAX_BLOCK = 128
 _BLOCKS_A_RUN = 8
 _PROBE_IMAGES = 512

@@ -14,8 +14,6 @@ from bnbench.config import Loss, OptimizerConfig, OptimizerName, Trial
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 
-__all__ = ["batch_loss", "parameter_count", "plain_network", "plain_optimizer", "training_loss"]
-
 
 def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """The trial's network as a chain of leaves, from the same initial weights, its batch norms torch's own.

@@ -10,8 +10,6 @@ from bnbench.bench.rounds import Spread, alternate, ratio
 from bnbench.bench.sides import SideError, Sides
 from bnbench.bench.workloads import Workload, pack_width
 
-__all__ = ["Prepared", "measure_ratios", "prepare"]
-
 
 class Prepared(dict[str, Any]):
     """What the sides said of a workload when they built it, by side; `inner` has the rate of its first steps."""

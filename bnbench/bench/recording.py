@@ -20,8 +20,6 @@ from bnbench.sweep.running.run import sweep_meta
 from bnbench.tracking.store import Store
 from bnbench.training.measures import summarize_curve
 
-__all__ = ["CURVES", "time_recording"]
-
 CURVES = (*names.CURVES, names.GRADIENT_SLOPE)
 """Six metrics with a value at every evaluation."""
 

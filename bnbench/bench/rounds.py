@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Spread", "alternate", "ratio", "turns"]
-
 T = TypeVar("T")
 
 

@@ -17,8 +17,6 @@ from typing import Any, Self
 
 import bnbench
 
-__all__ = ["Child", "SideError", "Sides", "Team", "environment"]
-
 _GRACE_SECONDS = 5.0
 
 _DEFAULTS = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}  # timed sweeps are recorded nowhere else

@@ -9,8 +9,6 @@ from typing import Any
 
 from bnbench.bench.sides import Sides
 
-__all__ = ["estimate", "time_sweep"]
-
 
 def time_sweep(name: str, sides: Sides, folder: Path, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Run a sweep from a cold start into a fresh store; then time the usual way on each kind of its trials.

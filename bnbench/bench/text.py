@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["aligned", "tables"]
-
 _Row = Mapping[str, Any]
 
 

@@ -20,8 +20,6 @@ from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import ask
 from bnbench.sweep.running.run import HydraSweep, planned_entries, sweep_meta
 
-__all__ = ["time_sweep"]
-
 _WARM_SECONDS = 1.0  # of an arm: its images, its network, both memory layouts
 
 

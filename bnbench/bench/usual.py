@@ -31,9 +31,7 @@ from bnbench.bench.plain import (  # noqa: E402
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Trial  # noqa: E402
 from bnbench.data import ImageData, scaling, split_data  # noqa: E402
-from bnbench.record import names
-
-__all__ = ["Side"]
+from bnbench.record import names  # noqa: E402
 
 _LOG_EVERY_STEPS = 50
 _WARM_STEPS = 5

@@ -17,8 +17,6 @@ from bnbench.config.evaluation_grid import evaluation_examples, evaluation_steps
 from bnbench.config.trial import VARIES_IN_PACK, flatten
 from bnbench.data import DATASETS
 
-__all__ = ["Side", "kinds_of_trials"]
-
 # The usual way's rate does not depend on these.
 _OF_NO_EFFECT = VARIES_IN_PACK | {"training.steps", "training.eval_grid", "training.eval_every"}
 

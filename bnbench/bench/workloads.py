@@ -13,8 +13,6 @@ from bnbench.data import DATASETS, ImageData
 from bnbench.packing.partition import partition
 from bnbench.sweep.planning.plan import DataLoader
 
-__all__ = ["DEFAULT", "QUICK", "WORKLOADS", "Workload", "load_images", "pack_width", "trials_of"]
-
 
 @dataclass(frozen=True)
 class Workload:

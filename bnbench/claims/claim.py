@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["At", "Claim", "Combine", "Kind", "Margin", "Published", "Rates", "Statistic", "Strata", "Test", "Verdict"]
-
 
 class Verdict(StrEnum):
     """What the data say of a claim."""

@@ -15,18 +15,6 @@ from bnbench.claims.claim import At, Claim, Combine, Kind, Margin, Published, Ra
 from bnbench.config import ConfigError
 from bnbench.record import names
 
-__all__ = [
-    "CHECKS",
-    "SECONDS",
-    "STEPS",
-    "SUSTAINED",
-    "TO_TARGETS",
-    "TRIAL_OUTCOMES",
-    "load_claims",
-    "parse_claim",
-    "recorded",
-]
-
 STEPS = "steps_to/val_acc"
 """The measure that stands for the steps to every target, to its first hit."""
 

@@ -19,8 +19,6 @@ from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 from bnbench.reference import BatchNormState, batchnorm_backward, batchnorm_forward, torch_state
 
-__all__ = ["compute"]
-
 _ROUNDING = 1e-9  # of values of order 1, in double precision
 _N, _C = 64, 8
 

@@ -22,8 +22,6 @@ from bnbench.analysis.significance import (
 )
 from bnbench.claims.claim import Kind, Test, Verdict
 
-__all__ = ["Finding", "correct", "from_differences", "from_success", "one_sided_p"]
-
 
 @dataclass(frozen=True)
 class Finding:

@@ -12,8 +12,6 @@ from bnbench.claims.claim_files import load_claims, parse_claim, recorded
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["claims_on", "earlier_sweeps", "recorded_claims", "remarks"]
-
 _REPORTED = {"FINISHED", "FAILED"}  # how a sweep ends that wrote its report
 
 

@@ -17,8 +17,6 @@ from bnbench.claims.wording import evidence_of, evidence_of_test
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["Judgment", "TestResult", "claims_touched", "judge", "not_run"]
-
 
 @dataclass(frozen=True)
 class TestResult:

@@ -12,8 +12,6 @@ import yaml
 from bnbench.claims.claim import Claim, Verdict
 from bnbench.claims.judgment import Judgment
 
-__all__ = ["Ours", "load_ours", "write_verdicts"]
-
 _FILE = Path(__file__).with_name("ours.yaml")
 
 

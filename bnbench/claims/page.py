@@ -11,8 +11,6 @@ from bnbench.claims.judgment import Judgment
 from bnbench.claims.ours import load_ours
 from bnbench.claims.wording import one_finding, place
 
-__all__ = ["explain_claim", "list_claims"]
-
 _WIDTH = 118
 _MOST_SETTINGS = 60
 

@@ -20,8 +20,6 @@ from bnbench.claims.values import Arm, NoDataError, Setting
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["from_steps"]
-
 
 def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]:
     """A finding for each target that the setting's model has.

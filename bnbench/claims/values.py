@@ -19,8 +19,6 @@ from bnbench.claims.claim_files import TO_TARGETS, TRIAL_OUTCOMES, parts
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["Arm", "NoDataError", "Setting", "settings", "trained"]
-
 _NEAR_BEST = 0.02  # of accuracy: what `share` calls close to the best
 
 

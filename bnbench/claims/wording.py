@@ -13,8 +13,6 @@ from bnbench.claims.decide import Finding
 if TYPE_CHECKING:
     from bnbench.claims.judgment import TestResult
 
-__all__ = ["amount", "evidence_of", "evidence_of_test", "place"]
-
 _MINUS = "\N{MINUS SIGN}"
 _STATISTICS = {Statistic.value: "", Statistic.share: "share of settings near the arm's best "}
 

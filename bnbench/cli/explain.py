@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bnbench.config import NormConfig, Trial
     from bnbench.norms import Norm
 
-__all__ = ["explain"]
-
 _OTHER_SOURCES = {
     "frozen_batch": "constants taken from the training images at the start",
     "online": "statistics of the examples before it",

@@ -14,8 +14,6 @@ from bnbench.data import DATASETS, OWN
 from bnbench.models import MODELS, OWN_MODEL
 from bnbench.norms import NORMS, OWN_NORM
 
-__all__ = ["listing"]
-
 
 def listing(conf_dirs: Sequence[Path]) -> str:
     """Every sweep, experiment, claim, model, norm and data set, by the word that chooses it.

@@ -13,8 +13,6 @@ from bnbench.cli import VERBS
 from bnbench.config import Config, ConfigError
 from bnbench.config.nearest import did_you_mean
 
-__all__ = ["TRACKED", "Asked", "VerbParser"]
-
 TRACKED = ("runs_dir", "tracking.*")
 """The keys that say where results are recorded."""
 

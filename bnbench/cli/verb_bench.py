@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Time bnbench on this machine beside the usual way and a hand-written loop."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from bnbench.claims import Claim, Judgment
     from bnbench.sweep.planning.evidence import Evidence
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """List the claims with their latest verdicts, explain some with their evidence, or run what they need first."""

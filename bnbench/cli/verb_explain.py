@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from bnbench.cli.parser import VerbParser
 from bnbench.config import ConfigError, useless_keys
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Print one trial's network, and the normalization of a small matrix worked by hand."""

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from bnbench.cli.parser import VerbParser
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Print the sweeps, models, norms and data sets there are."""

@@ -11,8 +11,6 @@ from bnbench.cli.parser import VerbParser
 if TYPE_CHECKING:
     from bnbench.tracking.archive import SweepArchive
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Record a sweep that `pack` wrote, as far as it is not here: its trials are known by their keys."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from bnbench.cli.parser import VerbParser
 from bnbench.config import ConfigError
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Write a sweep with its trials' numbers and its report as one file, which `load` records elsewhere."""

@@ -12,8 +12,6 @@ from bnbench.config import Config
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Write a sweep's report again, or how it compares with another, from tracking stores alone."""

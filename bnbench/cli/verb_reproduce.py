@@ -8,8 +8,6 @@ from pathlib import Path
 
 from bnbench.cli.parser import TRACKED, VerbParser
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Train a recorded sweep's trials anew and compare every digit; exits 1 if one differs, 130 on Ctrl-C."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from bnbench.cli.parser import VerbParser
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Print how many of a sweep's trials are done, running, failed and to do."""

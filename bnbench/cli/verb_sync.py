@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from bnbench.cli.parser import VerbParser
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Deliver the results that wait on this disk, and close the runs of processes that were killed."""

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from bnbench.cli.parser import VerbParser
 from bnbench.config import ConfigError
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Time the training step of a sweep's arms in turns, each trial alone, and record it; exits 130 on Ctrl-C."""

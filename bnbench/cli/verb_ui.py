@@ -8,8 +8,6 @@ from pathlib import Path
 from bnbench.cli.parser import VerbParser
 from bnbench.config import Config
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Serve the MLflow UI on this machine until Ctrl-C, and say where a sweep's charts are."""

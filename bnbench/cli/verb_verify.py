@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from bnbench.cli.parser import TRACKED, VerbParser
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str]) -> None:
     """Train some of a sweep's trials again, each alone, and compare every digit with the tracking store's."""

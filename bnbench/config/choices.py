@@ -7,33 +7,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = [
-    "Activation",
-    "Averaging",
-    "Bias",
-    "Device",
-    "EvalGrid",
-    "Impl",
-    "Init",
-    "LogModel",
-    "LogitsNorm",
-    "Loss",
-    "LrScaling",
-    "Measure",
-    "OptimizerName",
-    "Padding",
-    "Placement",
-    "Precision",
-    "Preset",
-    "RunningVar",
-    "Scaling",
-    "ScheduleName",
-    "SingleValue",
-    "Size",
-    "SplitKind",
-    "Statistics",
-]
-
 
 class SplitKind(StrEnum):
     fixed = "fixed"

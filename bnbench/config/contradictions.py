@@ -10,8 +10,6 @@ from bnbench.config.choices import Device, EvalGrid, Init, ScheduleName
 from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.tensors.device import has_gpu
 
-__all__ = ["MOST_POINTS", "config_errors", "given_targets", "useless_keys"]
-
 MOST_POINTS = 320
 """Points that a curve may have, its first included: MLflow draws some of the rows of a longer one, and peaks vanish."""
 

@@ -7,8 +7,6 @@ import math
 from bnbench.config.choices import EvalGrid, Measure
 from bnbench.config.trial import Trial
 
-__all__ = ["coarse_steps", "evaluation_examples", "evaluation_steps", "measured_steps"]
-
 _RATIO = 1.15
 
 _COARSE = 4

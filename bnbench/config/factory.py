@@ -15,8 +15,6 @@ from typing import Any
 
 from bnbench.config.schema import ConfigError
 
-__all__ = ["call", "factory", "one_line", "source_hash"]
-
 
 def factory(key: str, name: str | None) -> Callable[..., Any]:
     """The function that a key names.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["conf_dir"]
-
 
 def conf_dir() -> Path:
     """The folder of `config.yaml`.

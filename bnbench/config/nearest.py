@@ -8,8 +8,6 @@ from difflib import get_close_matches
 
 from bnbench.config.schema import Config
 
-__all__ = ["did_you_mean", "nearest_key"]
-
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean …?` with the known word nearest to one that is not known; empty if none is near."""

@@ -36,22 +36,6 @@ from bnbench.config.choices import (
     Statistics,
 )
 
-__all__ = [
-    "DEFAULT_STEPS",
-    "Config",
-    "ConfigError",
-    "DataConfig",
-    "ModelConfig",
-    "NormConfig",
-    "OptimizerConfig",
-    "ScheduleConfig",
-    "SweepConfig",
-    "TrackingConfig",
-    "TrainingConfig",
-    "range_errors",
-    "schema",
-]
-
 DEFAULT_STEPS = 1000
 
 

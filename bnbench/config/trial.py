@@ -26,8 +26,6 @@ from bnbench.config.schema import (
 from bnbench.tensors.device import has_gpu
 from bnbench.tensors.kernels import kernel_settings
 
-__all__ = ["NUMERICS_VERSION", "TRIAL_SECTIONS", "VARIES_IN_PACK", "Trial", "flatten"]
-
 NUMERICS_VERSION = 4
 """Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
 

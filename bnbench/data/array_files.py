@@ -15,8 +15,6 @@ from bnbench.data.idx import read_any_idx
 from bnbench.data.image_data import DataError
 from bnbench.data.own_arrays import Arrays
 
-__all__ = ["read_arrays"]
-
 # kmnist-train-imgs.npz, emnist-letters-train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, …
 _MEMBER = re.compile(
     r"(?P<family>.*?)(?P<part>train|val|test|t10k)[-_.](?P<what>images|imgs|labels)(?P<idx>[-_.]idx\d[-_.]\w+)?"

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["cached"]
-
 _DIGEST_BYTES = 64  # the file is a SHA-256 in hex, then an .npz with exactly that digest
 
 Arrays = dict[str, np.ndarray]

@@ -12,8 +12,6 @@ from bnbench.data.download import download_set, missing_data
 from bnbench.data.image_data import DataError
 from bnbench.tensors.vision_ops import ensure_torchvision
 
-__all__ = ["load_cifar10", "read_cifar100"]
-
 
 def load_cifar10(home: Path | None, *, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
     """Images (M, 3, 32, 32), labels (M,) and the source: training rows, then test rows.

@@ -13,8 +13,6 @@ from pathlib import Path
 from bnbench.data.image_data import DataError, MissingDataError
 from bnbench.tensors.vision_ops import ensure_torchvision
 
-__all__ = ["download_set", "missing_data"]
-
 _TIMEOUT_SECONDS = 10.0  # for each connection and each read, not for the whole
 
 

@@ -8,8 +8,6 @@ import numpy as np
 
 from bnbench.data.cache import Arrays, cached
 
-__all__ = ["EMBEDDED", "load_embedded"]
-
 _CACHE_FORMAT = 1  # raise it when a builder below changes what it returns
 
 

@@ -12,8 +12,6 @@ import numpy as np
 
 from bnbench.data.image_data import DataError
 
-__all__ = ["read_any_idx", "read_idx"]
-
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_AXES = 4
 

@@ -8,8 +8,6 @@ from typing import Self
 
 import numpy as np
 
-__all__ = ["DataError", "ImageData", "MissingDataError", "checksum_arrays"]
-
 
 class DataError(ValueError):
     """One line about data: what was looked for, where, and what to do."""

@@ -14,8 +14,6 @@ from bnbench.data.image_data import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SUFFIXES", "Told", "read_image"]
-
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
 _GRAY = {"1", "L", "LA", "La"}

@@ -15,8 +15,6 @@ from bnbench.data.own_arrays import image_data
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["read_folder"]
-
 _PARTS = {
     "train": "train",
     "training": "train",

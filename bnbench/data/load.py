@@ -10,8 +10,6 @@ from bnbench.data.embedded import EMBEDDED, load_embedded
 from bnbench.data.image_data import DataError, ImageData
 from bnbench.data.mnist_files import MNIST_FILES, load_mnist_files
 
-__all__ = ["load_data"]
-
 
 def load_data(
     name: str, *, root: Path | None = None, cache_dir: Path | None = None, download: bool = True

@@ -12,8 +12,6 @@ from bnbench.data.download import download_set, missing_data
 from bnbench.data.idx import read_idx
 from bnbench.data.image_data import DataError
 
-__all__ = ["MNIST_FILES", "load_mnist_files"]
-
 MNIST_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class, and its folder
 
 # where Debian's package dataset-fashion-mnist puts them

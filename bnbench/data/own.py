@@ -18,8 +18,6 @@ from bnbench.data.load import load_data
 from bnbench.data.own_arrays import image_data
 from bnbench.data.splits import largest_class, split_data
 
-__all__ = ["OWN", "dataset_info", "load_images", "load_own"]
-
 OWN = {
     "custom": "your own function's images, data.factory=package.module:function",
     "folder": "your own image files, data.root=FOLDER with a folder for each class",

@@ -8,8 +8,6 @@ import numpy as np
 
 from bnbench.data.image_data import DataError, ImageData
 
-__all__ = ["Arrays", "image_data"]
-
 Arrays = Mapping[str, np.ndarray]
 
 _FEWEST = 10  # of which one validates and two test

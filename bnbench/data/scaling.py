@@ -7,8 +7,6 @@ import numpy as np
 from bnbench.data.image_data import DataError, ImageData
 from bnbench.data.splits import Split
 
-__all__ = ["pixels", "scaling"]
-
 _FIXED = {"raw": (1.0, 0.0), "unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0), "binary": (1 / 255, 0.0)}
 
 

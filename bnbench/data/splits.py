@@ -10,8 +10,6 @@ from bnbench.data.catalog import DATASETS
 from bnbench.data.image_data import DataError, ImageData, checksum_arrays
 from bnbench.tensors.seeding import derive
 
-__all__ = ["Split", "largest_class", "split_checksum", "split_data"]
-
 _FIXED_SEED = 20150211  # the day the batch normalization paper was posted; never change it
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["stripes"]
-
 
 def stripes() -> dict[str, np.ndarray]:
     """1,200 noisy images, 16 x 16, of stripes in one of four directions.

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from bnbench.config import ModelConfig
 
-__all__ = ["dense", "residual"]
-
 
 class Residual(nn.Module):
     """Two convs with batch norm, and the input added to what they put out."""

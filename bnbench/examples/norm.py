@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from bnbench.config import NormConfig
 from bnbench.norms.channel_norm import ChannelNorm
 
-__all__ = ["max_norm", "two_norms"]
-
 
 class MaxNorm(ChannelNorm):
     """y = weight * x / (max |x| + eps) + bias, with the maximum over the batch and positions, per channel.

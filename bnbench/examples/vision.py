@@ -12,8 +12,6 @@ from torchvision.models.vgg import cfgs, make_layers  # noqa: E402
 
 from bnbench.config import ModelConfig  # noqa: E402
 
-__all__ = ["resnet18", "vgg11_bn"]
-
 _VGG_SIDE = 32  # pixels that its five poolings halve to one
 
 

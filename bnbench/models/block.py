@@ -12,8 +12,6 @@ from bnbench.models.geometry import Conv
 from bnbench.norms import make_norm, norm_kind
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 
-__all__ = ["Block", "make_activation", "make_conv", "make_head", "make_linear", "make_logits_norm", "make_padding"]
-
 _ON_ALL_SIDES = (1, 1, 1, 1)
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.relu: nn.ReLU,

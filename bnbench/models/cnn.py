@@ -8,8 +8,6 @@ from bnbench.config import ModelConfig, NormConfig
 from bnbench.models.block import Block, make_conv, make_head, make_linear, make_logits_norm, make_padding
 from bnbench.models.geometry import conv_layers
 
-__all__ = ["CNN"]
-
 
 class CNN(nn.Module):
     """`depth` conv blocks, a fully connected block of `hidden` features (none for 0), and a linear head.

@@ -12,8 +12,6 @@ from torch import Tensor
 from bnbench.tensors.drawing import Draws
 from bnbench.tensors.memory_layout import stored_grad
 
-__all__ = ["Dropout"]
-
 
 class Dropout(Draws):
     """While training, each value is 0 with probability `p` and otherwise itself / (1 - p); evaluating, itself.

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from bnbench.config import ModelConfig, NormConfig
 from bnbench.models.block import Block, make_head, make_linear, make_logits_norm
 
-__all__ = ["FC"]
-
 
 class FC(nn.Module):
     """Hidden blocks of `hidden_widths` features and a linear head; without any, logistic regression.

@@ -12,8 +12,6 @@ from bnbench.norms import Norm, norm_kind
 if TYPE_CHECKING:
     from bnbench.models.own import Survey
 
-__all__ = ["Conv", "NormSite", "Work", "conv_layers", "norm_sites", "site_kind", "work"]
-
 
 class Conv(NamedTuple):
     """One conv layer of the deep CNN: 3x3."""

@@ -11,8 +11,6 @@ from bnbench.config import Activation, Init, ModelConfig
 from bnbench.tensors.drawing import Draws
 from bnbench.tensors.seeding import derive, generator
 
-__all__ = ["initialize"]
-
 _HEAD = "head"
 
 # nn.init knows these names; the other activations get relu's gain in the kaiming schemes.

@@ -14,8 +14,6 @@ from bnbench.models.swap import SWAPPED, swap_norms
 from bnbench.models.usable import check_parameters, logits_of
 from bnbench.tensors.seeding import seeded
 
-__all__ = ["Survey", "own_network", "survey"]
-
 
 class Survey(NamedTuple):
     """What is known of a network once it was run on two black images."""

@@ -9,8 +9,6 @@ from torch.nn.parameter import is_lazy
 from bnbench.config import ConfigError, ModelConfig
 from bnbench.config.factory import call, factory, one_line
 
-__all__ = ["made", "source_of"]
-
 
 def source_of(model: ModelConfig) -> str:
     """Who makes the network, for errors."""

@@ -15,8 +15,6 @@ from bnbench.config import ConfigError
 from bnbench.models.swap import SWAPPED
 from bnbench.tensors.seeding import seeded
 
-__all__ = ["Brought", "brought"]
-
 _DRAWN = (nn.Linear, nn.Conv2d)
 """The layers whose weights `model.init` draws."""
 

@@ -16,8 +16,6 @@ from bnbench.models.dropout import Dropout
 from bnbench.norms import make_norm
 from bnbench.norms.channel_norm import ChannelNorm
 
-__all__ = ["SWAPPED", "no_hidden_norm", "swap_norms"]
-
 SWAPPED: dict[type[nn.Module], str] = {
     nn.BatchNorm1d: "num_features",
     nn.BatchNorm2d: "num_features",

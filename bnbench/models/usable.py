@@ -10,8 +10,6 @@ from bnbench.config.factory import one_line
 from bnbench.models.swap import no_hidden_norm
 from bnbench.tensors.seeding import seeded
 
-__all__ = ["check_parameters", "logits_of"]
-
 _PASSES = 16
 _NEAR_ONE = 1e-4
 

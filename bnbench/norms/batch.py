@@ -12,8 +12,6 @@ from bnbench.config import Statistics
 from bnbench.norms.channel_norm import ChannelNorm
 from bnbench.tensors.memory_layout import feature_major, stored_grad
 
-__all__ = ["BatchNorm"]
-
 
 class BatchNorm(ChannelNorm):
     """y = weight * (x - mean) / sqrt(var + eps) + bias, per channel.

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from bnbench.tensors.memory_layout import feature_major, stored_grad
 
-__all__ = ["ChannelNorm", "NormError"]
-
 
 class NormError(TypeError):
     """Norms that cannot be one norm for K trials, and why."""

@@ -11,8 +11,6 @@ from bnbench.config.factory import call, factory
 from bnbench.norms import NORMS, OWN_NORM, Norm
 from bnbench.tensors.seeding import seeded
 
-__all__ = ["own_kind", "own_norm"]
-
 _OVER_BATCH = replace(OWN_NORM, removes_shift=True, over_batch=True, over_positions=False)
 _OVER_POSITIONS = replace(OWN_NORM, removes_shift=True, over_batch=False, over_positions=True)
 _NEITHER = replace(OWN_NORM, removes_shift=False, over_batch=False, over_positions=False)

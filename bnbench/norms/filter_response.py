@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from bnbench.norms.channel_norm import ChannelNorm
 
-__all__ = ["FilterResponseNorm"]
-
 
 class FilterResponseNorm(ChannelNorm):
     """y = max(weight * x / sqrt(nu2 + eps + |learned_eps|) + bias, threshold), with nu2 = mean(x²) of a channel.

@@ -9,8 +9,6 @@ from torch import Tensor
 from bnbench.config import Statistics
 from bnbench.norms.batch import BatchNorm
 
-__all__ = ["FrozenBatchNorm"]
-
 
 class FrozenBatchNorm(BatchNorm):
     """y = weight * (x - running_mean) / sqrt(running_var + eps) + bias, while training and evaluating.

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from bnbench.reference.tensorflow_arguments import axes_of, either, given
 
-__all__ = ["batch_norm_with_global_normalization", "batch_normalization", "moments"]
-
 Statistic = Tensor | float
 
 

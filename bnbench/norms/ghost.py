@@ -10,8 +10,6 @@ from torch import Tensor
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.standardize import standardize
 
-__all__ = ["GhostBatchNorm"]
-
 
 class GhostBatchNorm(BatchNorm):
     """Batch norm whose mean and var, while training, are those of consecutive parts of `ghost_size` examples.

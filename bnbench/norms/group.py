@@ -7,8 +7,6 @@ from torch import Tensor
 from bnbench.norms.channel_norm import ChannelNorm
 from bnbench.norms.standardize import standardize
 
-__all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
-
 
 class GroupNorm(ChannelNorm):
     """y = weight * (x - mean) / sqrt(var + eps) + bias, with mean and var over one example's group of channels.

@@ -8,8 +8,6 @@ from torch import Tensor
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.functional import batch_normalization, moments
 
-__all__ = ["ManualBatchNorm"]
-
 
 class ManualBatchNorm(BatchNorm):
     """`BatchNorm` from `moments` and `batch_normalization` alone, its gradient from autograd.

@@ -10,8 +10,6 @@ from torch import Tensor
 from bnbench.norms.batch import BatchNorm
 from bnbench.tensors.drawing import Draws
 
-__all__ = ["NoisyBatchNorm"]
-
 _SPREAD = 0.1  # of a value's noise about its channel's
 
 

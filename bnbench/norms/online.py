@@ -9,8 +9,6 @@ from torch import Tensor
 
 from bnbench.norms.channel_norm import ChannelNorm
 
-__all__ = ["OnlineNorm"]
-
 
 class OnlineNorm(ChannelNorm):
     """y = clamp(weight * (x - mean) / sqrt(var + eps) + bias), statistics those of the examples before x.

@@ -11,8 +11,6 @@ from bnbench.config import Statistics
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.standardize import standardize
 
-__all__ = ["BatchRenorm"]
-
 
 class BatchRenorm(BatchNorm):
     """While training, y = weight * ((x - mean) / std * r + d) + bias, with the batch's mean and std.

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from bnbench.norms.standardize import standardize
 
-__all__ = ["WEIGHT_EPS", "StandardizedConv2d", "StandardizedLinear", "standardized"]
-
 WEIGHT_EPS = 1e-5
 
 

@@ -14,8 +14,6 @@ from bnbench.packing.leaves import FoldedLinear
 from bnbench.packing.products import Descent
 from bnbench.tensors.memory_layout import select_slots
 
-__all__ = ["PackAdam", "PackMomentum", "PackOptimizer", "PackSGD", "make_optimizer"]
-
 
 class PackOptimizer(torch.optim.Optimizer, ABC):
     """Updates each slot of stacked parameters (K, …) by itself.

@@ -11,8 +11,6 @@ from bnbench.models.geometry import work
 if TYPE_CHECKING:
     from bnbench.packing.rehearsal import Rehearsal
 
-__all__ = ["rehearsal", "why_alone"]
-
 _MOST_WEIGHTS = (
     2_000_000  # a pack saves what steps of small networks mostly are, overhead; trying a large one takes long
 )

@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["changed", "kept", "look", "lost", "put"]
-
 _OF_TORCH = vars(nn.Module()).keys()
 _SCALARS = (type(None), bool, int, float, complex, str)
 

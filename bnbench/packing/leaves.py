@@ -16,8 +16,6 @@ from bnbench.packing.pixels import is_linear_on_a_pixel
 from bnbench.packing.products import Descent, linear
 from bnbench.tensors.memory_layout import exact, stored, stored_grad
 
-__all__ = ["RULES", "FoldedConv2d", "FoldedLinear", "FoldedPixelConv2d", "FoldedStandardizedLinear", "UnpackableError"]
-
 
 class UnpackableError(TypeError):
     """A network that cannot be trained in a pack, and why."""

@@ -14,8 +14,6 @@ from bnbench.packing.pack import Pack
 from bnbench.tensors.memory_layout import Layout, trial_rows
 from bnbench.tensors.seeding import derive, reseed
 
-__all__ = ["Lone"]
-
 
 class Lone(Pack):
     """One network in the only slot; it computes as plain torch does, whatever is in it.

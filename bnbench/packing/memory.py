@@ -10,8 +10,6 @@ from bnbench.models.geometry import work
 from bnbench.record import names
 from bnbench.tensors.device import memory_bytes
 
-__all__ = ["conv_channels", "trial_bytes", "trials_in_memory", "worker_bytes"]
-
 # Copies of every activation that a training step holds at its peak: the layer's output, the norm's and the
 # activation's, what they keep for their gradients, and gradients on their way.
 _ACTIVATION_COPIES = 12

@@ -12,8 +12,6 @@ from typing import Any
 from bnbench.config import Trial
 from bnbench.config.trial import VARIES_IN_PACK
 
-__all__ = ["Pace", "best_width", "load_paces", "pack_step_seconds", "save_paces", "shape_of", "step_shape"]
-
 Pace = Mapping[int, float]
 """Seconds of a pack's step by the number of its trials, for one shape of step."""
 

@@ -24,8 +24,6 @@ from bnbench.packing.leaves import (
 from bnbench.packing.slots import aligned_width
 from bnbench.tensors.memory_layout import Layout, fold_images, select_slots, trial_rows
 
-__all__ = ["Pack", "pack"]
-
 _CONTAINERS = (nn.Sequential, nn.ModuleList)  # may be empty
 
 

@@ -12,8 +12,6 @@ from bnbench.packing.memory import conv_channels, trials_in_memory
 from bnbench.packing.paces import shape_of
 from bnbench.packing.slots import alignment
 
-__all__ = ["CANDIDATES", "partition"]
-
 # Fast on the machine they were tried on; conv layers by the largest batch size they are for.
 _WIDTH = {"fc": 32}
 _CONV_WIDTHS = {2: 32, 32: 16}

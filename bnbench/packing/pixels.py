@@ -7,8 +7,6 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-__all__ = ["is_linear_on_a_pixel", "single_pixel_layers"]
-
 
 def is_linear_on_a_pixel(conv: nn.Conv2d) -> bool:
     """Whether around a 1x1 map the layer's kernel meets padding alone, except for its middle."""

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from bnbench.tensors.memory_layout import stored_grad, trial_rows
 
-__all__ = ["Descent", "linear", "product"]
-
 _NARROW = 16
 
 

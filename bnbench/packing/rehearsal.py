@@ -15,8 +15,6 @@ from bnbench.models import build_model
 from bnbench.packing.lone import Lone
 from bnbench.tensors.seeding import generator_states, generators_kept, reseed
 
-__all__ = ["Rehearsal", "one_thread", "rehearse", "source"]
-
 _EXAMPLES = 8
 _RATE = 0.01
 

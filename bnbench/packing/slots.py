@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["aligned_width", "alignment"]
-
 
 def aligned_width(trials: int, channels: list[int]) -> int:
     """Slots for so many trials: at least two, and with conv layers a number that fills whole vectors.

@@ -18,8 +18,6 @@ from bnbench.packing.pixels import single_pixel_layers
 from bnbench.packing.rehearsal import one_thread
 from bnbench.tensors.seeding import generator, generators_kept
 
-__all__ = ["reason_against_packs"]
-
 _TOLERANCE = 1e-9  # in double precision, of the largest value
 _MOST_EXAMPLES = 64
 _DISTURBANCE = 0.05

@@ -14,8 +14,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CheckpointError", "begun_packs", "path_for", "read", "remove", "write"]
-
 
 class CheckpointError(ValueError):
     """A file that training cannot go on from, and why."""

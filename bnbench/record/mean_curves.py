@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["STEP", "ChartSection", "MeanChart", "Point", "SweepCharts"]
-
 STEP = "step"
 """The axis of a chart that goes over the steps of a training."""
 

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["redacted", "redacted_values"]
-
 _HIDDEN = "***"
 _SHORTEST = 8  # characters of an environment variable's value that is looked for; "true" stands everywhere
 _FOLDERS = {"PWD", "OLDPWD"}  # no passwords

@@ -9,8 +9,6 @@ from typing import Any
 
 from bnbench.record import names
 
-__all__ = ["Recorded", "TrialResult", "reached_only"]
-
 
 @dataclass(frozen=True)
 class TrialResult:

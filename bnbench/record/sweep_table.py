@@ -9,8 +9,6 @@ import pandas as pd
 
 from bnbench.record import names
 
-__all__ = ["MISSING", "SweepTable", "param_column"]
-
 MISSING = "missing"
 """The status of a planned trial that is not trained yet: the store has no run of it that ended."""
 

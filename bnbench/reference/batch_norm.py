@@ -9,8 +9,6 @@ import numpy as np
 from bnbench.reference.functional import batch_normalization, moments
 from bnbench.reference.state import BatchNormState, check_state, update_running
 
-__all__ = ["BatchNormCache", "batchnorm_backward", "batchnorm_forward"]
-
 
 class BatchNormCache(NamedTuple):
     """What the backward pass needs of a forward pass.

@@ -8,8 +8,6 @@ from bnbench.reference.channels import affine, per_channel
 from bnbench.reference.functional import moments
 from bnbench.reference.state import MODES
 
-__all__ = ["batch_renorm", "renorm_correction"]
-
 
 def batch_renorm(
     x: np.ndarray,

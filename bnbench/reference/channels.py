@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["affine", "per_channel", "per_element", "spatial_axes"]
-
 
 def per_channel(values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """`values` of shape (C,) as (1, C, 1, …), to broadcast against `x` of shape (N, C, …).

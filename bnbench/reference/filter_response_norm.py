@@ -6,8 +6,6 @@ import numpy as np
 
 from bnbench.reference.channels import affine, per_channel, spatial_axes
 
-__all__ = ["filter_response_norm"]
-
 
 def filter_response_norm(
     x: np.ndarray,

@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike
 
 from bnbench.reference.tensorflow_arguments import axes_of, either, given
 
-__all__ = ["batch_norm_with_global_normalization", "batch_normalization", "moments"]
-
 
 def moments(
     x: ArrayLike,

@@ -8,8 +8,6 @@ from bnbench.reference.batch_norm import batchnorm_forward
 from bnbench.reference.spatial_batch_norm import spatial_batchnorm_forward
 from bnbench.reference.state import BatchNormState
 
-__all__ = ["ghost_batch_norm"]
-
 
 def ghost_batch_norm(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: BatchNormState, *, ghost_size: int

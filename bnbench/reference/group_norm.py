@@ -7,8 +7,6 @@ import numpy as np
 from bnbench.reference.channels import affine
 from bnbench.reference.functional import batch_normalization, moments
 
-__all__ = ["group_norm"]
-
 
 def group_norm(
     x: np.ndarray,

@@ -7,8 +7,6 @@ import numpy as np
 from bnbench.reference.channels import affine, spatial_axes
 from bnbench.reference.functional import batch_normalization, moments
 
-__all__ = ["instance_norm"]
-
 
 def instance_norm(
     x: np.ndarray, gamma: np.ndarray | None = None, beta: np.ndarray | None = None, *, eps: float

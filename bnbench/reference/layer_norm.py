@@ -7,8 +7,6 @@ import numpy as np
 from bnbench.reference.channels import per_element
 from bnbench.reference.functional import batch_normalization, moments
 
-__all__ = ["layer_norm"]
-
 
 def layer_norm(
     x: np.ndarray, gamma: np.ndarray | None = None, beta: np.ndarray | None = None, *, eps: float

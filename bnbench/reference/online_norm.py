@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["OnlineNormState", "online_norm_backward", "online_norm_forward", "online_norm_state"]
-
 
 class OnlineNormState(NamedTuple):
     """What is carried from example to example; every field has shape (C,).

@@ -6,8 +6,6 @@ import numpy as np
 
 from bnbench.reference.channels import per_element
 
-__all__ = ["rms_norm"]
-
 
 def rms_norm(x: np.ndarray, gamma: np.ndarray | None = None, *, eps: float) -> np.ndarray:
     """y = gamma * x / sqrt(mean(x²) + eps), the mean over everything in one example.

@@ -7,8 +7,6 @@ import numpy as np
 from bnbench.reference.batch_norm import BatchNormCache, batchnorm_backward, batchnorm_forward
 from bnbench.reference.state import BatchNormState
 
-__all__ = ["spatial_batchnorm_backward", "spatial_batchnorm_forward"]
-
 
 def spatial_batchnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: BatchNormState

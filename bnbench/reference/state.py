@@ -6,16 +6,6 @@ from typing import Required, TypedDict
 
 import numpy as np
 
-__all__ = [
-    "BatchNormState",
-    "check_state",
-    "decay_to_momentum",
-    "momentum_to_decay",
-    "torch_state",
-    "tutorial_state",
-    "update_running",
-]
-
 MODES = ("train", "test")
 _REQUIRED = ("mode", "eps", "momentum")
 

@@ -6,8 +6,6 @@ import operator
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
-__all__ = ["axes_of", "either", "given"]
-
 
 def axes_of(axes: SupportsIndex | Sequence[SupportsIndex] | None, dimensions: int) -> tuple[int, ...]:
     """One axis or several, whole numbers of any type, as a tuple; None is all of them."""

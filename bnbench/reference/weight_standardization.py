@@ -6,8 +6,6 @@ import numpy as np
 
 from bnbench.reference.functional import batch_normalization, moments
 
-__all__ = ["weight_standardization"]
-
 
 def weight_standardization(weight: np.ndarray, *, eps: float) -> np.ndarray:
     """(weight - mean) / sqrt(variance + eps), over all the weights that feed one output channel.

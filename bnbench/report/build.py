@@ -19,8 +19,6 @@ from bnbench.report.robustness_section import robustness_data
 from bnbench.report.subjects import subjects
 from bnbench.report.two_sweeps_page import Comparison, compare_sweeps, comparison_markdown, settings_data
 
-__all__ = ["FORMATS", "curves_csv", "trials_csv", "write_comparison", "write_report"]
-
 _BUDGET = "training.steps"
 _OUTCOME = ["key", "status", "reason", "diverged_step", "tuning"]
 

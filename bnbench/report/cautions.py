@@ -19,8 +19,6 @@ from bnbench.report.evaluated import validation_images
 from bnbench.report.number_words import count, key_title, listing, percent, setting, span
 from bnbench.report.subjects import Subject, subjects
 
-__all__ = ["cautions"]
-
 _MOST_NAMED = 6  # more arms than this are summed up by level
 
 _CHOSEN_BY = {

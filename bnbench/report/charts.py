@@ -22,8 +22,6 @@ from bnbench.report.figures.panels import MOST_PANELS, mean_band, of_levels
 from bnbench.report.number_words import count, text
 from bnbench.report.subjects import subject_keys
 
-__all__ = ["mean_charts"]
-
 _WIDE_RANGE = 4  # the largest value of an axis over the smallest: from here on the axis is logarithmic
 _FAILURES = ("collapsed", "diverged", "undefined", "failed", MISSING)
 _LOSSES = {names.TRAIN_LOSS: "train loss", names.VAL_LOSS: "val loss"}

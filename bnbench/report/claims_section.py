@@ -9,8 +9,6 @@ from bnbench.analysis import SweepTable
 from bnbench.claims import Judgment, claims_touched
 from bnbench.report.unfinished import is_unfinished
 
-__all__ = ["ClaimSaid", "claims_said", "judgments", "verdict"]
-
 
 @dataclass(frozen=True)
 class ClaimSaid:

@@ -18,8 +18,6 @@ from bnbench.report.number_words import count, listing, percent, setting, span, 
 from bnbench.report.subjects import Subject, subjects
 from bnbench.report.verdict import Sentence, compare, tally
 
-__all__ = ["Finding", "conclude", "headline_target", "setup_sentence"]
-
 
 @dataclass(frozen=True)
 class Finding:

@@ -18,8 +18,6 @@ from bnbench.report.tables import arm_table, forest, subject_tables
 from bnbench.report.unfinished import unfinished
 from bnbench.report.window_and_time_tables import timing_tables, window_tables
 
-__all__ = ["Contents", "contents"]
-
 
 @dataclass(frozen=True)
 class Contents:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from bnbench.analysis import SweepTable
 from bnbench.record import names
 
-__all__ = ["validation_images"]
-
 
 def validation_images(table: SweepTable) -> tuple[str, str] | None:
     """How many the evaluation after the last step was on, and how many those along the curves: `500`, `148 to 349`.

@@ -9,8 +9,6 @@ from bnbench.report.contents import contents
 from bnbench.report.figures import draw_figures, level_index
 from bnbench.report.figures.forest import draw_axis, draw_bar
 
-__all__ = ["render_page", "to_html"]
-
 
 def to_html(table: SweepTable) -> str:
     """The whole report as HTML, figures included."""

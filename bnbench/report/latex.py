@@ -8,8 +8,6 @@ from bnbench.analysis import SweepTable
 from bnbench.report.contents import contents
 from bnbench.report.table import Cell, Column, Table
 
-__all__ = ["latex_tables", "to_latex"]
-
 _MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
 _LONG = 24  # characters of a cell that does not fit a line beside the others
 

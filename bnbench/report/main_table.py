@@ -23,8 +23,6 @@ from bnbench.report.tables import (
     steps_cell,
 )
 
-__all__ = ["main_table"]
-
 
 def main_table(table: SweepTable) -> Table | None:
     """One row for each setting and level; None for a sweep without arms.

@@ -14,8 +14,6 @@ from bnbench.config import ConfigError
 from bnbench.record.names import CONDITIONS, Tag, is_curve
 from bnbench.record.results import Recorded, TrialResult, reached_only
 
-__all__ = ["manifest", "read_manifest"]
-
 _STATE = {"key", "status", "reason", "diverged_step", "tuning"}
 
 

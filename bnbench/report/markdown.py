@@ -8,8 +8,6 @@ from bnbench.analysis import SweepTable
 from bnbench.report.contents import Contents, contents
 from bnbench.report.table import Table
 
-__all__ = ["escape", "markdown_conclusion", "markdown_table", "to_markdown"]
-
 
 def to_markdown(table: SweepTable) -> str:
     """The whole report but its figures, in GitHub's Markdown."""

@@ -8,22 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis.seeds import seed_ranges
-
-__all__ = [
-    "count",
-    "difference",
-    "key_title",
-    "listing",
-    "p_value",
-    "percent",
-    "seed_ranges",
-    "setting",
-    "span",
-    "steps",
-    "text",
-]
-
 _TITLES = {
     "optimizer.lr": "learning rate",
     "training.batch_size": "batch size",

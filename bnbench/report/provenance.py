@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bnbench.analysis import SweepTable
+from bnbench.analysis.seeds import seed_ranges
 from bnbench.report.evaluated import validation_images
-from bnbench.report.number_words import count, seed_ranges
-
-__all__ = ["created", "facts"]
+from bnbench.report.number_words import count
 
 
 def created(table: SweepTable) -> str:

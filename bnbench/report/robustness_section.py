@@ -19,8 +19,6 @@ from bnbench.report.number_words import difference, p_value, setting
 from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import setting_cells, setting_columns
 
-__all__ = ["Robustness", "robustness_data", "robustness_panel"]
-
 _MOST_CONTRASTS = 3  # each is computed some dozens of times
 _MOST_DETAILS = 24  # tables of single choices
 

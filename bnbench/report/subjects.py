@@ -12,8 +12,6 @@ from bnbench.analysis import SweepTable, arms, differences, strata, tuned_differ
 from bnbench.analysis.summary import matching, split_by
 from bnbench.report.number_words import setting
 
-__all__ = ["Subject", "subject_keys", "subjects"]
-
 _SCOPE = ("data", "model", "optimizer")
 
 

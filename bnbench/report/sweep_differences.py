@@ -9,8 +9,6 @@ from bnbench.analysis import SweepTable
 from bnbench.analysis.two_sweeps import unlike_params
 from bnbench.report.number_words import listing, text
 
-__all__ = ["unlike"]
-
 
 def unlike(a: SweepTable, b: SweepTable) -> Iterator[str]:
     """What differs between two sweeps besides what they compare, each in a line.

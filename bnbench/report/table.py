@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-__all__ = ["Cell", "Column", "Effect", "Row", "Table", "make_rows"]
-
 
 @dataclass(frozen=True)
 class Column:

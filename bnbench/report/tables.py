@@ -18,18 +18,6 @@ from bnbench.report.subjects import Subject, subjects
 from bnbench.report.table import Cell, Column, Effect, Table, make_rows
 from bnbench.report.verdict import Verdict, doubts, remark, verdict
 
-__all__ = [
-    "arm_table",
-    "estimate_cell",
-    "forest",
-    "level_title",
-    "outcome_cell",
-    "setting_cells",
-    "setting_columns",
-    "steps_cell",
-    "subject_tables",
-]
-
 _FAMILY = ("family_low", "family_high")
 _ONLY_IN_FULL = ("p", "sign-flip p", "detectable, pp")
 _FOREST_ROWS = 60  # more differences than this are not taken in at a glance

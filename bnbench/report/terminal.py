@@ -12,8 +12,6 @@ from bnbench.report.table import Cell, Row, Table
 from bnbench.report.tables import subject_tables
 from bnbench.report.unfinished import unfinished
 
-__all__ = ["terminal_conclusion", "terminal_table"]
-
 _GAP = "  "
 _LEAST_WORDS = 16  # a column of words is not made narrower than this
 

@@ -22,9 +22,6 @@ from bnbench.report.tables import setting_cells, setting_columns
 from bnbench.report.unfinished import is_unfinished, trials_done
 from bnbench.report.verdict import Verdict, remark, verdict
 
-__all__ = ["Comparison", "compare_sweeps", "comparison_markdown", "settings_data", "terminal_comparison"]
-
-
 _Both = tuple[dict[str, Any], "pd.Series[Any]", "pd.Series[Any]"]  # where, and a contrast's row in either sweep
 
 

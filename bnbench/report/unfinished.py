@@ -7,8 +7,6 @@ import shlex
 from bnbench.record.sweep_table import MISSING, SweepTable
 from bnbench.report.number_words import count
 
-__all__ = ["is_unfinished", "trials_done", "unfinished"]
-
 
 def is_unfinished(table: SweepTable) -> bool:
     """Whether a planned trial is not trained yet."""

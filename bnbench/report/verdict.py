@@ -12,8 +12,6 @@ from bnbench.analysis.significance import ALPHA
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.report.number_words import count, difference, key_title, listing, p_value, percent, span, text
 
-__all__ = ["Sentence", "Verdict", "compare", "doubts", "edges", "remark", "tally", "verdict"]
-
 _FAILURES = ("diverged", "collapsed")
 
 

@@ -14,8 +14,6 @@ from bnbench.report.number_words import count, text
 from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import level_title, setting_cells, setting_columns
 
-__all__ = ["timing_tables", "window_tables"]
-
 _FEWEST_RATES = 3  # of fewer, a window's width says little
 _ENDS = {"smallest": "at_low_edge", "largest": "at_high_edge"}
 

@@ -17,8 +17,6 @@ from bnbench.data import DataError
 from bnbench.sweep.planning.compose import explained
 from bnbench.tracking import TrackingError, UndeliveredError
 
-__all__ = ["INTERRUPTED", "OWN_ERRORS", "bad_input", "exit_status"]
-
 OWN_ERRORS = (ConfigError, DataError, TrackingError)
 """bnbench's answers to a user's mistake: their lines are the answer."""
 

@@ -13,8 +13,6 @@ from omegaconf import DictConfig
 
 from bnbench.config import schema
 
-__all__ = ["register", "task"]
-
 
 def register() -> None:
     """Tell Hydra the schema, with MLflow's own variables as defaults, and where the sweeper plugin is.

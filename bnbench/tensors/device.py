@@ -6,8 +6,6 @@ import os
 from functools import cache
 from pathlib import Path
 
-__all__ = ["has_gpu", "memory_bytes"]
-
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 

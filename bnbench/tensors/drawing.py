@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from bnbench.tensors.seeding import generator
 
-__all__ = ["Draws"]
-
 
 class Draws(nn.Module):
     """A layer whose draws depend on `reseed`'s seed and on how many steps were taken, on nothing else.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["MKL_CBWR", "described_settings", "kernel_settings"]
-
 MKL_CBWR = "AUTO,STRICT"
 """MKL picks kernels by the alignment of its operands unless told not to: without this value a trial's bits would
 depend on its slot in a pack."""

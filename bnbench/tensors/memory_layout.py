@@ -13,8 +13,6 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "exact", "feature_major", "fold_images", "select_slots", "stored", "stored_grad", "trial_rows"]
-
 # The widest vector loop of torch's elementwise CPU kernels handles this many elements at a time (4 registers
 # of 16 floats); what is left over takes a scalar path whose exp and log round differently.
 _VECTOR_BLOCK = 64

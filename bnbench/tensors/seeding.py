@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["derive", "generator", "generator_states", "generators_kept", "reseed", "seeded"]
-
 
 def derive(seed: int, *parts: str | int) -> int:
     """A 63-bit seed for one purpose, independent of every other purpose's.

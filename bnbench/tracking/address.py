@@ -9,8 +9,6 @@ from pathlib import Path
 from bnbench.record.redaction import redacted
 from bnbench.tracking.errors import TrackingError
 
-__all__ = ["Address"]
-
 _CHOICES = (
     "leave tracking.uri=null for SQLite under runs_dir, or give sqlite:////absolute/path/mlflow.db, "
     "postgresql://host/database, mysql://host/database or http://host:port"

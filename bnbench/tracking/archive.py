@@ -16,8 +16,6 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 from bnbench.config import ConfigError
 from bnbench.record.results import TrialResult
 
-__all__ = ["SweepArchive", "read_archive", "write_archive"]
-
 _FORMAT = 1
 _ABOUT, _SWEEP, _TRIALS, _FILES = "bnbench.json", "sweep.json", "trials.jsonl", "files/"
 _NAME = re.compile(r"(?!\.)[\w+=,@ -][\w+=,@. -]*(/(?!\.)[\w+=,@. -]+)*")

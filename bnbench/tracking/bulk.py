@@ -21,8 +21,6 @@ from bnbench.record.names import CONDITIONS, Tag, is_curve
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.tags import DIVERGED_STEP
 
-__all__ = ["SQL_RUNS", "Point", "RecordedTrial", "chunks", "recorded_points", "recorded_trials"]
-
 _TERMINATED = ("FINISHED", "FAILED")
 _KEPT = (
     Tag.DATA_CHECKSUM,

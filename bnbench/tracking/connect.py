@@ -20,8 +20,6 @@ from bnbench.tracking.database import ready
 from bnbench.tracking.errors import NothingRecordedError, TrackingError, one_line
 from bnbench.tracking.moved import is_here, relocate
 
-__all__ = ["Connection", "connect", "reported", "show_files_here"]
-
 # How patient MLflow is with a server: while it is opened, and afterwards (None: as MLflow is). Its own
 # default asks a dead server for 4 minutes; `Drain` keeps the results and asks again by itself.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "2"), "MLFLOW_HTTP_REQUEST_TIMEOUT": ("5", None)}

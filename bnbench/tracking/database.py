@@ -27,8 +27,6 @@ from sqlalchemy import Engine
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import TrackingError
 
-__all__ = ["ready"]
-
 _BUSY_SECONDS = 60  # that another program may hold a database
 
 

@@ -13,8 +13,6 @@ from bnbench.record.results import TrialResult
 from bnbench.tracking import spool
 from bnbench.tracking.errors import SpoolError, TrackingError, UndeliveredError, one_line
 
-__all__ = ["Drain"]
-
 _LONGEST_PAUSE_SECONDS = 30.0
 _GIVE_UP_AFTER = 2  # files refused in one round: it is the store, not the file
 _LAST_PAUSE_SECONDS = 2.0

@@ -13,8 +13,6 @@ import bnbench
 from bnbench.config import trial
 from bnbench.record.redaction import redacted
 
-__all__ = ["git_state", "hardware", "versions"]
-
 _PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "scipy", "pandas")
 _GIT_SECONDS = 5
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bnbench.record.redaction import redacted
 
-__all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "UndeliveredError", "one_line"]
-
 
 class TrackingError(RuntimeError):
     """The tracking store cannot be used, or lacks what was asked for; one line with what to do, without passwords."""

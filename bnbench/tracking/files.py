@@ -19,8 +19,6 @@ from mlflow.utils.uri import append_to_uri_path
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError, one_line
 
-__all__ = ["read_files", "read_json", "run_uri", "write_paths", "write_text"]
-
 
 def write_text(connection: Connection, run_id: str, name: str, text: str) -> None:
     """Keep a text with a run, as a file of this name."""

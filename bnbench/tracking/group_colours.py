@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["coloured"]
-
 _COLOURS = 29  # in MLflow's list
 _GREYS = (10, 11, 12)  # places in that list
 _FIRST = (3, 5, 7, 15)  # violet, blue, green, orange

@@ -28,8 +28,6 @@ from bnbench.tracking.trial_runs import data_of, trial_run
 from bnbench.tracking.views import links, trial_views, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
-__all__ = ["Added", "add", "gather"]
-
 _RUNS_A_QUERY = 100
 _HERE = {PROCESS, Tag.PARENT, Tag.LOADED, MLFLOW_RUN_NAME}  # tags that hold of a run in one store alone
 _OF_RESULT = {Tag.KIND, Tag.KEY, Tag.STATUS, Tag.REASON, Tag.NORM, Tag.ARM, DIVERGED_STEP, MLFLOW_RUN_NOTE}

@@ -28,8 +28,6 @@ from bnbench.tracking.tags import BOUND, PLACE, PROCESS, this_process
 from bnbench.tracking.trial_runs import TrialRun
 from bnbench.tracking.write_runs import write_runs
 
-__all__ = ["delete_other_means", "metric_names", "version_of", "write_means"]
-
 _BOUNDS = ("mean", "low", "high")  # the ends of the 95 % interval
 _MOST_RUNS = 100  # on MLflow's page: where more levels are compared, the means alone are written
 _NOT_ALLOWED = re.compile(r"[^\w. -]+")  # in a metric's name, which a slash would make a path

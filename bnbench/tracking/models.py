@@ -15,8 +15,6 @@ from mlflow.types import Schema, TensorSpec
 from bnbench.tracking import environment
 from bnbench.tracking.connect import Connection
 
-__all__ = ["log_model"]
-
 _NEEDED = ("bnbench", "torch", "numpy")
 
 

@@ -13,8 +13,6 @@ from sqlalchemy import func, literal, or_, update
 
 from bnbench.tracking.address import Address
 
-__all__ = ["is_here", "relocate"]
-
 _PATHS: tuple[tuple[type[Any], str], ...] = (
     (SqlExperiment, "artifact_location"),
     (SqlRun, "artifact_uri"),

@@ -17,8 +17,6 @@ from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
 from bnbench.tracking.timing_runs import newest_timing
 
-__all__ = ["load_table", "load_trials", "planned_table"]
-
 _STATE = ("key", "status", "reason", "diverged_step", "tuning")
 
 

@@ -14,8 +14,6 @@ from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trial
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.sweep_runs import find_sweep, read_plan, read_plan_if_kept
 
-__all__ = ["counting_runs", "read_recorded"]
-
 
 def counting_runs(connection: Connection, planned: list[dict[str, Any]]) -> dict[str, RecordedTrial]:
     """By key, the run that counts for a trial: the newest finished one, in any sweep.

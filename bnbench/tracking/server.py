@@ -20,8 +20,6 @@ from typing import IO
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import NothingRecordedError, TrackingError
 
-__all__ = ["running_server", "serve_ui"]
-
 _START_SECONDS = 90
 _STOP_SECONDS = 10
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -18,20 +18,6 @@ from bnbench.record.results import TrialResult
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import SpoolError, TrackingError, one_line
 
-__all__ = [
-    "check_writable",
-    "claimed",
-    "folder_of",
-    "make_folder",
-    "pending",
-    "read",
-    "read_all",
-    "remove",
-    "set_aside",
-    "waiting",
-    "write",
-]
-
 _ADDRESS = "address.txt"
 _PROBE_BYTES = 2**16  # about what a pack's results take
 

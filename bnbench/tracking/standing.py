@@ -11,8 +11,6 @@ from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import find_sweep, read_plan
 from bnbench.tracking.tags import PROCESS, was_killed
 
-__all__ = ["Standing", "TrialState", "read_standing"]
-
 
 @dataclass(frozen=True)
 class TrialState:

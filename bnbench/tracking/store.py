@@ -29,8 +29,6 @@ from bnbench.tracking.write_runs import add_to_sweep, write_runs
 if TYPE_CHECKING:
     from bnbench.tracking.handed_on import Added
 
-__all__ = ["Store"]
-
 
 class Store:
     """Trials and sweeps in an MLflow store; made by `Store.open`.

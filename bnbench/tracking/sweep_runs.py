@@ -23,22 +23,6 @@ from bnbench.tracking.files import read_json, write_paths, write_text
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent, sweep_tags
 from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 
-__all__ = [
-    "PLACE",
-    "PLAN",
-    "all_runs",
-    "checks",
-    "close_killed",
-    "find_sweep",
-    "finish_sweep",
-    "list_sweeps",
-    "note_check",
-    "read_parent",
-    "read_plan",
-    "read_plan_if_kept",
-    "start_sweep",
-]
-
 PLAN = "sweep.json"
 """The file of a sweep's run that lists its trials."""
 

@@ -21,8 +21,6 @@ from mlflow.utils.mlflow_tags import (
 
 from bnbench.record.names import Tag
 
-__all__ = ["TAG_LENGTH", "Parent", "sweep_tags"]
-
 TAG_LENGTH = 8000
 """The longest value of a run's tag that MLflow keeps."""
 

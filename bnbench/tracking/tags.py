@@ -6,8 +6,6 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["BOUND", "DIVERGED_STEP", "PLACE", "PROCESS", "TRIALS", "this_process", "was_killed"]
-
 DIVERGED_STEP = "bnbench.diverged_step"
 TRIALS = "bnbench.trials"  # number of trials a sweep lists
 BOUND = "bnbench.bound"  # whether a run of means has the means, or which ends of their intervals

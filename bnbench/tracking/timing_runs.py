@@ -17,8 +17,6 @@ from bnbench.tracking.files import read_json, write_text
 from bnbench.tracking.sweep_runs import all_runs
 from bnbench.tracking.tags import PROCESS, this_process
 
-__all__ = ["newest_timing", "record_timing"]
-
 _TIMING = "timing.json"
 _NOT_ALLOWED = re.compile(r"[^\w./ -]+")  # in MLflow's names of metrics
 

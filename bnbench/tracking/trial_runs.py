@@ -18,8 +18,6 @@ from bnbench.record.results import TrialResult
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
 
-__all__ = ["TrialRun", "data_of", "run_time", "trial_run"]
-
 _DIGEST_LENGTH = 36  # the most MLflow keeps
 _TRACEBACK = "traceback.txt"
 _NORM = ("norm", "norm.placement")

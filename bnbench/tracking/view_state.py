@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["TAG", "Bars", "Chart", "Group", "Line", "Parallel", "Section", "View"]
-
 TAG = "mlflow.sharedViewState."
 """What a view's tag begins with; its id follows."""
 

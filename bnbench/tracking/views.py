@@ -20,8 +20,6 @@ from bnbench.tracking.mean_runs import metric_names, version_of
 from bnbench.tracking.tags import PLACE
 from bnbench.tracking.view_state import TAG, Bars, Chart, Line, Parallel, Section, View
 
-__all__ = ["CHARTS", "TRIALS", "chart_view", "links", "trial_views", "view_address", "view_id", "write_views"]
-
 CHARTS, TRIALS = "charts", "trials"
 """Kinds of views: the means of a sweep, and a table of trials."""
 

@@ -34,8 +34,6 @@ from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import run_uri, write_text
 from bnbench.tracking.trial_runs import TrialRun
 
-__all__ = ["add_to_sweep", "write_runs"]
-
 _REST_THREADS = 8
 _MOST_SWEEPS = 500
 

@@ -15,8 +15,6 @@ from bnbench.training.evaluate import Evaluation, evaluate
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 
-__all__ = ["CurveRecorder", "Curves", "ProgressReporter"]
-
 Curves = dict[str, list[tuple[int, float]]]
 
 

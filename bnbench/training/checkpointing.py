@@ -15,8 +15,6 @@ from lightning_fabric.plugins import CheckpointIO
 from bnbench.record import checkpoints
 from bnbench.record.checkpoints import CheckpointError
 
-__all__ = ["Checkpointer", "PackFile"]
-
 
 class PackFile(CheckpointIO):
     """Lightning's reading and writing of checkpoints, into the file of one pack.

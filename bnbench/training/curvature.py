@@ -16,8 +16,6 @@ from bnbench.training.losses import example_losses
 from bnbench.training.measures.hessian import Spectrum, hessian_product, spectrum
 from bnbench.training.unchanged import Copies
 
-__all__ = ["loss_spectrum"]
-
 _STEPS = 16
 _PROBES = 2
 _BASIS_BYTES = 256 * 2**20

@@ -14,8 +14,6 @@ from bnbench.config.evaluation_grid import evaluation_steps, measured_steps
 from bnbench.data import ImageData
 from bnbench.training.image_batches import PackImages
 
-__all__ = ["Block", "PackDataModule"]
-
 _MAX_BLOCK = 128
 
 

@@ -13,8 +13,6 @@ from bnbench.record import names
 from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct, example_losses
 
-__all__ = ["Evaluation", "evaluate"]
-
 
 class Evaluation(NamedTuple):
     """One number a slot, shape (K,), float64."""

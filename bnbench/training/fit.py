@@ -32,8 +32,6 @@ from bnbench.training.process import conditions
 from bnbench.training.shifted import accuracy_under_shifts
 from bnbench.training.trainer import train
 
-__all__ = ["fit", "make_pack"]
-
 _ONE_BY_ONE = 100
 
 

@@ -14,8 +14,6 @@ from bnbench.data import ImageData, Split, pixels, scaling, split_data
 from bnbench.packing.pack import Pack
 from bnbench.tensors.seeding import generator
 
-__all__ = ["BatchOrder", "PackImages"]
-
 
 class BatchOrder:
     """Which training images each step sees, for one seed.

@@ -9,8 +9,6 @@ from torch import Tensor
 from bnbench.config import Loss
 from bnbench.packing.leaves import ExactActivation
 
-__all__ = ["correct", "example_losses"]
-
 _softplus = ExactActivation(torch.nn.Softplus())
 
 

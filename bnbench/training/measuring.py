@@ -22,8 +22,6 @@ from bnbench.training.measures.smoothness import STEP_SIZES, smoothness
 from bnbench.training.module import PackModule
 from bnbench.training.probe import Probe, probe
 
-__all__ = ["TAKERS", "MeasureRecorder"]
-
 _SHIFT_LAYERS = 4  # the first above the lowest, the last and some between: each costs a step
 _RARE = (Measure.hessian,)  # as costly as hundreds of steps
 _BOUNDED = (Activation.sigmoid, Activation.tanh)

@@ -17,8 +17,6 @@ from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct, example_losses
 from bnbench.training.schedules import lr_factor
 
-__all__ = ["PackModule"]
-
 _OWN = "pack_module"
 _ATTRIBUTES = "attributes"
 _KEPT = ("diverged_at", "started_in", "losses", "correct_sums", "examples")

@@ -17,8 +17,6 @@ from bnbench.training.losses import example_losses
 from bnbench.training.population import estimate_population
 from bnbench.training.process import prepare_process
 
-__all__ = ["measure_pace"]
-
 _SECONDS = 0.5
 
 

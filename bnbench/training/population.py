@@ -11,8 +11,6 @@ from bnbench.packing.pack import Pack
 from bnbench.record import names
 from bnbench.training.image_batches import PackImages
 
-__all__ = ["estimate_population"]
-
 _EXAMPLES = 1024  # Wu & Johnson find that a thousand to ten thousand suffice
 
 

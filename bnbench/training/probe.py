@@ -25,8 +25,6 @@ from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
 from bnbench.training.unchanged import State, unchanged
 
-__all__ = ["Hidden", "Probe", "probe"]
-
 _IMAGES = 128
 
 

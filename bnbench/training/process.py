@@ -16,8 +16,6 @@ from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.tensors.kernels import described_settings
 
-__all__ = ["conditions", "fit_in_memory", "prepare_process"]
-
 # mallopt's numbers of its parameters, and their largest values.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20

@@ -6,8 +6,6 @@ import math
 
 from bnbench.config import ScheduleConfig, ScheduleName
 
-__all__ = ["lr_factor"]
-
 
 def lr_factor(schedule: ScheduleConfig, step: int, steps: int) -> float:
     """What `optimizer.lr` is multiplied with for one update.

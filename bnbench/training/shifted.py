@@ -15,8 +15,6 @@ from bnbench.tensors.seeding import generator
 from bnbench.training.evaluate import evaluate
 from bnbench.training.image_batches import PackImages
 
-__all__ = ["accuracy_under_shifts", "shifted"]
-
 _CONTRAST = 0.5
 _BRIGHTNESS = 0.2
 _NOISE_SD = 0.2

@@ -18,8 +18,6 @@ from bnbench.training.checkpointing import PackFile
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.module import PackModule
 
-__all__ = ["train"]
-
 _LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
 

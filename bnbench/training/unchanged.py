@@ -11,8 +11,6 @@ from torch import Tensor
 from bnbench.optimizers.per_trial import PackOptimizer
 from bnbench.packing.pack import Pack
 
-__all__ = ["Copies", "State", "unchanged"]
-
 
 class Copies:
     """Tensors, and the values they had.

@@ -17,8 +17,6 @@ from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.packing import attributes
 from bnbench.packing.pack import Pack
 
-__all__ = ["TrainedNetwork", "load_network", "save_network"]
-
 
 class TrainedNetwork(nn.Module):
     """One trial's network behind the scaling of its images; it evaluates, with the statistics of `norm.inference`.

@@ -13,8 +13,6 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["BnbenchSweeper"]
-
 
 @dataclass
 class BnbenchSweeperConf:

@@ -20,8 +20,6 @@ from bnbench.report.subjects import Subject, subjects
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw"]
-
 BATCH_SIZE = "training.batch_size"
 
 _LEAST_SPAN = 0.5  # percentage points either side of no difference

@@ -25,8 +25,6 @@ from bnbench.report.figures.svg import WIDE, draw_chart, render
 from bnbench.report.number_words import setting
 from bnbench.report.subjects import Subject, subjects
 
-__all__ = ["draw"]
-
 _CAPTION = (
     "Norms of the loss's gradient by the weights of each layer, from the first to the head: geometric means over the "
     "seeds that finished, with their 95 % t interval. A layer whose gradient is 0 in a trial is left out."

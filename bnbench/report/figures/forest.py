@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from bnbench.report.table import Effect
 
-__all__ = ["draw_axis", "draw_bar"]
-
 _WIDTH, _HEIGHT = 200, 28  # as high as a row, so that the lines at zero meet
 _MARGIN = 14  # room for half a number at either end
 

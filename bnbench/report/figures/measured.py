@@ -30,8 +30,6 @@ from bnbench.report.subjects import Subject, subjects
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw"]
-
 _TITLES = {"gradient": "Gradients", "activation": "Inputs of hidden units", "weights": "Weights"}
 _PERCENTILES = tuple(names.ACTIVATION_PERCENTILES.values())
 _CAPTION = (

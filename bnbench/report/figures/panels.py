@@ -18,22 +18,6 @@ from bnbench.report.subjects import Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "MOST_PANELS",
-    "Figure",
-    "Panel",
-    "PanelRow",
-    "best_settings",
-    "colour_of",
-    "level_index",
-    "mean_band",
-    "of_levels",
-    "place_powers",
-    "place_ticks",
-    "settings",
-    "width_for",
-]
-
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 MOST_PANELS = 12

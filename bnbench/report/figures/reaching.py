@@ -22,8 +22,6 @@ from bnbench.report.figures.svg import draw_chart, render
 from bnbench.report.number_words import setting
 from bnbench.report.subjects import Subject, subjects
 
-__all__ = ["draw"]
-
 _TITLE = "Seeds that reached a target, against step"
 _CAPTION = (
     "The share of seeds, in %, that had reached the validation accuracy by each step, on a log scale up to "

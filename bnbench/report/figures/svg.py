@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "LEVEL_COLOURS", "MUTED", "NARROW", "RULE", "WIDE", "draw_chart", "level_colour", "render"]
-
 # Placeholders that `render` turns into the page's CSS variables: matplotlib takes no variable as a colour.
 INK, MUTED, RULE = "#010101", "#010102", "#010103"
 

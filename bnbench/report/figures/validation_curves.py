@@ -28,8 +28,6 @@ from bnbench.report.subjects import Subject, subjects
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw"]
-
 _TITLE = "Validation accuracy against step"
 _CAPTION = (
     "Thick lines are means over the seeds that finished, in a band of their 95 % t interval; thin lines are "

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bnbench.tracking.connect import Connection
 
-__all__ = ["keep_check"]
-
 
 def keep_check(
     connection: Connection, meta: dict[str, Any], tag: str, verdicts: Counter[str], say: Callable[[str], None]

@@ -11,8 +11,6 @@ from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.sweep.planning.describe import count
 
-__all__ = ["TOLERANCE", "Comparison", "Difference", "compare", "device", "differences", "known_metrics"]
-
 # Relative, of the validation loss before the first step: TF32, in which some GPUs multiply, rounds by 2^-11.
 TOLERANCE = {"float32": 1e-3, "float64": 1e-9}
 _SHOWN = 5  # differences of a trial

@@ -33,8 +33,6 @@ from bnbench.sweep.running.run import HydraSweep, execute, sweep_meta
 if TYPE_CHECKING:
     from bnbench.tracking.connect import Connection
 
-__all__ = ["reproduce"]
-
 # Of the new sweep's description; all else is the recorded one's.
 _OWN = ("id", "command", "config", "data", "versions", "git", "hardware", "created", "wall_seconds", "plan")
 

@@ -14,8 +14,6 @@ from bnbench.record.results import Recorded
 from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.rebuild import rebuild
 
-__all__ = ["choose", "sample_size"]
-
 
 def sample_size(given: str) -> int | None:
     """The number of trials that `--sample` asks for; None for all of them.

@@ -11,8 +11,6 @@ from bnbench.sweep.again.compare import TOLERANCE
 from bnbench.sweep.planning.rebuild import Again
 from bnbench.tensors.kernels import described_settings
 
-__all__ = ["Change", "changes", "likely_cause", "notes"]
-
 _PACKAGES = ("bnbench", "numpy", "pytorch-lightning")
 _DIGITS = 12  # shown of a checksum or a commit
 _GROWS = "and training makes such a difference grow"

@@ -19,8 +19,6 @@ from bnbench.sweep.planning.plan import DataLoader
 from bnbench.sweep.planning.rebuild import Again, again
 from bnbench.sweep.running.failure import SweepFailedError
 
-__all__ = ["verify"]
-
 _WORKERS = 2
 _START_SECONDS = 8.0  # a worker imports torch and Lightning
 

@@ -15,8 +15,6 @@ from bnbench.sweep.planning.plan import Planned
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
 
-__all__ = ["check_comparison", "compared_keys", "describe_levels", "settled"]
-
 Alternatives = Sequence[Mapping[str, Sequence[Value]]]
 
 _MOST_LEVELS = 12  # named in a line

@@ -16,9 +16,6 @@ from bnbench.config import Config, ConfigError
 from bnbench.config.nearest import nearest_key
 from bnbench.sweep.planning.grid import Grid, Value
 
-__all__ = ["compose", "set_values", "to_config", "unknown_keys"]
-
-
 _KINDS: dict[type[Any], str] = {list: "a list", dict: "a mapping"}
 
 Composer = Callable[[list[str]], DictConfig]

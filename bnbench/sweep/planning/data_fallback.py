@@ -8,8 +8,6 @@ from pathlib import Path
 from bnbench.config import Config, ConfigError
 from bnbench.data import DATASETS, MissingDataError, load_data
 
-__all__ = ["stand_in"]
-
 
 def stand_in(config: Config, command_line: Sequence[str], cache_dir: Path) -> tuple[str, str] | None:
     """The name of the data set to train on instead, and a line that says so; None where there is no need.

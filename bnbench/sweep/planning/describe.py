@@ -10,17 +10,6 @@ from bnbench.config.evaluation_grid import evaluation_examples
 from bnbench.data import DATASETS, dataset_info
 from bnbench.sweep.planning.plan import Plan
 
-__all__ = [
-    "arm_keys",
-    "arm_label",
-    "count",
-    "curve_images",
-    "describe_plan",
-    "describe_question",
-    "duration",
-    "varied_keys",
-]
-
 _MOST_ARMS = 40
 _LONG = 3600  # seconds
 _FEW_SEEDS = 3

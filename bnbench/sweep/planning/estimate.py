@@ -12,8 +12,6 @@ from bnbench.packing.alone import why_alone
 from bnbench.packing.paces import Pace, pack_step_seconds
 from bnbench.packing.slots import aligned_width
 
-__all__ = ["training_seconds"]
-
 # Measured on one core of a 2-core server CPU with AVX-512 (2026); other machines differ by their speed.
 _LINEAR_MACS_PER_SECOND = 3.2e10
 _CONV_MACS_PER_SECOND = 1.7e10

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bnbench.sweep.running.run import HydraSweep
     from bnbench.tracking.store import Store
 
-__all__ = ["Evidence", "FileTrials", "find_evidence", "missing_from", "trials_of_file"]
-
 Params = frozenset[tuple[str, Any]]
 # A sweep as the store lists it, its description, and its planned trials.
 ReadSweep = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from bnbench.config import ConfigError, Size, SweepConfig
 from bnbench.sweep.planning.grid import parse_override
 
-__all__ = ["at_size"]
-
 
 def at_size(sweep: SweepConfig, command_line: Sequence[str]) -> list[str]:
     """The overrides that make the sweep its size: as if typed, and what is typed wins over them.

@@ -14,8 +14,6 @@ from bnbench.config import Config, ConfigError
 from bnbench.config.trial import TRIAL_SECTIONS
 from bnbench.sweep.planning.words import quoted
 
-__all__ = ["Grid", "Value", "expand", "parse_override"]
-
 _LISTS = {ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP, ValueType.RANGE_SWEEP}
 
 

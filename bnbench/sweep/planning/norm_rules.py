@@ -9,8 +9,6 @@ from bnbench.data import dataset_info
 from bnbench.models import NormSite, norm_sites, site_kind
 from bnbench.norms import Norm
 
-__all__ = ["norm_errors", "remark", "undefined_reason"]
-
 
 def norm_errors(config: Config) -> Iterator[str]:
     """What is wrong with a norm's settings for the model and batch size at hand, one line each."""

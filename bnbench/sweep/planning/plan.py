@@ -26,8 +26,6 @@ from bnbench.packing.partition import partition
 from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.norm_rules import norm_errors, undefined_reason
 
-__all__ = ["DataLoader", "Pack", "Plan", "Planned", "make_plan"]
-
 
 class DataLoader:
     """Each data set a sweep names, loaded once."""

@@ -17,8 +17,6 @@ from bnbench.sweep.planning.compose import set_values
 from bnbench.sweep.planning.plan import DataLoader
 from bnbench.tensors.device import has_gpu
 
-__all__ = ["Again", "again", "rebuild"]
-
 
 @dataclass(frozen=True)
 class Again:

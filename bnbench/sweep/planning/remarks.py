@@ -11,8 +11,6 @@ from bnbench.packing.alone import rehearsal
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.planning.plan import Plan
 
-__all__ = ["own_remarks"]
-
 _MOST_NAMED = 3
 
 

@@ -18,8 +18,6 @@ from bnbench.sweep.planning.words import useless_settings
 if TYPE_CHECKING:
     from bnbench.sweep.running.run import HydraSweep
 
-__all__ = ["Asked", "ask", "chosen_file"]
-
 
 @dataclass(frozen=True)
 class Asked:

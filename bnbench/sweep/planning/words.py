@@ -12,8 +12,6 @@ from hydra.errors import HydraException
 from bnbench.config import ConfigError
 from bnbench.config.nearest import did_you_mean
 
-__all__ = ["check_words", "no_workers", "quoted", "useless_settings"]
-
 _WORKERS = re.compile(r"-?[1-9]\d*")
 _HEEDED = ("hydra.launcher.", "hydra.sweeper.", "hydra.searchpath", "hydra.mode", "hydra.callbacks")
 

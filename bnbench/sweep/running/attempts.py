@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 
 from bnbench.config import Trial
 
-__all__ = ["train_with_retries"]
-
 
 def train_with_retries(
     trials: Sequence[Trial],

@@ -17,8 +17,6 @@ from bnbench.sweep.planning.rebuild import Again, again
 if TYPE_CHECKING:
     from bnbench.tracking.store import Store
 
-__all__ = ["best_trial", "log_best"]
-
 
 def log_best(store: Store, run_id: str, cache: Path, root: str | None, say: Callable[[str], None]) -> None:
     """Train the best trial of a sweep's best arm again, alone, and log its network with the sweep's run.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SweepFailedError"]
-
 
 class SweepFailedError(RuntimeError):
     """Trials of a sweep failed; the rest of it was trained, recorded and reported."""

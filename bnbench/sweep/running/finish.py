@@ -20,8 +20,6 @@ from bnbench.sweep.running.refresh_charts import renew_charts
 if TYPE_CHECKING:
     from bnbench.tracking.store import Store
 
-__all__ = ["point_latest", "publish", "sweep_folder"]
-
 _MOST_CHARACTERS = 200  # of a folder's name; file systems take 255 bytes
 
 

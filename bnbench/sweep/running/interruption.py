@@ -11,8 +11,6 @@ from types import FrameType
 
 from bnbench.tracking import TrackingError
 
-__all__ = ["Terminated", "briefly", "deaf_workers", "terminable"]
-
 _SECONDS = 1.5
 
 

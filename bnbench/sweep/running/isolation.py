@@ -14,8 +14,6 @@ from multiprocessing.connection import Connection
 
 from bnbench.tracking import TrackingError
 
-__all__ = ["CAN_ISOLATE", "failure_of", "isolated"]
-
 CAN_ISOLATE = sys.platform == "linux"
 """Elsewhere a fork of a process that has loaded the system's frameworks is not safe."""
 

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Job", "Progress", "checkpoint_folder", "progress_files", "progress_writer", "read_progress"]
-
 _PROGRESS_SECONDS = 0.3
 
 

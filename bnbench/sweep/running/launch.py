@@ -15,8 +15,6 @@ from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.interruption import deaf_workers
 from bnbench.sweep.running.job import Job
 
-__all__ = ["launch_packs"]
-
 _FRUITLESS = 3  # launches in a row that broke before any trial was finished
 
 

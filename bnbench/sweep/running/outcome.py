@@ -8,8 +8,6 @@ from bnbench.record.sweep_table import MISSING, SweepTable
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.failure import SweepFailedError
 
-__all__ = ["check_outcome"]
-
 _LONGEST_LINE = 300
 
 

@@ -18,8 +18,6 @@ from bnbench.sweep.planning.plan import Plan
 from bnbench.sweep.running.interruption import deaf_workers
 from bnbench.tracking import environment
 
-__all__ = ["calibrated"]
-
 _SECONDS_A_SHAPE = 5
 _START_SECONDS = 10
 _SHARE = 0.05  # of the sweep's time, at most

@@ -12,8 +12,6 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from bnbench.config import Config
 from bnbench.record.redaction import redacted
 
-__all__ = ["describe_place", "ready_command"]
-
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z./][\w./:@%+-]*", re.I | re.A)
 """What Hydra takes as a text without quotes."""
 

@@ -13,8 +13,6 @@ from bnbench.record.results import TrialResult
 from bnbench.sweep.planning.describe import duration
 from bnbench.sweep.running.job import Job, read_progress
 
-__all__ = ["SweepProgress"]
-
 _LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.5
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from bnbench.analysis.contrast import Contrast, Rates
     from bnbench.report import Comparison
 
-__all__ = ["Sweep"]
-
 
 @dataclass(frozen=True, repr=False)
 class Sweep:

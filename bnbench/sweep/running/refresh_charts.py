@@ -10,8 +10,6 @@ from bnbench.report.charts import mean_charts
 if TYPE_CHECKING:
     from bnbench.tracking.store import Store
 
-__all__ = ["renew_charts"]
-
 
 def renew_charts(store: Store, table: SweepTable) -> str:
     """Write what MLflow draws of a sweep anew, and say where on a server it is; see `Store.write_charts`.

@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
     from bnbench.tracking.store import Store
 
-__all__ = ["HydraSweep", "execute", "planned_entries", "run_sweep", "sweep_meta"]
-
-
 _OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
 """How words begin that leave a sweep's trials as its file has them."""
 

@@ -14,8 +14,6 @@ from bnbench.sweep.running.run import HydraSweep, run_sweep
 if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
 
-__all__ = ["run_parts"]
-
 
 def run_parts(
     hydra: HydraSweep,

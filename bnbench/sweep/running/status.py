@@ -11,8 +11,6 @@ from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.job import progress_files, read_progress
 from bnbench.tracking.standing import Standing, TrialState
 
-__all__ = ["describe_status", "running_keys"]
-
 _COLUMNS = ("done", "running", "failed", "to do")
 _MOST_FAILURES = 10
 _WORDS = {

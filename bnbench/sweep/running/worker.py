@@ -24,8 +24,6 @@ from bnbench.sweep.running.job import Job, progress_writer
 from bnbench.tracking import spool
 from bnbench.tracking.tags import this_process, was_killed
 
-__all__ = ["train_pack"]
-
 
 def train_pack(config: DictConfig) -> None:
     """Hydra's task: train the pack that `config.pack` describes and spool its results.

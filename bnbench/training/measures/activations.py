@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["PERCENTILES", "Units", "dead", "describe", "drift", "largest", "saturated"]
-
 PERCENTILES = (15, 50, 85)
 """Those whose course Ioffe & Szegedy draw (2015, arXiv:1502.03167, figure 1)."""
 

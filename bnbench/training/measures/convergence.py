@@ -8,8 +8,6 @@ import numpy as np
 
 from bnbench.record import names
 
-__all__ = ["summarize_curve"]
-
 
 def summarize_curve(
     curve: Sequence[tuple[int, float]],

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["log10_slope", "norms", "total_norm"]
-
 
 def norms(values: Sequence[Tensor]) -> Tensor:
     """Euclidean norms of tensors (K, …), each trial's by itself, shape (K, L), float64."""

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Spectrum", "hessian_product", "spectrum"]
-
 _STEP = 2.0**-34  # relative; far above rounding in float64, and so short that few ReLUs switch on the way
 _SYMMETRY = 1e-3
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["soft_rank"]
-
 
 def soft_rank(features: Tensor) -> Tensor:
     """tr(M)² / ‖M‖_F² with M = H Hᵀ, between 1 and the rank of H, (K,).

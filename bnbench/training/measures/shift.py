@@ -9,8 +9,6 @@ from torch import Tensor
 
 from bnbench.training.measures.gradients import norms
 
-__all__ = ["internal_covariate_shift"]
-
 
 def internal_covariate_shift(before: Sequence[Tensor], after: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """‖G - G'‖ and the cosine between G and G', each (K,), mean over layers.

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from bnbench.training.measures.gradients import total_norm
 
-__all__ = ["STEP_SIZES", "Smoothness", "smoothness"]
-
 STEP_SIZES = (0.5, 1.0, 2.0, 4.0)
 """Where along the step the loss is looked at, in multiples of it."""
 

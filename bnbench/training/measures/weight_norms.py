@@ -8,8 +8,6 @@ from torch import Tensor
 
 from bnbench.training.measures.gradients import norms
 
-__all__ = ["effective_lr", "weight_norm"]
-
 
 def weight_norm(weights: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of a layer's weights, mean over layers, (K,).
