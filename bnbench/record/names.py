@@ -276,7 +276,7 @@ class Tag:
     SWEEPS = "bnbench.sweeps"  # ids of all sweeps that list the trial, the one that trained it first
     ARM = "bnbench.arm"  # what told its arm apart in the sweep that trained it
     LEVEL = "bnbench.level"  # of a run of means: what is compared, such as "before"
-    CHARTS = "bnbench.record.mean_curves"  # of a run of means: which version of its sweep's charts it belongs to
+    CHARTS = "bnbench.charts"  # of a run of means: which version of its sweep's charts it belongs to
     NORM = "bnbench.norm"  # the norm and its placement, such as "batch before"
     COMMAND = "bnbench.command"
     VERSIONS = "bnbench.versions"
@@ -290,10 +290,10 @@ class Tag:
     ALONE = "bnbench.alone"  # whether it was trained as plain torch does, for it cannot be packed
     PACK_WALL_SECONDS = "bnbench.pack_wall_seconds"
     DATA_CHECKSUM = "bnbench.data_checksum"
-    DEVICE = "bnbench.tensors.device"
+    DEVICE = "bnbench.device"
     CPU_CAPABILITY = "bnbench.cpu_capability"  # the vector instructions that torch's kernels use
     BLAS = "bnbench.blas"
-    KERNELS = "bnbench.tensors.kernels"  # what the environment asks of kernels, such as "ONEDNN_MAX_CPU_ISA=AVX2"
+    KERNELS = "bnbench.kernels"  # what the environment asks of kernels, such as "ONEDNN_MAX_CPU_ISA=AVX2"
     THREADS = "bnbench.threads"  # of the process that trained
     VERIFIED = "bnbench.verified"  # of a sweep: what came of training its trials again, alone
     REPRODUCED = "bnbench.reproduced"  # likewise, in packs
