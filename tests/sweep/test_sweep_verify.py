@@ -228,7 +228,7 @@ def test_another_cpu_and_other_packages_are_noted_with_what_follows(
 def test_on_another_device_only_the_loss_before_the_first_step_is_held_to_a_tolerance(
     at: int, factor: float, near: bool, first: str, verified: Callable[..., Said], changed: Any, off_at: Any
 ) -> None:
-    cuda = changed("update tags set value = 'cuda' where key = 'bnbench.tensors.device'")
+    cuda = changed("update tags set value = 'cuda' where key = 'bnbench.device'")
     off_at(at, factor)
     said = verified(cuda, sweep=first, sample=1)
     assert said.lines[1].startswith("device cuda when recorded, cpu now: ")
