@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from bnbench.record.whole_file import replace_file
 
 _DIGEST_BYTES = 64  # the file is a SHA-256 in hex, then an .npz with exactly that digest
 
@@ -56,13 +56,8 @@ def _write(path: Path, arrays: Arrays) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     payload = buffer.getvalue()
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            draft.write_bytes(hashlib.sha256(payload).hexdigest().encode() + payload)
-            os.replace(draft, path)  # atomic: a reader sees no file or a whole one, and the last writer wins
-        finally:
-            draft.unlink(missing_ok=True)
+        replace_file(path, hashlib.sha256(payload).hexdigest().encode() + payload)
     except OSError as error:
         warnings.warn(f"cache {path} cannot be written ({error}); the next load is slow too", stacklevel=3)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bnbench.config import Trial
 from bnbench.config.trial import VARIES_IN_PACK
+from bnbench.record.whole_file import replace_file
 
 Pace = Mapping[int, float]
 """Seconds of a pack's step by the number of its trials, for one shape of step."""
@@ -76,13 +76,10 @@ def load_paces(folder: Path, machine: str) -> dict[str, Pace]:
 
 def save_paces(folder: Path, machine: str, paces: Mapping[str, Pace]) -> None:
     """Keep paces for later sweeps, beside those of other machines that share the folder."""
-    file = folder / _FILE
     known = _load(folder)
     known[machine] = {**known.get(machine, {}), **{shape: dict(pace) for shape, pace in paces.items()}}
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(known, indent=1))
-    os.replace(temporary, file)
+    replace_file(folder / _FILE, json.dumps(known, indent=1))
 
 
 def _load(folder: Path) -> dict[str, dict[str, dict[Any, float]]]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from bnbench.record.whole_file import replace_file
 
 
 class CheckpointError(ValueError):
@@ -39,15 +39,7 @@ def write(path: Path, keys: Sequence[str], conditions: Mapping[str, str], payloa
     digest = hashlib.sha256(payload).hexdigest()
     header = json.dumps({"keys": [*keys], "conditions": {**conditions}, "digest": digest})
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(header.encode() + b"\n" + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    replace_file(path, header.encode() + b"\n" + payload, durable=True)
 
 
 def read(path: Path, conditions: Mapping[str, str]) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
+from bnbench.record.whole_file import replace_file
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.manifest import manifest
@@ -90,7 +90,7 @@ def _check(formats: Sequence[str], *tables: SweepTable) -> None:
 def _write(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        _replace(folder / name, text)
+        replace_file(folder / name, text)
     return {name: folder / name for name in texts}
 
 
@@ -135,12 +135,3 @@ _WRITERS: dict[str, Callable[[SweepTable], dict[str, str]]] = {
 def _csv(frame: pd.DataFrame) -> str:
     # pandas writes a float as its shortest text that reads back to the same bits.
     return frame.to_csv(index=False, lineterminator="\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

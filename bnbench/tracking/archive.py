@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from bnbench.config import ConfigError
 from bnbench.record.results import TrialResult
+from bnbench.record.whole_file import draft_of
 
 _FORMAT = 1
 _ABOUT, _SWEEP, _TRIALS, _FILES = "bnbench.json", "sweep.json", "trials.jsonl", "files/"
@@ -54,17 +54,12 @@ class SweepArchive:
 def write_archive(path: Path, archive: SweepArchive) -> None:
     """Write the file; whole once its name can be seen."""
     sweep = {"meta": archive.meta, "trials": archive.planned, "run": archive.run, "timing": archive.timing}
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with ZipFile(draft, "w", ZIP_DEFLATED) as file:
-            file.writestr(_ABOUT, json.dumps({"format": _FORMAT, "sweep": archive.title}))
-            file.writestr(_SWEEP, json.dumps(sweep, allow_nan=False))
-            file.writestr(_TRIALS, "".join(f"{result.to_json()}\n" for result in archive.results))
-            for name, content in archive.files.items():
-                file.writestr(f"{_FILES}{name}", content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft_of(path) as draft, ZipFile(draft, "w", ZIP_DEFLATED) as file:
+        file.writestr(_ABOUT, json.dumps({"format": _FORMAT, "sweep": archive.title}))
+        file.writestr(_SWEEP, json.dumps(sweep, allow_nan=False))
+        file.writestr(_TRIALS, "".join(f"{result.to_json()}\n" for result in archive.results))
+        for name, content in archive.files.items():
+            file.writestr(f"{_FILES}{name}", content)
 
 
 def read_archive(path: Path) -> SweepArchive:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shlex
 import sqlite3
 import sys
@@ -24,6 +23,7 @@ from mlflow.store.db.utils import (
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import Engine
 
+from bnbench.record.whole_file import draft_of, drafts_of
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import TrackingError
 
@@ -68,12 +68,11 @@ def _make(address: Address) -> None:
     database = address.database
     if database is None or database.exists():
         return
-    draft = database.with_name(f"{database.name}.new")
-    for left in (draft, draft.with_name(f"{draft.name}-journal")):  # of a process that was killed here
-        left.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"sqlite:///{draft}", address.artifacts)  # type: ignore[no-untyped-call]
-    store.engine.dispose()
-    os.replace(draft, database)
+    for leftover in drafts_of(database):  # of a process that was killed here
+        leftover.unlink()
+    with draft_of(database) as draft:
+        store = SqlAlchemyStore(f"sqlite:///{draft}", address.artifacts)  # type: ignore[no-untyped-call]
+        store.engine.dispose()
 
 
 def _check_file(database: Path) -> None:
@@ -135,8 +134,9 @@ def _free(path: Path) -> Path:
 
 def _copy(database: Path, copy: Path) -> None:
     """Copy a database with what its journal holds; whole once its name can be seen."""
-    draft = copy.with_name(f"{copy.name}.draft")
-    draft.unlink(missing_ok=True)
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(draft)) as target:
+    with (
+        draft_of(copy) as draft,
+        closing(sqlite3.connect(database)) as source,
+        closing(sqlite3.connect(draft)) as target,
+    ):
         source.backup(target)
-    os.replace(draft, copy)

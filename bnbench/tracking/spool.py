@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bnbench.record.results import TrialResult
+from bnbench.record.whole_file import replace_file
 from bnbench.tracking.address import Address
 from bnbench.tracking.errors import SpoolError, TrackingError, one_line
 
@@ -37,7 +37,7 @@ def make_folder(runs_dir: Path, address: Address, experiment: str) -> Path:
     with _said(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _ADDRESS).exists():
-            _write(folder / _ADDRESS, f"{_store(runs_dir, address, experiment)}\n")
+            replace_file(folder / _ADDRESS, f"{_store(runs_dir, address, experiment)}\n")
     return folder
 
 
@@ -60,7 +60,7 @@ def check_writable(folder: Path) -> None:
     probe = folder / f".{uuid.uuid4().hex}.draft"
     with _said(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _write(probe, " " * _PROBE_BYTES)
+        replace_file(probe, " " * _PROBE_BYTES, durable=True)
         probe.unlink()
 
 
@@ -77,8 +77,7 @@ def write(folder: Path, results: list[TrialResult]) -> Path:
     path = folder / f"{results[0].key}-{uuid.uuid4().hex}.jsonl"
     with _said(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _write(path, text)
-        _sync(folder)
+        replace_file(path, text, durable=True)
     return path
 
 
@@ -166,24 +165,3 @@ def _said(folder: Path) -> Iterator[None]:
             f"results cannot be written to {folder} ({error.strerror or error}); make room or set runs_dir to another "
             "place; the same command again trains only what is missing"
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.draft".replace("..", "."))
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Put a renamed file's name on the disk too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -281,7 +281,7 @@ def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path
     def fail(*_: Path) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(make_sweep(seeds=(0, 1)), tmp_path)
     assert (tmp_path / "trials.csv").read_bytes() == before

@@ -115,7 +115,7 @@ def test_a_relative_database_is_the_same_file_from_every_folder(
 
 
 def test_a_database_that_a_killed_process_has_half_made_is_made_anew(tmp_path: Path) -> None:
-    half = tmp_path / "mlflow.db.new"
+    half = tmp_path / ".mlflow.db.0123456789ab.draft"
     with closing(sqlite3.connect(half)) as database:
         database.execute("CREATE TABLE _alembic_tmp_latest_metrics (key TEXT)")
     store = Store.open(None, runs_dir=tmp_path, experiment="bnbench")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Set
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.config import Config
+from bnbench.record.whole_file import draft_of
 from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
 from bnbench.sweep.planning.describe import duration
 from bnbench.sweep.running.place import ready_command
@@ -72,9 +72,8 @@ def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:
 def point_latest(folder: Path) -> None:
     """Make the `latest` pointer beside a sweep's folder lead to it, in one step."""
     link = folder.parent / "latest"
-    temporary = link.with_name(f".latest-{os.getpid()}")
-    temporary.symlink_to(folder.name)
-    os.replace(temporary, link)
+    with draft_of(link) as draft:
+        draft.symlink_to(folder.name)
 
 
 def _shown(path: Path) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from bnbench.record.whole_file import replace_file
 
 _PROGRESS_SECONDS = 0.3
 
@@ -98,9 +99,7 @@ def progress_writer(file: Path, keys: Sequence[str]) -> Callable[[int, int], Non
             last = now
             with suppress(OSError):  # of a full disk, say: what matters is the training
                 file.parent.mkdir(parents=True, exist_ok=True)
-                draft = file.with_suffix(".draft")
-                draft.write_text(json.dumps(asdict(Progress(steps, diverged, tuple(keys)))))
-                os.replace(draft, file)
+                replace_file(file, json.dumps(asdict(Progress(steps, diverged, tuple(keys)))))
 
     return report
 
