@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bnbench.config import Bias, LogitsNorm, Placement, RunningVar, SingleValue
+from bnbench.config import ALL_NORMS, Bias, LogitsNorm, Placement, RunningVar, SingleValue
 from bnbench.models import build_model, norm_sites, site_kind
 from bnbench.norms import make_norm
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
     from bnbench.config import NormConfig, Trial
     from bnbench.norms import Norm
-
-_OTHER_SOURCES = {
-    "frozen_batch": "constants taken from the training images at the start",
-    "online": "statistics of the examples before it",
-}
 
 
 class _Layer(NamedTuple):
@@ -88,7 +83,11 @@ def _layers(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> li
 
     net = build_model(trial, image_shape, classes).eval()
     layers: list[_Layer] = []
-    norms = _norm_names(trial, image_shape, classes)
+    modules = dict(net.named_modules())
+    normed = trial.norm.logits != LogitsNorm.none
+    sites = norm_sites(trial.model, image_shape, classes, logits=normed) if trial.norm.name != "none" else []
+    # A block has its norm under this name; elsewhere the place is the norm itself.
+    norms = {f"{site.block}.norm" if f"{site.block}.norm" in modules else site.block for site in sites}
 
     def watch(name: str, module: nn.Module) -> None:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -96,24 +95,13 @@ def _layers(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> li
 
         module.register_forward_hook(hook)
 
-    for name, module in net.named_modules():
+    for name, module in modules.items():
         in_a_norm = any(name.startswith(f"{norm}.") for norm in norms)
         if name in norms or not (in_a_norm or [*module.children()]):
             watch(name, module)
     with torch.no_grad():
         net(torch.zeros(2, *image_shape, dtype=getattr(torch, trial.training.precision)))
     return layers
-
-
-def _norm_names(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> set[str]:
-    """What the network calls its norms."""
-    if trial.norm.name == "none":
-        return set()
-    normed = trial.norm.logits != LogitsNorm.none
-    blocks = [site.block for site in norm_sites(trial.model, image_shape, classes, logits=normed)]
-    if trial.model.name == "custom":
-        return {*blocks}
-    return {block if block == "logits" else f"{block}.norm" for block in blocks}
 
 
 def _rows(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> list[tuple[str, ...]]:
@@ -198,8 +186,7 @@ def _norms(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> Iterator[str]:
         yield "  over which values each normalizes is not known: its class does not declare over_batch"
         return
     if examples is None:
-        source = _OTHER_SOURCES.get(norm.name, "values of its own")
-        yield f"  each example is normalized by {source}, whatever the batch size"
+        yield f"  each example is normalized by {kind.source}, whatever the batch size"
         return
     what = " is normalized" if norm.name == "custom" else "'s mean and variance are taken"
     yield f"  each channel{what} over examples x height x width values of it:"
@@ -223,7 +210,7 @@ def _examples(trial: Trial, kind: Norm) -> int | None:
         return 1
     if not kind.over_batch:
         return None
-    return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
+    return ALL_NORMS[trial.norm.name].examples(trial.norm, trial.training.batch_size)
 
 
 def _span(layers: Sequence[_Layer]) -> str:

@@ -9,10 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from bnbench.claims import load_claims
-from bnbench.config import ConfigError
+from bnbench.config import ALL_MODELS, ALL_NORMS, ConfigError
 from bnbench.data import DATASETS, OWN
-from bnbench.models import MODELS, OWN_MODEL
-from bnbench.norms import NORMS, OWN_NORM
 
 
 def listing(conf_dirs: Sequence[Path]) -> str:
@@ -29,8 +27,8 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         "sweeps, +sweep=NAME": _questions(conf_dirs, "sweep"),
         "experiments, +experiment=NAME": _questions(conf_dirs, "experiment"),
         "claims, claims NAME": {id: f"Batch norm {claim.title}" for id, claim in load_claims(conf_dirs).items()},
-        "models, model=NAME": {name: model.summary for name, model in MODELS.items()} | {"custom": OWN_MODEL.summary},
-        "norms, norm=NAME": {name: norm.summary for name, norm in NORMS.items()} | {"custom": OWN_NORM.summary},
+        "models, model=NAME": {name: model.summary for name, model in ALL_MODELS.items()},
+        "norms, norm=NAME": {name: norm.summary for name, norm in ALL_NORMS.items()},
         "data, data=NAME": {name: info.summary for name, info in DATASETS.items()} | OWN,
     }
     width = max(len(name) for section in sections.values() for name in section)

@@ -26,13 +26,13 @@ from bnbench.config.choices import (
     SplitKind,
     Statistics,
 )
-from bnbench.config.contradictions import config_errors, useless_keys
+from bnbench.config.contradictions import config_errors, unknown_names, useless_keys
+from bnbench.config.model_catalog import ALL_MODELS, ModelConfig
+from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
 from bnbench.config.schema import (
     Config,
     ConfigError,
     DataConfig,
-    ModelConfig,
-    NormConfig,
     OptimizerConfig,
     ScheduleConfig,
     SweepConfig,
@@ -43,6 +43,8 @@ from bnbench.config.schema import (
 from bnbench.config.trial import Trial
 
 __all__ = [
+    "ALL_MODELS",
+    "ALL_NORMS",
     "Activation",
     "Averaging",
     "Bias",
@@ -80,5 +82,6 @@ __all__ = [
     "Trial",
     "config_errors",
     "schema",
+    "unknown_names",
     "useless_keys",
 ]

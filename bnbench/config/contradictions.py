@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bnbench.config.choices import Device, EvalGrid, Init, ScheduleName
+from bnbench.config.model_catalog import ALL_MODELS
+from bnbench.config.norm_catalog import ALL_NORMS
 from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.tensors.device import has_gpu
 
@@ -24,7 +26,14 @@ _OF_ONE_KIND = [
 
 def config_errors(config: Config, train_size: int) -> list[str]:
     """What is wrong with a configuration as a trial's, one line each; nothing if it is right."""
-    return [*range_errors(config), *_contradictions(config, train_size)]
+    return [*unknown_names(config)] or [*range_errors(config), *_contradictions(config, train_size)]
+
+
+def unknown_names(config: Config) -> Iterator[str]:
+    """Which of its model and its norm is in no catalog, one line each."""
+    for key, name, known in (("model", config.model.name, ALL_MODELS), ("norm", config.norm.name, ALL_NORMS)):
+        if name not in known:
+            yield f"{key}={name} is unknown; allowed: {', '.join(known)}"
 
 
 def useless_keys(configs: Sequence[Config]) -> Iterator[str]:
@@ -67,10 +76,7 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
             f"training.batch_size={training.batch_size}"
         )
     yield from _long_curves(training, size)
-    if config.model.depth == 0 and config.model.name == "cnn":
-        yield f"model.depth=0 leaves model={config.model.name} without a layer; it must be a whole number >= 1"
-    if config.model.name != "custom" and not config.model.hidden_widths and config.model.dropout:
-        yield f"model.dropout={config.model.dropout} has no hidden layer to follow with model.depth=0; set it to 0"
+    yield from ALL_MODELS[config.model.name].errors(config.model, config.norm)
     key, targets = given_targets(config)
     if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):
         yield f"{key}={targets} is not allowed; it must be a list of accuracies > 0 and <= 1"

@@ -4,50 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from bnbench.config.choices import (
-    Activation,
-    Averaging,
-    Bias,
     Device,
     EvalGrid,
-    Impl,
-    Init,
-    LogitsNorm,
     LogModel,
     Loss,
     LrScaling,
     Measure,
     OptimizerName,
-    Padding,
-    Placement,
     Precision,
-    Preset,
-    RunningVar,
     Scaling,
     ScheduleName,
-    SingleValue,
     Size,
     SplitKind,
-    Statistics,
 )
+from bnbench.config.model_catalog import ModelConfig
+from bnbench.config.norm_catalog import NormConfig
+from bnbench.config.number import number
 
 DEFAULT_STEPS = 1000
 
 
 class ConfigError(ValueError):
     """One or more bad values: one line each, with the key, what was given and what is allowed."""
-
-
-def _number(
-    default: Any, low: float, high: float = math.inf, *, low_is_allowed: bool = True, high_is_allowed: bool = True
-) -> Any:
-    """A numeric field and the interval its value must lie in."""
-    return field(default=default, metadata={"interval": (low, high, low_is_allowed, high_is_allowed)})
 
 
 @dataclass(frozen=True)
@@ -58,10 +42,10 @@ class DataConfig:
     root: str | None = None  # the folder with its files; of folder, the images
     path: str | None = None  # arrays: the .npz file
     factory: str | None = None  # custom: package.module:function, which returns the images
-    image_size: int | None = _number(None, 1)  # folder: bring all images to so many pixels square
+    image_size: int | None = number(None, 1)  # folder: bring all images to so many pixels square
     split: SplitKind = SplitKind.fixed
     scaling: Scaling = Scaling.unit
-    train_examples: int | None = _number(None, 1)  # train on the first so many, class by class in turn; None for all
+    train_examples: int | None = number(None, 1)  # train on the first so many, class by class in turn; None for all
     download: bool = True
     # The set to take where this one's files are not here; an experiment says so, data typed by hand stay.
     stand_in: str | None = None
@@ -70,99 +54,19 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """The network, without its normalization."""
-
-    name: str = "fc"
-    factory: str | None = None  # custom: package.module:function, which returns the network
-    depth: int = _number(3, 0)  # hidden layers (fc; 0 is logistic regression), conv layers (cnn)
-    widths: list[int] | None = None  # fc: features of each hidden layer, where they differ; instead of depth and width
-    width: int = _number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
-    stride_every: int = _number(3, 1)  # cnn: every so many layers, stride 2
-    min_map: int = _number(1, 1)  # cnn: no stride that would leave a map smaller than this
-    hidden: int = _number(100, 0)  # cnn: features of the fully connected layer; 0 for none
-    padding: Padding = Padding.torch  # cnn
-    activation: Activation = Activation.relu
-    dropout: float = _number(0.0, 0, 1, high_is_allowed=False)  # probability, at the end of every hidden block
-    bias: Bias = Bias.auto
-    init: Init = Init.torch  # own: custom keeps the weights it brings, those of its norms too
-    init_gain: float = _number(1.0, 0, low_is_allowed=False)
-    init_sd: float = _number(0.05, 0, low_is_allowed=False)
-    head_init: Init | None = None
-    head_gain: float = _number(1.0, 0, low_is_allowed=False)
-    head_sd: float | None = _number(None, 0, low_is_allowed=False)
-
-    @property
-    def hidden_widths(self) -> list[int]:
-        """Features of each hidden layer of the fully connected network."""
-        return [self.width] * self.depth if self.widths is None else list(self.widths)
-
-
-_PRESETS: dict[Preset, dict[str, Any]] = {
-    Preset.torch: {"momentum": 0.1, "eps": 1e-5, "running_var": RunningVar.unbiased},
-    # Keras' layers say momentum=0.99 and the low-level code decay=0.99, the weight of the old statistics.
-    Preset.tensorflow: {"momentum": 0.01, "eps": 1e-3, "running_var": RunningVar.fused},
-    Preset.keras: {"momentum": 0.01, "eps": 1e-3, "running_var": RunningVar.biased},
-}
-# Norms whose eps is not batch norm's. RMS norm's is torch.nn.RMSNorm's for float32, or Keras' RMSNormalization's.
-_OWN_EPS: dict[str, dict[Preset, float]] = {
-    "rms": {Preset.torch: 2**-23, Preset.tensorflow: 1e-6, Preset.keras: 1e-6},
-    "filter_response": dict.fromkeys(Preset, 1e-6),  # of Singh & Krishnan (2020)
-}
-
-
-@dataclass(frozen=True)
-class NormConfig:
-    """The normalization and its place in each block.
-
-    What is None is the preset's. The affine starts at weight 1 and bias 0 in all of them.
-    """
-
-    name: str = "none"
-    factory: str | None = None  # custom: package.module:function, which returns a layer
-    placement: Placement = Placement.before
-    preset: Preset = Preset.torch
-    momentum: float | None = _number(None, 0, 1)
-    eps: float | None = _number(None, 0, low_is_allowed=False)
-    running_var: RunningVar | None = None
-    affine: bool = True
-    logits: LogitsNorm = LogitsNorm.none
-    weight_standardization: bool = False
-    impl: Impl = Impl.native
-    inference: Statistics = Statistics.running
-    averaging: Averaging = Averaging.exponential
-    single_value: SingleValue = SingleValue.error
-    groups: int = _number(4, 1)
-    ghost_size: int = _number(16, 1)
-    r_max: float = _number(3.0, 1)
-    d_max: float = _number(5.0, 0)
-    renorm_warmup_steps: int = _number(0, 0)
-    noise_shift: float = _number(0.5, 0)
-    noise_scale: float = _number(1.25, 1)
-    decay_forward: float = _number(0.999, 0, 1)
-    decay_backward: float = _number(0.99, 0, 1)
-
-    def resolved(self) -> NormConfig:
-        """With the preset's values where none are given."""
-        values = dict(_PRESETS[self.preset])
-        values["eps"] = _OWN_EPS.get(self.name, {}).get(self.preset, values["eps"])
-        return replace(self, **{key: value for key, value in values.items() if getattr(self, key) is None})
-
-
-@dataclass(frozen=True)
 class OptimizerConfig:
     """The update rule; `lr` is what is typed, before `lr_scaling`."""
 
     name: OptimizerName = OptimizerName.sgd
-    lr: float = _number(0.1, 0, low_is_allowed=False)
-    momentum: float = _number(0.9, 0, 1)
+    lr: float = number(0.1, 0, low_is_allowed=False)
+    momentum: float = number(0.9, 0, 1)
     nesterov: bool = False
-    beta1: float = _number(0.9, 0, 1)
-    beta2: float = _number(0.999, 0, 1)
-    eps: float = _number(1e-8, 0, low_is_allowed=False)
-    weight_decay: float = _number(0.0, 0)
+    beta1: float = number(0.9, 0, 1)
+    beta2: float = number(0.999, 0, 1)
+    eps: float = number(1e-8, 0, low_is_allowed=False)
+    weight_decay: float = number(0.0, 0)
     lr_scaling: LrScaling = LrScaling.none
-    lr_reference_batch_size: int = _number(64, 1)
+    lr_reference_batch_size: int = number(64, 1)
 
 
 @dataclass(frozen=True)
@@ -170,37 +74,37 @@ class ScheduleConfig:
     """How the learning rate moves: a factor on `lr`, by step; every schedule starts with `warmup_steps`, if any."""
 
     name: ScheduleName = ScheduleName.constant
-    warmup_steps: int = _number(0, 0)
-    final_factor: float = _number(0.0, 0, 1)
-    every_steps: int = _number(100, 1)
-    step_factor: float = _number(0.5, 0, 1)
+    warmup_steps: int = number(0, 0)
+    final_factor: float = number(0.0, 0, 1)
+    every_steps: int = number(100, 1)
+    step_factor: float = number(0.5, 0, 1)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """The budget, the loss and when to evaluate."""
 
-    batch_size: int = _number(64, 1)
+    batch_size: int = number(64, 1)
     # The budget is one of these three; `DEFAULT_STEPS` if none is given.
-    steps: int | None = _number(None, 1)
-    epochs: int | None = _number(None, 1)
-    examples: int | None = _number(None, 1)
+    steps: int | None = number(None, 1)
+    epochs: int | None = number(None, 1)
+    examples: int | None = number(None, 1)
     loss: Loss = Loss.softmax
     eval_grid: EvalGrid = EvalGrid.geometric
-    eval_every: int = _number(100, 1)
+    eval_every: int = number(100, 1)
     # Validation images an evaluation uses; by default as many as keep evaluation below a fifth of the time.
-    eval_examples: int | None = _number(None, 1)
+    eval_examples: int | None = number(None, 1)
     targets: list[float] | None = None
     measures: list[Measure] = field(default_factory=list)
     # Steps between measurements; by default they are taken on a part of the evaluation grid.
-    measure_every: int | None = _number(None, 1)
+    measure_every: int | None = number(None, 1)
     precision: Precision = Precision.float32
     device: Device = Device.auto
-    max_pack: int | None = _number(None, 1)
+    max_pack: int | None = number(None, 1)
     # GiB a worker's pack may take; by default half of the machine's memory, shared by a worker a core.
-    max_memory: float | None = _number(None, 0, low_is_allowed=False)
+    max_memory: float | None = number(None, 0, low_is_allowed=False)
     # Steps after which a pack is saved, so that one that is killed goes on from there.
-    checkpoint_every: int | None = _number(None, 1)
+    checkpoint_every: int | None = number(None, 1)
 
     def steps_over(self, train_size: int) -> int:
         """The budget in optimizer steps, with so many training images."""
@@ -242,7 +146,7 @@ class SweepConfig:
 class Config:
     """Every key a user may set."""
 
-    seed: int = _number(0, 0)
+    seed: int = number(0, 0)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     norm: NormConfig = field(default_factory=NormConfig)

@@ -6,19 +6,20 @@ import hashlib
 import importlib.metadata
 import json
 import math
+from collections.abc import Set
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
-from bnbench.config.choices import Device, EvalGrid, Init, LrScaling, Measure, OptimizerName, ScheduleName
+from bnbench.config.choices import Device, EvalGrid, LrScaling, Measure, OptimizerName, ScheduleName
 from bnbench.config.contradictions import config_errors, given_targets
 from bnbench.config.factory import source_hash
+from bnbench.config.model_catalog import ALL_MODELS, KEYS_OF_BLOCKS, ModelConfig, model_keys
+from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
 from bnbench.config.schema import (
     Config,
     ConfigError,
     DataConfig,
-    ModelConfig,
-    NormConfig,
     OptimizerConfig,
     ScheduleConfig,
     TrainingConfig,
@@ -71,29 +72,6 @@ _SCHEDULE_KEYS = {
     ScheduleName.cosine: {"warmup_steps", "final_factor"},
     ScheduleName.step: {"warmup_steps", "every_steps", "step_factor"},
 }
-_NO_NORM_KEYS = {"weight_standardization"}
-_PER_EXAMPLE_KEYS = _NO_NORM_KEYS | {"placement", "eps", "affine", "logits"}
-_BATCH_KEYS = _PER_EXAMPLE_KEYS | {"momentum", "averaging", "running_var", "single_value", "inference"}
-_NORM_KEYS = {
-    "none": _NO_NORM_KEYS,
-    "batch": _BATCH_KEYS | {"impl"},
-    "ghost_batch": _BATCH_KEYS | {"ghost_size"},
-    # What it runs is the deviation, whose divisor is N.
-    "batch_renorm": _BATCH_KEYS - {"running_var"} | {"r_max", "d_max", "renorm_warmup_steps"},
-    "noisy_batch": _BATCH_KEYS | {"noise_shift", "noise_scale"},
-    "frozen_batch": _PER_EXAMPLE_KEYS,
-    "online": _PER_EXAMPLE_KEYS | {"decay_forward", "decay_backward"},
-    "group": _PER_EXAMPLE_KEYS | {"groups"},
-    "layer": _PER_EXAMPLE_KEYS,
-    "instance": _PER_EXAMPLE_KEYS,
-    "rms": _PER_EXAMPLE_KEYS,
-    "filter_response": _PER_EXAMPLE_KEYS,
-    "custom": {f.name for f in fields(NormConfig)} - {"name", "preset"},  # the function is given them all
-}
-_OF_OWN_BLOCKS = {"placement", "logits", "weight_standardization"}
-_CNN_KEYS = {"stride_every", "min_map", "hidden", "padding"}
-_HIDDEN_KEYS = {"bias", "dropout", "init_gain"}
-_SD_INITS = {Init.normal, Init.truncated_normal}
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -226,9 +204,7 @@ class Trial:
                     return self.data.name == kinds[name] and getattr(self.data, name) is not None
                 return name in {"split", "scaling"}
             case "norm":
-                if self.model.name == "custom" and name in _OF_OWN_BLOCKS:
-                    return False
-                return name in _NORM_KEYS[self.norm.name]
+                return name in self._norm_keys
             case "optimizer":
                 scaled = {"lr_scaling"} if self.optimizer.lr_scaling != LrScaling.none else set[str]()
                 reference = {"lr_reference_batch_size"} if scaled else set[str]()
@@ -246,29 +222,17 @@ class Trial:
                 always = {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"}
                 return name in always | every | gpu | measures
             case "model":
-                return self._model_key_matters(name)
+                return name in self._model_keys
         return True
 
-    def _model_key_matters(self, name: str) -> bool:
-        if name == "factory":
-            return self.model.name == "custom"
-        if name == "widths" and self.model.name == "custom":
-            return self.model.widths is not None
-        if self.model.name == "custom" and name not in {"init_sd", "head_sd"}:
-            return True  # the function is given them all
-        if name in _CNN_KEYS:
-            return self.model.name != "fc"
-        listed = self.model.name == "fc" and self.model.widths is not None
-        if name in {"widths", "depth", "width"}:
-            return listed == (name == "widths") and (name != "width" or self.model.depth > 0)
-        if name in _HIDDEN_KEYS:
-            return self.model.depth > 0 or listed
-        head_init = self.model.head_init or self.model.init
-        if name == "init_sd":
-            return self.model.init in _SD_INITS or (head_init in _SD_INITS and self.model.head_sd is None)
-        if name == "head_sd":
-            return head_init in _SD_INITS
-        return True
+    @cached_property
+    def _model_keys(self) -> Set[str]:
+        return model_keys(self.model)
+
+    @cached_property
+    def _norm_keys(self) -> Set[str]:
+        keys = ALL_NORMS[self.norm.name].keys
+        return keys if ALL_MODELS[self.model.name].blocks else keys - KEYS_OF_BLOCKS
 
 
 def _device(config: Config) -> Device:

@@ -2,15 +2,146 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
 
-from bnbench.config import LogitsNorm, ModelConfig, NormConfig, Padding
+from bnbench.config import ALL_MODELS, LogitsNorm, ModelConfig, NormConfig, Padding
+from bnbench.config.imported import imported
 from bnbench.norms import Norm, norm_kind
 
-if TYPE_CHECKING:
-    from bnbench.models.own import Survey
+
+class NormSite(NamedTuple):
+    """A place for a norm: its block's name, channels, and values a channel for each example (H * W)."""
+
+    block: str
+    channels: int
+    positions: int
+
+
+class Work(NamedTuple):
+    """What one example's forward pass takes, and what a network holds."""
+
+    linear: int  # multiply-adds of linear layers
+    conv: int  # multiply-adds of conv layers
+    activations: int  # values that layers put out
+    layers: int
+    weights: int
+    conv_channels: tuple[int, ...] = ()  # output channels of each conv layer
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What is known of a network without its norms.
+
+    Attributes:
+        sites: Every place where `norm=` puts a norm, in the order of the forward pass, but for the logits.
+        work: What a pass takes.
+    """
+
+    sites: list[NormSite]
+    work: Work
+
+
+class Layer(NamedTuple):
+    """A linear or conv layer of a network, from which its geometry follows.
+
+    Attributes:
+        block: The name of its block, which has a norm too; of the head, which has none, "head".
+        inputs: Values that one output is computed from.
+        channels: Of its output.
+        positions: Of its output, H * W; 1 for features.
+        conv: Whether it is a conv layer.
+    """
+
+    block: str
+    inputs: int
+    channels: int
+    positions: int = 1
+    conv: bool = False
+
+
+def geometry_of(layers: Sequence[Layer]) -> Geometry:
+    """What follows from a network's layers, in their order."""
+    macs = [layer.inputs * layer.channels * layer.positions for layer in layers]
+    return Geometry(
+        [NormSite(layer.block, layer.channels, layer.positions) for layer in layers if layer.block != "head"],
+        Work(
+            linear=sum(count for count, layer in zip(macs, layers, strict=True) if not layer.conv),
+            conv=sum(count for count, layer in zip(macs, layers, strict=True) if layer.conv),
+            activations=sum(layer.channels * layer.positions for layer in layers),
+            layers=len(layers) + 1,
+            weights=sum(layer.inputs * layer.channels for layer in layers),
+            conv_channels=tuple(layer.channels for layer in layers if layer.conv),
+        ),
+    )
+
+
+def norm_sites(
+    model: ModelConfig, image_shape: tuple[int, int, int], classes: int, *, logits: bool = False
+) -> list[NormSite]:
+    """Every place where `norm=` puts a norm, in the order of the forward pass.
+
+    Args:
+        model: Its configuration.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+        logits: Whether they are normalized too.
+    """
+    sites = _geometry(model, image_shape, classes).sites
+    return [*sites, NormSite("logits", classes, 1)] if logits else sites
+
+
+def site_kind(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> Norm:
+    """What is known of the norm; a layer of the user's own is looked at as the first place for it has it.
+
+    Args:
+        model: Its configuration.
+        norm: The norm's.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+    """
+    if norm.name != "custom":
+        return norm_kind(norm, 0)
+    sites = norm_sites(model, image_shape, classes, logits=norm.logits != LogitsNorm.none)
+    return norm_kind(norm, sites[0].channels)
+
+
+def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Work:
+    """The work of a model without its norms.
+
+    Args:
+        model: Its configuration.
+        image_shape: (C, H, W) of the input.
+        classes: Outputs.
+    """
+    return _geometry(model, image_shape, classes).work
+
+
+def _geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
+    found: Geometry = imported(ALL_MODELS[model.name].geometry)(model, image_shape, classes)
+    return found
+
+
+def fc_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
+    """That of the fully connected network."""
+    sizes = [prod(image_shape), *model.hidden_widths]
+    hidden = [Layer(f"blocks.{i}", sizes[i], width) for i, width in enumerate(model.hidden_widths)]
+    return geometry_of([*hidden, Layer("head", sizes[-1], classes)])
+
+
+def cnn_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
+    """That of the deep CNN."""
+    convs = conv_layers(model, image_shape)
+    layers = [
+        Layer(f"blocks.{i}", 9 * conv.in_channels, conv.out_channels, conv.height * conv.width, conv=True)
+        for i, conv in enumerate(convs)
+    ]
+    features = layers[-1].channels * layers[-1].positions
+    if model.hidden:
+        layers.append(Layer("hidden", features, model.hidden))
+    return geometry_of([*layers, Layer("head", model.hidden or features, classes)])
 
 
 class Conv(NamedTuple):
@@ -22,14 +153,6 @@ class Conv(NamedTuple):
     padding: tuple[int, int, int, int]  # zeros to the left, to the right, above and below
     height: int  # of its output
     width: int
-
-
-class NormSite(NamedTuple):
-    """A place for a norm: its block's name, channels, and values a channel for each example (H * W)."""
-
-    block: str
-    channels: int
-    positions: int
 
 
 def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[Conv]:
@@ -59,82 +182,3 @@ def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[C
 def _around(size: int, padding: Padding) -> tuple[int, int]:
     """Zeros before and after a side that stride 2 halves."""
     return (0, 1) if padding == Padding.same and size % 2 == 0 else (1, 1)
-
-
-def norm_sites(
-    model: ModelConfig, image_shape: tuple[int, int, int], classes: int, *, logits: bool = False
-) -> list[NormSite]:
-    """Every place where `norm=` puts a norm, in the order of the forward pass.
-
-    Args:
-        model: Its configuration.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
-        logits: Whether they are normalized too.
-    """
-    if model.name == "custom":
-        return _survey(model, image_shape, classes).sites
-    if model.name == "fc":
-        sites = [NormSite(f"blocks.{i}", width, 1) for i, width in enumerate(model.hidden_widths)]
-    else:
-        layers = conv_layers(model, image_shape)
-        sites = [NormSite(f"blocks.{i}", conv.out_channels, conv.height * conv.width) for i, conv in enumerate(layers)]
-        sites += [NormSite("hidden", model.hidden, 1)] if model.hidden else []
-    return [*sites, NormSite("logits", classes, 1)] if logits else sites
-
-
-def site_kind(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> Norm:
-    """What is known of the norm; a layer of the user's own is looked at as the first place for it has it.
-
-    Args:
-        model: Its configuration.
-        norm: The norm's.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
-    """
-    if norm.name != "custom":
-        return norm_kind(norm, 0)
-    sites = norm_sites(model, image_shape, classes, logits=norm.logits != LogitsNorm.none)
-    return norm_kind(norm, sites[0].channels)
-
-
-class Work(NamedTuple):
-    """What one example's forward pass takes, and what a network holds."""
-
-    linear: int  # multiply-adds of linear layers
-    conv: int  # multiply-adds of conv layers
-    activations: int  # values that layers put out
-    layers: int
-    weights: int
-    conv_channels: tuple[int, ...] = ()  # output channels of each conv layer
-
-
-def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Work:
-    """The work of a model without its norms.
-
-    Args:
-        model: Its configuration.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
-    """
-    if model.name == "custom":
-        return _survey(model, image_shape, classes).work
-    if model.name == "fc":
-        sizes = [math.prod(image_shape), *model.hidden_widths, classes]
-        linear = sum(a * b for a, b in itertools.pairwise(sizes))
-        return Work(linear, 0, sum(sizes[1:]), len(sizes), linear)
-    convs = conv_layers(model, image_shape)
-    macs = sum(9 * c.in_channels * c.out_channels * c.height * c.width for c in convs)
-    last = convs[-1]
-    sizes = [last.out_channels * last.height * last.width, *([model.hidden] if model.hidden else []), classes]
-    linear = sum(a * b for a, b in itertools.pairwise(sizes))
-    activations = sum(c.out_channels * c.height * c.width for c in convs)
-    weights = linear + sum(9 * c.in_channels * c.out_channels for c in convs)
-    return Work(linear, macs, activations, len(convs) + 2, weights, tuple(c.out_channels for c in convs))
-
-
-def _survey(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Survey:
-    """Of a network of the user's own, which takes torch and a pass to tell."""
-    from bnbench.models.own import survey
-
-    return survey(model, image_shape, classes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from bnbench.config import Init, ModelConfig, NormConfig
-from bnbench.models.geometry import NormSite, Work
+from bnbench.models.geometry import Geometry, NormSite, Work
 from bnbench.models.own_modules import made, source_of
 from bnbench.models.own_weights import Brought, brought
 from bnbench.models.swap import SWAPPED, swap_norms
@@ -15,11 +15,10 @@ from bnbench.models.usable import check_parameters, logits_of
 from bnbench.tensors.seeding import seeded
 
 
-class Survey(NamedTuple):
-    """What is known of a network once it was run on two black images."""
+@dataclass(frozen=True)
+class Survey(Geometry):
+    """What is known of a network once it was run on two black images, and the weights that it brings."""
 
-    sites: list[NormSite]
-    work: Work
     brought: Brought
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from bnbench.config import ConfigError, NormConfig
 from bnbench.config.factory import call, factory
-from bnbench.norms import NORMS, OWN_NORM, Norm
+from bnbench.config.norm_catalog import NORMS, OWN_NORM, Norm
 from bnbench.tensors.seeding import seeded
 
 _OVER_BATCH = replace(OWN_NORM, removes_shift=True, over_batch=True, over_positions=False)
@@ -78,5 +78,5 @@ def _kind(layer: nn.Module) -> Norm:
         return replace(parts[0], over_batch=over_batch)  # the first one alone meets a bias
     if type(layer) in _OF_TORCH:
         return _OF_TORCH[type(layer)]
-    ours = {(f"bnbench.norms.{norm.module}", norm.layer): norm for norm in NORMS.values()}
-    return ours.get((type(layer).__module__, type(layer).__name__), OWN_NORM)
+    ours = {norm.layer: norm for norm in NORMS.values()}
+    return ours.get(f"{type(layer).__module__}:{type(layer).__name__}", OWN_NORM)

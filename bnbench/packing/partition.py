@@ -12,8 +12,8 @@ from bnbench.packing.memory import conv_channels, trials_in_memory
 from bnbench.packing.paces import shape_of
 from bnbench.packing.slots import alignment
 
-# Fast on the machine they were tried on; conv layers by the largest batch size they are for.
-_WIDTH = {"fc": 32}
+# Fast on the machine they were tried on; with conv layers by the largest batch size they are for.
+_LINEAR_WIDTH = 32
 _CONV_WIDTHS = {2: 32, 32: 16}
 _CONV_WIDTH = 8
 
@@ -77,7 +77,7 @@ def _width(trial: Trial, widths: Mapping[str, int]) -> int:
 
 
 def _rough_width(trial: Trial) -> int:
-    if trial.model.name in _WIDTH:
-        return _WIDTH[trial.model.name]
+    if not conv_channels(trial):
+        return _LINEAR_WIDTH
     fitting = (width for batch, width in _CONV_WIDTHS.items() if trial.training.batch_size <= batch)
     return max(next(fitting, _CONV_WIDTH), _step(trial))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bnbench.config import ConfigError, Trial
+from bnbench.config import ALL_NORMS, ConfigError, Trial
 from bnbench.config.factory import one_line
 from bnbench.models import build_model
 from bnbench.packing.lone import Lone
@@ -86,7 +86,7 @@ def rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> R
 
 
 def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> Rehearsal:
-    examples = trial.norm.ghost_size if trial.norm.name == "ghost_batch" else min(trial.training.batch_size, _EXAMPLES)
+    examples = ALL_NORMS[trial.norm.name].examples(trial.norm, min(trial.training.batch_size, _EXAMPLES))
     images = torch.rand(1, examples, *image_shape, generator=torch.Generator().manual_seed(0))
     images = images.to(getattr(torch, trial.training.precision))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bnbench.config import Config, LogitsNorm, Measure, SingleValue, Trial
+from bnbench.config import ALL_MODELS, ALL_NORMS, Config, LogitsNorm, Measure, SingleValue, Trial
 from bnbench.data import dataset_info
 from bnbench.models import NormSite, norm_sites, site_kind
 from bnbench.norms import Norm
@@ -12,38 +12,33 @@ from bnbench.norms import Norm
 
 def norm_errors(config: Config) -> Iterator[str]:
     """What is wrong with a norm's settings for the model and batch size at hand, one line each."""
-    norm, batch_size = config.norm, config.training.batch_size
-    if config.model.name == "custom":
-        yield from _own_network_errors(config)
-    elif norm.name != "none" and not _sites(config):
+    norm = config.norm
+    sites = _sites(config) if norm.name != "none" else []
+    if not ALL_MODELS[config.model.name].blocks:
+        yield from _own_network_errors(config, sites)
+    elif norm.name != "none" and not sites:
         yield (
             f"norm={norm.name} has nothing to normalize in model={config.model.name} with "
             f"model.depth={config.model.depth}; use norm=none, or norm.logits=plain"
         )
-    if norm.weight_standardization and config.model.name == "fc" and not config.model.hidden_widths:
-        yield "norm.weight_standardization=true has no hidden layer to standardize with model.depth=0; set it to false"
-    if norm.name == "ghost_batch" and batch_size % norm.ghost_size:
-        yield f"norm.ghost_size={norm.ghost_size} does not divide training.batch_size={batch_size}; it must"
-    if norm.name == "group":
-        uneven = sorted({site.channels for site in _sites(config) if site.channels % norm.groups})
-        if uneven:
-            channels = ", ".join(map(str, uneven))
-            yield f"norm.groups={norm.groups} does not divide {channels} channels of model={config.model.name}; it must"
+    channels = [site.channels for site in sites]
+    yield from ALL_NORMS[norm.name].errors(norm, config.training.batch_size, config.model.name, channels)
 
 
-def _own_network_errors(config: Config) -> Iterator[str]:
+def _own_network_errors(config: Config, sites: Sequence[NormSite]) -> Iterator[str]:
     """What does not go with a network of the user's own."""
     norm, measures = config.norm, [m for m in config.training.measures if m != Measure.test_shift]
-    if norm.name != "none" and not _sites(config):
+    if norm.name != "none" and not sites:
         yield f"norm={norm.name} has nothing to take the place of in model.factory={config.model.factory}"
     if norm.logits != LogitsNorm.none:
-        yield f"norm.logits={norm.logits} is not for model=custom; end the network with a norm layer"
+        yield f"norm.logits={norm.logits} is not for model={config.model.name}; end the network with a norm layer"
     if norm.weight_standardization:
-        yield "norm.weight_standardization=true is not for model=custom; set it to false"
+        yield f"norm.weight_standardization=true is not for model={config.model.name}; set it to false"
     if measures:
+        known = " and ".join(f"model={name}" for name, model in ALL_MODELS.items() if model.blocks)
         yield (
-            f"training.measures=[{','.join(measures)}] look into the layers of model=fc and model=cnn; with "
-            f"model=custom {Measure.test_shift} alone is possible"
+            f"training.measures=[{','.join(measures)}] look into the layers of {known}; with "
+            f"model={config.model.name} {Measure.test_shift} alone is possible"
         )
 
 
@@ -88,9 +83,7 @@ def _kind(trial: Config | Trial) -> Norm:
 
 
 def _outcome(trial: Config | Trial) -> str:
-    if trial.norm.name == "batch_renorm":
-        return "passes no gradient through that"
-    return "normalizes that to a constant"
+    return ALL_NORMS[trial.norm.name].single_value
 
 
 def _sites(trial: Config | Trial) -> list[NormSite]:
@@ -103,12 +96,12 @@ def _examples(trial: Config | Trial) -> int:
     """Over how many examples a mean is taken."""
     if _kind(trial).over_positions:
         return 1
-    return trial.norm.ghost_size if trial.norm.name == "ghost_batch" else trial.training.batch_size
+    return ALL_NORMS[trial.norm.name].examples(trial.norm, trial.training.batch_size)
 
 
 def _batch(trial: Config | Trial) -> str:
-    key = "norm.ghost_size" if trial.norm.name == "ghost_batch" else "training.batch_size"
-    return f"{key}={_examples(trial)}"
+    part = ALL_NORMS[trial.norm.name].part
+    return f"{f'norm.{part}' if part else 'training.batch_size'}={_examples(trial)}"
 
 
 def _single_value_sites(trial: Config | Trial) -> list[NormSite]:

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bnbench.config import Config, ConfigError, Init, LogModel, SplitKind, Trial, config_errors, useless_keys
+from bnbench.config import (
+    Config,
+    ConfigError,
+    Init,
+    LogModel,
+    SplitKind,
+    Trial,
+    config_errors,
+    unknown_names,
+    useless_keys,
+)
 from bnbench.data import (
     DATASETS,
     OWN,
@@ -18,8 +28,6 @@ from bnbench.data import (
     split_checksum,
     split_data,
 )
-from bnbench.models import MODELS
-from bnbench.norms import NORMS
 from bnbench.packing.alone import rehearsal, why_alone
 from bnbench.packing.paces import Pace, best_width, shape_of
 from bnbench.packing.partition import partition
@@ -211,13 +219,10 @@ def _rehearse(planned: Iterable[Planned], *, to_keep: bool) -> None:
 
 
 def _unknown_names(config: Config) -> Iterable[str]:
-    for key, name, known in (
-        ("data", config.data.name, [*DATASETS, *OWN]),
-        ("model", config.model.name, [*MODELS, "custom"]),
-        ("norm", config.norm.name, [*NORMS, "custom"]),
-    ):
-        if name not in known:
-            yield f"{key}={name} is unknown; allowed: {', '.join(known)}"
+    known = [*DATASETS, *OWN]
+    if config.data.name not in known:
+        yield f"data={config.data.name} is unknown; allowed: {', '.join(known)}"
+    yield from unknown_names(config)
 
 
 def _by_overrides(packs: list[list[Trial]], planned: dict[str, Planned]) -> list[Pack]:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bnbench import __version__
-from bnbench.config import Config, ConfigError, Device, Trial, schema
+from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, Device, Trial, schema
 from bnbench.data import DATASETS, OWN
-from bnbench.models import MODELS
-from bnbench.norms import NORMS
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
 from bnbench.sweep.planning.compose import set_values
@@ -67,7 +65,7 @@ def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = 
         ConfigError: If it has a key, a value, a model, a norm or data that this bnbench does not know.
     """
     params = result.params
-    for key, known in (("data", [*DATASETS, *OWN]), ("model", [*MODELS, "custom"]), ("norm", [*NORMS, "custom"])):
+    for key, known in (("data", [*DATASETS, *OWN]), ("model", ALL_MODELS), ("norm", ALL_NORMS)):
         if params[key] not in known:
             raise ConfigError(f"trial {result.key} has {key}={params[key]}, unknown to bnbench {__version__}")
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}
