@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from bnbench.api import compose_one
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Placement, Trial
 from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.report import write_report
+from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.planning.plan import Plan, Planned
 from bnbench.sweep.running.run import sweep_meta
 from bnbench.tracking.store import Store

@@ -16,9 +16,10 @@ from bnbench.packing.paces import shape_of
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.compared_levels import settled
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration, varied_keys
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import ask
-from bnbench.sweep.running.run import HydraSweep, planned_entries, sweep_meta
+from bnbench.sweep.running.run import planned_entries, sweep_meta
 
 _WARM_SECONDS = 1.0  # of an arm: its images, its network, both memory layouts
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from bnbench.api import compose_one
 from bnbench.config import Config, Trial
 from bnbench.data import DATASETS, ImageData
 from bnbench.packing.partition import partition
+from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.planning.plan import DataLoader
 
 

@@ -39,7 +39,7 @@ class Asked:
     @property
     def config(self) -> Config:
         """The configuration that the settings give."""
-        from bnbench.api import compose_one
+        from bnbench.sweep.hydra_session import compose_one
 
         return compose_one(self.settings)
 

@@ -13,7 +13,7 @@ from bnbench.config import ConfigError, Size
 
 if TYPE_CHECKING:
     from bnbench.claims import Claim, Judgment
-    from bnbench.sweep.planning.evidence import Evidence
+    from bnbench.sweep.again.evidence import Evidence
 
 
 def main(words: Sequence[str]) -> None:
@@ -59,9 +59,9 @@ def _run(claims: Sequence[Claim], asked: Asked) -> None:
 
 def _judge(claims: Sequence[Claim], asked: Asked) -> list[Judgment]:
     """Each claim on the recorded trials that fit its sweep's file; every sweep is looked up once."""
-    from bnbench.api import hydra_sweep
     from bnbench.claims import not_run
-    from bnbench.sweep.planning.evidence import find_evidence
+    from bnbench.sweep.again.evidence import find_evidence
+    from bnbench.sweep.hydra_session import hydra_sweep
     from bnbench.tracking import NothingRecordedError
     from bnbench.tracking.store import Store
 

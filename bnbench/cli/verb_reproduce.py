@@ -11,9 +11,9 @@ from bnbench.cli.parser import TRACKED, VerbParser
 
 def main(words: Sequence[str]) -> None:
     """Train a recorded sweep's trials anew and compare every digit; exits 1 if one differs, 130 on Ctrl-C."""
-    from bnbench.api import hydra_sweep
     from bnbench.sweep.again.reproduce import reproduce
     from bnbench.sweep.again.sample import sample_size
+    from bnbench.sweep.hydra_session import hydra_sweep
 
     keys = [*TRACKED, "data.root", "hydra.launcher.*"]
     parser = VerbParser("reproduce", names="[manifest.json|SWEEP]", keys=keys)

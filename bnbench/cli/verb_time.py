@@ -17,8 +17,8 @@ def main(words: Sequence[str]) -> None:
     asked = parser.read(words)
     rounds = int(_number("--rounds", asked.options.rounds, whole=True))
     seconds = _number("--seconds", asked.options.seconds, whole=False)
-    from bnbench.api import hydra_sweep
     from bnbench.bench.time_arms import time_sweep
+    from bnbench.sweep.hydra_session import hydra_sweep
 
     try:
         with hydra_sweep(asked.settings) as hydra:

@@ -164,7 +164,7 @@ def test_the_inner_step_has_the_bits_of_lightning_s_training(
 
 @pytest.mark.parametrize("workload", DEFAULT, ids=lambda workload: workload.name)
 def test_every_workload_is_a_trial_with_a_result(workload) -> None:
-    from bnbench.api import compose_one
+    from bnbench.sweep.hydra_session import compose_one
     from bnbench.sweep.planning.norm_rules import norm_errors, undefined_reason
 
     config = compose_one(workload.overrides)

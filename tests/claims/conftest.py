@@ -27,8 +27,8 @@ from bnbench.sweep.planning.compose import compose, to_config
 from bnbench.sweep.planning.describe import varied_keys
 from bnbench.sweep.planning.full_size import at_size
 from bnbench.sweep.planning.grid import expand
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.norm_rules import undefined_reason
-from bnbench.sweep.running.run import HydraSweep
 
 Planned = tuple[dict[str, Any], list[tuple[Trial, str | None]]]
 Outcome = Mapping[str, Any]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import bnbench
-from bnbench.api import compose_one
 from bnbench.config import Config, ConfigError
+from bnbench.sweep.hydra_session import compose_one
 
 HYDRA_PROGRAM = """
 import hydra, bnbench

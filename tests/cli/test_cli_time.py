@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bnbench.analysis.timing import step_seconds, timed_ratios
-from bnbench.api import hydra_sweep
 from bnbench.bench.time_arms import time_sweep
 from bnbench.bench.workloads import trials_of
+from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.tracking.store import Store
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from bnbench.config.folder import conf_dir
 from bnbench.sweep.hydra_app import register, task
 from bnbench.sweep.planning.compose import compose, set_values
 from bnbench.sweep.planning.grid import expand
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
-from bnbench.sweep.running.run import HydraSweep
 
 Composed = tuple[Config, list[str], dict[str, Any]]
 

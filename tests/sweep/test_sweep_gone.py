@@ -11,9 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 import bnbench
-from bnbench.api import compose_one, hydra_sweep
 from bnbench.sweep.again.reproduce import reproduce
 from bnbench.sweep.again.verify import verify
+from bnbench.sweep.hydra_session import compose_one, hydra_sweep
 from bnbench.tracking import TrackingError
 
 _WORDS = ["data=digits", "model.width=8", "norm=none,batch", "training.steps=6", "hydra.launcher.n_jobs=1"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bnbench.api import compose_one
 from bnbench.config import Config, TrackingConfig
+from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.running.place import describe_place, ready_command
 from bnbench.tracking import TrackingError
 from bnbench.tracking.address import Address

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 import bnbench
-from bnbench.api import hydra_sweep
 from bnbench.config import ConfigError
 from bnbench.record.names import CONDITIONS, Tag
 from bnbench.record.sweep_table import SweepTable
 from bnbench.report import write_report
 from bnbench.report.manifest import read_manifest
 from bnbench.sweep.again.reproduce import reproduce
+from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.tracking import TrackingError, environment
 from bnbench.tracking.address import Address

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 
 import bnbench
-from bnbench.api import compose_one
 from bnbench.config import ConfigError
 from bnbench.data import ImageData
 from bnbench.record import names
@@ -24,6 +23,7 @@ from bnbench.record.results import TrialResult
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.again import verify as module
 from bnbench.sweep.again.verify import verify
+from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.tracking import TrackingError, environment
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bnbench.api import compose_one
 from bnbench.config import Trial
 from bnbench.data import ImageData, dataset_info, load_data, split_data
 from bnbench.packing.pack import Pack
 from bnbench.record.names import TEST_ACC
+from bnbench.sweep.hydra_session import compose_one
 from bnbench.training.fit import fit
 from bnbench.training.weights import load_network, save_network
 

@@ -37,7 +37,7 @@ class BnbenchSweeper(Sweeper):
         self.hydra = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from bnbench.sweep.running.run import HydraSweep
+        from bnbench.sweep.planning.hydra_sweep import HydraSweep
         from bnbench.sweep.running.several_sweeps import run_parts
 
         context, task_function, config = self.hydra

@@ -23,12 +23,13 @@ from bnbench.sweep.again.sample import choose
 from bnbench.sweep.again.since_recorded import likely_cause, notes
 from bnbench.sweep.planning.compose import to_config
 from bnbench.sweep.planning.describe import arm_label, count, duration
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.norm_rules import undefined_reason
 from bnbench.sweep.planning.plan import DataLoader, Plan, Planned
 from bnbench.sweep.planning.rebuild import Again, again
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.pack_widths import calibrated
-from bnbench.sweep.running.run import HydraSweep, execute, sweep_meta
+from bnbench.sweep.running.run import execute, sweep_meta
 
 if TYPE_CHECKING:
     from bnbench.tracking.connect import Connection

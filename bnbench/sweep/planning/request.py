@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bnbench.config import Config, ConfigError
 from bnbench.sweep.planning.compose import compose, to_config
@@ -13,10 +13,8 @@ from bnbench.sweep.planning.data_fallback import stand_in
 from bnbench.sweep.planning.describe import describe_question
 from bnbench.sweep.planning.full_size import at_size
 from bnbench.sweep.planning.grid import Grid, expand, parse_override
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.words import useless_settings
-
-if TYPE_CHECKING:
-    from bnbench.sweep.running.run import HydraSweep
 
 
 @dataclass(frozen=True)

@@ -7,32 +7,27 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
-from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import OmegaConf
 
 from bnbench.claims.history import claims_on, earlier_sweeps
-from bnbench.config import Config, ConfigError, LogModel, Trial
+from bnbench.config import Config, LogModel, Trial
 from bnbench.data import dataset_info
 from bnbench.packing.alone import why_alone
 from bnbench.record import names
 from bnbench.record.checkpoints import begun_packs
 from bnbench.record.results import TrialResult
 from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled
-from bnbench.sweep.planning.compose import to_config
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
-from bnbench.sweep.planning.evidence import missing_from, trials_of_file
+from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Pack, Plan, Planned, make_plan
 from bnbench.sweep.planning.remarks import own_remarks
 from bnbench.sweep.planning.request import ask
-from bnbench.sweep.planning.words import no_workers
 from bnbench.sweep.running.interruption import briefly
 from bnbench.sweep.running.job import Job, checkpoint_folder
 from bnbench.sweep.running.launch import launch_packs
@@ -48,74 +43,6 @@ if TYPE_CHECKING:
 
 _OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
 """How words begin that leave a sweep's trials as its file has them."""
-
-
-@dataclass(frozen=True)
-class HydraSweep:
-    """What Hydra hands its sweeper."""
-
-    config: DictConfig
-    context: HydraContext
-    task_function: TaskFunction
-
-    @property
-    def settings(self) -> Config:
-        """The configuration without what varies."""
-        return to_config(_without_hydra(self.config))
-
-    @property
-    def varying(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """`hydra.sweeper.params` and `.arms`."""
-        sweeper = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
-        assert isinstance(sweeper, dict)
-        return sweeper["params"] or {}, sweeper["arms"] or {}
-
-    def typed_instead(self, words: Sequence[str]) -> HydraSweep:
-        """What Hydra would hand over if these words had been typed, beside its own settings."""
-        config = self.context.config_loader.load_configuration(
-            config_name=self.config.hydra.job.config_name,
-            overrides=[*self.config.hydra.overrides.hydra, *words],
-            run_mode=RunMode.MULTIRUN,
-        )
-        return replace(self, config=config)
-
-    def compose(self, overrides: list[str]) -> DictConfig:
-        """One job's configuration, without Hydra's own node."""
-        typed = self.config.hydra.overrides.hydra  # hydra.searchpath, say
-        config: DictConfig = self.context.config_loader.load_configuration(
-            config_name=self.config.hydra.job.config_name, overrides=[*typed, *overrides], run_mode=RunMode.RUN
-        )
-        return _without_hydra(config)
-
-    @property
-    def conf_dirs(self) -> list[Path]:
-        """The folders that Hydra takes configuration files from, the first one that has a file before the others."""
-        sources = self.config.hydra.runtime.config_sources
-        return [Path(source.path) for source in sources if source.schema == "file"]
-
-    def is_group(self, key: str) -> bool:
-        """Whether a key chooses a file of a config group."""
-        return "." not in key and bool(self.context.config_loader.get_group_options(key))
-
-    def launch(self, overrides: list[list[str]], folder: Path) -> Sequence[JobReturn]:
-        """Run one job for each list of overrides, on the configured launcher."""
-        config = self.config.copy()
-        with flag_override(config, ["readonly", "struct"], False):
-            config.hydra.sweep.dir = str(folder)
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=config
-        )
-        return launcher.launch(overrides, initial_job_idx=0)
-
-    @property
-    def workers(self) -> int:
-        """Jobs that the launcher runs at once, as far as its settings tell."""
-        from joblib import effective_n_jobs
-
-        given = self.config.hydra.launcher.get("n_jobs", 1)
-        if not isinstance(given, int) or given == 0:
-            raise ConfigError(no_workers(given))
-        return int(effective_n_jobs(given))
 
 
 def run_sweep(
@@ -351,10 +278,3 @@ def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
         "test": info.test,
         "largest_class": info.largest_class,
     }
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    config = config.copy()
-    with flag_override(config, ["readonly", "struct"], False):
-        config.pop("hydra", None)
-    return config

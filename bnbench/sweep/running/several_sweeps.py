@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from bnbench.config import ConfigError
 from bnbench.sweep.planning.describe import count
+from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.request import chosen_file
 from bnbench.sweep.running.failure import SweepFailedError
-from bnbench.sweep.running.run import HydraSweep, run_sweep
+from bnbench.sweep.running.run import run_sweep
 
 if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep

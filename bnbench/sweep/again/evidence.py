@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bnbench.claims.history import earlier_sweeps
-from bnbench.config import Config, Size, Trial
-from bnbench.data import dataset_info
+from bnbench.config import Size
+from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.sweep.planning.describe import arm_keys, varied_keys
+from bnbench.sweep.planning.file_trials import FileTrials, Params, params_of, trials_of_file
 from bnbench.sweep.planning.norm_rules import undefined_reason
-from bnbench.sweep.planning.request import Asked, ask
 
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
-    from bnbench.sweep.running.run import HydraSweep
     from bnbench.tracking.store import Store
 
-Params = frozenset[tuple[str, Any]]
 # A sweep as the store lists it, its description, and its planned trials.
 ReadSweep = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class FileTrials:
-    """What a sweep's file asks to be trained.
-
-    Attributes:
-        asked: The sweep.
-        trials: Without the checksums of their data: only their params count.
-    """
-
-    asked: Asked
-    trials: list[Trial]
-
-    @property
-    def defined(self) -> set[Params]:
-        """The params of those trials that can have a result."""
-        return {_params(trial.params) for trial in self.trials if undefined_reason(trial) is None}
 
 
 @dataclass(frozen=True)
@@ -58,24 +38,6 @@ class Evidence:
     sweeps: list[str]
 
 
-def trials_of_file(hydra: HydraSweep, words: Sequence[str]) -> FileTrials:
-    """What the file of a sweep asks for.
-
-    Args:
-        hydra: Composed with the words.
-        words: `+sweep=NAME`, with what is to differ from the file.
-
-    Raises:
-        ConfigError: If anything is wrong with the configuration of any trial.
-    """
-    asked = ask(hydra, *hydra.varying, words, lambda line: None)
-    trials: dict[Params, Trial] = {}
-    for config, _, _ in asked.points:
-        trial = _trial(config)
-        trials.setdefault(_params(trial.params), trial)
-    return FileTrials(asked, [*trials.values()])
-
-
 def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
     """The recorded trials that fit a sweep's file: of its full size where they are all there, else of its quick one.
 
@@ -87,8 +49,6 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
         words: Settings in place of the file's, and Hydra's own.
         store: Where trials are recorded.
     """
-    from bnbench.api import hydra_sweep
-
     plans = [(listed, *store.plan(listed["run_id"])) for listed in store.sweeps()]
     of_full_size = any(meta["config"]["sweep"]["size"] == Size.full for _, meta, _ in plans if meta["name"] == sweep)
     for size in [Size.full] * of_full_size + [Size.quick]:
@@ -98,11 +58,6 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
         if found.table is not None:
             break
     return found
-
-
-def missing_from(file: FileTrials, planned: Iterable[Trial]) -> int:
-    """How many of a file's trials a sweep does not plan."""
-    return len(file.defined - {_params(trial.params) for trial in planned})
 
 
 def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
@@ -115,7 +70,7 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
     for sweep, meta, planned in plans:
         if any(meta["versions"].get(name) != here[name] for name in ("numerics", "torch")):
             continue
-        fitting = {_params(entry["params"]): entry for entry in planned if entry["key"] in finished}
+        fitting = {params_of(entry["params"]): entry for entry in planned if entry["key"] in finished}
         new = {
             params: entry
             for params, entry in fitting.items()
@@ -160,14 +115,6 @@ def _meta(file: FileTrials, sources: Sequence[tuple[dict[str, Any], dict[str, An
         "claims": own[0].get("claims", {}) if own else {},
         "earlier": [*(known | {sweep["id"]: sweep for sweep in earlier}).values()],
     }
-
-
-def _trial(config: Config) -> Trial:
-    return Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")
-
-
-def _params(params: Mapping[str, Any]) -> Params:
-    return frozenset(params.items())
 
 
 def _without_seed(params: Params) -> Params:

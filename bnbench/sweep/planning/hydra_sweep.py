@@ -1,0 +1,92 @@
+"""What Hydra hands its sweeper, and what bnbench asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from bnbench.config import Config, ConfigError
+from bnbench.sweep.planning.compose import to_config
+from bnbench.sweep.planning.words import no_workers
+
+
+@dataclass(frozen=True)
+class HydraSweep:
+    """What Hydra hands its sweeper."""
+
+    config: DictConfig
+    context: HydraContext
+    task_function: TaskFunction
+
+    @property
+    def settings(self) -> Config:
+        """The configuration without what varies."""
+        return to_config(_without_hydra(self.config))
+
+    @property
+    def varying(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """`hydra.sweeper.params` and `.arms`."""
+        sweeper = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
+        assert isinstance(sweeper, dict)
+        return sweeper["params"] or {}, sweeper["arms"] or {}
+
+    def typed_instead(self, words: Sequence[str]) -> HydraSweep:
+        """What Hydra would hand over if these words had been typed, beside its own settings."""
+        config = self.context.config_loader.load_configuration(
+            config_name=self.config.hydra.job.config_name,
+            overrides=[*self.config.hydra.overrides.hydra, *words],
+            run_mode=RunMode.MULTIRUN,
+        )
+        return replace(self, config=config)
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """One job's configuration, without Hydra's own node."""
+        typed = self.config.hydra.overrides.hydra  # hydra.searchpath, say
+        config: DictConfig = self.context.config_loader.load_configuration(
+            config_name=self.config.hydra.job.config_name, overrides=[*typed, *overrides], run_mode=RunMode.RUN
+        )
+        return _without_hydra(config)
+
+    @property
+    def conf_dirs(self) -> list[Path]:
+        """The folders that Hydra takes configuration files from, the first one that has a file before the others."""
+        sources = self.config.hydra.runtime.config_sources
+        return [Path(source.path) for source in sources if source.schema == "file"]
+
+    def is_group(self, key: str) -> bool:
+        """Whether a key chooses a file of a config group."""
+        return "." not in key and bool(self.context.config_loader.get_group_options(key))
+
+    def launch(self, overrides: list[list[str]], folder: Path) -> Sequence[JobReturn]:
+        """Run one job for each list of overrides, on the configured launcher."""
+        config = self.config.copy()
+        with flag_override(config, ["readonly", "struct"], False):
+            config.hydra.sweep.dir = str(folder)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=self.task_function, config=config
+        )
+        return launcher.launch(overrides, initial_job_idx=0)
+
+    @property
+    def workers(self) -> int:
+        """Jobs that the launcher runs at once, as far as its settings tell."""
+        from joblib import effective_n_jobs
+
+        given = self.config.hydra.launcher.get("n_jobs", 1)
+        if not isinstance(given, int) or given == 0:
+            raise ConfigError(no_workers(given))
+        return int(effective_n_jobs(given))
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    config = config.copy()
+    with flag_override(config, ["readonly", "struct"], False):
+        config.pop("hydra", None)
+    return config
