@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnbench.config import Loss, OptimizerConfig, OptimizerName, Trial
+from bnbench.config import Loss, OptimizerConfig, Trial
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
+from bnbench.optimizers.per_trial import optimizer_class
 
 
 def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -54,23 +55,7 @@ def parameter_count(net: nn.Module) -> int:
 
 def plain_optimizer(config: OptimizerConfig, lr: float, net: nn.Module, **how: bool) -> torch.optim.Optimizer:
     """torch's optimizer with the configuration's settings; `how` is `fused=True`, or nothing."""
-    params = net.parameters()
-    match config.name:
-        case OptimizerName.sgd:
-            return torch.optim.SGD(params, lr=lr, weight_decay=config.weight_decay, **how)
-        case OptimizerName.momentum:
-            return torch.optim.SGD(
-                params,
-                lr=lr,
-                momentum=config.momentum,
-                nesterov=config.nesterov,
-                weight_decay=config.weight_decay,
-                **how,
-            )
-        case _:
-            kind = torch.optim.Adam if config.name == OptimizerName.adam else torch.optim.AdamW
-            betas = (config.beta1, config.beta2)
-            return kind(params, lr=lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay, **how)
+    return optimizer_class(config.name).plain(net.parameters(), config, lr, **how)
 
 
 def batch_loss(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:

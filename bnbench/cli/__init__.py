@@ -8,7 +8,7 @@ from importlib import import_module
 __all__ = ["VERBS", "run_verb"]
 
 VERBS = {
-    "list": "print the sweeps, experiments, claims, models, norms and data sets there are",
+    "list": "print the sweeps, experiments, claims, models, norms, optimizers and data there are",
     "explain": "print a trial's layers, shapes and parameters, and normalization worked by hand",
     "claims": "say what batch norm is said to do and what the data say; with a name, the evidence",
     "report": "write a sweep's report again, or how it compares with another sweep",

@@ -1,4 +1,4 @@
-"""What there is to choose from: sweeps, experiments, claims, models, norms, data, each in a line; imports no torch."""
+"""What there is to choose from, sweeps to data sets, each in a line; imports no torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from yaml import YAMLError
 
 from bnbench.claims import load_claims
 from bnbench.config import ALL_MODELS, ALL_NORMS, ConfigError
+from bnbench.config.optimizer_catalog import OPTIMIZERS
+from bnbench.config.schedule_catalog import SCHEDULES
 from bnbench.data import DATASETS, OWN
 
 
 def listing(conf_dirs: Sequence[Path]) -> str:
-    """Every sweep, experiment, claim, model, norm and data set, by the word that chooses it.
+    """Every sweep, experiment, claim, model, norm, optimizer, schedule and data set, by the word that chooses it.
 
     Args:
         conf_dirs: Folders of configuration files. A sweep in one hides those of the same name in later ones,
@@ -29,6 +31,8 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         "claims, claims NAME": {id: f"Batch norm {claim.title}" for id, claim in load_claims(conf_dirs).items()},
         "models, model=NAME": {name: model.summary for name, model in ALL_MODELS.items()},
         "norms, norm=NAME": {name: norm.summary for name, norm in ALL_NORMS.items()},
+        "optimizers, optimizer=NAME": {name: optimizer.summary for name, optimizer in OPTIMIZERS.items()},
+        "schedules, schedule=NAME": {name: schedule.summary for name, schedule in SCHEDULES.items()},
         "data, data=NAME": {name: info.summary for name, info in DATASETS.items()} | OWN,
     }
     width = max(len(name) for section in sections.values() for name in section)

@@ -9,7 +9,7 @@ from bnbench.cli.parser import VerbParser
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the sweeps, models, norms and data sets there are."""
+    """Print the sweeps, models, norms, optimizers and data sets there are."""
     from bnbench.cli.listing import listing
     from bnbench.config.folder import conf_dir
 

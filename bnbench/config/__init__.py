@@ -13,14 +13,12 @@ from bnbench.config.choices import (
     Loss,
     LrScaling,
     Measure,
-    OptimizerName,
     Padding,
     Placement,
     Precision,
     Preset,
     RunningVar,
     Scaling,
-    ScheduleName,
     SingleValue,
     Size,
     SplitKind,
@@ -29,12 +27,12 @@ from bnbench.config.choices import (
 from bnbench.config.contradictions import config_errors, unknown_names, useless_keys
 from bnbench.config.model_catalog import ALL_MODELS, ModelConfig
 from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
+from bnbench.config.optimizer_catalog import OptimizerConfig, OptimizerName
+from bnbench.config.schedule_catalog import ScheduleConfig, ScheduleName
 from bnbench.config.schema import (
     Config,
     ConfigError,
     DataConfig,
-    OptimizerConfig,
-    ScheduleConfig,
     SweepConfig,
     TrackingConfig,
     TrainingConfig,

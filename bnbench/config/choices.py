@@ -107,25 +107,10 @@ class SingleValue(StrEnum):
     constant = "constant"
 
 
-class OptimizerName(StrEnum):
-    sgd = "sgd"
-    momentum = "momentum"
-    adam = "adam"
-    adamw = "adamw"
-
-
 class LrScaling(StrEnum):
     none = "none"
     linear = "linear"
     sqrt = "sqrt"
-
-
-class ScheduleName(StrEnum):
-    constant = "constant"
-    warmup = "warmup"
-    linear = "linear"
-    cosine = "cosine"
-    step = "step"
 
 
 class EvalGrid(StrEnum):

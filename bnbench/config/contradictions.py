@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from bnbench.config.choices import Device, EvalGrid, Init, ScheduleName
+from bnbench.config.choices import Device, EvalGrid, Init
 from bnbench.config.model_catalog import ALL_MODELS
 from bnbench.config.norm_catalog import ALL_NORMS
+from bnbench.config.optimizer_catalog import OPTIMIZERS
+from bnbench.config.schedule_catalog import SCHEDULES
 from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.tensors.device import has_gpu
 
@@ -30,8 +32,15 @@ def config_errors(config: Config, train_size: int) -> list[str]:
 
 
 def unknown_names(config: Config) -> Iterator[str]:
-    """Which of its model and its norm is in no catalog, one line each."""
-    for key, name, known in (("model", config.model.name, ALL_MODELS), ("norm", config.norm.name, ALL_NORMS)):
+    """Which of its model, norm, optimizer and schedule is in no catalog, one line each."""
+    catalogs: dict[str, Collection[str]] = {
+        "model": ALL_MODELS,
+        "norm": ALL_NORMS,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
+    for key, known in catalogs.items():
+        name = getattr(config, key).name
         if name not in known:
             yield f"{key}={name} is unknown; allowed: {', '.join(known)}"
 
@@ -91,8 +100,9 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     yield from _own_weights(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
-    if config.schedule.name == ScheduleName.warmup and config.schedule.warmup_steps == 0:
-        yield "schedule.warmup_steps=0 is not allowed with schedule=warmup; it must be a whole number >= 1"
+    schedule = config.schedule.name
+    if SCHEDULES[schedule].needs_warmup and config.schedule.warmup_steps == 0:
+        yield f"schedule.warmup_steps=0 is not allowed with schedule={schedule}; it must be a whole number >= 1"
 
 
 def _long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:

@@ -14,18 +14,17 @@ from bnbench.config.choices import (
     EvalGrid,
     LogModel,
     Loss,
-    LrScaling,
     Measure,
-    OptimizerName,
     Precision,
     Scaling,
-    ScheduleName,
     Size,
     SplitKind,
 )
 from bnbench.config.model_catalog import ModelConfig
 from bnbench.config.norm_catalog import NormConfig
 from bnbench.config.number import number
+from bnbench.config.optimizer_catalog import OptimizerConfig
+from bnbench.config.schedule_catalog import ScheduleConfig
 
 DEFAULT_STEPS = 1000
 
@@ -51,33 +50,6 @@ class DataConfig:
     stand_in: str | None = None
     # Default targets of validation accuracy, by model.
     targets: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """The update rule; `lr` is what is typed, before `lr_scaling`."""
-
-    name: OptimizerName = OptimizerName.sgd
-    lr: float = number(0.1, 0, low_is_allowed=False)
-    momentum: float = number(0.9, 0, 1)
-    nesterov: bool = False
-    beta1: float = number(0.9, 0, 1)
-    beta2: float = number(0.999, 0, 1)
-    eps: float = number(1e-8, 0, low_is_allowed=False)
-    weight_decay: float = number(0.0, 0)
-    lr_scaling: LrScaling = LrScaling.none
-    lr_reference_batch_size: int = number(64, 1)
-
-
-@dataclass(frozen=True)
-class ScheduleConfig:
-    """How the learning rate moves: a factor on `lr`, by step; every schedule starts with `warmup_steps`, if any."""
-
-    name: ScheduleName = ScheduleName.constant
-    warmup_steps: int = number(0, 0)
-    final_factor: float = number(0.0, 0, 1)
-    every_steps: int = number(100, 1)
-    step_factor: float = number(0.5, 0, 1)
 
 
 @dataclass(frozen=True)

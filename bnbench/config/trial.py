@@ -11,17 +11,17 @@ from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
-from bnbench.config.choices import Device, EvalGrid, LrScaling, Measure, OptimizerName, ScheduleName
+from bnbench.config.choices import Device, EvalGrid, LrScaling, Measure
 from bnbench.config.contradictions import config_errors, given_targets
 from bnbench.config.factory import source_hash
 from bnbench.config.model_catalog import ALL_MODELS, KEYS_OF_BLOCKS, ModelConfig, model_keys
 from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
+from bnbench.config.optimizer_catalog import OPTIMIZERS, OptimizerConfig
+from bnbench.config.schedule_catalog import SCHEDULES, ScheduleConfig
 from bnbench.config.schema import (
     Config,
     ConfigError,
     DataConfig,
-    OptimizerConfig,
-    ScheduleConfig,
     TrainingConfig,
 )
 from bnbench.tensors.device import has_gpu
@@ -57,21 +57,6 @@ VARIES_IN_PACK = frozenset(
 
 TRIAL_SECTIONS = ("data", "model", "norm", "optimizer", "schedule", "training")
 """The sections of the configuration that a trial is made of; beside `seed`, only their keys can vary in a sweep."""
-
-_SGD = {"lr", "weight_decay"}
-_OPTIMIZER_KEYS = {
-    OptimizerName.sgd: _SGD,
-    OptimizerName.momentum: _SGD | {"momentum", "nesterov"},
-    OptimizerName.adam: _SGD | {"beta1", "beta2", "eps"},
-    OptimizerName.adamw: _SGD | {"beta1", "beta2", "eps"},
-}
-_SCHEDULE_KEYS = {
-    ScheduleName.constant: set[str](),
-    ScheduleName.warmup: {"warmup_steps"},
-    ScheduleName.linear: {"warmup_steps", "final_factor"},
-    ScheduleName.cosine: {"warmup_steps", "final_factor"},
-    ScheduleName.step: {"warmup_steps", "every_steps", "step_factor"},
-}
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -206,11 +191,11 @@ class Trial:
             case "norm":
                 return name in self._norm_keys
             case "optimizer":
-                scaled = {"lr_scaling"} if self.optimizer.lr_scaling != LrScaling.none else set[str]()
-                reference = {"lr_reference_batch_size"} if scaled else set[str]()
-                return name in _OPTIMIZER_KEYS[self.optimizer.name] | scaled | reference
+                if name in {"lr_scaling", "lr_reference_batch_size"}:
+                    return self.optimizer.lr_scaling != LrScaling.none
+                return name in OPTIMIZERS[self.optimizer.name].keys
             case "schedule":
-                return name in _SCHEDULE_KEYS[self.schedule.name]
+                return name in SCHEDULES[self.schedule.name].keys
             case "training":
                 every = {"eval_every"} if self.training.eval_grid == EvalGrid.linear else set[str]()
                 # A GPU rounds otherwise; the CPU goes without saying.

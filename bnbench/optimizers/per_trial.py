@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnbench.config import OptimizerConfig, OptimizerName
+from bnbench.config import ConfigError, OptimizerConfig
+from bnbench.config.imported import imported
+from bnbench.config.optimizer_catalog import OPTIMIZERS
 from bnbench.packing.leaves import FoldedLinear
-from bnbench.packing.products import Descent
 from bnbench.tensors.memory_layout import select_slots
 
 
@@ -25,6 +26,8 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
     Args:
         params: Parameters of shape (K, …).
         configs: One a slot.
+        layers: Linear layers whose weights are among the parameters, for an optimizer that updates them as it computes
+            their gradients.
 
     Attributes:
         active: By slot, whether it is updated. What was once inactive stays so.
@@ -32,7 +35,9 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         missed: By parameter, those of them in which no gradient reached it.
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig]) -> None:
+    def __init__(
+        self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
+    ) -> None:
         super().__init__(params, {})
         self.configs = list(configs)
         self.active = [True] * len(configs)
@@ -48,6 +53,17 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
     @abstractmethod
     def _update(self, grads: list[Tensor | None]) -> None:
         """Every active slot's update, in place, from a gradient for each of `_params`; None for those without."""
+
+    @classmethod
+    def plain(
+        cls, params: Iterable[nn.Parameter], config: OptimizerConfig, lr: float, **how: bool
+    ) -> torch.optim.Optimizer:
+        """torch's own optimizer of one trial's parameters, with the same settings; `how` is `fused=True`, or nothing.
+
+        Raises:
+            ConfigError: If torch has none; one line.
+        """
+        raise ConfigError(f"torch has no optimizer={config.name}, to compare bnbench's with")
 
     def select(self, slots: Sequence[int]) -> None:
         """Keep some slots, after the parameters were reduced to them."""
@@ -87,52 +103,7 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         return loss
 
 
-class PackSGD(PackOptimizer):
-    """Plain stochastic gradient descent, of all slots at once.
-
-    The weights of `layers` never see a gradient: the backward pass adds -lr * gradient to them as it computes it (see
-    `Descent`). That rounds once less than torch's update, by which it differs at about 1e-7 of the step; with a batch
-    of one it took a fifth of the time.
-
-    Args:
-        params: Parameters of shape (K, …).
-        configs: One a slot.
-        layers: Linear layers whose weights are among the parameters.
-    """
-
-    def __init__(
-        self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
-    ) -> None:
-        self._layers = [*layers]
-        super().__init__(params, configs)
-        early = {id(layer.weight) for layer in self._layers}
-        self._params = [p for p in self._params if id(p) not in early]
-        self.missed = [0] * len(self._params)
-
-    def set_lrs(self, lrs: Sequence[float]) -> None:
-        super().set_lrs(lrs)
-        rates = [lr if active else 0.0 for lr, active in zip(lrs, self.active, strict=True)]
-        decays = [config.weight_decay for config in self.configs]
-        some: Tensor = self.param_groups[0]["params"][0]
-        self._rate = -some.new_tensor(rates)
-        self._decay = some.new_tensor(decays) if any(decays) else None
-        shrink = [1 - lr * decay for lr, decay in zip(rates, decays, strict=True)]
-        descent = Descent(_by_row(self._rate, 3), some.new_tensor(shrink).view(-1, 1, 1) if any(decays) else None)
-        for layer in self._layers:
-            layer.descent = descent
-
-    def _update(self, grads: list[Tensor | None]) -> None:
-        for p, grad in zip(self._params, grads, strict=True):
-            if grad is None:
-                continue
-            if self._decay is not None:
-                grad = grad.addcmul(p, _by_row(self._decay, p.dim()))
-            if not all(self.active):
-                grad = grad.where(_by_row(torch.tensor(self.active, device=p.device), p.dim()), 0)
-            p.addcmul_(grad, _by_row(self._rate, p.dim()))  # fused, the product is not rounded: as in torch's kernel
-
-
-class _SlotBySlot(PackOptimizer):
+class SlotBySlot(PackOptimizer):
     """Torch's own fused kernels, called on one slot's views at a time: their learning rate is one number.
 
     Attributes:
@@ -141,7 +112,9 @@ class _SlotBySlot(PackOptimizer):
 
     buffers: tuple[str, ...]
 
-    def __init__(self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig]) -> None:
+    def __init__(
+        self, params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
+    ) -> None:
         super().__init__(params, configs)
         for p in self._params:
             for name in self.buffers:
@@ -173,59 +146,6 @@ class _SlotBySlot(PackOptimizer):
                 self._update_slot(slot, taken, params, by_slot[slot], *buffers)
 
 
-class PackMomentum(_SlotBySlot):
-    """Stochastic gradient descent with (Nesterov) momentum."""
-
-    buffers = ("momentum_buffer",)
-
-    def _update_slot(
-        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
-    ) -> None:
-        config = self.configs[slot]
-        torch._fused_sgd_(
-            params,
-            grads,
-            buffers[0] if config.momentum else [],
-            weight_decay=config.weight_decay,
-            momentum=config.momentum,
-            lr=self.lrs[slot],
-            dampening=0.0,
-            nesterov=config.nesterov,
-            maximize=False,
-            is_first_step=self.taken == 1,
-        )
-
-
-class PackAdam(_SlotBySlot):
-    """Adam, with decay in the gradient (adam) or apart from it (adamw)."""
-
-    buffers = ("exp_avg", "exp_avg_sq")
-
-    def _update_slot(
-        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
-    ) -> None:
-        config = self.configs[slot]
-        update = torch._fused_adamw_ if config.name == OptimizerName.adamw else torch._fused_adam_
-        mean, square = buffers
-        # An active slot has taken every step.
-        counts = {count: params[0].new_tensor(count, dtype=torch.float32) for count in dict.fromkeys(taken)}
-        update(
-            params,
-            grads,
-            mean,
-            square,
-            [],
-            [counts[count] for count in taken],
-            lr=self.lrs[slot],
-            beta1=config.beta1,
-            beta2=config.beta2,
-            weight_decay=config.weight_decay,
-            eps=config.eps,
-            amsgrad=False,
-            maximize=False,
-        )
-
-
 def make_optimizer(
     params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
 ) -> PackOptimizer:
@@ -237,13 +157,22 @@ def make_optimizer(
         layers: Linear layers whose weights are among the parameters and may be updated in the backward pass; see
             `PackSGD`.
     """
-    params = [p for p in params if p.requires_grad]
-    if configs[0].name == OptimizerName.sgd:
-        return PackSGD(params, configs, layers)
-    return (PackMomentum if configs[0].name == OptimizerName.momentum else PackAdam)(params, configs)
+    return optimizer_class(configs[0].name)([p for p in params if p.requires_grad], configs, layers)
 
 
-def _by_row(values: Tensor, dim: int) -> Tensor:
+def optimizer_class(name: str) -> type[PackOptimizer]:
+    """The class of an optimizer by the name that `optimizer=` takes.
+
+    Raises:
+        ConfigError: If there is none of that name; one line.
+    """
+    if name not in OPTIMIZERS:
+        raise ConfigError(f"optimizer={name} is unknown; allowed: {', '.join(OPTIMIZERS)}")
+    update: type[PackOptimizer] = imported(OPTIMIZERS[name].update)
+    return update
+
+
+def by_row(values: Tensor, dim: int) -> Tensor:
     """A number a slot, (K,), in a shape that broadcasts over a parameter (K, …) of `dim` dimensions."""
     return values.view(-1, *[1] * (dim - 1))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from bnbench.config import OptimizerName, Precision, Trial
+from bnbench.config import Precision, Trial
+from bnbench.config.optimizer_catalog import OPTIMIZERS
 from bnbench.data import dataset_info
 from bnbench.models.geometry import work
 from bnbench.record import names
@@ -14,7 +15,6 @@ from bnbench.tensors.device import memory_bytes
 # activation's, what they keep for their gradients, and gradients on their way.
 _ACTIVATION_COPIES = 12
 _EVALUATION_COPIES = 4
-_STATES = {OptimizerName.sgd: 0, OptimizerName.momentum: 1, OptimizerName.adam: 2, OptimizerName.adamw: 2}
 
 
 def conv_channels(trial: Trial) -> list[int]:
@@ -32,7 +32,7 @@ def trial_bytes(trial: Trial) -> int:
         min(names.EVALUATION_BATCH, info.val) * _EVALUATION_COPIES,
     )
     pixels = info.shape[0] * info.shape[1] * info.shape[2]
-    numbers = done.weights * (2 + _STATES[trial.optimizer.name]) + examples * (done.activations + pixels)
+    numbers = done.weights * (2 + OPTIMIZERS[trial.optimizer.name].states) + examples * (done.activations + pixels)
     return numbers * (8 if trial.training.precision == Precision.float64 else 4)
 
 

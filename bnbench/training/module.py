@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Trial
+from bnbench.config.schedule_catalog import lr_factor
 from bnbench.optimizers.per_trial import PackOptimizer, make_optimizer
 from bnbench.packing.pack import Pack
 from bnbench.training.data_module import Block
 from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct, example_losses
-from bnbench.training.schedules import lr_factor
 
 _OWN = "pack_module"
 _ATTRIBUTES = "attributes"

@@ -14,6 +14,8 @@ from bnbench.__main__ import main
 from bnbench.cli.listing import listing
 from bnbench.config import ConfigError
 from bnbench.config.folder import conf_dir
+from bnbench.config.optimizer_catalog import OPTIMIZERS
+from bnbench.config.schedule_catalog import SCHEDULES
 from bnbench.data import DATASETS, OWN
 from bnbench.models import MODELS
 from bnbench.norms import NORMS
@@ -85,7 +87,8 @@ def test_the_list_names_everything_that_can_be_chosen(bnbench: Callable[..., Ans
     names = {line.split()[0] for line in answer.out if line.startswith("  ")}
     files = {file.stem for group in ("sweep", "experiment", "claim") for file in (conf_dir() / group).glob("*.yaml")}
     assert {"placement", "smoke", "fc_lesson"} <= files
-    assert names == files | MODELS.keys() | NORMS.keys() | DATASETS.keys() | OWN.keys()
+    chosen = (MODELS, NORMS, OPTIMIZERS, SCHEDULES, DATASETS, OWN)
+    assert names == files.union(*chosen)
 
 
 def test_every_sweep_and_experiment_of_ours_is_listed_with_its_question() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,3 +136,12 @@ def test_what_one_trial_of_a_sweep_uses_is_no_part_of_the_others(make_config: Ma
         plain, given, own = (Trial.from_config(c, train_size=1000, data_checksum="") for c in (other, *both))
         assert plain.key == given.key != own.key
         assert f"{section}.factory" in own.params
+
+
+@pytest.mark.parametrize("section", ["model", "norm", "optimizer", "schedule"])
+def test_a_name_that_is_in_no_catalog_is_answered_with_those_that_are(section: str) -> None:
+    """Of a configuration made by hand too, which the schema has not seen."""
+    part = getattr(Config(), section)
+    config = replace(Config(), **{section: replace(part, name="nope")})
+    with pytest.raises(ConfigError, match=rf"^{section}=nope is unknown; allowed: .*{part.name}"):
+        Trial.from_config(config, train_size=1000, data_checksum="")

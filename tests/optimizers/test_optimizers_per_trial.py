@@ -1,11 +1,15 @@
 """The vector optimizers, judged by torch.optim's fused ones on each trial's own tensors, to the bit."""
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from torch import nn
 
-from bnbench.config import OptimizerConfig, OptimizerName
-from bnbench.optimizers.per_trial import PackOptimizer, make_optimizer
+from bnbench.config import ConfigError, OptimizerConfig, OptimizerName
+from bnbench.config.folder import conf_dir
+from bnbench.config.optimizer_catalog import OPTIMIZERS
+from bnbench.optimizers.per_trial import PackOptimizer, make_optimizer, optimizer_class
 
 SHAPES = [(5, 3), (7,), (4, 3, 3, 3), (1, 1), (33, 17)]
 STEPS = 20
@@ -36,19 +40,7 @@ def configs(case: str, K: int = 5) -> list[OptimizerConfig]:
 
 
 def torchs(params: list[nn.Parameter], config: OptimizerConfig, lr: float) -> torch.optim.Optimizer:
-    if config.name in (OptimizerName.sgd, OptimizerName.momentum):
-        heavy = config.name == OptimizerName.momentum
-        return torch.optim.SGD(
-            params,
-            lr=lr,
-            momentum=config.momentum if heavy else 0,
-            nesterov=config.nesterov and heavy,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-    kind = torch.optim.Adam if config.name == OptimizerName.adam else torch.optim.AdamW
-    betas = (config.beta1, config.beta2)
-    return kind(params, lr=lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay, fused=True)
+    return optimizer_class(config.name).plain(params, config, lr, fused=True)
 
 
 def random(shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> torch.Tensor:
@@ -67,6 +59,49 @@ def set_grads(params: list[nn.Parameter], step: int) -> list[torch.Tensor]:
     for p, grad in zip(params, grads, strict=True):
         p.grad = grad  # the 4-D one in another memory order than its parameter
     return grads
+
+
+def test_every_optimizer_is_judged_here_and_has_a_configuration_file():
+    assert {case["name"] for case in CASES.values()} == {*OPTIMIZERS}
+    assert {file.stem for file in (conf_dir() / "optimizer").glob("*.yaml")} == {*OPTIMIZERS}
+
+
+def test_an_unknown_optimizer_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"^optimizer=adagrad is unknown; allowed: sgd, momentum, adam, adamw$"):
+        make_optimizer(stacked(torch.float32), [OptimizerConfig(name="adagrad")] * 5)
+
+
+def test_an_optimizer_that_torch_lacks_says_so_where_torchs_is_asked_for():
+    with pytest.raises(ConfigError, match=r"^torch has no optimizer=sgd, to compare bnbench's with$"):
+        PackOptimizer.plain(stacked(torch.float32), OptimizerConfig(), 0.1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_optimizer_keeps_as_many_tensors_as_its_entry_says(case):
+    params = stacked(torch.float32)
+    optimizer = make_optimizer(params, configs(case))
+    set_grads(params, 0)
+    optimizer.step()
+    for p in params:
+        held = [value for value in optimizer.state[p].values() if value.shape == p.shape]
+        assert len(held) == OPTIMIZERS[CASES[case]["name"]].states
+
+
+@pytest.mark.parametrize("key", [f.name for f in fields(OptimizerConfig) if not f.name.startswith(("name", "lr_"))])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_key_changes_an_update_exactly_if_the_entry_says_that_it_is_used(name, key):
+    """A trial's identity holds the keys that its optimizer uses: another one must not change its numbers."""
+    usual = OptimizerConfig(name=OptimizerName[name], lr=0.1, weight_decay=0.1)
+    values = {"lr": 0.2, "nesterov": True, "eps": 0.1}
+    ends = []
+    for config in (usual, replace(usual, **{key: values.get(key, 0.5)})):
+        params = stacked(torch.float64, 1)
+        optimizer = make_optimizer(params, [config])
+        for step in range(3):
+            set_grads(params, step)
+            optimizer.step()
+        ends.append(params)
+    assert same(*ends) == (key not in OPTIMIZERS[name].keys)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnbench.config import ScheduleConfig, ScheduleName
-from bnbench.training.schedules import lr_factor
+from bnbench.config.folder import conf_dir
+from bnbench.config.schedule_catalog import SCHEDULES, lr_factor
 
 STEPS = 100
 
@@ -21,7 +22,20 @@ def test_constant_is_one():
     assert factors(name=ScheduleName.constant) == [1.0] * STEPS
 
 
+def test_every_schedule_has_a_configuration_file():
+    assert {file.stem for file in (conf_dir() / "schedule").glob("*.yaml")} == {*SCHEDULES}
+
+
+@pytest.mark.parametrize("key", ["warmup_steps", "final_factor", "every_steps", "step_factor"])
 @pytest.mark.parametrize("name", ScheduleName)
+def test_a_key_changes_the_rate_exactly_if_the_schedule_says_that_it_uses_it(name, key):
+    """A trial's identity holds the keys that its schedule uses: another one must not change its numbers."""
+    usual = {"name": name, "warmup_steps": 4, "final_factor": 0.25, "every_steps": 10, "step_factor": 0.5}
+    changed = usual | {key: {"warmup_steps": 9, "every_steps": 20}.get(key, 0.75)}
+    assert (factors(**usual) != factors(**changed)) == (key in SCHEDULES[name].keys)
+
+
+@pytest.mark.parametrize("name", [name for name, schedule in SCHEDULES.items() if "warmup_steps" in schedule.keys])
 def test_warmup_rises_linearly_and_reaches_the_whole_rate_with_its_last_step(name):
     rising = factors(name=name, warmup_steps=8)[:8]
     assert rising == pytest.approx([(step + 1) / 8 for step in range(8)])

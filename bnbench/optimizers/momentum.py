@@ -1,0 +1,47 @@
+"""Stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from bnbench.config import OptimizerConfig
+from bnbench.optimizers.per_trial import SlotBySlot
+
+
+class PackMomentum(SlotBySlot):
+    """Stochastic gradient descent with (Nesterov) momentum."""
+
+    buffers = ("momentum_buffer",)
+
+    @classmethod
+    def plain(
+        cls, params: Iterable[nn.Parameter], config: OptimizerConfig, lr: float, **how: bool
+    ) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            params,
+            lr=lr,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            weight_decay=config.weight_decay,
+            **how,
+        )
+
+    def _update_slot(
+        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
+    ) -> None:
+        config = self.configs[slot]
+        torch._fused_sgd_(
+            params,
+            grads,
+            buffers[0] if config.momentum else [],
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
+            lr=self.lrs[slot],
+            dampening=0.0,
+            nesterov=config.nesterov,
+            maximize=False,
+            is_first_step=self.taken == 1,
+        )
