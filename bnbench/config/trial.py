@@ -155,6 +155,11 @@ class Trial:
         named = [(f"{name}.factory", getattr(self, name)) for name in ("model", "norm")]
         return {f"source of {key}": source_hash(key, part.factory) for key, part in named if part.name == "custom"}
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether its network or its norm is the user's own."""
+        return "custom" in (self.model.name, self.norm.name)
+
     @cached_property
     def signature(self) -> tuple[tuple[str, Any], ...]:
         """What trials must agree on to be trained in one pack.

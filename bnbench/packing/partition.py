@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bnbench.config import Trial
-from bnbench.packing.alone import why_alone
 from bnbench.packing.memory import conv_channels, trials_in_memory
 from bnbench.packing.paces import shape_of
 from bnbench.packing.slots import alignment
@@ -21,7 +20,12 @@ CANDIDATES = (4, 8, 16, 32, 64)
 """Widths to choose from by measurement."""
 
 
-def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, workers: int = 1) -> list[list[Trial]]:
+def partition(
+    trials: Sequence[Trial],
+    widths: Mapping[str, int] | None = None,
+    workers: int = 1,
+    alone: Collection[str] = (),
+) -> list[list[Trial]]:
     """Packs of trials that agree on `Trial.signature`, as equal in slots as can be.
 
     Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share. None is
@@ -33,6 +37,7 @@ def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, 
         widths: Those measured to be fastest, by `shape_of`; rough ones stand in for others.
         workers: How many packs can be trained at once: with fewer packs than that, the largest are halved as long
             as their halves are worth a worker.
+        alone: Keys of the trials whose networks cannot be packed: each is a pack of its own.
 
     Returns:
         Every trial in exactly one pack; no two packs of one signature would fit into one, but for the workers' sake.
@@ -40,7 +45,11 @@ def partition(trials: Sequence[Trial], widths: Mapping[str, int] | None = None, 
     groups: dict[tuple[tuple[str, object], ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.signature, []).append(trial)
-    packs = [pack for group in groups.values() for pack in _packs(group, _width(group[0], widths or {}))]
+    packs: list[list[Trial]] = []
+    for group in groups.values():
+        packs += (
+            [[trial] for trial in group] if group[0].key in alone else _packs(group, _width(group[0], widths or {}))
+        )
     while 0 < len(packs) < workers:
         largest = max(range(len(packs)), key=lambda i: len(packs[i]))
         pack, step = packs[largest], _step(packs[largest][0])
@@ -64,14 +73,10 @@ def _split(group: list[Trial], count: int, step: int) -> list[list[Trial]]:
 
 
 def _step(trial: Trial) -> int:
-    if why_alone(trial) is not None:
-        return 1
     return alignment(conv_channels(trial))
 
 
 def _width(trial: Trial, widths: Mapping[str, int]) -> int:
-    if why_alone(trial) is not None:
-        return 1
     width = trial.training.max_pack or widths.get(shape_of(trial)) or _rough_width(trial)
     return min(width, trials_in_memory(trial))
 

@@ -1,4 +1,4 @@
-"""Two training steps of a network or norm of the user's own, to learn what else they do than compute."""
+"""Two training steps of a network or norm of the user's own, to learn what they do beside computing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RATE = 0.01
 
 
 class Rehearsal(NamedTuple):
-    """What a network does.
+    """What the steps and evaluations of a network do beside computing.
 
     Attributes:
         draws: Whether it draws random numbers from a global generator while training.
@@ -35,9 +35,6 @@ class Rehearsal(NamedTuple):
     learns_evaluating: tuple[str, ...]
     changes: tuple[str, ...]
     lost: tuple[str, ...]
-
-
-_rehearsals: dict[tuple[object, ...], Rehearsal] = {}
 
 
 @contextmanager
@@ -60,8 +57,6 @@ def source(trial: Trial) -> str:
 def rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> Rehearsal:
     """Take two steps with an evaluation after each, from the start and from a checkpoint between them.
 
-    Found once in a process for trials of one signature.
-
     Args:
         trial: Says the network, its norm, the batch size and the precision.
         image_shape: (C, H, W) of the input.
@@ -69,22 +64,20 @@ def rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> R
 
     Raises:
         ConfigError: If a step or an evaluation fails, if a step is not that of the network as plain torch trains it, if
-            the first one from the same start gives other numbers the second time, or if it cannot be gone on with and
+            the first one from the same start gives other numbers the second time, or if training cannot be resumed and
             `training.checkpoint_every` asks for that.
     """
-    key = (trial.signature, image_shape, classes)
-    if key not in _rehearsals:
-        with generators_kept(), one_thread():
-            _rehearsals[key] = _rehearse(trial, image_shape, classes)
-    found = _rehearsals[key]
-    if found.lost and trial.training.checkpoint_every is not None:
+    rehearsal = _rehearse(trial, image_shape, classes)
+    if rehearsal.lost and trial.training.checkpoint_every is not None:
         raise ConfigError(
-            f"{source(trial)}: a step changes {', '.join(found.lost)}, which a checkpoint cannot hold; keep it in a "
-            "buffer (register_buffer) or as numbers in attributes, or set training.checkpoint_every=null"
+            f"{source(trial)}: a step changes {', '.join(rehearsal.lost)}, which a checkpoint cannot hold; keep it in "
+            "a buffer (register_buffer) or as numbers in attributes, or set training.checkpoint_every=null"
         )
-    return found
+    return rehearsal
 
 
+@generators_kept()
+@one_thread()
 def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> Rehearsal:
     examples = ALL_NORMS[trial.norm.name].examples(trial.norm, min(trial.training.batch_size, _EXAMPLES))
     images = torch.rand(1, examples, *image_shape, generator=torch.Generator().manual_seed(0))
@@ -93,44 +86,43 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
     def network() -> nn.Module:
         return build_model(trial, image_shape, classes)
 
-    plain, net = network(), network()
+    in_torch, net = network(), network()
     watch = _Watch(net)
-    whole, other, resumed = Lone(net, trial.seed), Lone(network(), trial.seed), Lone(network(), trial.seed)
-    doing = f"a training step on {examples} images"
+    watched, repeated, resumed = Lone(net, trial.seed), Lone(network(), trial.seed), Lone(network(), trial.seed)
+    action = f"a training step on {examples} images"
     try:
-        first = _cycle(whole, images)
-        state = {name: value.detach().clone() for name, value in _values(whole).items()}
-        kept, lost = whole.attributes(), whole.lost_attributes()
-        second = _cycle(whole, images)
-        again = _cycle(other, images)
+        first = _step_and_evaluation(watched, images)
+        state = {name: value.detach().clone() for name, value in _values(watched).items()}
+        attributes, lost = watched.attributes(), watched.lost_attributes()
+        second = _step_and_evaluation(watched, images)
+        first_again = _step_and_evaluation(repeated, images)
         for name, value in _values(resumed).items():
             value.detach().copy_(state[name])
-        resumed.put_attributes(kept)
-        gone_on = _cycle(resumed, images)
-        as_torch = [*_plain_cycle(plain, images[0], trial.seed, 0), *_plain_cycle(plain, images[0], trial.seed, 1)]
-        doing = "an evaluation of one image"  # as the last ones are
+        resumed.put_attributes(attributes)
+        second_resumed = _step_and_evaluation(resumed, images)
+        both_in_torch = [logits for step in (0, 1) for logits in _in_torch(in_torch, images[0], trial.seed, step)]
+        action = "an evaluation of one image"  # as the last ones are
         with torch.no_grad():
-            other.eval()(other.fold(images[:, :1], images.dtype))
+            repeated.eval()(repeated.fold(images[:, :1], images.dtype))
     except ConfigError:
         raise
     except Exception as error:  # whatever a forward does
-        raise ConfigError(f"{source(trial)}: {doing} fails: {one_line(error)}") from error
-    if not _equal(first, again):
+        raise ConfigError(f"{source(trial)}: {action} fails: {one_line(error)}") from error
+    if not _equal(first, first_again):
         raise ConfigError(
             f"{source(trial)}: the first step from the same start gives other numbers the second time: it depends on "
             "something beside the network, a counter of its file or a generator of its own; keep such things in "
             "buffers, and draw from torch's global generator, which bnbench seeds"
         )
-    if not all(
-        torch.allclose(a, b, 1e-4, 1e-6, equal_nan=True) for a, b in zip([*first, *second], as_torch, strict=True)
-    ):
+    pairs = zip([*first, *second], both_in_torch, strict=True)
+    if not all(torch.allclose(ours, theirs, 1e-4, 1e-6, equal_nan=True) for ours, theirs in pairs):
         raise ConfigError(
             f"{source(trial)}: its forward reaches parameters or buffers by another way than by their names (a plain "
             "list of them, say), where they would not be trained; use torch.nn.ParameterList, or what owns them"
         )
-    if not lost and not _equal(second, gone_on):
+    if not lost and not _equal(second, second_resumed):
         lost = ["something beside its modules"]
-    return Rehearsal(watch.draws[True], watch.draws[False], tuple(watch.learns), tuple(kept), tuple(lost))
+    return Rehearsal(watch.draws[True], watch.draws[False], tuple(watch.learns), tuple(attributes), tuple(lost))
 
 
 class _Watch:
@@ -163,7 +155,7 @@ def _values(lone: Lone) -> dict[str, Tensor]:
     return dict([*lone.named_parameters(), *lone.named_buffers()])
 
 
-def _cycle(lone: Lone, images: Tensor) -> list[Tensor]:
+def _step_and_evaluation(lone: Lone, images: Tensor) -> list[Tensor]:
     """A step of plain gradient descent and an evaluation: the logits of both, each (N, classes)."""
     x = lone.fold(images, images.dtype)
     logits = lone.train()(x.clone())[0].t()  # a forward may write into its input
@@ -174,8 +166,8 @@ def _cycle(lone: Lone, images: Tensor) -> list[Tensor]:
         return [logits.detach(), lone.eval()(x.clone())[0].t()]
 
 
-def _plain_cycle(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
-    """The same of a network as torch has it."""
+def _in_torch(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
+    """The same with a network as torch has it."""
     reseed(Lone.training_seed(seed, step))
     logits = net.train()(x.clone())
     net.zero_grad()
@@ -197,6 +189,6 @@ def _descend(net: nn.Module) -> None:
                 parameter.sub_(_RATE * parameter.grad)
 
 
-def _equal(one: list[Tensor], other: list[Tensor]) -> bool:
-    """To the bit, wherever they are numbers."""
-    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(one, other, strict=True))
+def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
+    """Whether they are the same to the bit; two NaNs are, too."""
+    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(first, second, strict=True))

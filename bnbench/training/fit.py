@@ -13,7 +13,6 @@ from torch import Tensor
 from bnbench.config import Measure, Statistics, Trial
 from bnbench.data import ImageData, largest_class
 from bnbench.models import build_model
-from bnbench.packing.alone import why_alone
 from bnbench.packing.lone import Lone
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
@@ -41,7 +40,7 @@ def fit(
     *,
     report: Callable[[int, int], None] = lambda steps, diverged: None,
     checkpoints: Path | None = None,
-    alone: bool | None = None,
+    alone: bool = False,
     look: Callable[[Pack], None] = lambda pack: None,
 ) -> list[TrialResult]:
     """Train trials of one signature together.
@@ -52,7 +51,7 @@ def fit(
         report: Called after every block with the steps taken and the number of trials that have diverged.
         checkpoints: The folder where the pack is saved every `training.checkpoint_every` steps, and gone on with
             where it was; None saves and finds nothing.
-        alone: Whether to train the one trial as plain torch does, not in a pack; None to find out here.
+        alone: Whether to train the one trial as plain torch does, for its network cannot be packed; the plan knows.
         look: Called with the trained pack, from which the slots of diverged trials may be gone.
 
     Returns:
@@ -104,17 +103,18 @@ def fit(
     return results
 
 
-def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool | None = None) -> tuple[Pack, list[Trial]]:
+def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool = False) -> tuple[Pack, list[Trial]]:
     """The trials' networks as one, and the trial of each of its slots: padding trains the last one again.
 
     Args:
         trials: At least one.
         data: The images.
-        alone: Whether one trial is trained as plain torch does; None to find out here.
+        alone: Whether the one trial is trained as plain torch does.
     """
     nets = [build_model(trial, data.shape, data.classes) for trial in trials]
-    if len(trials) == 1 and (why_alone(trials[0]) is not None if alone is None else alone):
-        return Lone(nets[0].to(trials[0].training.device), trials[0].seed), [*trials]
+    if alone:
+        [trial], [net] = trials, nets
+        return Lone(net.to(trial.training.device), trial.seed), [trial]
     decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
     return packed.to(trials[0].training.device), [*trials, *[trials[-1]] * (packed.slots - len(trials))]

@@ -10,7 +10,7 @@ from bnbench.config import Config, ConfigError, ModelConfig, NormConfig, Trial
 from bnbench.models import norm_sites
 from bnbench.models.own import own_network
 from bnbench.norms.group import GroupNorm
-from bnbench.packing.alone import why_alone
+from bnbench.packing.packability import packability
 
 NORMS = {"resnet18": 20, "vgg11_bn": 8}
 
@@ -37,4 +37,4 @@ def test_images_that_vgg_s_poolings_leave_too_large_are_refused_in_one_line() ->
 
 def test_networks_of_many_weights_are_trained_alone_without_being_tried() -> None:
     trial = Trial.from_config(Config(model=model("resnet18")), train_size=3500, data_checksum="")
-    assert why_alone(trial) == "11,175,370 weights, with which a pack gains nothing"
+    assert packability(trial).why_alone == "11,175,370 weights, with which a pack gains nothing"

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from bnbench.config import ConfigError, Trial, schema
 from bnbench.models.own import survey
-from bnbench.packing import rehearsal, trying
-from bnbench.packing.alone import why_alone
 from bnbench.packing.lone import Lone
+from bnbench.packing.packability import packability
 from bnbench.packing.rehearsal import Rehearsal, rehearse
 from bnbench.tensors.seeding import generator_states
 
@@ -55,8 +54,6 @@ def trial_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trial]:
     """The trial of a network with this change."""
 
     def make(change: Change, *overrides: str) -> Trial:
-        monkeypatch.setattr(trying, "_reasons", {})
-        monkeypatch.setattr(rehearsal, "_rehearsals", {})
         monkeypatch.setattr("bnbench.models.own._surveys", {})
         monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Net(change))
         words = [
@@ -133,7 +130,7 @@ def test_plain_data_that_a_step_changes_are_kept_with_a_checkpoint(change, names
 
 @pytest.mark.parametrize(("change", "names"), KEPT.values(), ids=KEPT)
 def test_what_a_pack_would_share_or_lose_is_trained_alone(change, names, trial_with) -> None:
-    reason = why_alone(trial_with(change))
+    reason = packability(trial_with(change)).why_alone
     assert reason is not None
     assert not names or reason == f"a step changes {names[0]}, which is no buffer"
 
@@ -168,7 +165,7 @@ def in_numpy(net: Net, x: Tensor) -> Tensor:
 def test_what_no_checkpoint_can_hold_is_refused_where_there_are_checkpoints(change, said, trial_with) -> None:
     assert rehearse(trial_with(change), IMAGES, 10).lost == (said,)
     with pytest.raises(ConfigError) as caught:
-        why_alone(trial_with(change, CHECKPOINTS))
+        packability(trial_with(change, CHECKPOINTS))
     [line] = str(caught.value).splitlines()
     assert line.startswith(f"model.factory=here:made: a step changes {said}, which a checkpoint cannot hold")
 
@@ -240,7 +237,7 @@ def test_draws_from_global_generators_are_found_however_rare_and_leave_them_alon
     assert generator_states() == before
     assert (found.draws, found.draws_evaluating) == draws
     if any(draws):
-        assert why_alone(trial) == "its forward draws random numbers itself"
+        assert packability(trial).why_alone == "its forward draws random numbers itself"
 
 
 @pytest.mark.parametrize("change", [change for change, draws in DRAWS.values() if any(draws)])
@@ -311,9 +308,7 @@ def test_whether_networks_are_packed_is_found_on_one_thread_wherever_it_is_asked
         for used in (3, 2):
             torch.set_num_threads(used)
             threads.clear()
-            rehearsal._rehearsals.clear()
-            trying._reasons.clear()
-            assert why_alone(trial) is None
+            assert packability(trial).why_alone is None
             assert threads == {1}
             assert torch.get_num_threads() == used
     finally:
@@ -337,6 +332,6 @@ class Centred(nn.Module):
 def test_weights_of_zero_do_not_hide_that_a_forward_mixes_channels(trial_with, monkeypatch) -> None:
     trial = trial_with(blend, "model.init=own")
     monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Centred())
-    reason = why_alone(trial)
+    reason = packability(trial).why_alone
     assert reason is not None
     assert "mixes channels" in reason

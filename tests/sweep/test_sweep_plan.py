@@ -298,3 +298,25 @@ def test_a_pack_that_was_begun_stays_together_as_long_as_all_of_it_is_to_be_trai
     assert sorted(packs, key=len) == [keys[5:1:-1], [keys[1], *keys[6:]]]
     [alone] = plan(points, [keys[4]], begun).packs
     assert len(alone) == 11
+
+
+# What is the user's own.
+
+
+def test_a_norm_of_one_s_own_is_tried_once_for_all_its_trials_and_every_plan_knows(
+    make_config: MakeConfig, plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bnbench.packing import packability
+
+    tried: list[Trial] = []
+    whole = packability.packability
+    monkeypatch.setattr(packability, "packability", lambda trial: tried.append(trial) or whole(trial))
+    own = {"data.name": "digits", "model.width": 9, "norm.name": "custom"}
+    names = {"two_norms": "(LayerNorm) is a leaf that bnbench has no rule for", "max_norm": None}
+    for name, reason in names.items():
+        own["norm.factory"] = f"bnbench.examples.norm:{name}"
+        planned = plan([_composed(make_config(own | {"seed": seed})) for seed in range(4)])
+        for known in (planned, planned.repacked({}, 2)):
+            assert all((p.why_alone is None) if reason is None else (reason in str(p.why_alone)) for p in known.planned)
+            assert [len(pack) for pack in known.packs] == ([4] if reason is None else [1] * 4)
+    assert len(tried) == len(names)

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from bnbench.config import DataConfig, OptimizerConfig, Trial
 from bnbench.data import ImageData, load_own
 from bnbench.optimizers.per_trial import make_optimizer
-from bnbench.packing import trying
-from bnbench.packing.alone import why_alone
 from bnbench.packing.lone import Lone
+from bnbench.packing.packability import packability, reason_against_packs
 from bnbench.packing.partition import partition
 from bnbench.training.fit import fit
 
@@ -43,7 +42,7 @@ def numbers(results) -> list[tuple]:
 @pytest.mark.parametrize("overrides", [RESIDUAL, MAX_NORM], ids=["network", "norm"])
 def test_what_keeps_trials_apart_has_the_same_bits_in_every_slot(overrides, trials_of, images_of) -> None:
     data, trials = images_of(1, 8, 8), trials_of(*overrides)
-    assert [why_alone(trial) for trial in trials] == [None] * 5
+    assert packability(trials[0]).why_alone is None
     assert len(partition(trials)) == 1
     expected = numbers(fit(trials, data))
     assert {status for status, *_ in expected} == {"finished"}
@@ -61,12 +60,12 @@ def test_what_keeps_trials_apart_has_the_same_bits_in_every_slot(overrides, tria
 )
 def test_what_does_not_is_trained_alone_and_says_why(overrides, said, trials_of, images_of) -> None:
     trials = trials_of(*overrides, count=3)
-    reason = why_alone(trials[0])
+    reason = packability(trials[0]).why_alone
     assert reason is not None
     assert said in reason
-    assert [len(pack) for pack in partition(trials)] == [1, 1, 1]
+    assert [len(pack) for pack in partition(trials, alone={trial.key for trial in trials})] == [1, 1, 1]
     data = images_of(1, 8, 8)
-    first, again, other = (numbers(fit([trial], data))[0] for trial in (trials[0], trials[0], trials[1]))
+    first, again, other = (numbers(fit([trials[i]], data, alone=True))[0] for i in (0, 0, 1))
     assert first[0] == "finished"
     assert first == again != other
 
@@ -98,10 +97,9 @@ class Functional(nn.Module):
     ids=["relu", "mean", "softmax", "first channel", "dropout", "view", "sigmoid"],
 )
 def test_functions_in_a_forward_are_tried_out(mix, said, trial_of, monkeypatch) -> None:
-    monkeypatch.setattr(trying, "_reasons", {})
     monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Functional(mix))
     trial = trial_of("model.name=custom", "model.factory=here:made", *STEPS)
-    reason = trying.reason_against_packs(trial, (1, 8, 8), 10)
+    reason = reason_against_packs(trial, (1, 8, 8), 10)
     assert (reason is None) == (said is None)
     assert said is None or said in str(reason)
 
@@ -175,16 +173,16 @@ def test_a_lone_network_goes_on_to_the_same_bits(trial_of, images_of, tmp_path: 
     data = images_of(1, 8, 8)
     grid = ("training.eval_grid=linear", "training.eval_every=2", "training.checkpoint_every=2")
     trial = trial_of(*DENSE, *STEPS, *grid, "optimizer.name=adam", "optimizer.lr=0.01")
-    whole = numbers(fit([trial], data))
+    whole = numbers(fit([trial], data, alone=True))
 
     def kill(steps: int, diverged: int) -> None:
         if steps >= 4:
             raise Killed
 
     with pytest.raises(Killed):
-        fit([trial], data, report=kill, checkpoints=tmp_path)
+        fit([trial], data, alone=True, report=kill, checkpoints=tmp_path)
     heard: list[int] = []
-    again = fit([trial], data, report=lambda steps, diverged: heard.append(steps), checkpoints=tmp_path)
+    again = fit([trial], data, alone=True, report=lambda steps, diverged: heard.append(steps), checkpoints=tmp_path)
     assert numbers(again) == whole
     assert heard[0] > 2, "it was trained from the start"
 
@@ -239,25 +237,24 @@ def test_a_norm_written_by_hand_goes_on_to_the_same_bits(name, trial_of, images_
     grid = ("training.eval_grid=linear", "training.eval_every=2", "training.checkpoint_every=2", "data.name=digits")
     own = ("norm.name=custom", f"norm.factory=norms_by_hand:{name}", "norm.momentum=0.01", "model.width=9")
     trial = trial_of(*own, "training.steps=8", "training.batch_size=9", "optimizer.lr=0.05", *grid)
-    whole = numbers(fit([trial], data))
-    assert numbers(fit([trial], data)) == whole
+    whole = numbers(fit([trial], data, alone=True))
+    assert numbers(fit([trial], data, alone=True)) == whole
 
     def kill(steps: int, diverged: int) -> None:
         if steps >= 4:
             raise Killed
 
     with pytest.raises(Killed):
-        fit([trial], data, report=kill, checkpoints=tmp_path)
+        fit([trial], data, alone=True, report=kill, checkpoints=tmp_path)
     heard: list[int] = []
-    again = fit([trial], data, report=lambda steps, diverged: heard.append(steps), checkpoints=tmp_path)
+    again = fit([trial], data, alone=True, report=lambda steps, diverged: heard.append(steps), checkpoints=tmp_path)
     assert heard[0] > 2, "it was trained from the start"
     assert numbers(again) == whole
 
 
 def test_what_was_decided_is_how_it_is_trained(trial_of, images_of) -> None:
     trial, data = trial_of(*RESIDUAL, *STEPS), images_of(1, 8, 8)
-    assert why_alone(trial) is None
-    for alone, said in ((None, "false"), (False, "false"), (True, "true")):
+    for alone, said in ((False, "false"), (True, "true")):
         [result] = fit([trial], data, alone=alone)
         assert result.tags["bnbench.alone"] == said
 

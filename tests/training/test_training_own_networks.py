@@ -11,9 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from bnbench.packing import trying
-from bnbench.packing.alone import rehearsal, why_alone
 from bnbench.packing.pack import Pack
+from bnbench.packing.packability import packability
 from bnbench.training.fit import fit
 
 
@@ -145,7 +144,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 @pytest.fixture
 def trial_for(trial_of, monkeypatch):
     def make(kind: str, *overrides: str):
-        monkeypatch.setattr(trying, "_reasons", {})
         monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: NETWORKS[kind])
         monkeypatch.setattr("bnbench.config.trial.source_hash", lambda key, name: "")
         words = ("model.name=custom", f"model.factory=here:{kind.replace(' ', '_')}", "data.name=digits")
@@ -157,8 +155,7 @@ def trial_for(trial_of, monkeypatch):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_network_as_people_write_them_is_trained(kind: str, trial_for, images_of) -> None:
     trial = trial_for(kind, "norm.name=batch", "optimizer.name=adam")
-    rehearsal(trial)
-    [result] = fit([trial], images_of(1, 8, 8), alone=why_alone(trial) is not None)
+    [result] = fit([trial], images_of(1, 8, 8), alone=packability(trial).why_alone is not None)
     assert result.status == "finished"
     loss = result.curves["val/loss"]
     assert loss[-1][1] != loss[0][1], "nothing was learned"
@@ -174,7 +171,7 @@ def test_frozen_layers_stay_and_are_not_counted(trial_for, images_of) -> None:
     for steps in (1, 8):
         overrides = (f"training.steps={steps}", "optimizer.name=adamw", "optimizer.weight_decay=0.1")
         trial = trial_for("half frozen", "norm.name=batch", *overrides)
-        assert why_alone(trial) == "first.weight is frozen (requires_grad=False)"
+        assert packability(trial).why_alone == "first.weight is frozen (requires_grad=False)"
         [result] = fit([trial], data, alone=True, look=look)
     one, eight = states
     changed = {name for name in one if not torch.equal(one[name], eight[name])}
@@ -185,4 +182,4 @@ def test_frozen_layers_stay_and_are_not_counted(trial_for, images_of) -> None:
 
 @pytest.mark.parametrize(("kind", "said"), [("cast", "double precision"), ("constant", "double precision")])
 def test_a_network_of_one_precision_is_trained_alone(kind: str, said: str, trial_for) -> None:
-    assert said in str(why_alone(trial_for(kind, "norm.name=batch")))
+    assert said in str(packability(trial_for(kind, "norm.name=batch")).why_alone)

@@ -96,7 +96,7 @@ def test_what_a_norm_keeps_in_plain_attributes_is_kept_with_the_weights(
             x = images[None].to(torch.float32) * trained.scale + trained.shift
             logits.append(pack.eval()(pack.fold(x, torch.float32))[0].t())
 
-    fit([trial], data, look=look)
+    fit([trial], data, alone=True, look=look)
     assert torch.equal(load_network(tmp_path / "weights.pt")(images), logits[0])
 
 

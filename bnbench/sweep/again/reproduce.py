@@ -159,7 +159,8 @@ def _planned(case: Again, usual: Mapping[str, Any]) -> Planned:
     differing = {key: value for key, value in flatten(case.config).items() if value != usual[key]}
     differing.pop("data.targets", None)  # the trial's stand in training.targets
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in differing.items()}
-    return Planned(case.trial, [], values, undefined_reason(case.config))
+    why_alone = "it was recorded as trained alone" if case.alone else None
+    return Planned(case.trial, [], values, undefined_reason(case.config), why_alone)
 
 
 def _compare(

@@ -10,6 +10,7 @@ from typing import Any
 from bnbench.config import ConfigError, Trial
 from bnbench.config.trial import VARIES_IN_PACK
 from bnbench.data import dataset_info
+from bnbench.record.names import Tag
 from bnbench.record.results import Recorded
 from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.rebuild import rebuild
@@ -59,4 +60,5 @@ def choose(recorded: Sequence[Recorded], varied: Sequence[str], number: int, roo
 
 def _seconds(recorded: Recorded, root: str | None) -> float:
     config = rebuild(recorded.result, recorded.origin, root=root)
-    return training_seconds([Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")])
+    trial = Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")
+    return training_seconds([trial], alone=recorded.result.tags.get(Tag.ALONE) == "true")

@@ -60,7 +60,7 @@ def verify(
     cases = [again(record, images, config.data.root) for record in chosen]
     _refuse_others(cases)
     workers = min(workers, len(cases))
-    seconds = [training_seconds([case.trial]) for case in cases]
+    seconds = [training_seconds([case.trial], alone=case.alone) for case in cases]
     about = duration(_START_SECONDS + max(sum(seconds) / workers, *seconds))
     say(f"{title}: {len(cases)} of {count(len(recorded), 'recorded trial')}, each alone, about {about}")
     for note in notes(cases):

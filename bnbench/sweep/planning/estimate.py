@@ -8,7 +8,6 @@ from bnbench.config import Trial
 from bnbench.config.evaluation_grid import coarse_steps, evaluation_examples, evaluation_steps
 from bnbench.data import dataset_info
 from bnbench.models.geometry import Work, site_kind, work
-from bnbench.packing.alone import why_alone
 from bnbench.packing.paces import Pace, pack_step_seconds
 from bnbench.packing.slots import aligned_width
 
@@ -22,17 +21,18 @@ _FINAL_IMAGES = 2600  # beside the test split: under four kinds of statistics, a
 _START_SECONDS = 0.5
 
 
-def training_seconds(pack: Sequence[Trial], pace: Pace | None = None) -> float:
+def training_seconds(pack: Sequence[Trial], pace: Pace | None = None, *, alone: bool = False) -> float:
     """Seconds one core needs for a pack, evaluation included.
 
     Args:
         pack: Its trials.
         pace: What was measured of steps of its shape, if anything.
+        alone: Whether its one trial is trained as plain torch does, without the slots that a pack is padded with.
     """
     trial = pack[0]
     info = dataset_info(trial.data)
     done = work(trial.model, info.shape, info.classes)
-    slots = aligned_width(len(pack), [*done.conv_channels]) if why_alone(trial) is None else 1
+    slots = aligned_width(len(pack), [*done.conv_channels]) if not alone else 1
     over_batch = site_kind(trial.model, trial.norm, info.shape, info.classes).over_batch
     step = pack_step_seconds(pace, slots) if pace else _rough_step(trial, done, slots, norms=2 if over_batch else 1)
     evaluated = len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.val + info.test

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnbench.config import (
     Config,
@@ -28,11 +28,13 @@ from bnbench.data import (
     split_checksum,
     split_data,
 )
-from bnbench.packing.alone import rehearsal, why_alone
 from bnbench.packing.paces import Pace, best_width, shape_of
 from bnbench.packing.partition import partition
 from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.norm_rules import norm_errors, undefined_reason
+
+if TYPE_CHECKING:
+    from bnbench.packing.rehearsal import Rehearsal
 
 
 class DataLoader:
@@ -86,15 +88,19 @@ class Planned:
         overrides: What Hydra composes.
         values: What is set on top of that, by key.
         undefined: Why it has no result, or None.
+        why_alone: Why it cannot be trained in a pack with others, or None: decided here, once, for whoever trains it.
+        rehearsal: What its network does beside computing, if it or its norm is the user's own.
     """
 
     trial: Trial
     overrides: list[str]
     values: dict[str, Any]
     undefined: str | None
+    why_alone: str | None = None
+    rehearsal: Rehearsal | None = None
 
 
-Pack = list[Planned]
+PlannedPack = list[Planned]
 
 
 @dataclass(frozen=True)
@@ -113,15 +119,14 @@ class Plan:
     planned: list[Planned]
     duplicates: int
     finished: frozenset[str]
-    packs: list[Pack]
+    packs: list[PlannedPack]
     begun: Sequence[Sequence[str]] = ()
     paces: Mapping[str, Pace] = field(default_factory=dict)
 
     @property
     def alone(self) -> dict[str, int]:
         """How many trials are trained one by one, by the reason."""
-        reasons = (why_alone(p.trial) for p in self.planned if p.undefined is None)
-        return dict(Counter(reason for reason in reasons if reason is not None))
+        return dict(Counter(p.why_alone for p in self.planned if p.why_alone is not None))
 
     @property
     def undefined(self) -> list[Planned]:
@@ -138,14 +143,16 @@ class Plan:
             if all(key in rest for key in keys):
                 begun.append([left[key].trial for key in keys])
                 rest = dict.fromkeys(key for key in rest if key not in keys)
-        packs = _by_overrides([*begun, *partition([left[key].trial for key in rest], widths, workers)], left)
+        alone = {key for key, p in left.items() if p.why_alone is not None}
+        packs = _by_overrides([*begun, *partition([left[key].trial for key in rest], widths, workers, alone)], left)
         made = replace(self, packs=packs, paces=paces)
         packs.sort(key=made.pack_seconds, reverse=True)
         return made
 
     def pack_seconds(self, pack: Sequence[Planned]) -> float:
         """Estimated seconds of a pack on one core."""
-        return training_seconds([p.trial for p in pack], self.paces.get(shape_of(pack[0].trial)))
+        pace = self.paces.get(shape_of(pack[0].trial))
+        return training_seconds([p.trial for p in pack], pace, alone=pack[0].why_alone is not None)
 
     @property
     def seconds(self) -> float:
@@ -183,7 +190,7 @@ def make_plan(
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
     trials = list(planned.values())
     check(trials)
-    _rehearse(trials, to_keep=any(config.tracking.log_model == LogModel.best for config, _, _ in points))
+    trials = _tried(trials, to_keep=any(config.tracking.log_model == LogModel.best for config, _, _ in points))
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
@@ -199,23 +206,43 @@ def _check(configs: Sequence[Config]) -> None:
         raise ConfigError("\n".join(errors))
 
 
-def _rehearse(planned: Iterable[Planned], *, to_keep: bool) -> None:
-    """Find out what is wrong with networks and norms of the user's own; one line for each distinct error.
+def _tried(planned: list[Planned], *, to_keep: bool) -> list[Planned]:
+    """The trials; those with a network or norm of the user's own with what trying it showed.
 
     Args:
         planned: The trials.
         to_keep: Whether one of the networks will be kept.
+
+    Raises:
+        ConfigError: If one of them cannot be trained, or kept; one line for each distinct error.
     """
-    errors: dict[str, None] = {}
+    if not any(p.trial.is_custom for p in planned):
+        return planned
+    from bnbench.packing.packability import Packability, packability
+
+    trials: dict[object, Trial] = {}
     for p in planned:
+        if p.trial.is_custom and p.undefined is None:
+            trials.setdefault(_network(p), p.trial)
+    tried: dict[object, Packability] = {}
+    errors: dict[str, None] = {}
+    for network, trial in trials.items():
         try:
-            found = rehearsal(p.trial) if p.undefined is None else None
-            if found is not None and found.lost and to_keep:
-                errors[f"a step changes {', '.join(found.lost)}, which tracking.log_model=best cannot keep"] = None
+            tried[network] = packability(trial)
+            lost = tried[network].rehearsal.lost
+            if lost and to_keep:
+                errors[f"a step changes {', '.join(lost)}, which tracking.log_model=best cannot keep"] = None
         except ConfigError as error:
             errors[str(error)] = None
     if errors:
         raise ConfigError("\n".join(errors))
+    return [replace(p, **vars(tried[_network(p)])) if _network(p) in tried else p for p in planned]
+
+
+def _network(p: Planned) -> object:
+    """Trials whose networks can be tried as one, and packed together, have the same."""
+    info = dataset_info(p.trial.data)
+    return p.trial.signature, info.shape, info.classes
 
 
 def _unknown_names(config: Config) -> Iterable[str]:
@@ -225,9 +252,9 @@ def _unknown_names(config: Config) -> Iterable[str]:
     yield from unknown_names(config)
 
 
-def _by_overrides(packs: list[list[Trial]], planned: dict[str, Planned]) -> list[Pack]:
+def _by_overrides(packs: list[list[Trial]], planned: dict[str, Planned]) -> list[PlannedPack]:
     """Packs split where their trials were composed from different files, so that one compose serves a job."""
-    split: dict[tuple[int, tuple[str, ...]], Pack] = {}
+    split: dict[tuple[int, tuple[str, ...]], PlannedPack] = {}
     for index, trials in enumerate(packs):
         for trial in trials:
             p = planned[trial.key]

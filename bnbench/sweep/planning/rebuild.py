@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bnbench import __version__
@@ -32,11 +33,15 @@ class Again:
     trial: Trial
     checksum: str
 
-    @property
-    def alone(self) -> bool | None:
-        """Whether it was trained as plain torch does, not in a pack; None where that was not recorded."""
+    @cached_property
+    def alone(self) -> bool:
+        """Whether it was trained as plain torch does, not in a pack; tried out where that was not recorded."""
         recorded = self.recorded.result.tags.get(Tag.ALONE)
-        return None if recorded is None else recorded == "true"
+        if recorded is not None or not self.trial.is_custom:
+            return recorded == "true"
+        from bnbench.packing.packability import packability
+
+        return packability(self.trial).why_alone is not None
 
 
 def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Again:

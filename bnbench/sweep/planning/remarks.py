@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from bnbench.config import Bias, Init, ModelConfig, Placement
 from bnbench.data import OWN, dataset_info
 from bnbench.models import site_kind
-from bnbench.packing.alone import rehearsal
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.planning.plan import Plan
 
@@ -31,20 +30,19 @@ def _images(plan: Plan) -> Iterator[str]:
 
 def _evaluations(plan: Plan) -> Iterator[str]:
     """Of networks and norms that do more while evaluating than compute."""
-    for trial in (p.trial for p in plan.planned if p.undefined is None):
-        found = rehearsal(trial)
-        if found is None:
+    for p in plan.planned:
+        if p.rehearsal is None:
             continue
         from bnbench.packing.rehearsal import source
 
-        who = source(trial)
-        if found.draws_evaluating:
+        who = source(p.trial)
+        if p.rehearsal.draws_evaluating:
             yield (
                 f"{who} draws random numbers while it is evaluated too (F.dropout without training=self.training, or "
                 "noise): accuracies and losses are those of its noisy outputs, from the trial's seed"
             )
-        if found.learns_evaluating:
-            names = ", ".join(found.learns_evaluating[:_MOST_NAMED])
+        if p.rehearsal.learns_evaluating:
+            names = ", ".join(p.rehearsal.learns_evaluating[:_MOST_NAMED])
             yield (
                 f"{who} changes {names} while it is evaluated too: validation and test images reach what it computes; "
                 "let it do so only where self.training is true"

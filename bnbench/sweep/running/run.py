@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 from bnbench.claims.history import claims_on, earlier_sweeps
 from bnbench.config import Config, LogModel, Trial
 from bnbench.data import dataset_info
-from bnbench.packing.alone import why_alone
 from bnbench.record import names
 from bnbench.record.checkpoints import begun_packs
 from bnbench.record.results import TrialResult
@@ -25,7 +24,7 @@ from bnbench.sweep.planning.compared_levels import check_comparison, describe_le
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
 from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
-from bnbench.sweep.planning.plan import DataLoader, Pack, Plan, Planned, make_plan
+from bnbench.sweep.planning.plan import DataLoader, Plan, Planned, PlannedPack, make_plan
 from bnbench.sweep.planning.remarks import own_remarks
 from bnbench.sweep.planning.request import ask
 from bnbench.sweep.running.interruption import briefly
@@ -192,9 +191,9 @@ def execute(
     return sweep
 
 
-def _job(number: int, pack: Pack, place: Mapping[str, str], *, anew: bool) -> Job:
+def _job(number: int, pack: PlannedPack, place: Mapping[str, str], *, anew: bool) -> Job:
     keys, values = [p.trial.key for p in pack], [p.values for p in pack]
-    alone = why_alone(pack[0].trial) is not None
+    alone = pack[0].why_alone is not None
     return Job(number, keys, values, process=this_process(), anew=anew, alone=alone, **place)
 
 

@@ -1,32 +1,77 @@
-"""Tries a network of unknown origin in packs: it must compute what it does alone, the same bits beside any others."""
+"""Whether a network or norm of the user's own can be trained in packs: found by trying it, once in a plan.
+
+It can if in a pack it computes what it computes alone, and has the same bits beside any other trials.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from bnbench.config import Precision, Trial
 from bnbench.config.factory import one_line
+from bnbench.data import dataset_info
 from bnbench.models import build_model
+from bnbench.models.geometry import work
 from bnbench.packing.leaves import UnpackableError
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
-from bnbench.packing.rehearsal import one_thread
+from bnbench.packing.rehearsal import Rehearsal, one_thread, rehearse
 from bnbench.tensors.seeding import generator, generators_kept
 
+# A pack saves overhead, which is most of a step of a small network; a large one gains nothing and takes long to try.
+_MOST_WEIGHTS = 2_000_000
 _TOLERANCE = 1e-9  # in double precision, of the largest value
 _MOST_EXAMPLES = 64
 _DISTURBANCE = 0.05
 
-_reasons: dict[tuple[object, ...], str | None] = {}
+
+@dataclass(frozen=True)
+class Packability:
+    """What trying a trial's network showed.
+
+    Attributes:
+        rehearsal: What its steps and evaluations do beside computing.
+        why_alone: Why it cannot be trained in a pack with other trials, or None.
+    """
+
+    rehearsal: Rehearsal
+    why_alone: str | None
 
 
+def packability(trial: Trial) -> Packability:
+    """Try the trial's network: two training steps alone, then a step in packs.
+
+    Networks and norms of bnbench's own can all be packed; they need not be tried.
+
+    Raises:
+        ConfigError: If it cannot be trained at all as it is.
+    """
+    info = dataset_info(trial.data)
+    rehearsal = rehearse(trial, info.shape, info.classes)
+    return Packability(rehearsal, _why_alone(trial, rehearsal))
+
+
+def _why_alone(trial: Trial, rehearsal: Rehearsal) -> str | None:
+    if rehearsal.draws or rehearsal.draws_evaluating:
+        return "its forward draws random numbers itself"
+    if rehearsal.changes or rehearsal.lost:
+        return f"a step changes {[*rehearsal.changes, *rehearsal.lost][0]}, which is no buffer"
+    info = dataset_info(trial.data)
+    weights = work(trial.model, info.shape, info.classes).weights
+    if weights > _MOST_WEIGHTS:
+        return f"{weights:,} weights, with which a pack gains nothing"
+    return reason_against_packs(trial, info.shape, info.classes)
+
+
+@generators_kept()
+@one_thread()
 def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> str | None:
-    """Why the trial's network cannot be packed, or None; found once in a process.
+    """Why the trial's network does not compute in a pack what it does alone, or None.
 
     Three networks of other seeds are packed and take a training step and an evaluation on random images. In double
     precision each must be its lone self to 1e-9; in the trial's own precision two of them in another pack, in another
@@ -37,44 +82,39 @@ def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classe
         image_shape: (C, H, W) of the input.
         classes: Outputs.
     """
-    key = (trial.signature, image_shape, classes)
-    if key not in _reasons:
-        with generators_kept(), one_thread():
-            _reasons[key] = _reason(trial, image_shape, classes)
-    return _reasons[key]
-
-
-def _reason(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> str | None:
     examples = min(trial.training.batch_size, _MOST_EXAMPLES)
     images = torch.rand(3, examples, *image_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    double = _networks(trial, Precision.float64, image_shape, classes)
+    in_double = _disturbed_networks(trial, Precision.float64, image_shape, classes)
     try:
-        packed = _pack(double, trial, image_shape)
-        lone = [_look(copy.deepcopy(net), image) for net, image in zip(double, images, strict=True)]
+        packed = _packed(in_double, trial, image_shape)
+        alone = [_step_alone(copy.deepcopy(net), batch) for net, batch in zip(in_double, images, strict=True)]
     except UnpackableError as error:
         return str(error)
     except Exception as error:  # whatever a network does that is set to one precision, or cannot be copied
         return f"it cannot be tried in double precision: {one_line(error)}"
     try:
-        together = _look_at_pack(packed, images)
+        together = _step_in_pack(packed, images)
     except Exception as error:  # whatever a forward does that does not expect several trials' channels
         return f"its forward fails in a pack: {one_line(error)}"
-    for mine, others in zip(lone, together, strict=False):
-        if len(mine) != len(others) or not all(map(_near, mine, others)):
+    for by_itself, in_pack in zip(alone, together, strict=False):  # a pack may have more slots
+        if len(by_itself) != len(in_pack) or not all(map(_near, by_itself, in_pack)):
             return (
                 "in a pack it does not compute what it does alone: its forward mixes channels, or draws numbers itself"
             )
-    nets = _networks(trial, trial.training.precision, image_shape, classes)
+    nets = _disturbed_networks(trial, trial.training.precision, image_shape, classes)
     images = images.to(getattr(torch, trial.training.precision))
-    one = _look_at_pack(_pack(nets, trial, image_shape), images)
-    other = _look_at_pack(_pack([nets[2], nets[0]], trial, image_shape), images[[2, 0]])
-    for mine, again in ((one[2], other[0]), (one[0], other[1])):
-        if not all(map(torch.equal, mine, again)):
+    of_three = _step_in_pack(_packed(nets, trial, image_shape), images)
+    of_two = _step_in_pack(_packed([nets[2], nets[0]], trial, image_shape), images[[2, 0]])
+    for beside_two, beside_one in ((of_three[2], of_two[0]), (of_three[0], of_two[1])):
+        if not all(map(torch.equal, beside_two, beside_one)):
             return "its numbers depend on what else is in a pack: use layers instead of functions in its forward"
     return None
 
 
-def _networks(trial: Trial, precision: Precision, image_shape: tuple[int, int, int], classes: int) -> list[nn.Module]:
+def _disturbed_networks(
+    trial: Trial, precision: Precision, image_shape: tuple[int, int, int], classes: int
+) -> list[nn.Module]:
+    """Networks of three seeds, with noise on their weights."""
     training = replace(trial.training, precision=precision)
     nets = [build_model(replace(trial, seed=seed, training=training), image_shape, classes) for seed in range(3)]
     for seed, net in enumerate(nets):
@@ -84,12 +124,12 @@ def _networks(trial: Trial, precision: Precision, image_shape: tuple[int, int, i
     return nets
 
 
-def _pack(nets: Sequence[nn.Module], trial: Trial, image_shape: tuple[int, int, int]) -> Pack:
+def _packed(nets: Sequence[nn.Module], trial: Trial, image_shape: tuple[int, int, int]) -> Pack:
     decays = trial.optimizer.weight_decay > 0
     return pack(copy.deepcopy([*nets]), () if decays else single_pixel_layers(nets[0], image_shape))
 
 
-def _look(net: nn.Module, images: Tensor) -> list[Tensor]:
+def _step_alone(net: nn.Module, images: Tensor) -> list[Tensor]:
     """Logits (N, classes) in training and in evaluation, and the gradients of a training step, by name."""
     logits = net.train()(images.clone())  # a forward may write into its input
     (logits * _weights(logits.t()).t()).sum().backward()
@@ -98,8 +138,8 @@ def _look(net: nn.Module, images: Tensor) -> list[Tensor]:
         return [logits.detach(), net.eval()(images.clone()), *(g for g in gradients if g is not None)]
 
 
-def _look_at_pack(packed: Pack, images: Tensor) -> list[list[Tensor]]:
-    """What `_look` finds of each slot."""
+def _step_in_pack(packed: Pack, images: Tensor) -> list[list[Tensor]]:
+    """The same of each slot; those beyond the images have the last of them."""
     K = packed.slots
     filled = torch.cat([images, images[-1:].expand(K - len(images), *images.shape[1:])])
     x = packed.fold(filled, images.dtype)
@@ -116,7 +156,7 @@ def _weights(logits: Tensor) -> Tensor:
     return torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view(logits.shape)
 
 
-def _near(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape:  # of a kernel that only sees 1x1 maps, a pack trains the middle
-        return a.dim() == 4 and _near(a[:, :, a.shape[2] // 2, a.shape[3] // 2], b)
-    return bool((a - b).abs().max() <= _TOLERANCE * (1 + a.abs().max()))
+def _near(alone: Tensor, in_pack: Tensor) -> bool:
+    if alone.shape != in_pack.shape:  # of a kernel that only sees 1x1 maps, a pack trains the middle
+        return alone.dim() == 4 and _near(alone[:, :, alone.shape[2] // 2, alone.shape[3] // 2], in_pack)
+    return bool((alone - in_pack).abs().max() <= _TOLERANCE * (1 + alone.abs().max()))
