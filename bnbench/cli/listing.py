@@ -33,7 +33,7 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         "norms, norm=NAME": {name: norm.summary for name, norm in ALL_NORMS.items()},
         "optimizers, optimizer=NAME": {name: optimizer.summary for name, optimizer in OPTIMIZERS.items()},
         "schedules, schedule=NAME": {name: schedule.summary for name, schedule in SCHEDULES.items()},
-        "data, data=NAME": {name: info.summary for name, info in DATASETS.items()} | OWN,
+        "data, data=NAME": {name: info.summary for name, info in (DATASETS | OWN).items()},
     }
     width = max(len(name) for section in sections.values() for name in section)
     return "\n\n".join("\n".join([title, *_rows(section, width)]) for title, section in sections.items())

@@ -12,12 +12,10 @@ def main(words: Sequence[str]) -> None:
     """Print one trial's network, and the normalization of a small matrix worked by hand."""
     from bnbench.cli.explain import explain as explanation
     from bnbench.config import Trial
-    from bnbench.data import DATASETS, OWN, dataset_info
+    from bnbench.data import dataset_info
     from bnbench.sweep.planning.norm_rules import norm_errors
 
     config = VerbParser("explain", keys=["*"]).read(words).config
-    if config.data.name not in {**DATASETS, **OWN}:
-        raise ConfigError(f"data={config.data.name} is unknown; allowed: {', '.join([*DATASETS, *OWN])}")
     info = dataset_info(config.data)
     trial = Trial.from_config(config, train_size=info.train, data_checksum="")
     unfit = [*useless_keys([config]), *norm_errors(config)]

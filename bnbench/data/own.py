@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,22 +19,18 @@ from bnbench.data.load import load_data
 from bnbench.data.own_arrays import image_data
 from bnbench.data.splits import largest_class, split_data
 
-OWN = {
-    "custom": "your own function's images, data.factory=package.module:function",
-    "folder": "your own image files, data.root=FOLDER with a folder for each class",
-    "arrays": "your own arrays, data.path=FILE.npz with images and labels, or idx files",
-}
-
 
 def dataset_info(data: DataConfig) -> DatasetInfo:
     """What a plan needs to know of a data set: from the catalog, or of the user's own from its images.
 
     Raises:
-        DataError: If the images are not to be had; one line.
+        DataError: If the name is unknown, or the images are not to be had; one line.
     """
-    if data.name not in OWN:
-        return DATASETS[data.name]
-    return _info(load_own(data))
+    if data.name in OWN:
+        return _info(load_own(data))
+    if data.name not in DATASETS:
+        raise DataError(f"data={data.name} is unknown; allowed: {', '.join([*DATASETS, *OWN])}")
+    return DATASETS[data.name]
 
 
 def load_images(data: DataConfig, cache_dir: Path) -> ImageData:
@@ -56,13 +53,7 @@ def load_own(data: DataConfig) -> ImageData:
         DataError: If it is not to be had, or is no data set; one line.
         ConfigError: If `data.factory` names no function; one line.
     """
-    if data.name == "custom":
-        return _custom(data.factory)
-    key, place = ("data.root", data.root) if data.name == "folder" else ("data.path", data.path)
-    if place is None:
-        raise DataError(f"data={data.name} needs {key}; give it")
-    path = Path(place).expanduser().absolute()
-    return _folder(path, data.image_size) if data.name == "folder" else _file(path)
+    return OWN[data.name].load(data)
 
 
 @cache
@@ -117,3 +108,32 @@ def _folder(root: Path, size: int | None) -> ImageData:
         return read_folder(root, size)
     except OSError as error:  # no permission, say
         raise DataError(f"data.root={root} cannot be read: {one_line(error)}") from error
+
+
+def _path(key: str, name: str, place: str | None) -> Path:
+    if place is None:
+        raise DataError(f"data={name} needs {key}; give it")
+    return Path(place).expanduser().absolute()
+
+
+class OwnData(NamedTuple):
+    """A kind of data of the user's own: its line for `bnbench list`, and how a configuration's images are loaded."""
+
+    summary: str
+    load: Callable[[DataConfig], ImageData]
+
+
+OWN = {
+    "custom": OwnData(
+        "your own function's images, data.factory=package.module:function", lambda data: _custom(data.factory)
+    ),
+    "folder": OwnData(
+        "your own image files, data.root=FOLDER with a folder for each class",
+        lambda data: _folder(_path("data.root", data.name, data.root), data.image_size),
+    ),
+    "arrays": OwnData(
+        "your own arrays, data.path=FILE.npz with images and labels, or idx files",
+        lambda data: _file(_path("data.path", data.name, data.path)),
+    ),
+}
+"""What `data=` takes beside the catalog's names."""

@@ -9,7 +9,18 @@ import warnings
 import numpy as np
 import pytest
 
-from bnbench.data import DATASETS, DataError, ImageData, load_data
+from bnbench.config import DataConfig
+from bnbench.config.folder import conf_dir
+from bnbench.data import (
+    DATASETS,
+    OWN,
+    DataError,
+    ImageData,
+    MissingDataError,
+    dataset_info,
+    load_data,
+    load_images,
+)
 from bnbench.data.cache import cached
 
 
@@ -156,14 +167,31 @@ def test_checksum_sees_content_not_memory_layout():
 
 def test_changed_content_of_an_embedded_set_is_refused(tmp_path, monkeypatch):
     other = {"images": np.zeros((1797, 1, 8, 8), np.uint8), "labels": np.zeros(1797, np.int64)}
-    monkeypatch.setattr("bnbench.data.load.load_embedded", lambda *_: (*other.values(), "scikit-learn's digits"))
-    with pytest.raises(DataError, match="data=digits: scikit-learn's digits hold other images or labels"):
+    monkeypatch.setattr("bnbench.data.embedded._digits", lambda: other)
+    with pytest.raises(DataError, match="data=digits: scikit-learn's 1,797 digits hold other images or labels"):
         load_data("digits")
 
 
-def test_unknown_name_is_answered_with_the_names_there_are():
+def test_unknown_name_is_answered_with_the_names_there_are(tmp_path):
     with pytest.raises(DataError, match="data=mnits is unknown; choose one of mnist_5k, digits, mnist, "):
         load_data("mnits")
+    for ask in (dataset_info, lambda data: load_images(data, tmp_path)):
+        with pytest.raises(DataError, match=r"data=mnits is unknown; .*mnist_5k, digits, mnist, "):
+            ask(DataConfig(name="mnits"))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_entry_has_a_loader_of_its_own_set(name):
+    """That one loads its set, or says which files are missing: no name falls to another set's loader."""
+    try:
+        answer = f"data={load_data(name, download=False).name}: "
+    except MissingDataError as error:
+        answer = str(error)
+    assert answer.startswith(f"data={name}: ")
+
+
+def test_every_data_set_has_a_configuration_file():
+    assert {file.stem for file in (conf_dir() / "data").glob("*.yaml")} == {*DATASETS, *OWN}
 
 
 @pytest.mark.parametrize(

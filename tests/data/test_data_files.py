@@ -52,7 +52,7 @@ def small_sets(monkeypatch):
     for name in ("mnist", "fashion_mnist"):
         small = dataclasses.replace(DATASETS[name], train=TRAIN - 5, val=5, test=TEST, checksum="")
         monkeypatch.setitem(DATASETS, name, small)
-    monkeypatch.setattr("bnbench.data.mnist_files._SYSTEM_FOLDERS", {})
+    monkeypatch.setattr("bnbench.data.mnist_files._DEBIAN_FOLDER", None)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_mnist_is_found_in_each_place_with_train_rows_before_test_rows(place, tm
 
 def test_fashion_mnist_is_found_in_the_systems_folder_without_a_root(tmp_path, monkeypatch):
     write_idx_files(tmp_path, zipped=True)
-    monkeypatch.setattr("bnbench.data.mnist_files._SYSTEM_FOLDERS", {"fashion_mnist": tmp_path})
+    monkeypatch.setattr("bnbench.data.mnist_files._DEBIAN_FOLDER", tmp_path)
     assert load_data("fashion_mnist", download=False).source == f"idx files in {tmp_path}"
 
 
@@ -176,7 +176,7 @@ def test_every_catalog_set_is_held_to_its_content():
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_debians_fashion_mnist_is_the_catalogs(monkeypatch):
     monkeypatch.setitem(DATASETS, "fashion_mnist", CATALOG["fashion_mnist"])
-    monkeypatch.setattr("bnbench.data.mnist_files._SYSTEM_FOLDERS", {"fashion_mnist": DEBIAN})
+    monkeypatch.setattr("bnbench.data.mnist_files._DEBIAN_FOLDER", DEBIAN)
     assert load_data("fashion_mnist", download=False).checksum == CATALOG["fashion_mnist"].checksum
 
 
