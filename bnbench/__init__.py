@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from bnbench.record.version import __version__
 from bnbench.tensors.kernels import MKL_CBWR
 
 os.environ.setdefault("MKL_CBWR", MKL_CBWR)  # before torch, which loads MKL
-
-__version__ = "0.1.0"
 
 __all__ = ["__version__", "load", "run"]
 

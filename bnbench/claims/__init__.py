@@ -11,7 +11,8 @@ from bnbench.claims.claim import Claim, Published, Test, Verdict
 from bnbench.claims.claim_files import load_claims
 
 if TYPE_CHECKING:
-    from bnbench.claims.judgment import Judgment, TestResult, claims_touched, judge, not_run
+    from bnbench.claims.decide import TestResult
+    from bnbench.claims.judgment import Judgment, claims_touched, judge, not_run
 
 __all__ = [
     "Claim",

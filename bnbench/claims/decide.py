@@ -50,6 +50,25 @@ class Finding:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class TestResult:
+    """What one test of a claim shows.
+
+    Attributes:
+        test: The test.
+        verdict: Over all its settings.
+        evidence: In a sentence.
+        findings: Setting by setting.
+    """
+
+    __test__ = False
+
+    test: Test
+    verdict: Verdict
+    evidence: str
+    findings: tuple[Finding, ...] = ()
+
+
 def from_differences(test: Test, where: dict[str, Any], d: pd.Series[float], unit: str) -> Finding:
     """The estimate, its interval and its raw p values; the verdict waits for `correct`.
 

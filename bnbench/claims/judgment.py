@@ -9,32 +9,13 @@ from dataclasses import dataclass
 from bnbench.claims.claim import Claim, Combine, Kind, Statistic, Strata, Test, Verdict
 from bnbench.claims.claim_files import parts
 from bnbench.claims.computed import compute
-from bnbench.claims.decide import Finding, correct, from_differences, from_success
+from bnbench.claims.decide import Finding, TestResult, correct, from_differences, from_success
 from bnbench.claims.history import recorded_claims, remarks
 from bnbench.claims.speed import from_steps
 from bnbench.claims.values import NoDataError, Setting, settings
 from bnbench.claims.wording import evidence_of, evidence_of_test
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """What one test of a claim shows.
-
-    Attributes:
-        test: The test.
-        verdict: Over all its settings.
-        evidence: In a sentence.
-        findings: Setting by setting.
-    """
-
-    __test__ = False
-
-    test: Test
-    verdict: Verdict
-    evidence: str
-    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)

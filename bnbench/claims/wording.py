@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bnbench.claims.claim import Statistic, Test, Verdict
-from bnbench.claims.decide import Finding
-
-if TYPE_CHECKING:
-    from bnbench.claims.judgment import TestResult
+from bnbench.claims.decide import Finding, TestResult
 
 _MINUS = "\N{MINUS SIGN}"
 _STATISTICS = {Statistic.value: "", Statistic.share: "share of settings near the arm's best "}

@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import bnbench
 from bnbench.config import trial
 from bnbench.record.redaction import redacted
+from bnbench.record.version import __version__
 
 _PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "numpy", "scipy", "pandas")
 _GIT_SECONDS = 5
@@ -21,7 +21,7 @@ def versions() -> dict[str, str]:
     """The versions of Python, bnbench, its numerics and the packages that numbers pass through; those installed."""
     found = {
         "python": platform.python_version(),
-        "bnbench": bnbench.__version__,
+        "bnbench": __version__,
         "numerics": str(trial.NUMERICS_VERSION),
     }
     for package in _PACKAGES:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bnbench import __version__
 from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, Device, Trial, schema
 from bnbench.data import DATASETS, OWN
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.version import __version__
 from bnbench.sweep.planning.compose import set_values
 from bnbench.sweep.planning.plan import DataLoader
 from bnbench.tensors.device import has_gpu
