@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnbench.config import Config, Trial
+from bnbench.config.optimizer_catalog import OPTIMIZERS
+from bnbench.config.schedule_catalog import SCHEDULES
 from bnbench.config.trial import VARIES_IN_PACK, flatten
 from bnbench.norms import NORMS
 
@@ -69,7 +71,7 @@ _VALUES: dict[str, list[Any]] = {
     "norm.r_max": [3.0, 2.0],
     "norm.d_max": [5.0, 1.0],
     "norm.renorm_warmup_steps": [0, 5],
-    "optimizer.name": ["sgd", "momentum", "adam", "adamw"],
+    "optimizer.name": [*OPTIMIZERS],
     "optimizer.lr": [0.1, 0.2],
     "optimizer.momentum": [0.9, 0.5],
     "optimizer.nesterov": [False, True],
@@ -77,7 +79,7 @@ _VALUES: dict[str, list[Any]] = {
     "optimizer.beta2": [0.999, 0.99],
     "optimizer.eps": [1e-8, 1e-6],
     "optimizer.weight_decay": [0.1, 0.2],
-    "schedule.name": ["constant", "warmup", "linear", "cosine", "step"],
+    "schedule.name": [*SCHEDULES],
     "schedule.warmup_steps": [5, 10],
     "schedule.final_factor": [0.0, 0.1],
     "schedule.every_steps": [100, 50],

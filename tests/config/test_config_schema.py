@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 
 from bnbench import config as config_package
 from bnbench.config import Config, ConfigError, config_errors, schema
+from bnbench.config.optimizer_catalog import OPTIMIZERS
+from bnbench.config.schedule_catalog import SCHEDULES
 
 MakeConfig = Callable[[dict[str, Any]], Config]
 
@@ -125,9 +127,9 @@ def test_the_defaults_are_right() -> None:
         ("model.padding", "torch, same"),
         ("norm.averaging", "exponential, cumulative"),
         ("norm.running_var", "unbiased, biased, fused"),
-        ("optimizer.name", "sgd, momentum, adam, adamw"),
+        ("optimizer.name", ", ".join(OPTIMIZERS)),
         ("optimizer.lr_scaling", "none, linear, sqrt"),
-        ("schedule.name", "constant, warmup, linear, cosine, step"),
+        ("schedule.name", ", ".join(SCHEDULES)),
         ("training.loss", "softmax, sigmoid"),
         ("training.eval_grid", "geometric, linear"),
         ("training.precision", "float32, float64"),
