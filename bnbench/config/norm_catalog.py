@@ -128,15 +128,21 @@ def _per_example(config: NormConfig) -> dict[str, Any]:
     return {"eps": config.eps, "affine": config.affine}
 
 
-def _batch(config: NormConfig) -> dict[str, Any]:
+def _blending(config: NormConfig) -> dict[str, Any]:
     return {
         **_per_example(config),
         "momentum": config.momentum,
         "cumulative": config.averaging == Averaging.cumulative,
-        "unbiased": config.running_var == RunningVar.unbiased,
-        "fused": config.running_var == RunningVar.fused,
         "constant": config.single_value == SingleValue.constant,
     }
+
+
+def _batch(config: NormConfig) -> dict[str, Any]:
+    divisor = {
+        "unbiased": config.running_var == RunningVar.unbiased,
+        "fused": config.running_var == RunningVar.fused,
+    }
+    return {**_blending(config), **divisor}
 
 
 def _ghost(config: NormConfig) -> dict[str, Any]:
@@ -145,8 +151,7 @@ def _ghost(config: NormConfig) -> dict[str, Any]:
 
 def _renorm(config: NormConfig) -> dict[str, Any]:
     limits = {"r_max": config.r_max, "d_max": config.d_max, "warmup_steps": config.renorm_warmup_steps}
-    batch = {key: value for key, value in _batch(config).items() if key not in ("unbiased", "fused")}
-    return {**batch, **limits}
+    return {**_blending(config), **limits}
 
 
 def _noisy(config: NormConfig) -> dict[str, Any]:

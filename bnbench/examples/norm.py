@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bnbench.config import NormConfig
-from bnbench.norms.channel_norm import ChannelNorm
+from bnbench.norms import ChannelNorm
 
 
 class MaxNorm(ChannelNorm):

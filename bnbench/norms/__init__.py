@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bnbench.config.imported import imported
 from bnbench.config.norm_catalog import ALL_NORMS, NORMS, Norm
 from bnbench.norms.chosen import make_norm, norm_kind
 
 if TYPE_CHECKING:
     from bnbench.norms.channel_norm import ChannelNorm
+    from bnbench.norms.statistics_norm import StatisticsNorm
 
-__all__ = ["ALL_NORMS", "NORMS", "ChannelNorm", "Norm", "make_norm", "norm_kind"]
+__all__ = ["ALL_NORMS", "NORMS", "ChannelNorm", "Norm", "StatisticsNorm", "make_norm", "norm_kind"]
+
+_FOR_AUTHORS = {
+    "ChannelNorm": "bnbench.norms.channel_norm:ChannelNorm",
+    "StatisticsNorm": "bnbench.norms.statistics_norm:StatisticsNorm",
+}
+"""What norms are built on, imported when it is asked for: it takes torch."""
 
 
 def __getattr__(name: str) -> Any:
-    """`ChannelNorm`, which authors of norms build on, imported when it is asked for: it takes torch."""
-    if name != "ChannelNorm":
+    if name not in _FOR_AUTHORS:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    from bnbench.norms.channel_norm import ChannelNorm
-
-    return ChannelNorm
+    return imported(_FOR_AUTHORS[name])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from bnbench.config import Statistics
-from bnbench.norms.channel_norm import ChannelNorm
+from bnbench.norms.statistics_norm import StatisticsNorm
 from bnbench.tensors.memory_layout import feature_major, stored_grad
 
 
-class BatchNorm(ChannelNorm):
+class BatchNorm(StatisticsNorm):
     """y = weight * (x - mean) / sqrt(var + eps) + bias, per channel.
 
     While training, `mean` and `var` are the batch's (divisor N, with N counting positions too) and are blended
@@ -44,6 +43,7 @@ class BatchNorm(ChannelNorm):
         Ioffe & Szegedy (2015), arXiv:1502.03167, algorithms 1 and 2.
     """
 
+    per_trial = ("momenta",)
     running_mean: Tensor
     running_var: Tensor
     batches: Tensor
@@ -68,25 +68,11 @@ class BatchNorm(ChannelNorm):
         self.fused = fused
         self.cumulative = cumulative
         self.constant = constant
-        self.statistics = Statistics.running
         self.register_buffer("running_mean", torch.zeros(features))
         self.register_buffer("running_var", torch.ones(features))
         self.register_buffer("batches", torch.zeros(1), persistent=False)
         self.register_buffer("precise_mean", torch.zeros(features), persistent=False)
         self.register_buffer("precise_var", torch.ones(features), persistent=False)
-
-    @classmethod
-    def fold(cls, norms: Sequence[Self]) -> Self:
-        folded = super().fold(norms)
-        folded.momenta = tuple(momentum for norm in norms for momentum in norm.momenta)
-        return folded
-
-    def _settings(self) -> dict[str, object]:
-        return {name: value for name, value in super()._settings().items() if name != "momenta"}
-
-    def select(self, slots: Sequence[int]) -> None:
-        super().select(slots)
-        self.momenta = tuple(self.momenta[slot] for slot in slots)
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) * x.shape[2:].numel() == 1 and self._over_batch():
@@ -181,6 +167,18 @@ class BatchNorm(ChannelNorm):
             return
         var = var * (values / (values - 1)) if unbiased else var
         self.update_running(running_mean=mean.view(shape), running_var=var.view(shape))
+
+    def batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance (divisor N) of each channel."""
+        rows = self.rows(x).flatten(1)  # (K*C, N*P)
+        mean = rows.mean(1)
+        return mean, (rows - mean.unsqueeze(1)).square().mean(1)
+
+    def take_population(self, batches: Sequence[tuple[Tensor, ...]]) -> None:
+        """The mean is that of the batches' means, the variance their variances' mean plus their means' variance."""
+        means, variances = (torch.stack(values, 1) for values in zip(*batches, strict=True))  # (K*C, batches)
+        mean = means.mean(1)
+        self.set_population(mean, variances.mean(1) + (means - mean.unsqueeze(1)).square().mean(1))
 
     def set_population(self, mean: Tensor, var: Tensor) -> None:
         """Take in the training images' statistics, K * C of each, `var` with divisor N."""

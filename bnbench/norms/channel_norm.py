@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from bnbench.tensors.memory_layout import feature_major, stored_grad
+
+_OF_MODULES = vars(nn.Module()).keys()
 
 
 class NormError(TypeError):
@@ -27,10 +29,15 @@ class ChannelNorm(nn.Module):
         eps: Added where the norm divides; its place is the subclass's.
         affine: Whether to learn `weight` (gamma) and `bias` (beta), each of shape (C,).
 
+    Attributes:
+        per_trial: Names of settings of which each trial of a pack has its own: tuples with a value a trial. In all
+            other attributes the trials of a pack agree; what changes while training is a buffer.
+
     Shape:
         (N, C) or (N, C, H, W), and the same out; K * C channels where folded.
     """
 
+    per_trial: ClassVar[tuple[str, ...]] = ()
     weight: nn.Parameter | None
     bias: nn.Parameter | None
 
@@ -47,12 +54,21 @@ class ChannelNorm(nn.Module):
         """K norms as one on K * C channels; each keeps its parameters, buffers and per-trial settings.
 
         Raises:
-            NormError: If they differ in a setting that one norm has but once.
+            NormError: If they differ in a setting that one norm has but once, or hold what cannot be folded: layers, or
+                tensors that are neither parameters nor buffers.
         """
         first = norms[0]
+        if first._modules:
+            raise NormError(
+                f"{cls.__name__} holds layers of its own, {', '.join(first._modules)}, which fold does not see"
+            )
         if len({(norm.weight is None, norm.bias is None) for norm in norms}) > 1:
             raise NormError(f"some {cls.__name__} of the pack have an affine and some have none")
         for name, value in first._settings().items():
+            if hasattr(value, "__array__"):
+                raise NormError(
+                    f"{cls.__name__}.{name} is a tensor in a plain attribute; make it a buffer (register_buffer)"
+                )
             values = {repr(norm._settings()[name]) for norm in norms}
             if len(values) > 1:
                 raise NormError(f"{cls.__name__}.{name} differs within the pack: {sorted(values)}, {value!r} first")
@@ -63,14 +79,24 @@ class ChannelNorm(nn.Module):
             for name, p in first._parameters.items()
         }
         folded._buffers = {name: _stack([norm._buffers[name] for norm in norms]) for name in first._buffers}
+        for name in cls.per_trial:
+            setattr(folded, name, tuple(value for norm in norms for value in getattr(norm, name)))
         return folded
 
     def select(self, slots: Sequence[int]) -> None:
         """Keep the settings of some slots of a fold; parameters and buffers are for the pack to select."""
         self.trials = len(slots)
+        for name in self.per_trial:
+            values = getattr(self, name)
+            setattr(self, name, tuple(values[slot] for slot in slots))
 
     def _settings(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if not name.startswith("_") and name != "training"}
+        """What the trials of a pack must agree on, private attributes included."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in _OF_MODULES and name not in self.per_trial and name != "trials"
+        }
 
     def rows(self, x: Tensor) -> Tensor:
         """The input by channel, contiguous (K*C, N, P) with P = H * W positions, 1 for a 2-D input.

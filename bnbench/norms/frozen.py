@@ -22,6 +22,8 @@ class FrozenBatchNorm(BatchNorm):
         settings: `BatchNorm`'s eps and affine.
     """
 
+    frozen = True
+
     def __init__(self, features: int, **settings: Any) -> None:
         super().__init__(features, momentum=0.0, **settings)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnbench.norms.batch import BatchNorm
+from bnbench.norms.statistics_norm import StatisticsNorm
 from bnbench.packing import attributes
 from bnbench.packing.pack import Pack
 from bnbench.tensors.memory_layout import Layout, trial_rows
@@ -34,7 +34,7 @@ class Lone(Pack):
         self.slots = 1
         self.layout = Layout.channels_last
         self.linear = []
-        self.norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
+        self.norms = [module for module in net.modules() if isinstance(module, StatisticsNorm)]
         self.net, self._views = _rows(net)
         self.register_buffer("steps", torch.zeros(1), persistent=False)
         self._seed = seed

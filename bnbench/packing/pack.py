@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Statistics
-from bnbench.norms.batch import BatchNorm
 from bnbench.norms.channel_norm import ChannelNorm, NormError
-from bnbench.norms.frozen import FrozenBatchNorm
+from bnbench.norms.statistics_norm import StatisticsNorm
 from bnbench.packing.leaves import (
     RULES,
     FoldedConv2d,
@@ -52,7 +51,7 @@ class Pack(nn.Module):
     Attributes:
         slots: K.
         layout: How `forward` wants its images stored.
-        norms: The norms over the batch, in the order of the network.
+        norms: The norms that keep statistics, in the order of the network.
         linear: The linear layers that multiply with their weights as they are.
     """
 
@@ -66,7 +65,7 @@ class Pack(nn.Module):
         self.layout = Layout.channels_last if convolves else Layout.feature_major
         linear = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedLinear)]
         self.linear = [leaf for leaf in linear if not isinstance(leaf, FoldedStandardizedLinear)]
-        self.norms = [leaf for leaf in self.net.modules() if isinstance(leaf, BatchNorm)]
+        self.norms = [leaf for leaf in self.net.modules() if isinstance(leaf, StatisticsNorm)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (K, classes, N), contiguous, of folded images (N, K*C, H, W)."""
@@ -79,17 +78,17 @@ class Pack(nn.Module):
     @property
     def has_running_statistics(self) -> bool:
         """Whether evaluation under running and under batch statistics can differ."""
-        return any(not isinstance(norm, FrozenBatchNorm) for norm in self.norms)
+        return any(not norm.frozen for norm in self.norms)
 
     @property
     def needs_population(self) -> bool:
         """Whether training cannot start before the norms were given the training images' statistics."""
-        return any(isinstance(norm, FrozenBatchNorm) for norm in self.norms)
+        return any(norm.frozen for norm in self.norms)
 
     def use_statistics(self, statistics: Statistics) -> None:
         """Choose what evaluation normalizes with; frozen norms have no choice."""
         for norm in self.norms:
-            if not isinstance(norm, FrozenBatchNorm):
+            if not norm.frozen:
                 norm.statistics = statistics
 
     def slot_state(self, slot: int) -> dict[str, Tensor]:

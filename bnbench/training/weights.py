@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from bnbench.config import Config, DataConfig, Statistics, SweepConfig, TrackingConfig, Trial, schema
 from bnbench.data import ImageData, scaling, split_data
 from bnbench.models import build_model
-from bnbench.norms.batch import BatchNorm
-from bnbench.norms.frozen import FrozenBatchNorm
+from bnbench.norms.statistics_norm import StatisticsNorm
 from bnbench.packing import attributes
 from bnbench.packing.pack import Pack
 
@@ -43,7 +42,7 @@ class TrainedNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(shape[0], 1, 1, dtype=dtype))
         self.register_buffer("shift", torch.zeros(shape[0], 1, 1, dtype=dtype))
         for norm in self.net.modules():
-            if isinstance(norm, BatchNorm) and not isinstance(norm, FrozenBatchNorm):
+            if isinstance(norm, StatisticsNorm) and not norm.frozen:
                 norm.statistics = Statistics(trial.norm.inference)
         self.eval()
 

@@ -1,14 +1,15 @@
 """Folded norms: K trials as one layer, each of which gets what it would alone, and the same bits in every slot."""
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bnbench.norms.batch import BatchNorm
-from bnbench.norms.channel_norm import ChannelNorm
+from bnbench.norms.channel_norm import ChannelNorm, NormError
 from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
@@ -252,3 +253,25 @@ def test_folding_shares_no_memory_with_its_trials(name):
     for norm, state in zip(norms, before, strict=True):
         assert all(torch.equal(value, state[key]) for key, value in norm.state_dict().items())
         assert all(p.grad is None for p in norm.parameters())
+
+
+class _Counting(LayerNorm):
+    """Holds what a test puts into it."""
+
+    def __init__(self, C: int, **held: object) -> None:
+        super().__init__(C)
+        for name, value in held.items():
+            setattr(self, name, value)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ([{"_width": 1}, {"_width": 2}], "_Counting._width differs within the pack: ['1', '2']"),
+        ([{"_largest": torch.zeros(3)}] * 2, "_Counting._largest is a tensor in a plain attribute; make it a buffer"),
+        ([{"inner": nn.Linear(2, 2)}] * 2, "_Counting holds layers of its own, inner"),
+    ],
+)
+def test_what_a_fold_would_take_from_the_first_trial_for_all_is_refused(held, said):
+    with pytest.raises(NormError, match=re.escape(said)):
+        _Counting.fold([_Counting(3, **values) for values in held])

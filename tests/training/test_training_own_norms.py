@@ -9,16 +9,42 @@ import numpy as np
 import pytest
 
 from bnbench.cli.explain import explain
-from bnbench.config import Trial
+from bnbench.config import Statistics, Trial
 from bnbench.models import build_model
 from bnbench.norms import norm_kind
+from bnbench.packing.packability import packability
+from bnbench.record import names
 from bnbench.sweep.planning.norm_rules import undefined_reason
 from bnbench.training.fit import fit
 
 _FILE = """
 import torch
 from torch import nn
+from bnbench.norms import StatisticsNorm
 from bnbench.norms.batch import BatchNorm
+
+
+class LargestSoFar(StatisticsNorm):
+    # Divides by the largest absolute value that a channel had while training.
+    def __init__(self, features, norm):
+        super().__init__(features, eps=1e-3, affine=True)
+        self.register_buffer("running", torch.ones(features))
+        self.register_buffer("precise", torch.ones(features), persistent=False)
+
+    def batch_statistics(self, x):
+        return (self.rows(x).abs().amax((1, 2)),)
+
+    def take_population(self, batches):
+        self.precise.copy_(torch.stack([largest for (largest,) in batches]).amax(0).view_as(self.precise))
+
+    def forward(self, x):
+        (batch,) = self.batch_statistics(x.detach())
+        if self.training:
+            self.running.copy_(torch.maximum(self.running, batch.view_as(self.running)))
+        kept = {"running": self.running, "precise": self.precise, "initial": torch.ones_like(self.running)}
+        largest = batch if self.statistics == "batch" and not self.training else kept[self.statistics]
+        rows = self.rows(x) / (largest.view(-1, 1, 1) + self.eps)
+        return self.from_rows(self.scale_and_shift(rows), x)
 
 
 def torchs(features, norm):
@@ -128,3 +154,18 @@ def test_one_value_a_channel_is_undefined_for_a_batch_norm_of_one_s_own(own, tri
 def test_every_key_that_a_norm_of_one_s_own_is_given_is_part_of_its_trial(own, trial_of) -> None:
     one, other = (trial_of(*own("torchs"), f"norm.r_max={value}") for value in (1, 2))
     assert one.key != other.key
+
+
+@pytest.mark.parametrize("inference", Statistics)
+def test_a_norm_of_one_s_own_that_keeps_statistics_is_evaluated_under_each_kind(
+    inference: Statistics, own, trial_of, images_of
+) -> None:
+    overrides = (*own("LargestSoFar"), "training.steps=20", "training.batch_size=10", f"norm.inference={inference}")
+    trials = [trial_of(*overrides, f"seed={seed}", train_size=210) for seed in range(2)]
+    assert packability(trials[0]).why_alone is None
+    data = images_of(1, 8, 8, count=300)
+    for packed, lone in zip(fit(trials, data), [fit([trial], data)[0] for trial in trials], strict=True):
+        under = {kind: packed.metrics[names.test_acc_under(kind)] for kind in Statistics}
+        assert packed.metrics[names.TEST_ACC] == under[inference]
+        assert len({*under.values()}) > 1
+        assert packed.metrics == lone.metrics

@@ -1,0 +1,191 @@
+"""The catalogs of norms and models: every choice is whole, and what is in none is an error everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, ModelConfig, NormConfig, TrainingConfig, Trial
+from bnbench.config.folder import conf_dir
+from bnbench.config.imported import imported
+from bnbench.config.model_catalog import KEYS_OF_BLOCKS, model_keys
+from bnbench.models import MODELS, build_model, norm_sites
+from bnbench.models.geometry import work
+from bnbench.norms import NORMS, ChannelNorm, StatisticsNorm, make_norm
+from bnbench.packing import attributes
+from bnbench.packing.packability import reason_against_packs
+
+TESTS = Path(__file__).parent.parent
+IMAGES, CLASSES = (3, 8, 8), 4
+SMALL = {"depth": 2, "width": 4}
+"""Keys of `model` that make every one small."""
+
+
+def trial(model: str, norm: str, **norm_keys: Any) -> Trial:
+    keys = {"groups": 2, "ghost_size": 2, **norm_keys}
+    config = Config(
+        model=ModelConfig(name=model, **SMALL),
+        norm=NormConfig(name=norm, **keys),
+        training=TrainingConfig(batch_size=4),
+    )
+    return Trial.from_config(config, train_size=100, data_checksum="")
+
+
+@pytest.mark.parametrize(("group", "catalog"), [("model", ALL_MODELS), ("norm", ALL_NORMS)])
+def test_a_choice_is_an_entry_and_a_file(group: str, catalog: dict[str, Any]) -> None:
+    files = {file.stem: OmegaConf.load(file) for file in (conf_dir() / group).glob("*.yaml")}
+    assert files.keys() == catalog.keys()
+    schema = {f.name for f in fields(ModelConfig if group == "model" else NormConfig)}
+    for name, file in files.items():
+        assert file.name == name
+        assert {*file} <= schema
+
+
+def test_every_key_of_norms_has_an_effect_on_one_of_ours() -> None:
+    used = set().union(*(norm.keys for norm in NORMS.values()))
+    assert used == {f.name for f in fields(NormConfig)} - {"name", "preset", "factory"}  # a preset is its values
+
+
+class _Noting:
+    """Wraps a configuration and notes which of its keys are read."""
+
+    def __init__(self, config: Any, read: set[str]) -> None:
+        self._config, self._read = config, read
+
+    def __getattr__(self, name: str) -> Any:
+        self._read.add(name)
+        return getattr(self._config, name)
+
+    def resolved(self) -> _Noting:
+        return _Noting(self._config.resolved(), self._read)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_norm_reads_no_key_that_its_entry_leaves_out_of_a_trial_s_key(name: str) -> None:
+    norm, read = NORMS[name], set[str]()
+    noting: Any = _Noting(NormConfig(name=name).resolved(), read)
+    norm.settings(noting)
+    [*norm.errors(noting, 7, "fc", [5])]
+    norm.examples(noting, 7)
+    assert read <= norm.keys
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_model_reads_no_key_that_its_entry_leaves_out_of_a_trial_s_key(name: str, norm: str) -> None:
+    model, read = ModelConfig(name=name, **SMALL), set[str]()
+    noting: Any = _Noting(model, read)
+    imported(ALL_MODELS[name].network)(noting, NormConfig(name=norm), IMAGES, CLASSES)
+    imported(ALL_MODELS[name].geometry)(noting, IMAGES, CLASSES)
+    assert read - {"hidden_widths"} <= model_keys(model)  # which is depth and width, or widths
+
+
+def test_every_key_of_models_has_an_effect_on_one_of_ours() -> None:
+    drawn = {"init": "normal", "head_init": "normal"}
+    configs = [ModelConfig(name=name, widths=widths, **drawn) for name in MODELS for widths in (None, [3])]
+    assert set().union(*map(model_keys, configs)) == {f.name for f in fields(ModelConfig)} - {"factory"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("norm", [name for name, norm in NORMS.items() if name != "none" and not norm.over_positions])
+def test_a_model_s_geometry_is_that_of_its_real_layers(name: str, norm: str) -> None:
+    """Judge: hooks on the layers of a network that was built, with each norm and normalized logits."""
+    net = build_model(trial(name, norm, logits="affine"), IMAGES, CLASSES)
+    sites, layers = [], []
+
+    def norm_seen(where: str, x: torch.Tensor) -> None:
+        sites.append((where.removesuffix(".norm"), x.shape[1], x[0, 0].numel()))
+
+    for where, module in net.named_modules():
+        if isinstance(module, ChannelNorm):
+            module.register_forward_pre_hook(lambda module, x, where=where: norm_seen(where, x[0]))
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            module.register_forward_hook(lambda module, x, y: layers.append((module, y[0].numel())))
+    net(torch.rand(4, *IMAGES))
+    model = ModelConfig(name=name, **SMALL)
+    assert [tuple(site) for site in norm_sites(model, IMAGES, CLASSES, logits=True)] == sites
+    found, macs = work(model, IMAGES, CLASSES), dict.fromkeys((nn.Linear, nn.Conv2d), 0)
+    for layer, values in layers:
+        kind = nn.Conv2d if isinstance(layer, nn.Conv2d) else nn.Linear
+        macs[kind] += values * layer.weight[0].numel()
+    assert (found.linear, found.conv) == (macs[nn.Linear], macs[nn.Conv2d])
+    assert found.activations == sum(values for _, values in layers)
+    assert found.weights == sum(layer.weight.numel() for layer, _ in layers)
+    assert found.conv_channels == tuple(layer.out_channels for layer, _ in layers if isinstance(layer, nn.Conv2d))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_a_model_may_be_packed(name: str, norm: str) -> None:
+    """Nothing asks at run time: bnbench's own are packed without being tried."""
+    assert reason_against_packs(trial(name, norm), IMAGES, CLASSES) is None
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
+def test_steps_and_evaluations_of_a_norm_change_buffers_alone(name: str) -> None:
+    """What a norm counts elsewhere, a checkpoint of a pack would lose."""
+    norm = make_norm(NormConfig(name=name, groups=2, ghost_size=2), 4)
+    assert norm is not None
+    before = attributes.look(norm, {(norm, buffer) for buffer in norm._buffers})
+    for mode in (True, True, False):
+        norm.train(mode)(torch.rand(4, 4, 2, 2))
+    assert attributes.changed(before, attributes.look(norm, {(norm, buffer) for buffer in norm._buffers})) == []
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
+def test_norm_inference_is_a_key_of_the_norms_that_heed_it(name: str) -> None:
+    kind = imported(NORMS[name].layer)
+    chooses = issubclass(kind, StatisticsNorm) and not kind.frozen
+    assert ("inference" in NORMS[name].keys) == chooses
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
+def test_a_norm_is_named_by_a_file_of_tests_that_has_its_judges(name: str) -> None:
+    judges = (TESTS / "norms" / "test_norms_judges.py").read_text()
+    assert f"({NORMS[name].layer.rpartition(':')[2]}, {{" in judges
+
+
+def test_keys_of_blocks_are_no_part_of_a_trial_without_blocks() -> None:
+    assert all(norm.keys >= KEYS_OF_BLOCKS for name, norm in NORMS.items() if name != "none")
+    own = Config(
+        model=ModelConfig(name="custom", factory="bnbench.examples.network:residual"), norm=NormConfig(name="batch")
+    )
+    params = Trial.from_config(own, train_size=100, data_checksum="").params
+    assert not {f"norm.{key}" for key in KEYS_OF_BLOCKS} & params.keys()
+
+
+# What is in no catalog.
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (Config(model=ModelConfig(name="resnet")), "model=resnet is unknown; allowed: fc, cnn, custom"),
+        (Config(norm=NormConfig(name="btach")), "norm=btach is unknown; allowed: none, batch, "),
+    ],
+)
+def test_an_unknown_choice_is_an_error_of_its_configuration(config: Config, line: str) -> None:
+    with pytest.raises(ConfigError, match=line):
+        Trial.from_config(config, train_size=100, data_checksum="")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: make_norm(NormConfig(name="btach"), 3),
+        lambda: NormConfig(name="btach").resolved(),
+        lambda: norm_sites(ModelConfig(name="resnet"), IMAGES, CLASSES),
+        lambda: work(ModelConfig(name="resnet"), IMAGES, CLASSES),
+        lambda: model_keys(ModelConfig(name="resnet")),
+    ],
+)
+def test_an_unknown_choice_is_never_taken_for_another(ask: Callable[[], object]) -> None:
+    with pytest.raises(KeyError):
+        ask()
