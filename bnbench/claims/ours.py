@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ import yaml
 
 from bnbench.claims.claim import Claim, Verdict
 from bnbench.claims.judgment import Judgment
+from bnbench.config import ConfigError
 
 _FILE = Path(__file__).with_name("ours.yaml")
 
@@ -44,35 +45,40 @@ class Ours:
 @cache
 def load_ours() -> dict[str, Ours]:
     """The shipped verdicts by the claims' ids."""
-    rows = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    return {id: Ours(**{**row, "verdict": Verdict(row["verdict"])}) for id, row in rows.items()}
+    return _read(_FILE)
 
 
-def write_verdicts(judgments: Sequence[Judgment], path: Path, date: str) -> int:
-    """Write the verdicts on all claims that were judged, in the form of the shipped file; returns how many.
-
-    Args:
-        judgments: Those without a sweep are left out.
-        path: The file.
-        date: The month.
-    """
-    rows = {
-        judgment.claim.id: {
-            **asdict(
-                Ours(
-                    judgment.verdict,
-                    judgment.exploratory,
-                    judgment.evidence,
-                    judgment.sweep,
-                    date,
-                    judgment.claim.hash,
-                )
-            ),
-            "verdict": str(judgment.verdict),
-        }
+def verdicts(judgments: Sequence[Judgment], date: str) -> dict[str, Ours]:
+    """The verdicts on the claims that were judged, by their ids; `date` is the month."""
+    return {
+        judgment.claim.id: Ours(
+            judgment.verdict, judgment.exploratory, judgment.evidence, judgment.sweep, date, judgment.claim.hash
+        )
         for judgment in judgments
         if judgment.sweep
     }
+
+
+def write_verdicts(given: Mapping[str, Ours], path: Path) -> None:
+    """Write verdicts in the form of the shipped file; a file that is there keeps its verdicts on other claims."""
+    standing = _read(path) if path.exists() else {}
+    rows = {id: {**asdict(ours), "verdict": str(ours.verdict)} for id, ours in {**standing, **given}.items()}
     text = yaml.safe_dump(rows, sort_keys=False, allow_unicode=True, width=120)
     path.write_text(f"# Written by `python -m bnbench claims --save FILE`.\n{text}", encoding="utf-8")
-    return len(rows)
+
+
+def verdict_table(given: Mapping[str, Ours], claims: Mapping[str, Claim]) -> str:
+    """The verdicts on these claims as a table in Markdown."""
+    rows = ["| claim | verdict | on | sweep | judged |", "| --- | --- | --- | --- | --- |"]
+    for id, ours in given.items():
+        cells = f"{id} {claims[id].title}", ours.said_of(claims[id]), ours.evidence, ours.sweep, ours.date
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def _read(path: Path) -> dict[str, Ours]:
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {id: Ours(**{**row, "verdict": Verdict(row["verdict"])}) for id, row in rows.items()}
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} holds no verdicts as claims --save FILE writes them; name another file") from error

@@ -26,8 +26,8 @@ def listing(conf_dirs: Sequence[Path]) -> str:
         ConfigError: If one of them is not a folder.
     """
     sections = {
-        "sweeps, +sweep=NAME": _questions(conf_dirs, "sweep"),
-        "experiments, +experiment=NAME": _questions(conf_dirs, "experiment"),
+        "sweeps, +sweep=NAME": questions(conf_dirs, "sweep"),
+        "experiments, +experiment=NAME": questions(conf_dirs, "experiment"),
         "claims, claims NAME": {id: f"Batch norm {claim.title}" for id, claim in load_claims(conf_dirs).items()},
         "models, model=NAME": {name: model.summary for name, model in ALL_MODELS.items()},
         "norms, norm=NAME": {name: norm.summary for name, norm in ALL_NORMS.items()},
@@ -44,15 +44,15 @@ def _rows(section: Mapping[str, str], width: int) -> Iterator[str]:
         yield f"  {name:<{width}}  {summary}".rstrip()
 
 
-def _questions(conf_dirs: Sequence[Path], group: str) -> dict[str, str]:
+def questions(conf_dirs: Sequence[Path], group: str) -> dict[str, str]:
     """Each file's question by its name, read from the files without Hydra, which would take a second."""
-    questions: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for folder in conf_dirs:
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {folder} is not a folder; give one that has sweep/*.yaml in it")
         for file in sorted((folder / group).glob("*.yaml")):
-            questions.setdefault(file.stem, _question(file))
-    return questions
+            by_name.setdefault(file.stem, _question(file))
+    return by_name
 
 
 def _question(file: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 def main(words: Sequence[str]) -> None:
     """List the claims with their latest verdicts, explain some with their evidence, or run what they need first."""
     from bnbench.claims import load_claims
-    from bnbench.claims.ours import write_verdicts
     from bnbench.claims.page import explain_claim, list_claims
     from bnbench.config.folder import conf_dir
 
@@ -28,7 +27,9 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--config-dir", metavar="FOLDER", type=Path, action="append", default=[], help="also take claims from here"
     )
-    parser.add_argument("--save", metavar="FILE", type=Path, help="also write the verdicts that were come to, as YAML")
+    parser.add_argument(
+        "--save", metavar="FILE", type=Path, help="also write the verdicts come to: FILE.yaml, or a page's table"
+    )
     asked = parser.read(words)
     claims = load_claims([*asked.options.config_dir, conf_dir()])
     for id in asked.names:
@@ -39,12 +40,24 @@ def main(words: Sequence[str]) -> None:
         _run(chosen, asked)
     judgments = _judge(chosen, asked)
     if asked.options.save:
-        number = write_verdicts(judgments, asked.options.save, f"{datetime.now(UTC):%Y-%m}")
-        print(f"{number} of {len(judgments)} claims are judged; their verdicts are in {asked.options.save}")
+        _save(judgments, claims, asked.options.save)
     if asked.names:
         print("\n\n".join(explain_claim(judgment) for judgment in judgments))
     else:
         print(list_claims(judgments))
+
+
+def _save(judgments: Sequence[Judgment], claims: Mapping[str, Claim], path: Path) -> None:
+    """Write the verdicts that were come to; the table of a page has the shipped ones of the other claims."""
+    from bnbench.claims.ours import load_ours, verdict_table, verdicts, write_verdicts
+    from bnbench.cli.page_sections import renew_sections
+
+    given = verdicts(judgments, f"{datetime.now(UTC):%Y-%m}")
+    if path.suffix == ".md":
+        renew_sections(path, {"Verdicts": verdict_table({**load_ours(), **given}, claims)})
+    else:
+        write_verdicts(given, path)
+    print(f"{len(given)} of {len(judgments)} claims are judged; their verdicts are in {path}")
 
 
 def _run(claims: Sequence[Claim], asked: Asked) -> None:

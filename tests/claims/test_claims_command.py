@@ -13,17 +13,28 @@ import yaml
 from omegaconf import OmegaConf
 
 from bnbench.__main__ import main
+from bnbench.api import load
 from bnbench.claims import Claim
 from bnbench.claims.claim import Verdict
 from bnbench.claims.ours import Ours, load_ours
 from bnbench.config import Config
 from bnbench.record import names
 from bnbench.record.results import TrialResult
+from bnbench.report import markdown_conclusion
 from bnbench.tracking import environment
 from bnbench.tracking.store import Store
 
 PlanSweep = Callable[..., Any]
-REST: dict[str, Any] = {"data": [], "config": OmegaConf.to_container(OmegaConf.structured(Config()), enum_to_str=True)}
+_CONFIG = OmegaConf.to_container(OmegaConf.structured(Config()), enum_to_str=True)
+REST: dict[str, Any] = {
+    "data": [],
+    "config": _CONFIG,
+    "git": {},
+    "hardware": {},
+    "plan": {},
+    "notes": [],
+    "wall_seconds": None,
+}
 
 
 @pytest.fixture
@@ -119,6 +130,70 @@ def test_verdicts_are_written_in_the_form_in_which_they_ship(
     assert {**written["C11"], "verdict": Verdict(written["C11"]["verdict"])} == asdict(
         Ours(**{**written["C11"], "verdict": Verdict.supported})
     )
+
+
+def test_a_file_of_verdicts_keeps_those_on_claims_that_are_not_judged(
+    command: Callable[..., Any], recorded_runs: Path, tmp_path: Path
+) -> None:
+    older = {id: {**asdict(load_ours()[id]), "verdict": "refuted", "evidence": "older"} for id in ("C9", "C11")}
+    (tmp_path / "verdicts.yaml").write_text(yaml.safe_dump(older, sort_keys=False))
+    command("claims", "--save", "verdicts.yaml", f"runs_dir={recorded_runs}")
+    written = yaml.safe_load((tmp_path / "verdicts.yaml").read_text())
+    assert [id for id in written if written[id]["evidence"] == "older"] == ["C9"]
+    assert written["C11"]["verdict"] == "supported"
+
+
+def test_a_file_that_holds_no_verdicts_is_not_written_over(
+    command: Callable[..., Any], recorded_runs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("C11: supported\n")
+    status, _, err = command("claims", "C11", "--save", "mine.yaml", f"runs_dir={recorded_runs}")
+    assert (status, err) == (
+        2,
+        ["mine.yaml holds no verdicts as claims --save FILE writes them; name another file"],
+    )
+    assert (tmp_path / "mine.yaml").read_text() == "C11: supported\n"
+
+
+def test_a_page_s_verdicts_are_renewed_and_its_other_sections_stay(
+    command: Callable[..., Any], recorded_runs: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Claims\n\nBy hand.\n\n## Verdicts\n\nOld ones.\n\n## After\n\nAlso by hand.\n")
+    command("claims", "C11", "--save", "page.md", f"runs_dir={recorded_runs}")
+    said = page.read_text()
+    assert said.startswith("# Claims\n\nBy hand.\n\n## Verdicts\n\n| claim |")
+    assert said.endswith("\n\n## After\n\nAlso by hand.\n")
+    assert "Old ones" not in said
+    rows = {line.split()[1]: line for line in said.splitlines() if line.startswith("| C")}
+    assert rows.keys() == load_ours().keys(), "those that were not judged here stand as they are shipped"
+    assert "| supported |" in rows["C11"]
+    assert "| placement-0001 and 1 more |" in rows["C11"] or "| placement-0001 |" in rows["C11"]
+
+
+def test_a_sweep_s_finding_is_the_conclusion_of_its_report(
+    command: Callable[..., Any], recorded_runs: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Findings\n\n## older\n\nFound elsewhere.\n\n## placement\n\nFound before.\n")
+    status, out, err = command("findings", "--save", "page.md", f"runs_dir={recorded_runs}")
+    assert (status, out, err) == (0, ["renewed in page.md: placement"], [])
+    said = page.read_text()
+    assert said.startswith("# Findings\n\n## older\n\nFound elsewhere.\n\n## placement\n\nDoes batch norm before")
+    assert "Found before" not in said
+    conclusion = markdown_conclusion(load("placement-0001", f"runs_dir={recorded_runs}").table)
+    assert said.endswith(f"{conclusion}\n")
+    once = said
+    command("findings", "--save", "page.md", f"runs_dir={recorded_runs}")
+    assert page.read_text() == once
+
+
+def test_a_sweep_of_which_trials_are_missing_is_left_out_and_named(
+    command: Callable[..., Any], recorded_runs: Path
+) -> None:
+    status, out, err = command("findings", "bias", f"runs_dir={recorded_runs}")
+    assert (status, "".join(out)) == (0, "")
+    assert err == ["bias is left out: 0 of 240 trials of its file are recorded"]
 
 
 def test_a_verdict_is_shipped_for_every_claim(claims: dict[str, Claim]) -> None:

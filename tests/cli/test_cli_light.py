@@ -32,6 +32,8 @@ _HEAVY = {"torch", "torchvision", "mlflow", "pytorch_lightning", "pandas", "skle
         (None, _HEAVY | {"hydra", "numpy"}),  # import bnbench
         (["--help"], _HEAVY | {"hydra", "numpy"}),
         (["list"], _HEAVY),
+        (["docs"], _HEAVY),
+        (["docs", "norms"], _HEAVY),
     ],
 )
 def test_nothing_heavy_is_imported(words: list[str] | None, heavy: set[str], folder: Path) -> None:

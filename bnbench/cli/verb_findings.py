@@ -1,0 +1,56 @@
+"""`python -m bnbench findings`: what the recorded sweeps found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bnbench.cli.parser import VerbParser
+
+if TYPE_CHECKING:
+    from bnbench.record.sweep_table import SweepTable
+
+
+def main(words: Sequence[str]) -> None:
+    """Print the conclusion of every recorded sweep of a file, each by its own report's words.
+
+    As of a claim's evidence, all trials that the file asks for must be recorded, in whatever sweeps.
+    """
+    from bnbench.cli.listing import questions
+    from bnbench.cli.page_sections import renew_sections
+    from bnbench.config.folder import conf_dir
+    from bnbench.sweep.again.evidence import find_evidence
+    from bnbench.tracking.store import Store
+
+    parser = VerbParser("findings", names="[SWEEP …]")
+    parser.add_argument("--save", metavar="FILE", type=Path, help="renew their sections of this page; others stay")
+    asked = parser.read(words)
+    tracking = asked.config.tracking
+    store = Store.open(tracking.uri, runs_dir=asked.runs_dir, experiment=tracking.experiment, create=False)
+    asks = questions([conf_dir()], "sweep")
+    recorded = {name for sweep in store.sweeps() for name in sweep["name"].split("+")}
+    sections = {}
+    for name in asked.names or [name for name in asks if name in recorded]:
+        evidence = find_evidence(name, [], store)
+        if evidence.table is None:
+            some = f"{evidence.recorded:,} of {evidence.planned:,} trials of its file are recorded"
+            print(f"{name} is left out: {some}", file=sys.stderr)
+        else:
+            sections[name] = _section(name, asks[name], evidence.sweeps, evidence.table)
+    if asked.options.save:
+        renew_sections(asked.options.save, sections)
+        print(f"renewed in {asked.options.save}: {', '.join(sections) or 'nothing'}")
+    else:
+        print("\n".join(f"## {name}\n\n{section}\n" for name, section in sections.items()))
+
+
+def _section(name: str, question: str, sweeps: Sequence[str], table: SweepTable) -> str:
+    from bnbench.analysis.default_targets import with_default_targets
+    from bnbench.report import markdown_conclusion
+
+    versions, date = table.meta["versions"], table.meta["created"][:10]
+    made = f"{' and '.join(sweeps)}, {date}, numerics version {versions['numerics']}, torch {versions['torch']}"
+    conclusion = markdown_conclusion(with_default_targets(table))
+    return f"{question} (`python -m bnbench +sweep={name}`; {made})\n\n{conclusion}"
