@@ -18,7 +18,7 @@ _PROBE_IMAGES = 512
 
 def fastest_loop(trial: Trial, data: ImageData) -> Loop:
     """The trial's loop, warmed up, its memory channels_last where that is faster."""
-    conv = any(isinstance(m, nn.Conv2d) for m in plain_network(trial, data.shape, data.classes))
+    conv = any(isinstance(m, nn.Conv2d) for m in plain_network(trial, data.shape, data.classes).modules())
     loops = [Loop(trial, data, layout) for layout in _layouts(conv)]
     for loop in loops:
         loop.run(_WARM_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,11 @@ from bnbench.norms.batch import BatchNorm
 from bnbench.optimizers.per_trial import optimizer_class
 
 
-def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """The trial's network as a chain of leaves, from the same initial weights, its batch norms torch's own.
+def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The trial's network from the same initial weights, its batch norms torch's own; norms that torch lacks stay.
 
-    Norms that torch lacks stay bnbench's.
+    It is a chain of its leaves, without bnbench's blocks around them, where that computes what the network does; a
+    network with skips, say, runs its own forward.
 
     Args:
         trial: The trial.
@@ -28,17 +29,34 @@ def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn
     """
     net = build_model(trial, shape, classes).eval()
     chain: list[nn.Module] = []
+    torchs: dict[nn.Module, nn.Module] = {}
 
     def record(leaf: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        chain.append(_torch_batch_norm(leaf, inputs[0].dim()) if type(leaf) is BatchNorm else leaf)
+        chain.append(leaf)
+        if type(leaf) is BatchNorm:
+            torchs[leaf] = _torch_batch_norm(leaf, inputs[0].dim())
 
     leaves = [m for m in net.modules() if not [*m.children()] and not isinstance(m, nn.Identity)]
     hooks = [leaf.register_forward_hook(record) for leaf in leaves]
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    images = images.to(getattr(torch, trial.training.precision))
     with torch.no_grad():
-        net(torch.zeros(2, *shape, dtype=getattr(torch, trial.training.precision)))
-    for hook in hooks:
-        hook.remove()
-    return nn.Sequential(*chain).train()
+        logits = net(images)
+        for hook in hooks:
+            hook.remove()
+        if _is_chain(chain, images, logits):
+            return nn.Sequential(*(torchs.get(leaf, leaf) for leaf in chain)).train()
+    for module in [*net.modules()]:
+        module._modules |= {name: torchs[m] for name, m in module._modules.items() if m in torchs}
+    return net.train()
+
+
+def _is_chain(leaves: Sequence[nn.Module], images: Tensor, logits: Tensor) -> bool:
+    """Whether the leaves one after the other give these logits."""
+    try:
+        return torch.equal(nn.Sequential(*leaves)(images), logits)
+    except (RuntimeError, ValueError):  # of shapes that do not fit
+        return False
 
 
 def _torch_batch_norm(norm: BatchNorm, dimensions: int) -> nn.Module:

@@ -26,6 +26,14 @@ NETWORKS = {
     "fc, batch norm after": (*FC, "norm=batch", "norm.placement=after"),
     "fc, sigmoid loss": (*FC, "norm=batch", "training.loss=sigmoid", "optimizer.lr=1"),
     "cnn, batch norm, adam": (*CNN, "norm=batch", "optimizer=adam"),
+    "residual, batch norm": (
+        "data=digits",
+        "model=custom",
+        "model.factory=bnbench.examples.network:residual",
+        "model.width=4",
+        "norm=batch",
+        "training.batch_size=8",
+    ),
     "cnn, layer norm": (*CNN, "norm=layer", "optimizer=momentum"),
 }
 

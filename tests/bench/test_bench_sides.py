@@ -40,9 +40,9 @@ def test_the_peers_network_is_the_trial_s(network: list[str], trial: Make, image
     x = torch.randn(8, *images.shape, generator=torch.Generator().manual_seed(1))
     for mode in (True, False):  # in this order: evaluation after an update of the running statistics
         torch.testing.assert_close(theirs.train(mode)(x), ours.train(mode)(x), rtol=1e-4, atol=1e-5)
-    torch_s = [m for m in theirs if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    torch_s = [m for m in theirs.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     assert len(torch_s) == sum(type(m) is BatchNorm for m in ours.modules())
-    assert not any(type(m) is BatchNorm for m in theirs)
+    assert not any(type(m) is BatchNorm for m in theirs.modules())
 
 
 @pytest.mark.parametrize("loss", Loss)
