@@ -110,7 +110,7 @@ def test_told_to_end_a_sweep_ends_in_order_and_says_how_to_go_on(
 _DEADLY = """
 import os, signal
 try:
-    from bnbench.sweep import worker
+    from bnbench.sweep.running import worker
 except ImportError:
     pass
 else:
