@@ -18,7 +18,7 @@ from bnbench.sweep.planning.compared_levels import settled
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration, varied_keys
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
-from bnbench.sweep.planning.request import ask
+from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.run import planned_entries, sweep_meta
 
 _WARM_SECONDS = 1.0  # of an arm: its images, its network, both memory layouts
@@ -46,7 +46,7 @@ def time_sweep(
     from bnbench.tracking.read_sweep import planned_table
     from bnbench.tracking.store import Store
 
-    asked = ask(hydra, *hydra.varying, words, say)
+    asked = sweep_request(hydra, words, say)
     config = asked.config
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     images = DataLoader(runs_dir / "cache")

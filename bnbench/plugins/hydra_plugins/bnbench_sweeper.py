@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 
 @dataclass
@@ -30,8 +30,7 @@ class BnbenchSweeper(Sweeper):
     """Expands the grid, plans packs, and gives the configured launcher one job a pack."""
 
     def __init__(self, params: DictConfig | None, arms: DictConfig | None) -> None:
-        self.params = _plain(params)
-        self.arms = _plain(arms)
+        """Hydra gives what varies; `HydraSweep.varying` reads it from the configuration, as verbs do too."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra = hydra_context, task_function, config
@@ -41,13 +40,7 @@ class BnbenchSweeper(Sweeper):
         from bnbench.sweep.running.several_sweeps import run_parts
 
         context, task_function, config = self.hydra
-        return run_parts(HydraSweep(config, context, task_function), self.params, self.arms, arguments)
+        return run_parts(HydraSweep(config, context, task_function), arguments)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: the plan has checked every trial."""
-
-
-def _plain(node: DictConfig | None) -> dict[str, Any]:
-    plain = OmegaConf.to_container(node, resolve=True) if node is not None else {}
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}

@@ -10,7 +10,7 @@ from bnbench.config import Config, Trial
 from bnbench.data import dataset_info
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.norm_rules import undefined_reason
-from bnbench.sweep.planning.request import Asked, ask
+from bnbench.sweep.planning.request import SweepRequest, sweep_request
 
 Params = frozenset[tuple[str, Any]]
 
@@ -24,7 +24,7 @@ class FileTrials:
         trials: Without the checksums of their data: only their params count.
     """
 
-    asked: Asked
+    asked: SweepRequest
     trials: list[Trial]
 
     @property
@@ -43,7 +43,7 @@ def trials_of_file(hydra: HydraSweep, words: Sequence[str]) -> FileTrials:
     Raises:
         ConfigError: If anything is wrong with the configuration of any trial.
     """
-    asked = ask(hydra, *hydra.varying, words, lambda line: None)
+    asked = sweep_request(hydra, words, lambda line: None)
     trials: dict[Params, Trial] = {}
     for config, _, _ in asked.points:
         trial = _trial(config)

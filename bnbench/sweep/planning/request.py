@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from bnbench.sweep.planning.words import useless_settings
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepRequest:
     """A sweep before it is planned.
 
     Attributes:
@@ -36,13 +36,7 @@ class Asked:
     notes: list[str]
 
 
-def ask(
-    hydra: HydraSweep,
-    params: Mapping[str, Any],
-    arms: Mapping[str, Any],
-    command_line: Sequence[str],
-    say: Callable[[str], None],
-) -> Asked:
+def sweep_request(hydra: HydraSweep, command_line: Sequence[str], say: Callable[[str], None]) -> SweepRequest:
     """The sweep that the words on the command line ask for; arguments as of `run_sweep`.
 
     Raises:
@@ -59,9 +53,10 @@ def ask(
     for line in useless_settings(hydra.config.hydra.overrides.hydra):
         say(line)
     say(describe_question(name, config))
+    params, arms = hydra.varying
     grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
-    return Asked(config, name, grid, points, [] if instead is None else [f"{instead[1]}."])
+    return SweepRequest(config, name, grid, points, [] if instead is None else [f"{instead[1]}."])
 
 
 def chosen_file(command_line: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Plan, Planned, PlannedPack, make_plan
 from bnbench.sweep.planning.remarks import own_remarks
-from bnbench.sweep.planning.request import ask
+from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.interruption import briefly
 from bnbench.sweep.running.job import Job, checkpoint_folder
 from bnbench.sweep.running.launch import launch_packs
@@ -46,8 +46,6 @@ _OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking
 
 def run_sweep(
     hydra: HydraSweep,
-    params: Mapping[str, Any],
-    arms: Mapping[str, Any],
     command_line: Sequence[str],
     *,
     say: Callable[[str], None] = print,
@@ -56,8 +54,6 @@ def run_sweep(
 
     Args:
         hydra: The composed configuration and the way to compose more.
-        params: `hydra.sweeper.params`.
-        arms: `hydra.sweeper.arms`.
         command_line: The overrides as typed.
         say: Where lines for the user go.
 
@@ -68,7 +64,7 @@ def run_sweep(
         ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
         SweepFailedError: If trials failed; after the report.
     """
-    asked = ask(hydra, params, arms, command_line, say)
+    asked = sweep_request(hydra, command_line, say)
     config, name, grid = asked.config, asked.name, asked.grid
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     claims = claims_on(name, hydra.conf_dirs)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from bnbench.config import ConfigError
 from bnbench.sweep.planning.describe import count
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def run_parts(
     hydra: HydraSweep,
-    params: Mapping[str, Any],
-    arms: Mapping[str, Any],
     command_line: Sequence[str],
     *,
     say: Callable[[str], None] = print,
@@ -36,14 +34,13 @@ def run_parts(
     chosen_file(command_line)  # of several, one with parts would keep the others from being run
     names = hydra.settings.sweep.parts
     if not names:
-        return run_sweep(hydra, params, arms, command_line, say=say)
+        return run_sweep(hydra, command_line, say=say)
     parts = [_part(hydra, name, command_line) for name in names]
     last, failed = None, []
     for number, (name, part) in enumerate(zip(names, parts, strict=True), 1):
         say(f"\n[{number} of {count(len(names), 'sweep')}]")
-        words = [*part.config.hydra.overrides.task]
         try:
-            last = run_sweep(part, *part.varying, words, say=say)
+            last = run_sweep(part, [*part.config.hydra.overrides.task], say=say)
         except SweepFailedError as error:
             failed.append(f"{name}: {error}")
     if failed:
