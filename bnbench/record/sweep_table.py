@@ -12,6 +12,9 @@ from bnbench.record import names
 MISSING = "missing"
 """The status of a planned trial that is not trained yet: the store has no run of it that ended."""
 
+STATE_COLUMNS = ("key", "status", "reason", "diverged_step", "tuning")
+"""The columns of trials that say which trial it is and how it ended; all others are params, or metrics with a slash."""
+
 
 @dataclass(frozen=True, eq=False)
 class SweepTable:

@@ -13,8 +13,7 @@ from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
 from bnbench.record.names import CONDITIONS, Tag, is_curve
 from bnbench.record.results import Recorded, TrialResult, reached_only
-
-_STATE = {"key", "status", "reason", "diverged_step", "tuning"}
+from bnbench.record.sweep_table import STATE_COLUMNS
 
 
 def manifest(table: SweepTable) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _params(row: dict[Any, Any]) -> dict[str, Any]:
     """A trial's own; one that has none, or None, has its default."""
-    params = {key: value for key, value in row.items() if key not in _STATE and "/" not in key}
+    params = {key: value for key, value in row.items() if key not in STATE_COLUMNS and "/" not in key}
     return {key: value for key, value in params.items() if isinstance(value, list) or not pd.isna(value)}
 
 

@@ -10,14 +10,12 @@ import pandas as pd
 from bnbench.record import names
 from bnbench.record.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
 from bnbench.record.results import reached_only
-from bnbench.record.sweep_table import MISSING, SweepTable, param_column
+from bnbench.record.sweep_table import MISSING, STATE_COLUMNS, SweepTable, param_column
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
 from bnbench.tracking.timing_runs import newest_timing
-
-_STATE = ("key", "status", "reason", "diverged_step", "tuning")
 
 
 def load_table(connection: Connection, sweep: str) -> SweepTable:
@@ -82,7 +80,7 @@ def _trials(
     states = [_state(trial, recorded.get(trial["key"]), tuning_seeds) for trial in planned]
     columns: dict[str, pd.Series[Any]] = {
         name: pd.Series([state[name] for state in states], dtype="Int64" if name == "diverged_step" else None)
-        for name in _STATE
+        for name in STATE_COLUMNS
     }
     for name in _union(trial["params"] for trial in planned):
         columns[name] = param_column([trial["params"].get(name) for trial in planned])
