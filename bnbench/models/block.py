@@ -42,12 +42,12 @@ def make_conv(conv: Conv, model: ModelConfig, norm: NormConfig) -> nn.Conv2d:
     kind = StandardizedConv2d if norm.weight_standardization else nn.Conv2d
     around = 1 if conv.padding == _ON_ALL_SIDES else 0
     bias = _has_bias(model, norm, conv.out_channels)
-    return kind(conv.in_channels, conv.out_channels, 3, conv.stride, padding=around, bias=bias)
+    return kind(conv.in_channels, conv.out_channels, conv.kernel, conv.stride, padding=around, bias=bias)
 
 
 def make_padding(conv: Conv) -> nn.ZeroPad2d | None:
     """What pads a conv layer's input, or None where the layer does."""
-    return None if conv.padding == _ON_ALL_SIDES else nn.ZeroPad2d(conv.padding)
+    return nn.ZeroPad2d(conv.padding) if any(conv.padding) and conv.padding != _ON_ALL_SIDES else None
 
 
 def make_head(wide: int, classes: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:

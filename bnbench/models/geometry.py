@@ -48,11 +48,12 @@ class Layer(NamedTuple):
     """A linear or conv layer of a network, from which its geometry follows.
 
     Attributes:
-        block: The name of its block, which has a norm too; of the head, which has none, "head".
+        block: The name of its block, or its own where it is in none.
         inputs: Values that one output is computed from.
         channels: Of its output.
         positions: Of its output, H * W; 1 for features.
         conv: Whether it is a conv layer.
+        normed: Whether it is in a block, which has a place for a norm.
     """
 
     block: str
@@ -60,13 +61,14 @@ class Layer(NamedTuple):
     channels: int
     positions: int = 1
     conv: bool = False
+    normed: bool = True
 
 
 def geometry_of(layers: Sequence[Layer]) -> Geometry:
     """What follows from a network's layers, in their order."""
     macs = [layer.inputs * layer.channels * layer.positions for layer in layers]
     return Geometry(
-        [NormSite(layer.block, layer.channels, layer.positions) for layer in layers if layer.block != "head"],
+        [NormSite(layer.block, layer.channels, layer.positions) for layer in layers if layer.normed],
         Work(
             linear=sum(count for count, layer in zip(macs, layers, strict=True) if not layer.conv),
             conv=sum(count for count, layer in zip(macs, layers, strict=True) if layer.conv),
@@ -128,7 +130,7 @@ def fc_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: 
     """That of the fully connected network."""
     sizes = [prod(image_shape), *model.hidden_widths]
     hidden = [Layer(f"blocks.{i}", sizes[i], width) for i, width in enumerate(model.hidden_widths)]
-    return geometry_of([*hidden, Layer("head", sizes[-1], classes)])
+    return geometry_of([*hidden, Layer("head", sizes[-1], classes, normed=False)])
 
 
 def cnn_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
@@ -141,11 +143,11 @@ def cnn_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes:
     features = layers[-1].channels * layers[-1].positions
     if model.hidden:
         layers.append(Layer("hidden", features, model.hidden))
-    return geometry_of([*layers, Layer("head", model.hidden or features, classes)])
+    return geometry_of([*layers, Layer("head", model.hidden or features, classes, normed=False)])
 
 
 class Conv(NamedTuple):
-    """One conv layer of the deep CNN: 3x3."""
+    """One conv layer of a block."""
 
     in_channels: int
     out_channels: int
@@ -153,6 +155,7 @@ class Conv(NamedTuple):
     padding: tuple[int, int, int, int]  # zeros to the left, to the right, above and below
     height: int  # of its output
     width: int
+    kernel: int = 3
 
 
 def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[Conv]:

@@ -12,13 +12,25 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, ModelConfig, NormConfig, TrainingConfig, Trial
+from bnbench.config import (
+    ALL_MODELS,
+    ALL_NORMS,
+    Bias,
+    Config,
+    ConfigError,
+    ModelConfig,
+    NormConfig,
+    TrainingConfig,
+    Trial,
+)
 from bnbench.config.folder import conf_dir
 from bnbench.config.imported import imported
 from bnbench.config.model_catalog import KEYS_OF_BLOCKS, model_keys
 from bnbench.models import MODELS, build_model, norm_sites
+from bnbench.models.block import Block
 from bnbench.models.geometry import work
 from bnbench.norms import NORMS, ChannelNorm, StatisticsNorm, make_norm
+from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 from bnbench.packing import attributes
 from bnbench.packing.packability import reason_against_packs
 
@@ -122,6 +134,25 @@ def test_a_model_s_geometry_is_that_of_its_real_layers(name: str, norm: str) -> 
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_blocks_of_every_model_have_the_biases_and_the_standardized_weights_that_are_asked_for(name: str) -> None:
+    """A layer that is made by hand, not by `make_linear` or `make_conv`, would leave them out."""
+    plain, asked = (
+        imported(ALL_MODELS[name].network)(
+            ModelConfig(name=name, bias=bias, **SMALL),
+            NormConfig(name="batch", weight_standardization=standardized),
+            IMAGES,
+            CLASSES,
+        )
+        for bias, standardized in ((Bias.always, False), (Bias.never, True))
+    )
+    blocks = {net: [module for module in net.modules() if isinstance(module, Block)] for net in (plain, asked)}
+    assert len(blocks[plain]) == len(norm_sites(ModelConfig(name=name, **SMALL), IMAGES, CLASSES))
+    assert all(block.layer.bias is not None for block in blocks[plain])
+    assert all(block.layer.bias is None for block in blocks[asked])
+    assert all(isinstance(block.layer, StandardizedLinear | StandardizedConv2d) for block in blocks[asked])
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_a_model_may_be_packed(name: str, norm: str) -> None:
     """Nothing asks at run time: bnbench's own are packed without being tried."""
@@ -167,7 +198,7 @@ def test_keys_of_blocks_are_no_part_of_a_trial_without_blocks() -> None:
 @pytest.mark.parametrize(
     ("config", "line"),
     [
-        (Config(model=ModelConfig(name="resnet")), "model=resnet is unknown; allowed: fc, cnn, custom"),
+        (Config(model=ModelConfig(name="resnet")), f"model=resnet is unknown; allowed: {', '.join(ALL_MODELS)}"),
         (Config(norm=NormConfig(name="btach")), "norm=btach is unknown; allowed: none, batch, "),
     ],
 )
