@@ -1,4 +1,4 @@
-"""A timed process: `python -m bnbench.bench.child SIDE` answers requests, a JSON line each, until its input ends."""
+"""A timed process: `python -m bnbench.bench.child SIDE` answers calls, a JSON line each, until its input ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _main(side: str) -> None:
         _say(answers, {"answer": None})
         for line in sys.stdin:
             request = json.loads(line)
-            _say(answers, {"answer": getattr(worker, request["do"])(**request["given"])})
+            _say(answers, {"answer": getattr(worker, request["method"])(**request["arguments"])})
     except Exception as error:
         traceback.print_exc()
         _say(answers, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"})

@@ -1,4 +1,4 @@
-"""The order of the benchmark: parse, measure section by section, print."""
+"""The benchmark from its words to its tables: parse, measure one section after another, print."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from joblib import cpu_count
 from bnbench.bench.options import SECTIONS, Options, parse
 from bnbench.bench.ratios import measure_ratios, prepare
 from bnbench.bench.sides import SideError, Sides
-from bnbench.bench.sweep_time import time_sweep
+from bnbench.bench.sweep_time import time_whole_sweep
 from bnbench.bench.text import tables
 from bnbench.bench.workloads import Workload
 from bnbench.tracking import environment
 
-_BUSY_LOAD = 0.5
-_POINTS = 100  # of a recorded curve
+_BUSY_LOAD = 0.5  # processes that wait for a core, before the start
+_CURVE_POINTS = 100  # of each recorded curve
 
 
 def bench(words: Sequence[str]) -> None:
@@ -64,12 +64,12 @@ def measure(options: Options) -> dict[str, Any]:
         **report,
         "seconds": time.monotonic() - started,
     }
-    made: dict[str, Any] = json.loads(json.dumps(report, default=asdict))
-    return made
+    plain: dict[str, Any] = json.loads(json.dumps(report, default=asdict))
+    return plain
 
 
 class _Measurement:
-    """One run of the benchmark: what its sections share."""
+    """One run of the benchmark, with what its sections share."""
 
     def __init__(self, options: Options, sides: Sides, folder: Path) -> None:
         self._options = options
@@ -85,16 +85,16 @@ class _Measurement:
             report["inner"] = [self._workload(workload) for workload in options.workloads]
         if "norms" in sections:
             self._say("norms")
-            report["norms"] = self._sides.packed.members[0].ask("norms", seconds=options.seconds / 30)
+            report["norms"] = self._sides.packed.members[0].call("norms", seconds=options.seconds / 30)
         if "tracking" in sections:
             self._say("tracking")
             report["tracking"] = self._recording()
         if options.sweep is not None:
-            report["sweep"] = time_sweep(options.sweep, self._sides, self._folder, options.seconds, self._say)
+            report["sweep"] = time_whole_sweep(options.sweep, self._sides, self._folder, options.seconds, self._say)
         return report
 
     def _needed(self) -> list[str]:
-        """The sides that the sections will ask."""
+        """The names of the sides that the sections need."""
         if "inner" in self._options.sections:
             return ["usual", "handwritten_threads", "handwritten_processes", "packed"]
         return ["packed"] if "norms" in self._options.sections else []
@@ -105,9 +105,9 @@ class _Measurement:
         return measure_ratios(workload, prepared, self._sides, self._options)
 
     def _recording(self) -> dict[str, Any]:
-        size = {"trials": self._options.recorded, "points": _POINTS}
-        return {**size, **self._sides.whole.ask("recording", **size, folder=str(self._folder / "recording"))}
+        size = {"trials": self._options.recorded, "points": _CURVE_POINTS}
+        return {**size, **self._sides.whole.call("recording", **size, folder=str(self._folder / "recording"))}
 
-    def _say(self, what: str) -> None:
+    def _say(self, section: str) -> None:
         minutes, seconds = divmod(round(time.monotonic() - self._started), 60)
-        print(f"bench {minutes}:{seconds:02d}: {what}", file=sys.stderr, flush=True)
+        print(f"bench {minutes}:{seconds:02d}: {section}", file=sys.stderr, flush=True)

@@ -53,7 +53,7 @@ class Loop:
         self._epoch = 0
 
     def loss(self) -> float:
-        """On the first training images, in one batch."""
+        """The loss on the first training images, in one batch."""
         images, labels = self._images[:_PROBE_IMAGES], self._labels[:_PROBE_IMAGES]
         return training_loss(self.net, images, labels, self._trial.training.loss)
 

@@ -1,4 +1,4 @@
-"""What `bench` is asked to measure: the words after it, checked."""
+"""The options of `bench`, read from the words after it and checked."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ def parse(words: Sequence[str]) -> Options:
     parser.add_argument("--workload", metavar="NAME", nargs="+", action="extend", help=f"of {', '.join(WORKLOADS)}")
     parser.add_argument("--rounds", metavar="N", type=int, help="turns of each side (default: 3)")
     parser.add_argument("--sweep", metavar="NAME", help="time this sweep, and estimate the usual way's time for it")
-    given = parser.parse_args([*words])
-    if given.rounds is not None and given.rounds < 1:
-        raise ConfigError(f"bench --rounds {given.rounds} is not allowed; it must be a whole number >= 1")
+    arguments = parser.parse_args([*words])
+    if arguments.rounds is not None and arguments.rounds < 1:
+        raise ConfigError(f"bench --rounds {arguments.rounds} is not allowed; it must be a whole number >= 1")
     return Options(
-        sections=_sections(given.only, given.sweep),
-        workloads=_workloads(given.workload, given.quick),
-        rounds=given.rounds or (1 if given.quick else 3),
-        seconds=0.2 if given.quick else 1.0,
-        sweep=_sweep(given.sweep),
-        recorded=40 if given.quick else 2000,
-        quick=given.quick,
-        json=given.json,
+        sections=_sections(arguments.only, arguments.sweep),
+        workloads=_workloads(arguments.workload, arguments.quick),
+        rounds=arguments.rounds or (1 if arguments.quick else 3),
+        seconds=0.2 if arguments.quick else 1.0,
+        sweep=_sweep(arguments.sweep),
+        recorded=40 if arguments.quick else 2000,
+        quick=arguments.quick,
+        json=arguments.json,
     )
 
 
@@ -102,7 +102,7 @@ def _workloads(names: list[str] | None, quick: bool) -> tuple[Workload, ...]:
 
 
 def _sweep(name: str | None) -> str | None:
-    known = sorted(file.stem for file in (conf_dir() / "sweep").glob("*.yaml"))
-    if name is not None and name not in known:
-        raise ConfigError(f"bench --sweep {name} is unknown; allowed: {', '.join(known)}")
+    sweeps = sorted(file.stem for file in (conf_dir() / "sweep").glob("*.yaml"))
+    if name is not None and name not in sweeps:
+        raise ConfigError(f"bench --sweep {name} is unknown; allowed: {', '.join(sweeps)}")
     return name

@@ -55,25 +55,25 @@ def _is_chain(leaves: Sequence[nn.Module], images: Tensor, logits: Tensor) -> bo
     """Whether the leaves one after the other give these logits."""
     try:
         return torch.equal(nn.Sequential(*leaves)(images), logits)
-    except (RuntimeError, ValueError):  # of shapes that do not fit
+    except (RuntimeError, ValueError):  # where the shapes do not fit
         return False
 
 
 def _torch_batch_norm(norm: BatchNorm, dimensions: int) -> nn.Module:
     kind: Any = nn.BatchNorm1d if dimensions == 2 else nn.BatchNorm2d
     momentum = None if norm.cumulative else norm.momenta[0]
-    made: nn.Module = kind(norm.features, eps=norm.eps, momentum=momentum, affine=norm.weight is not None)
-    return made.to(norm.running_mean.dtype)
+    layer: nn.Module = kind(norm.features, eps=norm.eps, momentum=momentum, affine=norm.weight is not None)
+    return layer.to(norm.running_mean.dtype)
 
 
 def parameter_count(net: nn.Module) -> int:
-    """Trainable numbers."""
+    """How many trainable numbers a network has."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
-def plain_optimizer(config: OptimizerConfig, lr: float, net: nn.Module, **how: bool) -> torch.optim.Optimizer:
-    """torch's optimizer with the configuration's settings; `how` is `fused=True`, or nothing."""
-    return optimizer_class(config.name).plain(net.parameters(), config, lr, **how)
+def plain_optimizer(config: OptimizerConfig, lr: float, net: nn.Module, **options: bool) -> torch.optim.Optimizer:
+    """torch's optimizer with the configuration's settings; `fused=True` takes its fused kernel."""
+    return optimizer_class(config.name).plain(net.parameters(), config, lr, **options)
 
 
 def batch_loss(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:

@@ -1,4 +1,4 @@
-"""One workload on every side, in turn: rates, and bnbench's by the others'."""
+"""One workload on every side, in turns: each side's rate, and the ratios of bnbench's rate to the others'."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from bnbench.bench.workloads import Workload, pack_width
 
 
 class Prepared(dict[str, Any]):
-    """What the sides said of a workload when they built it, by side; `inner` has the rate of its first steps."""
+    """What each side answered when it built a workload, by its name; `inner` has the rate of its first steps."""
 
 
 def prepare(workload: Workload, sides: Sides, folder: str, *, measured_width: bool) -> Prepared:
     """Have the sides build a workload.
 
     Args:
-        workload: Which.
+        workload: The workload.
         sides: The timed processes.
-        folder: For images.
+        folder: Where parsed images are cached.
         measured_width: Whether packs are as wide as a long sweep finds best, rather than as a short one takes them.
 
     Raises:
         SideError: If their networks have not the same number of parameters.
     """
-    given: dict[str, Any] = {"overrides": list(workload.overrides), "folder": folder}
+    arguments: dict[str, Any] = {"overrides": list(workload.overrides), "folder": folder}
     width = pack_width(workload.overrides)
     if measured_width:
-        width = sides.packed.ask("width", **given)[0]  # with every core at work
-    inner = sides.packed.ask("prepare", lambda number: {"first_seed": number * width}, **given, width=width)
+        width = sides.packed.call("width", **arguments)[0]  # with every core at work
+    inner = sides.packed.call("prepare", lambda number: {"first_seed": number * width}, **arguments, width=width)
     prepared = Prepared(
         inner={**inner[0], "rate": sum(process["rate"] for process in inner)},
-        usual=sides.usual.ask("prepare", **given),
-        handwritten_threads=sides.handwritten_threads.ask("prepare", **given, threads=None),
-        handwritten_processes=sides.handwritten_processes.ask("prepare", **given, threads=1)[0],
+        usual=sides.usual.call("prepare", **arguments),
+        handwritten_threads=sides.handwritten_threads.call("prepare", **arguments, threads=None),
+        handwritten_processes=sides.handwritten_processes.call("prepare", **arguments, threads=1)[0],
     )
     counts = {name: side["parameters"] for name, side in prepared.items()}
     if len(set(counts.values())) > 1:
@@ -48,17 +48,17 @@ def measure_ratios(workload: Workload, prepared: Prepared, sides: Sides, options
     """A row of the table of ratios.
 
     Args:
-        workload: Which.
+        workload: The workload.
         prepared: What `prepare` returned for it.
         sides: The timed processes.
         options: How long and how often.
     """
     seconds = options.seconds
     turns: dict[str, Callable[[], Any]] = {
-        "usual": lambda: [sides.usual.ask("run", seconds=seconds)],
-        "handwritten_threads": lambda: [sides.handwritten_threads.ask("run", seconds=seconds)],
-        "handwritten_processes": lambda: sides.handwritten_processes.ask("run", seconds=seconds),
-        "inner": lambda: sides.packed.ask("run", seconds=seconds),
+        "usual": lambda: [sides.usual.call("run", seconds=seconds)],
+        "handwritten_threads": lambda: [sides.handwritten_threads.call("run", seconds=seconds)],
+        "handwritten_processes": lambda: sides.handwritten_processes.call("run", seconds=seconds),
+        "inner": lambda: sides.packed.call("run", seconds=seconds),
     }
     measured = alternate(turns, options.rounds)
     rates = _rates(measured)

@@ -1,4 +1,4 @@
-"""The parent's ends of the timed processes: start them, ask them, and leave none behind."""
+"""Starts the timed processes, sends them requests, reads their answers, and leaves none of them behind."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from typing import Any, Self
 import bnbench
 
 _GRACE_SECONDS = 5.0
-
-_DEFAULTS = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}  # timed sweeps are recorded nowhere else
+# A timed sweep is recorded in its temporary folder, never in the store that these name.
+_STORE_VARIABLES = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
 
 
 class SideError(RuntimeError):
-    """One line: which timed process failed, and what it said."""
+    """A timed process failed; the message is one line that says which, and why."""
 
 
 class Child:
-    """One timed process, of a session of its own: a terminal's Ctrl-C reaches the parent alone.
+    """One timed process. It is in a session of its own, so that a terminal's Ctrl-C reaches the parent alone.
 
     Args:
         side: A module of this package with a class `Side`.
-        folder: Its working folder, also for its log and temporary files.
+        folder: Its working folder, which holds its log and temporary files too.
     """
 
     def __init__(self, side: str, folder: Path) -> None:
@@ -49,18 +49,18 @@ class Child:
                 encoding="utf-8",
                 start_new_session=True,
             )
-        self._pending = 1  # it says when it has started
+        self._pending = 1  # the answer that tells that it has started
 
-    def send(self, do: str, **given: Any) -> None:
-        """Ask without waiting."""
+    def send(self, method: str, **arguments: Any) -> None:
+        """Call a method of the process's `Side` without waiting for its answer."""
         self._settle()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it ended; `receive` says why
-            print(json.dumps({"do": do, "given": given}), file=self._process.stdin, flush=True)
+            print(json.dumps({"method": method, "arguments": arguments}), file=self._process.stdin, flush=True)
         self._pending += 1
 
     def receive(self) -> Any:
-        """The answer to what was asked last.
+        """The answer to the oldest call that has none yet.
 
         Raises:
             SideError: If the process failed.
@@ -69,16 +69,16 @@ class Child:
         line = self._process.stdout.readline()
         self._pending -= 1
         if not line:
-            said = [text for text in self._log.read_text(errors="replace").splitlines() if text.strip()]
-            raise SideError(f"bench: the process of {self._side} ended: {said[-1] if said else 'it said nothing'}")
+            lines = [text for text in self._log.read_text(errors="replace").splitlines() if text.strip()]
+            raise SideError(f"bench: the process of {self._side} ended: {lines[-1] if lines else 'it said nothing'}")
         reply = json.loads(line)
         if "error" in reply:
             raise SideError(f"bench: {self._side} failed: {reply['error']}")
         return reply["answer"]
 
-    def ask(self, do: str, **given: Any) -> Any:
-        """Ask, and wait for the answer."""
-        self.send(do, **given)
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Call a method of the process's `Side`, and wait for its answer."""
+        self.send(method, **arguments)
         return self.receive()
 
     def _settle(self) -> None:
@@ -117,24 +117,29 @@ class Team:
     def __init__(self, side: str, folder: Path, size: int) -> None:
         self.members = [Child(side, folder) for _ in range(size)]
 
-    def ask(self, do: str, each: Callable[[int], Mapping[str, Any]] = lambda number: {}, **given: Any) -> list[Any]:
-        """Everybody's answer; they start together.
+    def call(
+        self, method: str, own: Callable[[int], Mapping[str, Any]] = lambda number: {}, **arguments: Any
+    ) -> list[Any]:
+        """Call a method in every process at the same time.
 
         Args:
-            do: What to do.
-            each: What one of them is given beside the others' lot, by its number.
-            given: What all are given.
+            method: Its name.
+            own: The arguments of one process alone, from its number.
+            arguments: Those of all processes.
+
+        Returns:
+            The answers, in the order of `members`.
         """
         for number, member in enumerate(self.members):
-            member.send(do, **given, **each(number))
+            member.send(method, **arguments, **own(number))
         return [member.receive() for member in self.members]
 
 
 class Sides:
-    """Every timed process, started when first asked for; a context manager that ends them all.
+    """Every timed process, each started when it is first needed; a context manager that ends them all.
 
     Args:
-        folder: For all that they write.
+        folder: Where they write.
         cores: How many single-thread processes run at once.
     """
 
@@ -190,8 +195,8 @@ class Sides:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """A timed process's: this bnbench, found from any folder, and temporary files where they are removed."""
+    """The variables of a timed process: it finds bnbench anywhere, and puts temporary files into `folder`."""
     home = str(Path(bnbench.__file__).resolve().parent.parent)
     paths = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    own = {name: value for name, value in os.environ.items() if name not in _DEFAULTS}
-    return {**own, "PYTHONPATH": paths, "TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)}
+    inherited = {name: value for name, value in os.environ.items() if name not in _STORE_VARIABLES}
+    return {**inherited, "PYTHONPATH": paths, "TMPDIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)}

@@ -10,29 +10,31 @@ from typing import Any
 from bnbench.bench.sides import Sides
 
 
-def time_sweep(name: str, sides: Sides, folder: Path, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+def time_whole_sweep(
+    name: str, sides: Sides, folder: Path, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Run a sweep from a cold start into a fresh store; then time the usual way on each kind of its trials.
 
     Args:
-        name: Of the sweep.
-        sides: The timed processes; only the usual one is asked.
+        name: The sweep's name in `conf/sweep/`.
+        sides: The timed processes; only the usual one is used.
         folder: For the sweep's runs and the usual way's.
         seconds: Of each measurement of the usual way.
-        say: Where progress goes.
+        say: Where lines of progress go.
     """
     runs = str(folder / "sweep")
     say(f"sweep {name}")
     started = time.perf_counter()
     with Sides(folder, cores=1) as cold:  # a process of its own, with nothing imported yet, as a command is
-        cold.whole.ask("named_sweep", name=name, folder=runs)
+        cold.whole.call("named_sweep", name=name, folder=runs)
         wall_seconds = time.perf_counter() - started
-        kinds = cold.whole.ask("kinds", folder=runs)
+        kinds = cold.whole.call("kinds", folder=runs)
     rates = []
     for kind in kinds:
         say(f"the usual way, {' '.join(kind['overrides'][:4])} …")
-        sides.usual.ask("prepare", overrides=kind["overrides"], folder=str(folder))
-        steps = sides.usual.ask("run", seconds=seconds)["rate"]
-        rates.append({"steps": steps, "images": sides.usual.ask("validate")})
+        sides.usual.call("prepare", overrides=kind["overrides"], folder=str(folder))
+        steps = sides.usual.call("run", seconds=seconds)["rate"]
+        rates.append({"steps": steps, "images": sides.usual.call("validate")})
     usual_seconds = estimate(kinds, rates)
     return {
         "sweep": name,

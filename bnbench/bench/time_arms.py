@@ -1,4 +1,4 @@
-"""Times a sweep's arms: lone trials in turns, for what is said of seconds."""
+"""Times the training steps of a sweep's arms, in turns, for the report's statements about seconds."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.run import planned_entries, sweep_meta
 
-_WARM_SECONDS = 1.0  # of an arm: its images, its network, both memory layouts
+_WARM_SECONDS = 1.0  # for an arm: loading its images, building its network, trying both memory layouts
 
 
-def time_sweep(
+def time_arms(
     hydra: HydraSweep, words: Sequence[str], rounds: int, seconds: float, *, say: Callable[[str], None] = print
 ) -> SweepTable:
-    """Time the training step of every arm of a sweep whose arithmetic differs, record it, and say it.
+    """Time the training step of every arm of a sweep whose arithmetic differs, record the times and print them.
 
     Args:
         hydra: The composed configuration.
         words: The overrides as typed.
-        rounds: Turns of each arm.
-        seconds: Of each turn.
+        rounds: How many turns each arm takes.
+        seconds: The length of each turn.
         say: Where lines for the user go.
 
     Returns:
@@ -46,19 +46,19 @@ def time_sweep(
     from bnbench.tracking.read_sweep import planned_table
     from bnbench.tracking.store import Store
 
-    asked = sweep_request(hydra, words, say)
-    config = asked.config
+    request = sweep_request(hydra, words, say)
+    config = request.config
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     images = DataLoader(runs_dir / "cache")
-    plan = make_plan(asked.points, images, list)
-    config = settled(config, asked.grid, plan.planned)
-    arms = _arms(plan.planned, asked.grid.axes)
+    plan = make_plan(request.points, images, list)
+    config = settled(config, request.grid, plan.planned)
+    arms = _arms(plan.planned, request.grid.axes)
     store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment)
     about = duration(len(arms) * (_WARM_SECONDS + rounds * seconds))
     say(f"{count(len(arms), 'arm')} in turns, {count(rounds, 'round')}, one process on one thread, about {about}")
     trials = {label: (trial, images.load(Config(data=trial.data))) for label, trial in arms.items()}
     turns = time_lone(trials, rounds, seconds, lambda: say("all are warm; leave the machine alone now"))
-    meta = sweep_meta(config, asked.name, plan, asked.grid.axes, 1, ["time", *words])
+    meta = sweep_meta(config, request.name, plan, request.grid.axes, 1, ["time", *words])
     store.record_timing(_timing(meta, arms, turns, seconds))
     planned = planned_entries(plan, meta["arm_keys"])
     table = planned_table({**meta, "timing": store.newest_timing(planned)}, planned)
@@ -67,7 +67,7 @@ def time_sweep(
 
 
 def _arms(planned: Iterable[Planned], axes: Sequence[str]) -> dict[str, Trial]:
-    """By label, a trial of each arithmetic: arms that differ in the learning rate, say, are timed once."""
+    """A trial of each arithmetic, by its label: arms that differ in the learning rate alone are timed once."""
     shapes: dict[str, Trial] = {}
     for p in planned:
         if p.undefined is None:

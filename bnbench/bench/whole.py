@@ -17,8 +17,8 @@ from bnbench.config.evaluation_grid import evaluation_examples, evaluation_steps
 from bnbench.config.trial import VARIES_IN_PACK, flatten
 from bnbench.data import DATASETS
 
-# The usual way's rate does not depend on these.
-_OF_NO_EFFECT = VARIES_IN_PACK | {"training.steps", "training.eval_grid", "training.eval_every"}
+# Keys on which the rate of the usual way does not depend.
+_KEYS_WITHOUT_EFFECT = VARIES_IN_PACK | {"training.steps", "training.eval_grid", "training.eval_every"}
 
 
 class Side:
@@ -48,7 +48,7 @@ def kinds_of_trials(table: pd.DataFrame) -> list[dict[str, Any]]:
     kinds: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in table[table["status"].isin(["finished", "diverged"])][keys].to_dict("records"):
         params = {str(key): value for key, value in row.items() if not pd.isna(value)}
-        overrides = tuple(_overrides((key, value) for key, value in params.items() if key not in _OF_NO_EFFECT))
+        overrides = tuple(_overrides((key, value) for key, value in params.items() if key not in _KEYS_WITHOUT_EFFECT))
         kind = kinds.setdefault(overrides, {"overrides": [*overrides], "trials": 0, "steps": 0, "images": 0})
         (trial,) = trials_of(overrides, [0])
         steps = int(params["training.steps"])

@@ -17,12 +17,12 @@ def main(words: Sequence[str]) -> None:
     asked = parser.read(words)
     rounds = int(_number("--rounds", asked.options.rounds, whole=True))
     seconds = _number("--seconds", asked.options.seconds, whole=False)
-    from bnbench.bench.time_arms import time_sweep
+    from bnbench.bench.time_arms import time_arms
     from bnbench.sweep.hydra_session import hydra_sweep
 
     try:
         with hydra_sweep(asked.settings) as hydra:
-            time_sweep(hydra, asked.settings, rounds, seconds)
+            time_arms(hydra, asked.settings, rounds, seconds)
     except KeyboardInterrupt:
         print("interrupted; nothing is kept", file=sys.stderr)
         sys.exit(130)

@@ -174,7 +174,7 @@ def test_ctrl_c_ends_every_process_and_removes_every_file(tmp_path: Path) -> Non
 
 def test_a_side_that_fails_says_so_in_one_line(tmp_path: Path) -> None:
     with Sides(tmp_path, cores=1) as sides, pytest.raises(SideError) as caught:
-        sides.handwritten_threads.ask("prepare", overrides=["model=none"], folder=str(tmp_path), threads=1)
+        sides.handwritten_threads.call("prepare", overrides=["model=none"], folder=str(tmp_path), threads=1)
     assert str(caught.value).startswith("bench: handwritten failed: ")
     assert len(str(caught.value).splitlines()) == 1
 

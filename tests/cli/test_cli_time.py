@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bnbench.analysis.timing import step_seconds, timed_ratios
-from bnbench.bench.time_arms import time_sweep
+from bnbench.bench.time_arms import time_arms
 from bnbench.bench.workloads import trials_of
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.tracking.store import Store
@@ -26,7 +26,7 @@ def test_arms_are_timed_once_for_each_arithmetic_and_any_sweep_of_them_has_it(tm
     lines: list[str] = []
     words = [*_ARMS, "seed=0,1", f"runs_dir={tmp_path}"]
     with hydra_sweep(words) as hydra:
-        table = time_sweep(hydra, words, 3, 0.01, say=lines.append)
+        table = time_arms(hydra, words, 3, 0.01, say=lines.append)
     timing = table.meta["timing"]
     assert [arm["label"] for arm in timing["arms"]] == [
         "none  batch_size=1",
