@@ -1,4 +1,4 @@
-"""The closed choices among the configuration's values, each with its words.
+"""The enums of the configuration: each key whose value is one of a few words has one here.
 
 Members are lower case because OmegaConf matches enums by name and users type them.
 """
@@ -22,7 +22,7 @@ class Scaling(StrEnum):
 
 
 class Init(StrEnum):
-    own = "own"  # of model=custom: as its function made them
+    own = "own"  # for model=custom alone: the weights stay as its function returned them
     torch = "torch"
     kaiming_uniform = "kaiming_uniform"
     kaiming_normal = "kaiming_normal"
@@ -54,8 +54,8 @@ class Bias(StrEnum):
 class Padding(StrEnum):
     """How 3x3 convs are padded with zeros."""
 
-    torch = "torch"  # 1 on every side
-    same = "same"  # TensorFlow's: where stride 2 halves an even size, 0 before and 1 after
+    torch = "torch"  # one row or column on every side
+    same = "same"  # as TensorFlow pads: where stride 2 halves an even size, nothing before and one after
 
 
 class Placement(StrEnum):
@@ -67,8 +67,8 @@ class LogitsNorm(StrEnum):
     """Whether the logits are normalized too."""
 
     none = "none"
-    plain = "plain"  # without an affine
-    affine = "affine"
+    plain = "plain"  # they are, without an affine
+    affine = "affine"  # they are, with one
 
 
 class Averaging(StrEnum):
@@ -78,8 +78,8 @@ class Averaging(StrEnum):
 
 class RunningVar(StrEnum):
     unbiased = "unbiased"  # divisor N - 1, PyTorch's
-    biased = "biased"  # divisor N, that of Keras 3 and of TensorFlow's low-level code
-    fused = "fused"  # N - 1 on images, N on features: that of TensorFlow's layers, whose kernel for images is fused
+    biased = "biased"  # divisor N, as in Keras 3 and in TensorFlow's low-level code
+    fused = "fused"  # divisor N - 1 on images, N on features: TensorFlow's layers use a fused kernel for images
 
 
 class Preset(StrEnum):
@@ -94,12 +94,12 @@ class Impl(StrEnum):
 
 
 class Statistics(StrEnum):
-    """What an evaluation normalizes with, in norms over the batch."""
+    """Which statistics a norm over the batch uses when the network is evaluated."""
 
     running = "running"  # the averages kept while training
-    batch = "batch"  # the evaluated batch's own
-    precise = "precise"  # the training images' under the present weights: PreciseBN
-    initial = "initial"  # mean 0 and variance 1: averages that were never updated
+    batch = "batch"  # those of the batch being evaluated
+    precise = "precise"  # those of the training images under the present weights: PreciseBN
+    initial = "initial"  # mean 0 and variance 1, as if no average had ever been updated
 
 
 class SingleValue(StrEnum):
@@ -121,8 +121,8 @@ class EvalGrid(StrEnum):
 class Size(StrEnum):
     """How much a sweep trains."""
 
-    quick = "quick"  # its file as it stands
-    full = "full"  # with its `sweep.full`
+    quick = "quick"  # what the sweep's file says
+    full = "full"  # that, with the overrides in its `sweep.full`
 
 
 class Loss(StrEnum):
@@ -139,24 +139,24 @@ class Device(StrEnum):
 
 
 class LogModel(StrEnum):
-    """Which networks are kept with a sweep."""
+    """Which trained network is saved with a sweep."""
 
     none = "none"
-    best = "best"  # the best arm's best by validation accuracy, trained once more at the end
+    best = "best"  # the best arm's trial of highest validation accuracy, trained once more at the end
 
 
 class Measure(StrEnum):
-    """What is measured of a trial beside loss and accuracy, on a part of the evaluation grid."""
+    """What is measured in a trial beside loss and accuracy, at some of the steps at which it is evaluated."""
 
-    gradients = "gradients"  # their norm by layer
-    activations = "activations"  # percentiles, saturated and dead units, drift
-    effective_lr = "effective_lr"  # learning rate over squared weight norm
-    rank = "rank"  # of the last hidden layer
-    population_gap = "population_gap"  # accuracy under running and under the training images' statistics
+    gradients = "gradients"  # the gradient's norm in each layer
+    activations = "activations"  # their percentiles and drift, saturated and dead units
+    effective_lr = "effective_lr"  # the learning rate over the squared norm of the weights
+    rank = "rank"  # the soft rank of the last hidden layer's outputs
+    population_gap = "population_gap"  # accuracy with running statistics and with those of the training images
     shift = "shift"  # internal covariate shift
-    smoothness = "smoothness"  # of the loss along a step
-    hessian = "hessian"  # its extreme eigenvalues, at the start, once between and at the end
-    last_batch = "last_batch"  # accuracy and loss on the batch just trained on, in inference mode
+    smoothness = "smoothness"  # how the loss varies along one step of the optimizer
+    hessian = "hessian"  # the loss's extreme eigenvalues, at the start, once between and at the end
+    last_batch = "last_batch"  # accuracy and loss, in inference mode, on the batch just trained on
     test_shift = "test_shift"  # test accuracy on shifted images, at the end
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, before anything is trained: one line each."""
+"""Finds what is wrong with a configuration before anything is trained, one line for each error."""
 
 from __future__ import annotations
 
@@ -15,46 +15,54 @@ from bnbench.config.schema import Config, TrainingConfig, range_errors
 from bnbench.tensors.device import has_gpu
 
 MOST_POINTS = 320
-"""Points that a curve may have, its first included: MLflow draws some of the rows of a longer one, and peaks vanish."""
+"""The most points a curve may have, step 0 included: of a longer one MLflow draws only some, and peaks vanish."""
 
-_OF_ONE_KIND = [
+_USED_BY_ONE_NAME = [
     ("data", "factory", "custom"),
     ("data", "path", "arrays"),
     ("data", "image_size", "folder"),
     ("model", "factory", "custom"),
     ("norm", "factory", "custom"),
 ]
+"""Section, key, and the only `name` of the section for which the key has an effect."""
 
 
 def config_errors(config: Config, train_size: int) -> list[str]:
-    """What is wrong with a configuration as a trial's, one line each; nothing if it is right."""
+    """The errors of one trial's configuration, one line each; an empty list if it is right.
+
+    Args:
+        config: The configuration.
+        train_size: Images in the training split.
+    """
     return [*unknown_names(config)] or [*range_errors(config), *_contradictions(config, train_size)]
 
 
 def unknown_names(config: Config) -> Iterator[str]:
-    """Which of its model, norm, optimizer and schedule is in no catalog, one line each."""
+    """One line for each of the model, the norm, the optimizer and the schedule whose name is in no catalog."""
     catalogs: dict[str, Collection[str]] = {
         "model": ALL_MODELS,
         "norm": ALL_NORMS,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
     }
-    for key, known in catalogs.items():
+    for key, names in catalogs.items():
         name = getattr(config, key).name
-        if name not in known:
-            yield f"{key}={name} is unknown; allowed: {', '.join(known)}"
+        if name not in names:
+            yield f"{key}={name} is unknown; allowed: {', '.join(names)}"
 
 
 def useless_keys(configs: Sequence[Config]) -> Iterator[str]:
-    """What is given to kinds of data, model or norm of which none has a use for it, one line each.
+    """One line for each value, such as `norm.factory`, that no trial of a sweep has a use for.
 
-    In `norm=batch,custom norm.factory=…` one of the trials has.
+    In `norm=batch,custom norm.factory=…` the trials with `norm=custom` use it, so there it is no error.
+
+    Args:
+        configs: The configurations of all trials of the sweep.
     """
-    for section, key, kind in _OF_ONE_KIND:
+    for section, key, kind in _USED_BY_ONE_NAME:
         sections = [getattr(config, section) for config in configs]
         used = {getattr(part, key) for part in sections if part.name == kind}
-        given = dict.fromkeys(getattr(part, key) for part in sections)
-        for value in given:
+        for value in dict.fromkeys(getattr(part, key) for part in sections):
             if value is not None and value not in used:
                 names = ",".join(dict.fromkeys(part.name for part in sections if getattr(part, key) == value))
                 yield f"{section}.{key}={value} is for {section}={kind}; {section}={names} does not use it"
@@ -63,9 +71,9 @@ def useless_keys(configs: Sequence[Config]) -> Iterator[str]:
 def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     training = config.training
     budgets = {key: getattr(training, key) for key in ("steps", "epochs", "examples")}
-    given = [f"training.{key}={value}" for key, value in budgets.items() if value is not None]
-    if len(given) > 1:
-        yield f"{' and '.join(given)} contradict each other; give one of them and set the others to null"
+    set_budgets = [f"training.{key}={value}" for key, value in budgets.items() if value is not None]
+    if len(set_budgets) > 1:
+        yield f"{' and '.join(set_budgets)} contradict each other; give one of them and set the others to null"
     subset = config.data.train_examples
     size = subset or train_size
     if size > train_size:
@@ -74,9 +82,9 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
             f"it must be at most {train_size}"
         )
     elif training.batch_size > size >= 1:
-        of = f"data={config.data.name}" if subset is None else f"data.train_examples={subset}"
+        source = f"data={config.data.name}" if subset is None else f"data.train_examples={subset}"
         yield (
-            f"training.batch_size={training.batch_size} is more than the {size} training images of {of}; "
+            f"training.batch_size={training.batch_size} is more than the {size} training images of {source}; "
             f"it must be at most {size}"
         )
     elif training.examples is not None and 0 < training.examples < training.batch_size:
@@ -84,9 +92,9 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
             f"training.examples={training.examples} is less than one batch; it must be at least "
             f"training.batch_size={training.batch_size}"
         )
-    yield from _long_curves(training, size)
+    yield from _too_long_curves(training, size)
     yield from ALL_MODELS[config.model.name].errors(config.model, config.norm)
-    key, targets = given_targets(config)
+    key, targets = configured_targets(config)
     if not isinstance(targets, list) or not all(isinstance(target, int | float) for target in targets):
         yield f"{key}={targets} is not allowed; it must be a list of accuracies > 0 and <= 1"
     else:
@@ -96,8 +104,8 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     widths = config.model.widths
     if widths is not None and min(widths, default=0) < 1:
         yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
-    yield from _missing(config)
-    yield from _own_weights(config)
+    yield from _missing_factories(config)
+    yield from _brought_weights_errors(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
     schedule = config.schedule.name
@@ -105,14 +113,14 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
         yield f"schedule.warmup_steps=0 is not allowed with schedule={schedule}; it must be a whole number >= 1"
 
 
-def _long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:
-    """What would be recorded so often that stores and charts suffer."""
+def _too_long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:
+    """One line for each key that makes curves of more than `MOST_POINTS` points."""
     if training.batch_size < 1:
         return
     steps = training.steps_over(train_size)
     eval_every = training.eval_every if training.eval_grid == EvalGrid.linear else None
     for key, every in (("eval_every", eval_every), ("measure_every", training.measure_every)):
-        points = 1 + math.ceil(steps / every) if every is not None and every >= 1 else 0  # that of step 0 included
+        points = 1 + math.ceil(steps / every) if every is not None and every >= 1 else 0  # step 0 is one of them
         if points > MOST_POINTS:
             yield (
                 f"training.{key}={every} makes curves of {points:,} points in {steps:,} steps; "
@@ -120,8 +128,8 @@ def _long_curves(training: TrainingConfig, train_size: int) -> Iterator[str]:
             )
 
 
-def _own_weights(config: Config) -> Iterator[str]:
-    """What does not go with initial weights that a network brings."""
+def _brought_weights_errors(config: Config) -> Iterator[str]:
+    """One line for each key that contradicts `init=own`, under which a custom network keeps the weights it brings."""
     model = config.model
     for key, gain in (("init", "init_gain"), ("head_init", "head_gain")):
         scheme = model.head_init or model.init if key == "head_init" else model.init
@@ -133,16 +141,16 @@ def _own_weights(config: Config) -> Iterator[str]:
             yield f"model.{gain}={getattr(model, gain)} contradicts model.{key}=own, which keeps weights; set it to 1"
 
 
-def _missing(config: Config) -> Iterator[str]:
-    """What a kind of data, model or norm needs and was not given."""
-    for section, key, kind in _OF_ONE_KIND:
+def _missing_factories(config: Config) -> Iterator[str]:
+    """One line for each of data, model and norm that is `custom` without a `factory`."""
+    for section, key, kind in _USED_BY_ONE_NAME:
         name, value = getattr(config, section).name, getattr(getattr(config, section), key)
         if value is None and name == kind and key == "factory":
             yield f"{section}={kind} needs {section}.factory=package.module:function; give it"
 
 
-def given_targets(config: Config) -> tuple[str, Any]:
-    """The targets as given, not yet checked, and the key they stand under."""
+def configured_targets(config: Config) -> tuple[str, Any]:
+    """The key that the targets stand under, and its value, not yet checked."""
     if config.training.targets is not None:
         return "training.targets", config.training.targets
     return f"data.targets.{config.model.name}", config.data.targets.get(config.model.name, [])

@@ -1,4 +1,4 @@
-"""When a trial is evaluated, and on how much: fixed by its configuration before it runs."""
+"""After which steps a trial is evaluated and on how many images: its configuration fixes both before it runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from bnbench.config.trial import Trial
 
 _RATIO = 1.15
 
-_COARSE = 4
+_COARSE = 4  # every fourth point of the grid is a coarse one
 
-# An evaluation's forward pass costs up to half of a training step's forward, backward and update, image for
-# image; a quarter of the training's cost spent on evaluation is a fifth of the whole.
+# For one image, the forward pass of an evaluation costs up to half of the forward, backward and update of a
+# training step. If evaluation costs a quarter of what training costs, it is a fifth of the whole.
 _FORWARD_SHARE = 0.5
 _EVALUATION_SHARE = 1 / 4
 _MIN_EXAMPLES = 100
@@ -34,13 +34,16 @@ def evaluation_steps(trial: Trial) -> list[int]:
 
 
 def coarse_steps(trial: Trial) -> list[int]:
-    """Every fourth point of the grid and its last: where it is evaluated under batch statistics too."""
+    """Every fourth point of the evaluation grid and its last, where batch statistics are evaluated too."""
     grid = evaluation_steps(trial)
     return sorted({*grid[::_COARSE], grid[-1]})
 
 
 def measured_steps(trial: Trial) -> list[int]:
-    """The steps after which `training.measures` are taken, ascending: the coarse ones unless `measure_every` says."""
+    """The steps after which `training.measures` are taken, ascending.
+
+    They are the coarse ones, or every `training.measure_every`-th; none if no measure is taken along the way.
+    """
     if not {*trial.training.measures} - {Measure.test_shift}:
         return []
     every = trial.training.measure_every
@@ -48,14 +51,15 @@ def measured_steps(trial: Trial) -> list[int]:
 
 
 def evaluation_examples(trial: Trial, val_size: int) -> int:
-    """How many validation images each evaluation along the curve uses: the first so many.
+    """How many validation images, counted from the first, each evaluation along the curve uses.
 
-    What decides is judged on all of them, once, after the last step: `names.VAL_ACC_FINAL`.
-        `training.eval_examples`, or as many as keep evaluation below about a fifth of the trial's time, at least 100.
+    It is `training.eval_examples`, or as many as keep evaluation below about a fifth of the trial's time, but at
+    least 100. Arms are compared by the accuracy on all of them, taken once after the last step:
+    `names.VAL_ACC_FINAL`.
     """
     if trial.training.eval_examples is not None:
         return min(trial.training.eval_examples, val_size)
     evaluations = len(evaluation_steps(trial)) * (1 + 1 / _COARSE)
-    trained = trial.steps * trial.training.batch_size
-    affordable = math.floor(trained * _EVALUATION_SHARE / _FORWARD_SHARE / evaluations)
+    trained_examples = trial.steps * trial.training.batch_size
+    affordable = math.floor(trained_examples * _EVALUATION_SHARE / _FORWARD_SHARE / evaluations)
     return min(val_size, max(_MIN_EXAMPLES, affordable))

@@ -1,4 +1,4 @@
-"""Functions of the user's own, named in the configuration as `package.module:function`."""
+"""Imports and calls functions that users write and name in the configuration as `package.module:function`."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from bnbench.config.schema import ConfigError
 
 
 def factory(key: str, name: str | None) -> Callable[..., Any]:
-    """The function that a key names.
+    """The function that a configuration key names.
 
-    Modules are looked for in the current folder too, as `python -m` does.
+    Its module may also lie in the current folder, as for `python -m`.
 
     Args:
         key: The configuration key, for errors.
         name: Its value, `package.module:function`.
 
     Raises:
-        ConfigError: If there is no such function; one line.
+        ConfigError: If there is no such function, or its module cannot be imported; one line.
     """
-    module = _module(key, name)
+    module_name = _module_name(key, name)
     try:
-        found = _imported(module)
+        module = _import(module_name)
     except Exception as error:  # whatever a user's module does when it is imported
         raise ConfigError(f"{key}={name} cannot be imported: {one_line(error)}") from error
-    function = getattr(found, str(name).partition(":")[2], None)
+    function: Any = getattr(module, str(name).partition(":")[2], None)
     if not callable(function):
-        raise ConfigError(f"{key}={name} is not a function; {module} has none of that name")
-    made: Callable[..., Any] = function
-    return made
+        raise ConfigError(f"{key}={name} is not a function; {module_name} has none of that name")
+    result: Callable[..., Any] = function
+    return result
 
 
-def _imported(module: str) -> ModuleType:
+def _import(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except RuntimeError as error:
@@ -48,66 +48,68 @@ def _imported(module: str) -> ModuleType:
             raise
         from bnbench.tensors.vision_ops import ensure_torchvision
 
-        ensure_torchvision()  # which it, or Lightning for it, could not import beside this torch
+        ensure_torchvision()  # the module, or Lightning for it, could not import torchvision beside this torch
         return importlib.import_module(module)
 
 
-def call(make: Callable[..., Any], arguments: Mapping[str, Any], error: type[Exception], failed: str) -> Any:
-    """What a function or class of the user's own returns for these arguments.
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], error: type[Exception], failure: str) -> Any:
+    """Call a function or class that a user wrote, with as many of the arguments as it takes.
 
-    It is given as many as it takes, in their order; by name where it needs only some of them, or in another order.
-    What has a default of another name keeps it: `torch.nn:BatchNorm1d` is given the features alone.
+    They are passed by position, in their order; by name if the function needs only some of them or names them in
+    another order. A parameter of another name that has a default keeps the default: `torch.nn:BatchNorm1d` is called
+    with the number of features alone.
 
     Args:
-        make: The function.
-        arguments: By name, in the order that is documented.
-        error: What to raise.
-        failed: How its line begins.
+        function: The function or class.
+        arguments: The documented arguments by name, in the documented order.
+        error: The class of exception to raise.
+        failure: How the line of that exception begins.
 
     Raises:
-        error: Whatever the function raised, and how it was called; one line.
+        error: If the function raised anything; one line with what it raised and how it was called.
     """
     try:
-        positional, named = _taken(make, arguments)
-        return make(*positional, **named)
+        positional, named = _accepted(function, arguments)
+        return function(*positional, **named)
     except Exception as raised:  # whatever a user's function raises
-        name = getattr(make, "__name__", "it")
-        raise error(f"{failed}: {one_line(raised)}; it is called as {name}({', '.join(arguments)})") from raised
+        name = getattr(function, "__name__", "it")
+        raise error(f"{failure}: {one_line(raised)}; it is called as {name}({', '.join(arguments)})") from raised
 
 
-def _taken(make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments that a function accepts: those to pass by position and those to pass by name; see `call`."""
     try:
-        parameters = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):  # of a builtin
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin has no signature
         return [*arguments.values()], {}
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if needed != [*arguments][: len(needed)] and {*needed} <= arguments.keys():
+    required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if required != [*arguments][: len(required)] and {*required} <= arguments.keys():
         return [], {p.name: arguments[p.name] for p in parameters if p.name in arguments}
-    taken: list[Any] = []
+    accepted: list[Any] = []
     for p in parameters:
-        left = [*arguments.values()][len(taken) :]
+        remaining = [*arguments.values()][len(accepted) :]
         if p.kind == p.VAR_POSITIONAL:
-            return [*taken, *left], {}
-        own_default = p.default is not p.empty and (inspect.isclass(make) or p.default is not None)
-        if not left or p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) or (own_default and p.name not in arguments):
+            return [*accepted, *remaining], {}
+        has_default = p.default is not p.empty and (inspect.isclass(function) or p.default is not None)
+        if not remaining or p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) or (has_default and p.name not in arguments):
             break
-        taken.append(left[0])
-    return taken, {}
+        accepted.append(remaining[0])
+    return accepted, {}
 
 
-_read: dict[str, str] = {}
-"""What files held when this process first looked at them, which is what it has imported."""
+_imported_digests: dict[str, str] = {}
+"""By path, the digest of each source file when this process first read it, which is the version it has imported."""
 
 
 def source_hash(key: str, name: str) -> str:
-    """16 hex digits of the file that holds the function: an edited function makes another trial.
+    """The first 16 hex digits of the SHA-256 of the file that holds a function, so that an edit makes another trial.
 
-    Files that it imports are not looked into.
+    Files that this file imports are not hashed.
 
     Raises:
         ConfigError: If there is no such file, or it was edited since this process first looked at it; one line.
     """
-    module = _module(key, name)
+    module = _module_name(key, name)
     try:
         spec = importlib.util.find_spec(module)
     except Exception as error:
@@ -115,7 +117,7 @@ def source_hash(key: str, name: str) -> str:
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise ConfigError(f"{key}={name}: there is no module {module} in {Path.cwd()} or among what is installed")
     digest = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
-    if _read.setdefault(spec.origin, digest) != digest:
+    if _imported_digests.setdefault(spec.origin, digest) != digest:
         raise ConfigError(
             f"{key}={name}: {spec.origin} was edited after this process had imported it; start Python anew (in a "
             "notebook, restart the kernel)"
@@ -124,11 +126,11 @@ def source_hash(key: str, name: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """What an exception of somebody else's code says, in one line."""
+    """An exception's type and message in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _module(key: str, name: str | None) -> str:
+def _module_name(key: str, name: str | None) -> str:
     parts = re.fullmatch(r"(\w+(?:\.\w+)*):(\w+)", name or "")
     if parts is None:
         raise ConfigError(f"{key}={name} is not allowed; it must be package.module:function")
@@ -137,7 +139,7 @@ def _module(key: str, name: str | None) -> str:
             f"{key}={name} stands in a notebook or in the script that runs, which worker processes cannot import; put "
             f"it into a file beside that (in a notebook: %%writefile own.py) and give {key}=own:{parts[2]}"
         )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     return parts[1]

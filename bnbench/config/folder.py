@@ -1,4 +1,4 @@
-"""Where the configuration files are: in the installed package, or at the top of a checkout."""
+"""Finds the folder of configuration files: in the installed package, or at the top of a checkout."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def conf_dir() -> Path:
-    """The folder of `config.yaml`.
+    """The folder that holds `config.yaml`.
 
     Raises:
-        FileNotFoundError: If the installation lacks it.
+        FileNotFoundError: If neither place holds it.
     """
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "conf", package.parent / "conf"):

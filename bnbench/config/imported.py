@@ -1,4 +1,4 @@
-"""What a catalog names and only its use imports."""
+"""Imports the classes that catalogs name, when they are first used: catalogs themselves import no torch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The models: the keys of `model`, and an entry for each kind with all that is known of it without torch.
+"""The models: the keys of `model`, and for each model an entry with all that can be known of it without torch.
 
-A new kind is its network in `bnbench/models/`, an entry here, with any key that it adds to `ModelConfig`, and
+A new model takes its network in `bnbench/models/`, an entry here, any key that it adds to `ModelConfig`, and
 `conf/model/NAME.yaml`.
 """
 
@@ -21,16 +21,16 @@ class ModelConfig:
     name: str = "fc"
     factory: str | None = None  # custom: package.module:function, which returns the network
     depth: int = number(3, 0)  # hidden layers (fc; 0 is logistic regression), conv layers (cnn)
-    widths: list[int] | None = None  # fc: features of each hidden layer, where they differ; instead of depth and width
-    width: int = number(100, 1)  # features a layer (fc), channels a layer index (cnn: layer l has width * l)
-    stride_every: int = number(3, 1)  # cnn: every so many layers, stride 2
-    min_map: int = number(1, 1)  # cnn: no stride that would leave a map smaller than this
+    widths: list[int] | None = None  # fc: features of each hidden layer, in place of depth and width
+    width: int = number(100, 1)  # fc: features per layer; cnn: layer l has width * l channels
+    stride_every: int = number(3, 1)  # cnn: every stride_every-th layer has stride 2
+    min_map: int = number(1, 1)  # cnn: no stride where the map would get smaller than this
     hidden: int = number(100, 0)  # cnn: features of the fully connected layer; 0 for none
     padding: Padding = Padding.torch  # cnn
     activation: Activation = Activation.relu
-    dropout: float = number(0.0, 0, 1, high_is_allowed=False)  # probability, at the end of every hidden block
+    dropout: float = number(0.0, 0, 1, high_is_allowed=False)  # probability of a zero at the end of every hidden block
     bias: Bias = Bias.auto
-    init: Init = Init.torch  # own: custom keeps the weights it brings, those of its norms too
+    init: Init = Init.torch  # own: model=custom keeps the weights it brings, in its norms too
     init_gain: float = number(1.0, 0, low_is_allowed=False)
     init_sd: float = number(0.05, 0, low_is_allowed=False)
     head_init: Init | None = None
@@ -51,11 +51,12 @@ class Model:
         summary: One line for `bnbench list`.
         network: Its class or function, `package.module:name`, imported when a network is built. It is called with the
             model's configuration, the norm's, the images' shape (C, H, W) and the number of classes.
-        geometry: The function that works out its `Geometry` from the model's configuration, shape and classes.
-        keys: The keys of `model` that have an effect, of a configuration; what `init_keys` gives is understood.
-        errors: Finds what in a configuration contradicts it, one line each.
-        blocks: Whether it is made of `bnbench.models.block.Block`, which obey `norm.placement`, `norm.logits` and
-            `norm.weight_standardization`, and into which measures look.
+        geometry: The function, `package.module:name`, that works out its `Geometry` from the model's configuration, the
+            images' shape (C, H, W) and the number of classes.
+        keys: Gives the keys of `model` that have an effect, beside those that `model_keys` adds for every model.
+        errors: Gives one line for each contradiction between a configuration and this model.
+        blocks: Whether the network is made of `bnbench.models.block.Block`s. They obey `norm.placement`, `norm.logits`
+            and `norm.weight_standardization`, and the measures read their values.
     """
 
     summary: str
@@ -67,27 +68,27 @@ class Model:
 
 
 KEYS_OF_BLOCKS = frozenset({"placement", "logits", "weight_standardization"})
-"""The keys of `norm` that say something of blocks."""
+"""The keys of `norm` that have an effect only in models made of blocks."""
 
-_HIDDEN = {"bias", "dropout", "init_gain"}  # what there is to say of hidden layers
-_DRAWN_WITH_SD = {Init.normal, Init.truncated_normal}
+_HIDDEN_LAYER_KEYS = {"bias", "dropout", "init_gain"}  # they have no effect without a hidden layer
+_INITS_WITH_SD = {Init.normal, Init.truncated_normal}
 
 
 def model_keys(model: ModelConfig) -> Set[str]:
     """The keys of `model` that have an effect in a configuration."""
     head_init = model.head_init or model.init
     keys = {"name", "activation", "init", "head_init", "head_gain", *ALL_MODELS[model.name].keys(model)}
-    if head_init in _DRAWN_WITH_SD:
+    if head_init in _INITS_WITH_SD:
         keys.add("head_sd")
-    if model.init in _DRAWN_WITH_SD or (head_init in _DRAWN_WITH_SD and model.head_sd is None):
+    if model.init in _INITS_WITH_SD or (head_init in _INITS_WITH_SD and model.head_sd is None):
         keys.add("init_sd")
     return keys
 
 
 def _fc_keys(model: ModelConfig) -> Set[str]:
     if model.widths is not None:
-        return {"widths", *_HIDDEN}
-    return {"depth", "width", *_HIDDEN} if model.depth > 0 else {"depth"}
+        return {"widths", *_HIDDEN_LAYER_KEYS}
+    return {"depth", "width", *_HIDDEN_LAYER_KEYS} if model.depth > 0 else {"depth"}
 
 
 def _fc_errors(model: ModelConfig, norm: NormConfig) -> Iterator[str]:
@@ -100,7 +101,7 @@ def _fc_errors(model: ModelConfig, norm: NormConfig) -> Iterator[str]:
 
 
 def _cnn_keys(model: ModelConfig) -> Set[str]:
-    return {"depth", "width", "stride_every", "min_map", "hidden", "padding", *_HIDDEN}
+    return {"depth", "width", "stride_every", "min_map", "hidden", "padding", *_HIDDEN_LAYER_KEYS}
 
 
 def _cnn_errors(model: ModelConfig, norm: NormConfig) -> Iterator[str]:
@@ -108,8 +109,8 @@ def _cnn_errors(model: ModelConfig, norm: NormConfig) -> Iterator[str]:
         yield f"model.depth=0 leaves model={model.name} without a layer; it must be a whole number >= 1"
 
 
-def _own_keys(model: ModelConfig) -> Set[str]:
-    """All of them, for its function is given them all; `widths` where they are given."""
+def _custom_keys(model: ModelConfig) -> Set[str]:
+    """Every key, for a custom network's function may read any; `widths` only if it is set."""
     unused = {"init_sd", "head_sd", *(["widths"] if model.widths is None else [])}
     return {f.name for f in fields(ModelConfig)} - unused
 
@@ -131,15 +132,15 @@ MODELS: dict[str, Model] = {
     ),
 }
 
-OWN_MODEL = Model(
+CUSTOM_MODEL = Model(
     "your own network, model.factory=package.module:function",
     "bnbench.models.own:own_network",
     "bnbench.models.own:survey",
-    _own_keys,
+    _custom_keys,
     lambda model, norm: iter(()),
     blocks=False,
 )
-"""What `model=custom` means."""
+"""The entry of `model=custom`."""
 
-ALL_MODELS = MODELS | {"custom": OWN_MODEL}
-"""Everything that `model=` takes."""
+ALL_MODELS = MODELS | {"custom": CUSTOM_MODEL}
+"""Every model, by the name that `model=` takes."""

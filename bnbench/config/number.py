@@ -10,5 +10,8 @@ from typing import Any
 def number(
     default: Any, low: float, high: float = math.inf, *, low_is_allowed: bool = True, high_is_allowed: bool = True
 ) -> Any:
-    """A numeric field and the interval its value must lie in."""
+    """A dataclass field of this default, with the interval its value must lie in among its metadata.
+
+    `range_errors` checks the value, a float or a whole number as the field's type says.
+    """
     return field(default=default, metadata={"interval": (low, high, low_is_allowed, high_is_allowed)})

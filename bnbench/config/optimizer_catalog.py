@@ -1,6 +1,6 @@
-"""The optimizers: the keys of `optimizer`, and an entry for each with all that is known of it without torch.
+"""The optimizers: the keys of `optimizer`, and for each an entry with all that can be known of it without torch.
 
-A new one is its class in `bnbench/optimizers/`, an entry here, with any key that it adds to `OptimizerConfig`, and
+A new optimizer takes its class in `bnbench/optimizers/`, an entry here, any key that it adds to `OptimizerConfig`, and
 `conf/optimizer/NAME.yaml`.
 """
 
@@ -21,7 +21,7 @@ class Optimizer:
         summary: One line for `bnbench list`.
         update: Its class, a `PackOptimizer`, as `package.module:name`, imported when a pack is trained.
         keys: The keys of `optimizer` that have an effect on it, beside those that scale the learning rate.
-        states: How many tensors of a parameter's shape it remembers for each parameter.
+        states: How many tensors of a parameter's shape it keeps for each parameter.
     """
 
     summary: str
@@ -30,20 +30,20 @@ class Optimizer:
     states: int
 
 
-_SGD = frozenset({"lr", "weight_decay"})
-_MOMENTUM = _SGD | {"momentum", "nesterov"}
-_ADAM = _SGD | {"beta1", "beta2", "eps"}
+_SGD_KEYS = frozenset({"lr", "weight_decay"})
+_MOMENTUM_KEYS = _SGD_KEYS | {"momentum", "nesterov"}
+_ADAM_KEYS = _SGD_KEYS | {"beta1", "beta2", "eps"}
 
 OPTIMIZERS = {
-    "sgd": Optimizer("plain stochastic gradient descent", "bnbench.optimizers.sgd:PackSGD", _SGD, states=0),
+    "sgd": Optimizer("plain stochastic gradient descent", "bnbench.optimizers.sgd:PackSGD", _SGD_KEYS, states=0),
     "momentum": Optimizer(
         "gradient descent with momentum, Nesterov's if asked",
         "bnbench.optimizers.momentum:PackMomentum",
-        _MOMENTUM,
+        _MOMENTUM_KEYS,
         states=1,
     ),
-    "adam": Optimizer("Adam, weight decay in the gradient", "bnbench.optimizers.adam:PackAdam", _ADAM, states=2),
-    "adamw": Optimizer("Adam with decoupled weight decay", "bnbench.optimizers.adam:PackAdamW", _ADAM, states=2),
+    "adam": Optimizer("Adam, weight decay in the gradient", "bnbench.optimizers.adam:PackAdam", _ADAM_KEYS, states=2),
+    "adamw": Optimizer("Adam with decoupled weight decay", "bnbench.optimizers.adam:PackAdamW", _ADAM_KEYS, states=2),
 }
 """Every optimizer, by the name that `optimizer=` takes."""
 
@@ -52,7 +52,7 @@ OptimizerName = StrEnum("OptimizerName", [*OPTIMIZERS], module=__name__)  # type
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """The update rule; `lr` is what is typed, before `lr_scaling`."""
+    """The update rule. `lr` is the learning rate as the user typed it, before `lr_scaling`."""
 
     name: OptimizerName = OptimizerName["sgd"]
     lr: float = number(0.1, 0, low_is_allowed=False)

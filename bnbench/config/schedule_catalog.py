@@ -1,6 +1,6 @@
 """The schedules of the learning rate: the keys of `schedule`, and an entry for each.
 
-A new one is an entry here, with any key that it adds to `ScheduleConfig`, and `conf/schedule/NAME.yaml`.
+A new schedule takes an entry here, any key that it adds to `ScheduleConfig`, and `conf/schedule/NAME.yaml`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from bnbench.config.number import number
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate moves.
+    """How the learning rate changes from step to step.
 
     Attributes:
         summary: One line for `bnbench list`.
-        keys: The keys of `schedule` that have an effect on it. With `warmup_steps` among them it first warms up
+        keys: The keys of `schedule` that have an effect on it. With `warmup_steps` among them the rate first rises
             linearly.
-        factor: The learning rate's factor after the warmup, from the configuration, the updates since the warmup and
-            the updates after it in all, at least 1.
-        needs_warmup: Whether it is nothing without a warmup.
+        factor: Gives the learning rate's factor after the warmup. Its arguments are the configuration, the number of
+            updates since the warmup, and how many follow the warmup in all, at least 1.
+        needs_warmup: Whether `warmup_steps=0` is an error.
     """
 
     summary: str
@@ -48,15 +48,15 @@ def _step(schedule: ScheduleConfig, step: int, steps: int) -> float:
     return schedule.step_factor ** (step // schedule.every_steps)
 
 
-_WARMUP = frozenset({"warmup_steps"})
-_DOWN = _WARMUP | {"final_factor"}
+_WARMUP_KEYS = frozenset({"warmup_steps"})
+_FALLING_KEYS = _WARMUP_KEYS | {"final_factor"}
 
 SCHEDULES = {
     "constant": Schedule("the learning rate stays", frozenset(), _constant),
-    "warmup": Schedule("up linearly over the first steps, then constant", _WARMUP, _constant, needs_warmup=True),
-    "linear": Schedule("down linearly to final_factor * lr", _DOWN, _linear),
-    "cosine": Schedule("down along half a cosine to final_factor * lr", _DOWN, _cosine),
-    "step": Schedule("times step_factor every so many steps", _WARMUP | {"every_steps", "step_factor"}, _step),
+    "warmup": Schedule("up linearly over the first steps, then constant", _WARMUP_KEYS, _constant, needs_warmup=True),
+    "linear": Schedule("down linearly to final_factor * lr", _FALLING_KEYS, _linear),
+    "cosine": Schedule("down along half a cosine to final_factor * lr", _FALLING_KEYS, _cosine),
+    "step": Schedule("times step_factor every so many steps", _WARMUP_KEYS | {"every_steps", "step_factor"}, _step),
 }
 """Every schedule, by the name that `schedule=` takes."""
 
@@ -65,7 +65,7 @@ ScheduleName = StrEnum("ScheduleName", [*SCHEDULES], module=__name__)  # type: i
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How the learning rate moves: a factor on `lr`, by step; all but `constant` start with `warmup_steps`, if any."""
+    """By what factor `lr` is multiplied at each step. All but `constant` rise over `warmup_steps` first, if any."""
 
     name: ScheduleName = ScheduleName["constant"]
     warmup_steps: int = number(0, 0)
@@ -75,12 +75,12 @@ class ScheduleConfig:
 
 
 def lr_factor(schedule: ScheduleConfig, step: int, steps: int) -> float:
-    """What `optimizer.lr` is multiplied with for one update.
+    """The factor by which `optimizer.lr` is multiplied for one update.
 
     Args:
-        schedule: The configuration.
-        step: The update, counted from 0.
-        steps: Updates in all.
+        schedule: The section `schedule` of the configuration.
+        step: Which update it is, counted from 0.
+        steps: How many updates the trial makes.
 
     Returns:
         A factor in [0, 1].

@@ -38,17 +38,20 @@ class DataConfig:
     """Which images, how they are split, and how their bytes become numbers."""
 
     name: str = "mnist_5k"
-    root: str | None = None  # the folder with its files; of folder, the images
-    path: str | None = None  # arrays: the .npz file
-    factory: str | None = None  # custom: package.module:function, which returns the images
-    image_size: int | None = number(None, 1)  # folder: bring all images to so many pixels square
+    root: str | None = None  # the folder of the data set's files; for data=folder, of the images
+    path: str | None = None  # data=arrays: the .npz file
+    factory: str | None = None  # data=custom: package.module:function, which returns the images
+    image_size: int | None = number(None, 1)  # data=folder: resize every image to this height and width
     split: SplitKind = SplitKind.fixed
     scaling: Scaling = Scaling.unit
-    train_examples: int | None = number(None, 1)  # train on the first so many, class by class in turn; None for all
+    train_examples: int | None = number(
+        None, 1
+    )  # train on the first so many, taken from the classes in turn; None for all
     download: bool = True
-    # The set to take where this one's files are not here; an experiment says so, data typed by hand stay.
+    # The data set to use if this one's files are missing. Files of `conf/experiment` set it; a data set that the
+    # user typed is never replaced.
     stand_in: str | None = None
-    # Default targets of validation accuracy, by model.
+    # Default targets, as validation accuracies in (0, 1], by model name.
     targets: dict[str, Any] = field(default_factory=dict)
 
 
@@ -57,14 +60,14 @@ class TrainingConfig:
     """The budget, the loss and when to evaluate."""
 
     batch_size: int = number(64, 1)
-    # The budget is one of these three; `DEFAULT_STEPS` if none is given.
+    # The budget is one of these three; it is `DEFAULT_STEPS` if none is set.
     steps: int | None = number(None, 1)
     epochs: int | None = number(None, 1)
     examples: int | None = number(None, 1)
     loss: Loss = Loss.softmax
     eval_grid: EvalGrid = EvalGrid.geometric
     eval_every: int = number(100, 1)
-    # Validation images an evaluation uses; by default as many as keep evaluation below a fifth of the time.
+    # Validation images per evaluation; by default as many as keep evaluation below a fifth of a trial's time.
     eval_examples: int | None = number(None, 1)
     targets: list[float] | None = None
     measures: list[Measure] = field(default_factory=list)
@@ -73,13 +76,13 @@ class TrainingConfig:
     precision: Precision = Precision.float32
     device: Device = Device.auto
     max_pack: int | None = number(None, 1)
-    # GiB a worker's pack may take; by default half of the machine's memory, shared by a worker a core.
+    # GiB that a pack may take; by default half of the device's memory over the number of CPU cores.
     max_memory: float | None = number(None, 0, low_is_allowed=False)
-    # Steps after which a pack is saved, so that one that is killed goes on from there.
+    # A pack is saved every so many steps, so that it can go on from there if it is killed.
     checkpoint_every: int | None = number(None, 1)
 
     def steps_over(self, train_size: int) -> int:
-        """The budget in optimizer steps, with so many training images."""
+        """The budget in optimizer steps, if `train_size` images are trained on."""
         if self.epochs is not None:
             return self.epochs * (train_size // self.batch_size)
         if self.examples is not None:
@@ -89,7 +92,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """Where results are recorded, and what beside numbers. `uri: null` is SQLite under `runs_dir`."""
+    """Where results are recorded, and whether a network is saved; `uri: null` means SQLite under `runs_dir`."""
 
     uri: str | None = None
     experiment: str = "bnbench"
@@ -98,17 +101,18 @@ class TrackingConfig:
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """What a sweep asks and how its arms are compared; what varies stands in `hydra.sweeper`."""
+    """The question of a sweep and how its arms are compared. The keys that vary stand in `hydra.sweeper.params`."""
 
     name: str | None = None
     question: str = ""
-    # What tells the levels apart, beside what the arms that choose these keys set too; [] to compare nothing.
+    # The keys whose values make the levels that are compared; keys that are set together with them count as part of
+    # the level. [] compares nothing.
     compare: list[str] = field(default_factory=lambda: ["norm", "norm.placement"])
     contrasts: list[str] = field(default_factory=list)
     axis: str | None = None
     tuning_seeds: list[int] = field(default_factory=list)
     size: Size = Size.quick
-    # Overrides of the full size: as if typed, before what is typed.
+    # The overrides that sweep.size=full adds, before those that the user typed.
     full: list[str] = field(default_factory=list)
     # Sweeps to run one after another instead of this one.
     parts: list[str] = field(default_factory=list)
@@ -130,14 +134,14 @@ class Config:
     runs_dir: str = "runs"
     plan_only: bool = False
     resume: bool = True
-    pack: Any = None  # a worker's share of a sweep; set by the sweeper, not by users
+    pack: Any = None  # the job of a worker, as JSON; set by the sweeper, not by users
 
 
 def schema() -> DictConfig:
-    """`Config` as the node Hydra merges files and overrides into.
+    """`Config` as the OmegaConf node into which Hydra merges files and overrides.
 
-    Frozen dataclasses become read-only nodes, which nothing could be merged into: the flag is lifted here,
-    so the objects stay frozen and the node does not.
+    OmegaConf makes read-only nodes from frozen dataclasses, and nothing can be merged into those. The flag is lifted
+    here, so that the node can be changed and the objects made from it cannot.
     """
     node = OmegaConf.structured(Config)
     for part in [node, *(node[f.name] for f in fields(Config) if is_dataclass(f.default_factory))]:
@@ -147,11 +151,11 @@ def schema() -> DictConfig:
 
 
 def range_errors(section: Any, prefix: str = "") -> Iterator[str]:
-    """One line for each number outside the interval its field allows.
+    """One line for each number outside the interval that `number` set for its field.
 
     Args:
         section: A `Config` or one of its sections.
-        prefix: The section's key with its dot, such as `"norm."`.
+        prefix: The section's key and a dot, such as `"norm."`; empty for a `Config`.
     """
     for f in fields(section):
         value = getattr(section, f.name)

@@ -1,4 +1,4 @@
-"""A trial: one training with one seed, validated, with the key that says which trainings are the same."""
+"""A trial: one training with one seed, its configuration checked, and the key that two equal trainings share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from bnbench.config.choices import Device, EvalGrid, LrScaling, Measure
-from bnbench.config.contradictions import config_errors, given_targets
+from bnbench.config.contradictions import config_errors, configured_targets
 from bnbench.config.factory import source_hash
 from bnbench.config.model_catalog import ALL_MODELS, KEYS_OF_BLOCKS, ModelConfig, model_keys
 from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
@@ -28,7 +28,8 @@ from bnbench.tensors.device import has_gpu
 from bnbench.tensors.kernels import kernel_settings
 
 NUMERICS_VERSION = 4
-"""Raised by every change to bnbench that changes a trial's bits, so that old results are not mistaken for new ones."""
+"""Part of every trial's key. A change to bnbench that changes the numbers of a trial must raise it, or results recorded
+before the change would be taken for new ones."""
 
 VARIES_IN_PACK = frozenset(
     {
@@ -53,14 +54,14 @@ VARIES_IN_PACK = frozenset(
         "schedule.step_factor",
     }
 )
-"""The keys in which trials of one pack may differ; on everything else they agree."""
+"""The keys in which trials of one pack may differ; in all others they must agree."""
 
 TRIAL_SECTIONS = ("data", "model", "norm", "optimizer", "schedule", "training")
-"""The sections of the configuration that a trial is made of; beside `seed`, only their keys can vary in a sweep."""
+"""The sections of the configuration that define a trial. Only their keys and `seed` can vary in a sweep."""
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """Every value that can matter to a trial, by its dotted key; a section's `name` stands under the section's own."""
+    """Every value that can matter to a trial, by its dotted key; a section's `name` stands under the section's key."""
     flat: dict[str, Any] = {"seed": config.seed}
     for name in TRIAL_SECTIONS:
         section = getattr(config, name)
@@ -75,12 +76,12 @@ class Trial:
 
     Attributes:
         steps: Optimizer steps, resolved from `training.steps`, `.epochs` or `.examples`.
-        norm: With its preset's values.
-        training: With the device that `auto` stands for here.
+        norm: The section `norm`, in which the preset's values replace None.
+        training: The section `training`, in which the device that this machine has replaces `auto`.
         lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
         targets: Validation accuracies whose first hit is recorded, ascending.
         data_checksum: SHA-256 of the data and of the split.
-        weights_checksum: Of initial weights that come from a file, for `model.init=own`; else empty.
+        weights_checksum: SHA-256 of the weights that a custom network brings and keeps (`model.init=own`); else empty.
     """
 
     seed: int
@@ -103,8 +104,8 @@ class Trial:
         Args:
             config: The composed configuration.
             train_size: Images in the training split, of which `data.train_examples` may leave some out.
-            data_checksum: Of the data and its split.
-            weights_checksum: Of the weights that the network brings, where they are kept and no seed draws them.
+            data_checksum: SHA-256 of the data and of the split.
+            weights_checksum: SHA-256 of the weights that a custom network brings and keeps; else empty.
 
         Raises:
             ConfigError: If a value is out of range or two contradict each other; one line each.
@@ -125,16 +126,16 @@ class Trial:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """What defines the trial, by dotted key, without what has no effect on it.
+        """The values that have an effect on the trial, by dotted key.
 
-        `norm.placement` is not among a trial's params where there is no norm: two trials that
-        differ only in it are one trial.
+        `norm.placement`, for example, is left out if there is no norm: two configurations that differ only in it are
+        the same trial.
         """
         return {key: value for key, value in self._flat.items() if self._matters(key)}
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that two trials share exactly if they must give the same numbers on the same machine."""
+        """16 hex digits, equal for two trials exactly if they must give the same numbers on one machine."""
         identity = {
             **self.params,
             "optimizer.lr": self.lr,
@@ -151,25 +152,29 @@ class Trial:
 
     @property
     def _sources(self) -> dict[str, str]:
-        """What the user's own functions hold, by the key that names them; the images' are in their checksum."""
-        named = [(f"{name}.factory", getattr(self, name)) for name in ("model", "norm")]
-        return {f"source of {key}": source_hash(key, part.factory) for key, part in named if part.name == "custom"}
+        """Hashes of the source files of a custom network and norm, by key; custom images are in `data_checksum`."""
+        sections = [(f"{name}.factory", getattr(self, name)) for name in ("model", "norm")]
+        return {
+            f"source of {key}": source_hash(key, section.factory)
+            for key, section in sections
+            if section.name == "custom"
+        }
 
     @property
     def is_custom(self) -> bool:
-        """Whether its network or its norm is the user's own."""
+        """Whether its network or its norm is one that the user wrote."""
         return "custom" in (self.model.name, self.norm.name)
 
     @cached_property
     def signature(self) -> tuple[tuple[str, Any], ...]:
-        """What trials must agree on to be trained in one pack.
+        """Keys and values that trials must have in common to be trained in one pack.
 
-        The keys that may vary are left out; those that a norm or a schedule does not use are in,
-        so that what stands in a pack's override is the same for all of it.
+        They are `params` without the keys in `VARIES_IN_PACK`, the data's checksum if all seeds share one split, and
+        whether there is weight decay and whether there is dropout.
         """
         fixed = {key: value for key, value in self.params.items() if key not in VARIES_IN_PACK}
         data = "" if self.data.split == "by_seed" else self.data_checksum
-        # Without decay, weights that get no gradient are left out of the update: another path, not another value.
+        # Without decay the update leaves out weights that get no gradient: not only a value differs.
         decays = self.optimizer.weight_decay > 0
         drops = self.model.dropout > 0
         return (*sorted(fixed.items()), ("data_checksum", data), ("decays", decays), ("drops", drops))
@@ -184,14 +189,15 @@ class Trial:
         return flat
 
     def _matters(self, key: str) -> bool:
+        """Whether the value under a dotted key has an effect on this trial."""
         section, _, name = key.partition(".")
         if not name:
             return True
         match section:
             case "data":
-                kinds = {"train_examples": self.data.name, "factory": "custom", "image_size": "folder"}
-                if name in kinds:
-                    return self.data.name == kinds[name] and getattr(self.data, name) is not None
+                users = {"train_examples": self.data.name, "factory": "custom", "image_size": "folder"}
+                if name in users:
+                    return self.data.name == users[name] and getattr(self.data, name) is not None
                 return name in {"split", "scaling"}
             case "norm":
                 return name in self._norm_keys
@@ -203,9 +209,9 @@ class Trial:
                 return name in SCHEDULES[self.schedule.name].keys
             case "training":
                 every = {"eval_every"} if self.training.eval_grid == EvalGrid.linear else set[str]()
-                # A GPU rounds otherwise; the CPU goes without saying.
+                # A GPU rounds differently. The CPU is the default and is not part of the key.
                 gpu = {"device"} if self.training.device == Device.cuda else set[str]()
-                # They change no other number, but a trial without them does not have theirs.
+                # Measures change no other number, but a trial without them lacks the numbers that they record.
                 measures = {"measures"} if self.training.measures else set[str]()
                 if self.training.measure_every is not None and {*self.training.measures} - {Measure.test_shift}:
                     measures.add("measure_every")
@@ -238,7 +244,7 @@ def _scaled_lr(optimizer: OptimizerConfig, batch_size: int) -> float:
 
 
 def _targets(config: Config) -> tuple[float, ...]:
-    return tuple(sorted(float(target) for target in given_targets(config)[1]))
+    return tuple(sorted(float(target) for target in configured_targets(config)[1]))
 
 
 @cache

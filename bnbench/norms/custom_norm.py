@@ -8,12 +8,12 @@ from torch import nn
 
 from bnbench.config import ConfigError, NormConfig
 from bnbench.config.factory import call, factory
-from bnbench.config.norm_catalog import NORMS, OWN_NORM, Norm
+from bnbench.config.norm_catalog import CUSTOM_NORM, NORMS, Norm
 from bnbench.tensors.seeding import seeded
 
-_OVER_BATCH = replace(OWN_NORM, removes_shift=True, over_batch=True, over_positions=False)
-_OVER_POSITIONS = replace(OWN_NORM, removes_shift=True, over_batch=False, over_positions=True)
-_NEITHER = replace(OWN_NORM, removes_shift=False, over_batch=False, over_positions=False)
+_OVER_BATCH = replace(CUSTOM_NORM, removes_shift=True, over_batch=True, over_positions=False)
+_OVER_POSITIONS = replace(CUSTOM_NORM, removes_shift=True, over_batch=False, over_positions=True)
+_NEITHER = replace(CUSTOM_NORM, removes_shift=False, over_batch=False, over_positions=False)
 _OF_TORCH: dict[type[nn.Module], Norm] = {
     **dict.fromkeys([nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm], _OVER_BATCH),
     **dict.fromkeys([nn.InstanceNorm1d, nn.InstanceNorm2d], _OVER_POSITIONS),
@@ -79,4 +79,4 @@ def _kind(layer: nn.Module) -> Norm:
     if type(layer) in _OF_TORCH:
         return _OF_TORCH[type(layer)]
     ours = {norm.layer: norm for norm in NORMS.values()}
-    return ours.get(f"{type(layer).__module__}:{type(layer).__name__}", OWN_NORM)
+    return ours.get(f"{type(layer).__module__}:{type(layer).__name__}", CUSTOM_NORM)

@@ -1,4 +1,4 @@
-"""Configurations from a few values."""
+"""Fixtures that make a configuration or a trial from a few values."""
 
 from __future__ import annotations
 

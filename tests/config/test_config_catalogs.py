@@ -1,4 +1,4 @@
-"""The catalogs of norms and models: every choice is whole, and what is in none is an error everywhere."""
+"""The catalogs of norms and models: every entry is complete, and a name in no catalog is an error everywhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bnbench.packing.packability import reason_against_packs
 TESTS = Path(__file__).parent.parent
 IMAGES, CLASSES = (3, 8, 8), 4
 SMALL = {"depth": 2, "width": 4}
-"""Keys of `model` that make every one small."""
+"""Values for `model` that make every network small."""
 
 
 def trial(model: str, norm: str, **norm_keys: Any) -> Trial:
@@ -51,7 +51,7 @@ def trial(model: str, norm: str, **norm_keys: Any) -> Trial:
 
 
 @pytest.mark.parametrize(("group", "catalog"), [("model", ALL_MODELS), ("norm", ALL_NORMS)])
-def test_a_choice_is_an_entry_and_a_file(group: str, catalog: dict[str, Any]) -> None:
+def test_every_entry_has_a_configuration_file_and_every_file_an_entry(group: str, catalog: dict[str, Any]) -> None:
     files = {file.stem: OmegaConf.load(file) for file in (conf_dir() / group).glob("*.yaml")}
     assert files.keys() == catalog.keys()
     schema = {f.name for f in fields(ModelConfig if group == "model" else NormConfig)}
@@ -60,13 +60,17 @@ def test_a_choice_is_an_entry_and_a_file(group: str, catalog: dict[str, Any]) ->
         assert {*file} <= schema
 
 
-def test_every_key_of_norms_has_an_effect_on_one_of_ours() -> None:
+def test_every_key_of_norms_has_an_effect_on_a_norm_of_the_catalog() -> None:
     used = set().union(*(norm.keys for norm in NORMS.values()))
-    assert used == {f.name for f in fields(NormConfig)} - {"name", "preset", "factory"}  # a preset is its values
+    assert used == {f.name for f in fields(NormConfig)} - {
+        "name",
+        "preset",
+        "factory",
+    }  # a preset has an effect through the values it sets
 
 
-class _Noting:
-    """Wraps a configuration and notes which of its keys are read."""
+class _ReadRecorder:
+    """Wraps a configuration and records which of its keys are read."""
 
     def __init__(self, config: Any, read: set[str]) -> None:
         self._config, self._read = config, read
@@ -75,17 +79,17 @@ class _Noting:
         self._read.add(name)
         return getattr(self._config, name)
 
-    def resolved(self) -> _Noting:
-        return _Noting(self._config.resolved(), self._read)
+    def resolved(self) -> _ReadRecorder:
+        return _ReadRecorder(self._config.resolved(), self._read)
 
 
 @pytest.mark.parametrize("name", NORMS)
 def test_a_norm_reads_no_key_that_its_entry_leaves_out_of_a_trial_s_key(name: str) -> None:
     norm, read = NORMS[name], set[str]()
-    noting: Any = _Noting(NormConfig(name=name).resolved(), read)
-    norm.settings(noting)
-    [*norm.errors(noting, 7, "fc", [5])]
-    norm.examples(noting, 7)
+    recorder: Any = _ReadRecorder(NormConfig(name=name).resolved(), read)
+    norm.settings(recorder)
+    [*norm.errors(recorder, 7, "fc", [5])]
+    norm.examples(recorder, 7)
     assert read <= norm.keys
 
 
@@ -93,13 +97,13 @@ def test_a_norm_reads_no_key_that_its_entry_leaves_out_of_a_trial_s_key(name: st
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_a_model_reads_no_key_that_its_entry_leaves_out_of_a_trial_s_key(name: str, norm: str) -> None:
     model, read = ModelConfig(name=name, **SMALL), set[str]()
-    noting: Any = _Noting(model, read)
-    imported(ALL_MODELS[name].network)(noting, NormConfig(name=norm), IMAGES, CLASSES)
-    imported(ALL_MODELS[name].geometry)(noting, IMAGES, CLASSES)
-    assert read - {"hidden_widths"} <= model_keys(model)  # which is depth and width, or widths
+    recorder: Any = _ReadRecorder(model, read)
+    imported(ALL_MODELS[name].network)(recorder, NormConfig(name=norm), IMAGES, CLASSES)
+    imported(ALL_MODELS[name].geometry)(recorder, IMAGES, CLASSES)
+    assert read - {"hidden_widths"} <= model_keys(model)  # a property that reads depth and width, or widths
 
 
-def test_every_key_of_models_has_an_effect_on_one_of_ours() -> None:
+def test_every_key_of_models_has_an_effect_on_a_model_of_the_catalog() -> None:
     drawn = {"init": "normal", "head_init": "normal"}
     configs = [ModelConfig(name=name, widths=widths, **drawn) for name in MODELS for widths in (None, [3])]
     assert set().union(*map(model_keys, configs)) == {f.name for f in fields(ModelConfig)} - {"factory"}
@@ -112,56 +116,56 @@ def test_a_model_s_geometry_is_that_of_its_real_layers(name: str, norm: str) -> 
     net = build_model(trial(name, norm, logits="affine"), IMAGES, CLASSES)
     sites, layers = [], []
 
-    def norm_seen(where: str, x: torch.Tensor) -> None:
+    def record_site(where: str, x: torch.Tensor) -> None:
         sites.append((where.removesuffix(".norm"), x.shape[1], x[0, 0].numel()))
 
     for where, module in net.named_modules():
         if isinstance(module, ChannelNorm):
-            module.register_forward_pre_hook(lambda module, x, where=where: norm_seen(where, x[0]))
+            module.register_forward_pre_hook(lambda module, x, where=where: record_site(where, x[0]))
         elif isinstance(module, nn.Linear | nn.Conv2d):
             module.register_forward_hook(lambda module, x, y: layers.append((module, y[0].numel())))
     net(torch.rand(4, *IMAGES))
     model = ModelConfig(name=name, **SMALL)
     assert [tuple(site) for site in norm_sites(model, IMAGES, CLASSES, logits=True)] == sites
-    found, macs = work(model, IMAGES, CLASSES), dict.fromkeys((nn.Linear, nn.Conv2d), 0)
+    computed, macs = work(model, IMAGES, CLASSES), dict.fromkeys((nn.Linear, nn.Conv2d), 0)
     for layer, values in layers:
         kind = nn.Conv2d if isinstance(layer, nn.Conv2d) else nn.Linear
         macs[kind] += values * layer.weight[0].numel()
-    assert (found.linear, found.conv) == (macs[nn.Linear], macs[nn.Conv2d])
-    assert found.activations == sum(values for _, values in layers)
-    assert found.weights == sum(layer.weight.numel() for layer, _ in layers)
-    assert found.conv_channels == tuple(layer.out_channels for layer, _ in layers if isinstance(layer, nn.Conv2d))
+    assert (computed.linear, computed.conv) == (macs[nn.Linear], macs[nn.Conv2d])
+    assert computed.activations == sum(values for _, values in layers)
+    assert computed.weights == sum(layer.weight.numel() for layer, _ in layers)
+    assert computed.conv_channels == tuple(layer.out_channels for layer, _ in layers if isinstance(layer, nn.Conv2d))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_blocks_of_every_model_have_the_biases_and_the_standardized_weights_that_are_asked_for(name: str) -> None:
-    """A layer that is made by hand, not by `make_linear` or `make_conv`, would leave them out."""
-    plain, asked = (
+def test_blocks_of_every_model_obey_bias_and_weight_standardization(name: str) -> None:
+    """A layer that is not made by `make_linear` or `make_conv` would ignore these keys."""
+    plain, standardized = (
         imported(ALL_MODELS[name].network)(
             ModelConfig(name=name, bias=bias, **SMALL),
-            NormConfig(name="batch", weight_standardization=standardized),
+            NormConfig(name="batch", weight_standardization=weight_standardization),
             IMAGES,
             CLASSES,
         )
-        for bias, standardized in ((Bias.always, False), (Bias.never, True))
+        for bias, weight_standardization in ((Bias.always, False), (Bias.never, True))
     )
-    blocks = {net: [module for module in net.modules() if isinstance(module, Block)] for net in (plain, asked)}
+    blocks = {net: [module for module in net.modules() if isinstance(module, Block)] for net in (plain, standardized)}
     assert len(blocks[plain]) == len(norm_sites(ModelConfig(name=name, **SMALL), IMAGES, CLASSES))
     assert all(block.layer.bias is not None for block in blocks[plain])
-    assert all(block.layer.bias is None for block in blocks[asked])
-    assert all(isinstance(block.layer, StandardizedLinear | StandardizedConv2d) for block in blocks[asked])
+    assert all(block.layer.bias is None for block in blocks[standardized])
+    assert all(isinstance(block.layer, StandardizedLinear | StandardizedConv2d) for block in blocks[standardized])
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-def test_a_model_may_be_packed(name: str, norm: str) -> None:
-    """Nothing asks at run time: bnbench's own are packed without being tried."""
+def test_a_model_of_the_catalog_may_be_packed(name: str, norm: str) -> None:
+    """The models of the catalog are packed without a trial run, so this test is the only check that they may be."""
     assert reason_against_packs(trial(name, norm), IMAGES, CLASSES) is None
 
 
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
 def test_steps_and_evaluations_of_a_norm_change_buffers_alone(name: str) -> None:
-    """What a norm counts elsewhere, a checkpoint of a pack would lose."""
+    """A checkpoint of a pack saves buffers; whatever a norm counted in another attribute would be lost."""
     norm = make_norm(NormConfig(name=name, groups=2, ghost_size=2), 4)
     assert norm is not None
     before = attributes.look(norm, {(norm, buffer) for buffer in norm._buffers})
@@ -171,28 +175,28 @@ def test_steps_and_evaluations_of_a_norm_change_buffers_alone(name: str) -> None
 
 
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
-def test_norm_inference_is_a_key_of_the_norms_that_heed_it(name: str) -> None:
+def test_norm_inference_is_a_key_of_exactly_the_norms_that_use_it(name: str) -> None:
     kind = imported(NORMS[name].layer)
-    chooses = issubclass(kind, StatisticsNorm) and not kind.frozen
-    assert ("inference" in NORMS[name].keys) == chooses
+    uses_inference = issubclass(kind, StatisticsNorm) and not kind.frozen
+    assert ("inference" in NORMS[name].keys) == uses_inference
 
 
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
-def test_a_norm_is_named_by_a_file_of_tests_that_has_its_judges(name: str) -> None:
+def test_every_norm_is_compared_with_its_judges(name: str) -> None:
     judges = (TESTS / "norms" / "test_norms_judges.py").read_text()
     assert f"({NORMS[name].layer.rpartition(':')[2]}, {{" in judges
 
 
 def test_keys_of_blocks_are_no_part_of_a_trial_without_blocks() -> None:
     assert all(norm.keys >= KEYS_OF_BLOCKS for name, norm in NORMS.items() if name != "none")
-    own = Config(
+    custom = Config(
         model=ModelConfig(name="custom", factory="bnbench.examples.network:residual"), norm=NormConfig(name="batch")
     )
-    params = Trial.from_config(own, train_size=100, data_checksum="").params
+    params = Trial.from_config(custom, train_size=100, data_checksum="").params
     assert not {f"norm.{key}" for key in KEYS_OF_BLOCKS} & params.keys()
 
 
-# What is in no catalog.
+# Names that are in no catalog.
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,7 @@ def test_an_unknown_choice_is_an_error_of_its_configuration(config: Config, line
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "look_up",
     [
         lambda: make_norm(NormConfig(name="btach"), 3),
         lambda: NormConfig(name="btach").resolved(),
@@ -217,6 +221,6 @@ def test_an_unknown_choice_is_an_error_of_its_configuration(config: Config, line
         lambda: model_keys(ModelConfig(name="resnet")),
     ],
 )
-def test_an_unknown_choice_is_never_taken_for_another(ask: Callable[[], object]) -> None:
+def test_an_unknown_choice_is_never_taken_for_another(look_up: Callable[[], object]) -> None:
     with pytest.raises(KeyError):
-        ask()
+        look_up()

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration is answered in one line each."""
+"""Every error of a configuration is answered in one line."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def test_a_contradiction_is_answered_in_one_line(values: dict[str, Any], line: s
         {"training.examples": 64},
         {"training.targets": [1.0]},
         {"training.eval_grid": "linear", "training.eval_every": 2, "training.steps": 638},
-        {"training.eval_every": 1},  # of the other grid
+        {"training.eval_every": 1},  # has no effect on the geometric grid
         {"training.measure_every": 2, "training.steps": 637},
         {"training.targets": []},
         {"schedule.name": "warmup", "schedule.warmup_steps": 1},
-        {"data.targets": {"cnn": [95]}},  # another model's
+        {"data.targets": {"cnn": [95]}},  # the targets of another model are not checked
     ],
 )
-def test_what_only_touches_a_limit_is_allowed(values: dict[str, Any], make_config: MakeConfig) -> None:
+def test_a_value_at_its_limit_is_allowed(values: dict[str, Any], make_config: MakeConfig) -> None:
     assert config_errors(make_config(values), 1000) == []
 
 
@@ -115,32 +115,34 @@ def test_default_targets_of_the_wrong_kind_are_answered_in_one_line(
         ({"norm.factory": "a:b"}, "norm.factory=a:b is for norm=custom; norm=none,batch does not use it"),
     ],
 )
-def test_what_no_trial_of_a_sweep_uses_is_answered_in_one_line(
+def test_a_value_that_no_trial_of_a_sweep_uses_is_answered_in_one_line(
     values: dict[str, Any], line: str, make_config: MakeConfig
 ) -> None:
     norms = ("none", "batch") if "norm.factory" in values else ("none",)
     assert [*useless_keys([make_config(values | {"norm.name": name}) for name in norms])] == [line]
 
 
-def test_what_one_trial_of_a_sweep_uses_is_no_part_of_the_others(make_config: MakeConfig) -> None:
-    """`norm=batch,custom norm.factory=…`, and likewise models and data."""
-    of_one_kind = {
+def test_a_factory_that_only_some_trials_of_a_sweep_use_is_no_part_of_the_others(make_config: MakeConfig) -> None:
+    """In `norm=batch,custom norm.factory=…` the trials with `norm=batch` ignore the factory; so for models and data."""
+    factories = {
         "norm": {"norm.factory": "bnbench.examples.norm:max_norm"},
         "model": {"model.factory": "bnbench.examples.network:residual"},
         "data": {"data.factory": "bnbench.examples.images:stripes"},
     }
-    for section, values in of_one_kind.items():
-        other = make_config({})
-        both = [make_config(values), make_config(values | {f"{section}.name": "custom"})]
-        assert [*useless_keys(both)] == []
-        plain, given, own = (Trial.from_config(c, train_size=1000, data_checksum="") for c in (other, *both))
-        assert plain.key == given.key != own.key
-        assert f"{section}.factory" in own.params
+    for section, values in factories.items():
+        default = make_config({})
+        with_factory = [make_config(values), make_config(values | {f"{section}.name": "custom"})]
+        assert [*useless_keys(with_factory)] == []
+        plain, unused, custom = (
+            Trial.from_config(c, train_size=1000, data_checksum="") for c in (default, *with_factory)
+        )
+        assert plain.key == unused.key != custom.key
+        assert f"{section}.factory" in custom.params
 
 
 @pytest.mark.parametrize("section", ["model", "norm", "optimizer", "schedule"])
-def test_a_name_that_is_in_no_catalog_is_answered_with_those_that_are(section: str) -> None:
-    """Of a configuration made by hand too, which the schema has not seen."""
+def test_a_name_in_no_catalog_is_answered_with_the_names_that_are(section: str) -> None:
+    """This holds for a configuration made in Python too, whose values the schema has not checked."""
     part = getattr(Config(), section)
     config = replace(Config(), **{section: replace(part, name="nope")})
     with pytest.raises(ConfigError, match=rf"^{section}=nope is unknown; allowed: .*{part.name}"):

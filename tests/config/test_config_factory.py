@@ -1,4 +1,4 @@
-"""Functions of one's own: what they are called with, and what is refused by name."""
+"""Functions that users write: which arguments they are called with, and which errors are answered by name."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pytest
 from bnbench.config import ConfigError
 from bnbench.config.factory import call, factory
 
-_GIVEN = {"image_shape": (1, 8, 8), "classes": 10, "model": "section"}
+_ARGUMENTS = {"image_shape": (1, 8, 8), "classes": 10, "model": "section"}
 
 
-class Named:
+class NamesAnArgument:
     def __init__(self, classes: int) -> None:
-        self.given = (classes,)
+        self.arguments = (classes,)
 
 
-class Defaults:
+class HasDefaults:
     def __init__(self, shape: object, eps: float = 1e-5, device: object = None) -> None:
-        self.given = (shape, eps, device)
+        self.arguments = (shape, eps, device)
 
 
-class Nothing:
-    given = ()
+class TakesNothing:
+    arguments = ()
 
 
 @pytest.mark.parametrize(
-    ("make", "given"),
+    ("function", "expected"),
     [
         (lambda image_shape, classes, model: (image_shape, classes, model), ((1, 8, 8), 10, "section")),
         (lambda a, b, c: (a, b, c), ((1, 8, 8), 10, "section")),
@@ -42,26 +42,30 @@ class Nothing:
         (lambda: (), ()),
     ],
 )
-def test_a_function_is_given_as_many_arguments_as_it_takes(make: Callable[..., Any], given: object) -> None:
-    assert call(make, _GIVEN, ConfigError, "it failed") == given
+def test_a_function_is_called_with_as_many_arguments_as_it_takes(
+    function: Callable[..., Any], expected: object
+) -> None:
+    assert call(function, _ARGUMENTS, ConfigError, "it failed") == expected
 
 
-@pytest.mark.parametrize(("kind", "given"), [(Named, (10,)), (Defaults, ((1, 8, 8), 1e-5, None)), (Nothing, ())])
-def test_a_class_is_given_what_it_needs_or_names(kind: type, given: tuple[object, ...]) -> None:
-    assert call(kind, _GIVEN, ConfigError, "it failed").given == given
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(NamesAnArgument, (10,)), (HasDefaults, ((1, 8, 8), 1e-5, None)), (TakesNothing, ())]
+)
+def test_a_class_is_called_with_the_arguments_it_requires_or_names(kind: type, expected: tuple[object, ...]) -> None:
+    assert call(kind, _ARGUMENTS, ConfigError, "it failed").arguments == expected
 
 
 def test_a_function_that_fails_says_how_it_was_called() -> None:
     def make(image_shape: object, classes: int, model: object, depth: int) -> None: ...
 
     with pytest.raises(ConfigError) as caught:
-        call(make, _GIVEN, ConfigError, "model.factory=here:make failed")
+        call(make, _ARGUMENTS, ConfigError, "model.factory=here:make failed")
     [line] = str(caught.value).splitlines()
     assert line.startswith("model.factory=here:make failed: TypeError")
     assert line.endswith("missing 1 required positional argument: 'depth'; "
                          "it is called as make(image_shape, classes, model)")  # fmt: skip
 
 
-def test_what_stands_in_a_notebook_is_refused_by_name() -> None:
+def test_a_function_of_a_notebook_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"norm\.factory=__main__:make stands in a notebook"):
         factory("norm.factory", "__main__:make")

@@ -97,14 +97,14 @@ _VALUES: dict[str, list[Any]] = {
 
 
 def _trial(values: dict[str, Any]) -> Trial:
-    """Past the schema's conversions, for speed: its choices are words that equal their members."""
+    """A trial of these values. It skips the schema's conversions, for speed: members of its enums equal their words."""
     sections: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         section, _, name = key.partition(".")
         if name:
             sections.setdefault(section, {})[name] = value
     defaults = Config()
-    parts = {name: replace(getattr(defaults, name), **own) for name, own in sections.items()}
+    parts = {name: replace(getattr(defaults, name), **section_values) for name, section_values in sections.items()}
     return Trial.from_config(Config(seed=values["seed"], **parts), train_size=1000, data_checksum="c")
 
 
@@ -121,20 +121,20 @@ def _one_key_apart(draw: st.DrawFn) -> tuple[str, Trial, Trial]:
 def test_trials_may_share_a_pack_exactly_if_what_differs_may_vary_in_one(
     case: tuple[str, Trial, Trial],
 ) -> None:
-    key, one, two = case
-    matters = key in one.params or key in two.params
-    assert (one.key == two.key) == (not matters)
-    assert (one.signature == two.signature) == (key in _MAY_VARY or not matters)
+    key, trial, changed = case
+    matters = key in trial.params or key in changed.params
+    assert (trial.key == changed.key) == (not matters)
+    assert (trial.signature == changed.signature) == (key in _MAY_VARY or not matters)
 
 
 def test_trials_with_decay_and_without_share_no_pack(make_trial: MakeTrial) -> None:
-    none, some = (make_trial({"optimizer.weight_decay": decay}) for decay in (0.0, 0.1))
-    assert none.signature != some.signature
+    without, with_decay = (make_trial({"optimizer.weight_decay": decay}) for decay in (0.0, 0.1))
+    assert without.signature != with_decay.signature
 
 
 def test_trials_with_dropout_and_without_share_no_pack(make_trial: MakeTrial) -> None:
-    none, some = (make_trial({"model.dropout": p}) for p in (0.0, 0.1))
-    assert none.signature != some.signature
+    without, with_dropout = (make_trial({"model.dropout": p}) for p in (0.0, 0.1))
+    assert without.signature != with_dropout.signature
 
 
 def test_every_key_of_a_trial_is_varied_above() -> None:
@@ -156,21 +156,21 @@ def test_every_key_of_a_trial_is_varied_above() -> None:
         "optimizer.lr_scaling",
         "optimizer.lr_reference_batch_size",
     }
-    of_one_kind = {"data.factory", "data.image_size", "model.factory", "norm.factory"}
+    used_by_one_name = {"data.factory", "data.image_size", "model.factory", "norm.factory"}
     of_the_machine = {"training.device"}
     keys = {key.removesuffix(".name") for key in _VALUES}
-    assert keys == flatten(Config()).keys() - no_effect - other_spellings - of_one_kind - of_the_machine
+    assert keys == flatten(Config()).keys() - no_effect - other_spellings - used_by_one_name - of_the_machine
 
 
-def test_what_may_vary_in_a_pack_is_what_it_holds_as_vectors_or_draws_for_each_trial() -> None:
+def test_the_keys_that_may_vary_in_a_pack_are_those_it_holds_or_draws_for_each_trial() -> None:
     assert VARIES_IN_PACK == _MAY_VARY
 
 
 def test_fixed_splits_of_other_data_never_share_a_pack(make_trial: MakeTrial) -> None:
-    one, two = (make_trial({}, data_checksum=checksum) for checksum in "ab")
-    assert one.signature != two.signature
+    first, second = (make_trial({}, data_checksum=checksum) for checksum in "ab")
+    assert first.signature != second.signature
 
 
 def test_splits_drawn_by_seed_share_a_pack(make_trial: MakeTrial) -> None:
-    one, two = (make_trial({"data.split": "by_seed"}, data_checksum=checksum) for checksum in "ab")
-    assert one.signature == two.signature
+    first, second = (make_trial({"data.split": "by_seed"}, data_checksum=checksum) for checksum in "ab")
+    assert first.signature == second.signature

@@ -1,4 +1,4 @@
-"""The schema: every number has its interval, every choice its list, and nothing can be changed afterwards."""
+"""The schema: every number has its interval, every choice its words, and a configuration cannot be changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from bnbench.config.schedule_catalog import SCHEDULES
 
 MakeConfig = Callable[[dict[str, Any]], Config]
 
-# What a user is told, written out: the schema itself cannot be the judge of its own bounds.
+# For each number: the bounds as an error tells them, values outside and values inside. They are written out here
+# because the schema cannot judge its own bounds.
 _WHOLE_FROM_1 = ("a whole number >= 1", (0, -1), (1, 2, 1000))
 _WHOLE_FROM_0 = ("a whole number >= 0", (-1, -5), (0, 1, 7))
 _POSITIVE = ("a finite number > 0", (0.0, -1e-9, math.nan, math.inf, -math.inf), (1e-12, 1.0, 1e6))
@@ -90,7 +91,7 @@ def test_every_number_of_the_schema_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), _BAD)
-def test_a_number_out_of_range_is_answered_with_key_value_and_what_is_allowed(
+def test_a_number_out_of_range_is_answered_with_key_value_and_bounds(
     key: str, value: float, make_config: MakeConfig
 ) -> None:
     values = {"training.batch_size": 1, **_USED_BY.get(key, {}), key: value}
@@ -104,7 +105,7 @@ def test_a_number_in_range_is_accepted(key: str, value: float, make_config: Make
     assert config_errors(make_config(values), 10**6) == []
 
 
-def test_every_wrong_number_has_a_line_of_its_own(make_config: MakeConfig) -> None:
+def test_every_wrong_number_has_its_line(make_config: MakeConfig) -> None:
     config = make_config({"optimizer.lr": math.nan, "norm.eps": 0.0, "training.batch_size": 0})
     keys = [line.partition("=")[0] for line in config_errors(config, 1000)]
     assert keys == ["norm.eps", "optimizer.lr", "training.batch_size"]
@@ -157,7 +158,7 @@ def test_choices_are_lower_case_words_equal_to_their_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "parts"),
     [
         ({"optimizer.lr": "fast"}, ["optimizer.lr", "fast", "Float"]),
         ({"training.steps": 1.5}, ["training.steps", "1.5", "Integer"]),
@@ -173,12 +174,12 @@ def test_choices_are_lower_case_words_equal_to_their_values() -> None:
     ],
 )
 def test_a_value_of_the_wrong_type_or_key_is_answered_in_one_line(
-    values: dict[str, Any], said: list[str], make_config: MakeConfig
+    values: dict[str, Any], parts: list[str], make_config: MakeConfig
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         make_config(values)
     [line] = str(caught.value).splitlines()
-    assert [part for part in said if part not in line] == []
+    assert [part for part in parts if part not in line] == []
     assert "object_type" not in line, "OmegaConf's own notes are for programmers"
 
 
@@ -199,7 +200,7 @@ def test_a_typed_value_arrives_as_its_type(make_config: MakeConfig) -> None:
 
 
 def test_two_schemas_are_two_nodes() -> None:
-    one, two = schema(), schema()
-    one.seed = 5
-    assert two.seed == 0
-    assert isinstance(OmegaConf.to_object(two), Config)
+    changed, untouched = schema(), schema()
+    changed.seed = 5
+    assert untouched.seed == 0
+    assert isinstance(OmegaConf.to_object(untouched), Config)

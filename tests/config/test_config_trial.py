@@ -1,4 +1,4 @@
-"""A trial: what follows from its configuration, what matters to it, and which two are the same training."""
+"""A trial: values derived from its configuration, the keys that matter to it, and when two trials are the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnbench.config.trial import flatten
 MakeTrial = Callable[..., Trial]
 
 
-# What follows from a configuration.
+# Values derived from a configuration.
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_learning_rate_is_scaled_from_the_reference_batch_size(
     assert make_trial(values).lr == 0.8
 
 
-def test_targets_are_the_data_set_s_for_this_model_unless_given(make_trial: MakeTrial) -> None:
+def test_targets_are_the_data_set_s_for_this_model_unless_the_configuration_sets_them(make_trial: MakeTrial) -> None:
     defaults = {"data.targets": {"fc": [0.9, 0.8], "cnn": [0.5]}}
     assert make_trial(defaults).targets == (0.8, 0.9)
     assert make_trial(defaults | {"model.name": "cnn"}).targets == (0.5,)
@@ -54,7 +54,7 @@ def test_targets_are_the_data_set_s_for_this_model_unless_given(make_trial: Make
     assert make_trial({}).targets == ()
 
 
-# What matters to a trial. Each row: what the key needs to matter, the key, and where it does not matter.
+# Each row: a key, values with which it matters to a trial, and values with which it does not.
 
 _OFTEN = {"training.measure_every": 4}
 _RANK = _OFTEN | {"training.measures": ["rank"]}
@@ -119,7 +119,7 @@ _NEEDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("key", "matters", "does_not"), _NEEDS)
-def test_params_hold_a_key_exactly_where_it_can_matter(
+def test_params_hold_a_key_exactly_if_it_matters(
     key: str, matters: dict[str, Any], does_not: dict[str, Any], make_trial: MakeTrial
 ) -> None:
     assert key in make_trial(matters).params
@@ -145,7 +145,9 @@ def test_params_hold_a_key_exactly_where_it_can_matter(
         ("pack", ["a", None]),
     ],
 )
-def test_what_cannot_change_a_result_is_not_part_of_the_key(key: str, values: list[Any], make_trial: MakeTrial) -> None:
+def test_a_value_that_cannot_change_a_result_is_not_part_of_the_key(
+    key: str, values: list[Any], make_trial: MakeTrial
+) -> None:
     trials = [make_trial({key: value}) for value in values]
     assert len({trial.key for trial in trials}) == 1
     assert len({trial.signature for trial in trials}) == 1
@@ -167,7 +169,7 @@ def test_what_cannot_change_a_result_is_not_part_of_the_key(key: str, values: li
         {"training.measures": ["gradients"]},
     ],
 )
-def test_what_can_change_a_result_changes_the_key(changes: dict[str, Any], make_trial: MakeTrial) -> None:
+def test_a_value_that_can_change_a_result_changes_the_key(changes: dict[str, Any], make_trial: MakeTrial) -> None:
     assert make_trial(changes).key != make_trial({}).key
 
 
@@ -177,7 +179,7 @@ def test_other_data_are_another_trial(make_trial: MakeTrial) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "two"),
+    ("values", "other_spelling"),
     [
         ({"training.steps": 150}, {"training.epochs": 10}),
         ({"training.steps": 100}, {"training.examples": 6400}),
@@ -198,9 +200,9 @@ def test_other_data_are_another_trial(make_trial: MakeTrial) -> None:
     ],
 )
 def test_two_spellings_of_one_training_have_one_key(
-    one: dict[str, Any], two: dict[str, Any], make_trial: MakeTrial
+    values: dict[str, Any], other_spelling: dict[str, Any], make_trial: MakeTrial
 ) -> None:
-    assert make_trial(one).key == make_trial(two).key
+    assert make_trial(values).key == make_trial(other_spelling).key
 
 
 def test_measures_are_one_word_among_a_trial_s_params_and_absent_where_there_are_none(make_trial: MakeTrial) -> None:
@@ -238,7 +240,7 @@ def test_a_preset_is_another_spelling_of_its_values(preset: str, make_trial: Mak
     assert named.norm.momentum == _PRESETS[preset]["norm.momentum"]
 
 
-def test_a_value_given_wins_over_the_preset(make_trial: MakeTrial) -> None:
+def test_a_value_in_the_configuration_wins_over_the_preset(make_trial: MakeTrial) -> None:
     trial = make_trial({"norm.name": "batch", "norm.preset": "tensorflow", "norm.eps": 0.5})
     assert (trial.norm.eps, trial.norm.momentum) == (0.5, 0.01)
 
@@ -247,7 +249,7 @@ def test_a_value_given_wins_over_the_preset(make_trial: MakeTrial) -> None:
     "setting",
     ["ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=SSE41", "MKL_CBWR=COMPATIBLE"],
 )
-def test_what_makes_kernels_round_otherwise_is_in_the_key(
+def test_a_setting_that_makes_kernels_round_otherwise_is_in_the_key(
     make_trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     """Each of these changed digits of small dense or convolutional networks (torch 2.13.0, an AMD EPYC)."""

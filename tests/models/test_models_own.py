@@ -176,7 +176,7 @@ def test_an_edited_file_makes_another_trial(tmp_path: Path, monkeypatch: pytest.
     keys = []
     for text in ("def make(*a): ...\n", "def make(*a): ...  # again\n", "def make(*a): ...\n"):
         file.write_text(text)
-        factory._read.clear()
+        factory._imported_digests.clear()
         keys.append(trial(ModelConfig(name="custom", factory="my_own_network:make")).key)
     assert keys[0] == keys[2] != keys[1]
 

@@ -145,7 +145,7 @@ def test_kept_weights_and_their_file_are_a_part_of_the_key(tmp_path: Path, monke
         "    net = nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
         "    net.load_state_dict(torch.load('weights.pt'))\n    return net\n"
     )
-    factory._read.clear()
+    factory._imported_digests.clear()
     keys = []
     for init, value in itertools.product((Init.own, Init.torch), (1.0, 2.0)):
         torch.save({"1.weight": torch.full((10, 64), value), "1.bias": torch.zeros(10)}, "weights.pt")

@@ -100,7 +100,7 @@ def _examples(trial: Config | Trial) -> int:
 
 
 def _batch(trial: Config | Trial) -> str:
-    part = ALL_NORMS[trial.norm.name].part
+    part = ALL_NORMS[trial.norm.name].examples_key
     return f"{f'norm.{part}' if part else 'training.batch_size'}={_examples(trial)}"
 
 
