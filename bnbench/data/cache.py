@@ -1,4 +1,4 @@
-"""Keeps arrays that are slow to make in one file, safe against crashes, damage and other processes."""
+"""Saves arrays that are slow to make in a file, safely against crashes, damage and other processes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def cached(path: Path | None, build: Callable[[], Arrays]) -> Arrays:
-    """The arrays kept in `path`, or those `build` makes, which are then kept there.
+    """The arrays saved in `path`; if there are none, those that `build` makes, which are then saved there.
 
-    A damaged file is never parsed: it is replaced, with a warning. A folder that cannot be
-    written costs a warning and the time to build again, nothing else.
+    A damaged file is never parsed: it is replaced, with a warning. If the folder cannot be written to, there is a
+    warning, and the next call builds the arrays again.
 
     Args:
-        path: The file; None builds every time.
+        path: The file; with None the arrays are built every time.
         build: Makes the arrays.
     """
     if path is None:

@@ -1,6 +1,6 @@
-"""The data sets, and an entry for each with all that is known of it before it is loaded.
+"""The data sets: for each an entry with all that is known of it before it is loaded.
 
-A new one is its loader in a file of this folder, an entry here, and `conf/data/NAME.yaml`.
+A new data set takes its loader in a file of this folder, an entry here, and `conf/data/NAME.yaml`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The facts a plan needs without touching a file; `load_data` refuses data that contradict them.
+    """What a plan needs to know of a data set before any file is read; `load_data` refuses data that contradict it.
 
     Args:
-        summary: One line for a listing.
+        summary: One line for `bnbench list`.
         shape: Shape (C, H, W) of one image.
         classes: Number of classes.
         train: Images in the training split.
         val: Images in the validation split.
         test: Images in the test split.
-        largest_class: Share of the test split's largest class: the accuracy of naming it for every image.
-        official_test: Whether the test split is the data set's own and no seed redraws it.
-        val_first: Whether `fixed` validates on the first or on the last rows of an official training set.
-        checksum: The content's SHA-256: another set in files of the same names and sizes (MNIST, Fashion-MNIST and
-            KMNIST share theirs) would be trained on without a word. "" where each of the files is held to its MD5.
-        notes: What a reader must know of a set that is in no catalog: its shape, its values, and how it was read.
+        largest_class: Share of the most frequent class in the test split, in [0, 1]: the test accuracy of a network
+            that always answers with that class.
+        official_test: Whether the data set comes with its test split, so that no seed draws another.
+        val_first: Whether `data.split=fixed` validates on the first rows of an official training set (else: the last).
+        checksum: SHA-256 of images and labels. Without it, another set in files of the same names and sizes would be
+            trained on unnoticed: MNIST, Fashion-MNIST and KMNIST share theirs. Empty if the loader checks each file's
+            MD5 instead.
+        notes: For a data set that is not in the catalog: its shape, its values and how it was read, as phrases.
     """
 
     summary: str
@@ -47,14 +49,14 @@ class DatasetInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(DatasetInfo):
-    """A data set that `data=` takes by a name of its own.
+    """A data set of the catalog, which `data=` takes by its name.
 
     Args:
-        loader: The function that finds it, as `package.module:name`, imported when it is loaded. It is called with the
-            folder of its files (or None), the folder to keep in what was parsed (or None) and whether it may download,
-            and returns images (M, C, H, W) in uint8, labels (M,) and a phrase for where they came from, the rows of an
-            official test split last.
-        namesakes: Other sets in files of the same names, for the error about them; "" without any.
+        loader: The function that loads it, as `package.module:name`, imported when it is needed. It is called with the
+            folder of the files (or None), the folder for caches (or None) and whether it may download. It returns
+            images (M, C, H, W) in uint8, labels (M,) and a phrase for where they came from; rows of an official test
+            split come last.
+        namesakes: A phrase for other data sets in files of the same names, for the error about them; empty if none.
     """
 
     loader: str

@@ -1,4 +1,4 @@
-"""Lets torchvision fetch a data set, and says in one line what to do when that fails."""
+"""Downloads a data set through torchvision; if that fails, one line says what to do."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from bnbench.data.image_data import DataError, MissingDataError
 from bnbench.tensors.vision_ops import ensure_torchvision
 
-_TIMEOUT_SECONDS = 10.0  # for each connection and each read, not for the whole
+_TIMEOUT_SECONDS = 10.0  # for each connection and each read, not for the whole download
 
 
 def download_set(torchvision_class: str, home: Path | None, *, allowed: bool) -> None:
-    """Have torchvision download one of its data sets into `home`, unless it is there.
+    """Have torchvision download one of its data sets into `home`, unless its files are there.
 
     Raises:
-        DataError: With the bare reason, for `missing_data` to complete.
+        DataError: If nothing could be downloaded. It states the reason alone, which `missing_data` puts in a sentence.
     """
     if not allowed:
         raise DataError("downloading is switched off")
@@ -38,7 +38,15 @@ def download_set(torchvision_class: str, home: Path | None, *, allowed: bool) ->
 
 
 def missing_data(name: str, files: str, places: Sequence[Path], reason: str, package: str = "") -> MissingDataError:
-    """The error for data that are nowhere: what was looked for, where, and the ways out, as installing a package."""
+    """The error for files that were not found: which files, in which folders, why none were downloaded, and what to do.
+
+    Args:
+        name: The data set.
+        files: The names of its files, as one phrase.
+        places: The folders where they were looked for.
+        reason: Why they were not downloaded.
+        package: A system package that installs them; empty if there is none.
+    """
     where = ", ".join(map(str, places)) or "any folder, as data.root is not set"
     install = f" install {package}," if package else ""
     return MissingDataError(
@@ -50,7 +58,7 @@ def missing_data(name: str, files: str, places: Sequence[Path], reason: str, pac
 
 @contextmanager
 def _network_timeout(seconds: float) -> Iterator[None]:
-    """torchvision gives its connections no timeout, and a dropped packet would wait for minutes."""
+    """Set a timeout for connections: torchvision sets none, and would wait for minutes if a packet is lost."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

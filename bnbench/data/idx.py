@@ -1,4 +1,4 @@
-"""Reads idx files, the format of MNIST and of many sets made like it, raw or gzipped."""
+"""Reads idx files, raw or gzipped: the format of MNIST and of many data sets made after it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ _MOST_AXES = 4
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The uint8 array in an idx file of a catalog set, read-only.
+    """The uint8 array in an idx file of a data set of the catalog, read-only.
 
-    The header is 0, 0, 8 (unsigned byte), the number of dimensions, then each length, big-endian. Whether
-    the file is gzipped is read from its content, not from its name.
+    The header is 0, 0, 8 (unsigned byte), the number of dimensions, then the length of each, big-endian.
+    Whether the file is gzipped is decided by its content, not by its name.
 
     Args:
         path: The file.
-        shape: The shape it must hold: (M, H, W) for images, (M,) for labels.
+        shape: The shape the array must have: (M, H, W) for images, (M,) for labels.
 
     Raises:
-        DataError: If the file cannot be read, is damaged, or holds anything else.
+        DataError: If the file cannot be read, is damaged, or holds another type or shape.
     """
     content = _content(path)
     magic = bytes([0, 0, 8, len(shape)])
     if content[:4] != magic:
-        raise _refuse(path, f"starts with {content[:4].hex() or 'nothing'}, an idx file like it with {magic.hex()}")
+        raise _refuse(
+            path,
+            f"starts with {content[:4].hex() or 'nothing'}, not with {magic.hex()} as an idx file of this shape does",
+        )
     return _array(path, content, shape)
 
 
@@ -43,8 +46,8 @@ def read_any_idx(path: Path) -> np.ndarray:
         DataError: If the file cannot be read, is damaged, or is no idx file.
     """
     content = _content(path)
-    known = len(content) >= 4 and content[:2] == b"\0\0" and content[2] in _TYPES and 1 <= content[3] <= _MOST_AXES
-    if not known:
+    is_idx = len(content) >= 4 and content[:2] == b"\0\0" and content[2] in _TYPES and 1 <= content[3] <= _MOST_AXES
+    if not is_idx:
         raise DataError(f"{path} is no idx file: it starts with {content[:4].hex() or 'nothing'}")
     return _array(path, content, None)
 
@@ -62,14 +65,16 @@ def _array(path: Path, content: bytes, shape: tuple[int, ...] | None) -> np.ndar
     dtype, header = np.dtype(_TYPES[content[2]]), 4 + 4 * ndim
     if len(content) < header:
         raise _refuse(path, "is truncated inside its header")
-    found = struct.unpack(f">{ndim}I", content[4:header])
-    if shape is not None and found != shape:
-        raise _refuse(path, f"holds shape {found}, not {shape}")
-    held = (len(content) - header) / dtype.itemsize
-    if held != math.prod(found):
-        raise _refuse(path, f"holds {held:g} values, its header says {math.prod(found)}")
-    return np.frombuffer(content, dtype, offset=header).reshape(found)
+    stated_shape = struct.unpack(f">{ndim}I", content[4:header])
+    if shape is not None and stated_shape != shape:
+        raise _refuse(path, f"holds shape {stated_shape}, not {shape}")
+    values = (len(content) - header) / dtype.itemsize
+    if values != math.prod(stated_shape):
+        raise _refuse(path, f"holds {values:g} values, its header says {math.prod(stated_shape)}")
+    return np.frombuffer(content, dtype, offset=header).reshape(stated_shape)
 
 
-def _refuse(path: Path, what: str) -> DataError:
-    return DataError(f"{path} {what}; delete it or put a whole copy there, or use data=mnist_5k, which needs no files")
+def _refuse(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path} {reason}; delete it or put a whole copy there, or use data=mnist_5k, which needs no files"
+    )

@@ -1,4 +1,4 @@
-"""A whole data set in memory, and the error that is raised when there is none to be had."""
+"""A whole data set in memory, and the errors about data."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ class DataError(ValueError):
 
 
 class MissingDataError(DataError):
-    """The files are nowhere."""
+    """The files of a data set are missing, and were not downloaded."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Every image of a data set with its label, as the source gives them: no scaling, no split.
+    """Every image of a data set with its label, neither scaled nor split.
 
     Args:
-        name: Its name in `DATASETS`, or any other for a set made by hand.
+        name: Its name in `DATASETS`, or another one for a data set that is not in the catalog.
         images: uint8, shape (M, C, H, W), C-contiguous.
         labels: int64, shape (M,), in [0, classes).
         classes: Number of classes.
         checksum: SHA-256 of images and labels; the same on every machine, from every file format.
-        source: A phrase for people: where the bytes came from.
-        official_test: The last `official_test` rows are the data set's own test set; 0 if it has none.
-        official_val: So many rows before those are its own validation set; 0 if it has none.
-        class_names: What its source calls each class; () where labels are their own names.
-        notes: What was done to read it, as phrases for people.
+        source: A phrase for users that says where the images came from.
+        official_test: How many rows, the last ones, are the test set that the data set comes with; 0 if it has none.
+        official_val: How many rows before those are the validation set that it comes with; 0 if it has none.
+        class_names: The name of each class in the source; () if the classes have only numbers.
+        notes: What was done to read it, as phrases for users.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ImageData:
         class_names: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Check two arrays, compute their checksum and hold them together.
+        """A data set of these arrays, checked, with their checksum.
 
         Raises:
             DataError: If there is not one label in [0, classes) for each image.
@@ -77,7 +77,7 @@ class ImageData:
         return cls(name, images, labels, classes, checksum, source, official_test, official_val, class_names, notes)
 
     def class_name(self, label: int) -> str:
-        """What its source calls a class."""
+        """The name of a class in the source, or its number."""
         return self.class_names[label] if self.class_names else str(label)
 
     @property
@@ -88,7 +88,7 @@ class ImageData:
 
 
 def checksum_arrays(**arrays: np.ndarray) -> str:
-    """SHA-256 (hex) of names, types, shapes and little-endian bytes, in the order given.
+    """SHA-256 (hex) of the names, types, shapes and little-endian bytes of arrays, in the order of the arguments.
 
     >>> checksum_arrays(x=np.zeros(4)) == checksum_arrays(x=np.zeros((2, 2)))
     False

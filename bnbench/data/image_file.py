@@ -1,4 +1,4 @@
-"""One image file as bytes of gray or colour, upright and opaque, with a word of whatever that took."""
+"""Reads one image file as 8-bit gray or colour, upright and opaque, and notes what was changed for that."""
 
 from __future__ import annotations
 
@@ -18,62 +18,66 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", 
 
 _GRAY = {"1", "L", "LA", "La"}
 _WHITE = (255, 255, 255, 255)
-_ORIENTATION = 0x0112  # the tag of EXIF: 1 is upright
-_TURNED = range(2, 9)
+_ORIENTATION = 0x0112  # an EXIF tag
+_NOT_UPRIGHT = range(2, 9)  # its values for images to be turned or mirrored; 1 is upright
 
 
-class Told(StrEnum):
-    """What a reader must know of images that are more than bytes of gray or colour."""
+class Change(StrEnum):
+    """What was changed in images that are not plain 8-bit gray or colour, as the end of a sentence about them."""
 
     turned = "were turned as their EXIF orientation says"
     transparent = "have transparent pixels and were laid on white"
-    deep = "are 16-bit gray and were scaled to bytes by their type, 65535 to white"
+    deep = "are 16-bit gray and were scaled to 8 bits, 65535 to white"
     frames = "hold several frames, of which the first was read"
 
 
-def read_image(file: Path) -> tuple[Image, set[Told]]:
-    """An image in PIL's mode `L` or `RGB`, as a viewer shows it.
+def read_image(file: Path) -> tuple[Image, set[Change]]:
+    """An image in PIL's mode `L` or `RGB` as a viewer shows it, and what was changed for that.
 
-    PIL clips 16-bit gray at 255, ignores the EXIF orientation, and shows what lies under transparency.
+    PIL by itself clips 16-bit gray at 255, ignores the EXIF orientation, and shows the colours under transparency.
 
     Raises:
-        DataError: If it is no image, or of numbers that have no stated white; one line.
+        DataError: If the file is no image, or holds numbers of which no value is known to be white; one line.
     """
     from PIL import Image
 
     try:
         with Image.open(file) as opened:
             opened.load()
-            return _shown(opened, file)
+            return _as_shown(opened, file)
     except DataError:
         raise
-    except Exception as error:  # PIL's readers raise of every kind
+    except Exception as error:  # PIL's readers raise exceptions of every kind
         raise DataError(f"{file} cannot be read as an image: {one_line(error)}") from error
 
 
-def _shown(opened: Image, file: Path) -> tuple[Image, set[Told]]:
+def _as_shown(opened: Image, file: Path) -> tuple[Image, set[Change]]:
     from PIL import Image, ImageOps
 
-    told = set()
-    if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":  # a phone's photograph and its preview
-        told.add(Told.frames)
+    changes = set()
+    if (
+        getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO"
+    ):  # the frames of MPO are a phone's photograph and its preview
+        changes.add(Change.frames)
     image = ImageOps.exif_transpose(opened)
-    if opened.getexif().get(_ORIENTATION, 1) in _TURNED:
-        told.add(Told.turned)
+    if opened.getexif().get(_ORIENTATION, 1) in _NOT_UPRIGHT:
+        changes.add(Change.turned)
     if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in {"PNG", "PPM"}):
         if "transparency" in image.info:
             raise DataError(f"{file} is 16-bit gray with a transparent value; save it with 8 bits, or without")
         deep = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-        told.add(Told.deep)
+        changes.add(Change.deep)
     if image.mode in {"I", "F"}:
         kind = {"I": "32-bit whole", "F": "floating-point"}[image.mode]
-        raise DataError(f"{file} holds {kind} numbers, which have no stated white; save its pixels as 8 or 16 bits")
+        raise DataError(
+            f"{file} holds {kind} numbers, of which no value is known to be white; save its pixels as 8 or 16 bits"
+        )
     gray = image.mode in _GRAY
     if image.has_transparency_data:
-        whole = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-        if np.asarray(whole)[:, :, 3].min() < 255:
-            whole = Image.alpha_composite(Image.new("RGBA", whole.size, _WHITE), whole)
-            told.add(Told.transparent)
-        image = whole.convert("RGB")
-    return image.convert("L" if gray else "RGB"), told
+        rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        if np.asarray(rgba)[:, :, 3].min() < 255:
+            rgba = Image.alpha_composite(Image.new("RGBA", rgba.size, _WHITE), rgba)
+            changes.add(Change.transparent)
+        image = rgba.convert("RGB")
+    return image.convert("L" if gray else "RGB"), changes

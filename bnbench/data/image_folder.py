@@ -1,4 +1,4 @@
-"""A folder of image files, with a folder for each class, as arrays."""
+"""Reads a folder that holds one folder of image files for each class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnbench.data.image_data import DataError, ImageData
-from bnbench.data.image_file import SUFFIXES, Told, read_image
+from bnbench.data.image_file import SUFFIXES, Change, read_image
 from bnbench.data.own_arrays import image_data
 
 if TYPE_CHECKING:
@@ -25,23 +25,23 @@ _PARTS = {
     "test": "test",
     "testing": "test",
 }
-_READ = f"{', '.join(sorted(SUFFIXES))} are read"
-_NO_IMAGES = {".txt", ".db", ".ini"}  # a note, Thumbs.db, desktop.ini: nobody takes them for images
-_MOST_NAMED = 6
+_SUFFIXES_PHRASE = f"{', '.join(sorted(SUFFIXES))} are read"
+_NO_IMAGES = {".txt", ".db", ".ini"}  # notes, Thumbs.db, desktop.ini: nobody expects them to be read as images
+_MOST_NAMED = 6  # names of files or folders in one error
 
 
 def read_folder(root: Path, size: int | None) -> ImageData:
     """The images in ROOT/CLASS, or in ROOT/train/CLASS with ROOT/val/CLASS, ROOT/test/CLASS or both.
 
-    The names may be capitals, and `training`, `validation`, `valid`, `dev` and `testing`. Whatever is hidden (begins
-    with a dot or two underscores, as what macOS leaves behind does) is passed over.
+    Upper case and the names `training`, `validation`, `valid`, `dev` and `testing` are understood too. Hidden files
+    and folders are passed over: their names begin with a dot, or with two underscores as macOS writes them.
 
     Args:
         root: The folder.
-        size: Rows and columns to bring all images to; None where they have one size already.
+        size: The height and width in pixels to resize all images to; None if they have one size already.
 
     Raises:
-        DataError: If they are no data set; one line that names the file or folder.
+        DataError: If the folder is no data set; one line that names the file or folder at fault.
     """
     source = f"data.root={root}"
     if not root.is_dir():
@@ -50,26 +50,26 @@ def read_folder(root: Path, size: int | None) -> ImageData:
     parts = _parts(root, source, notes)
     classes = _folders(parts["train"])
     if len(classes) < 2:
-        inner = [name for name in classes if len(_folders(parts["train"] / name)) > 1]
-        way_out = f"; if the classes are in {inner[0]}, name that folder as data.root" if inner else ""
+        deeper = [name for name in classes if len(_folders(parts["train"] / name)) > 1]
+        way_out = f"; if the classes are in {deeper[0]}, name that folder as data.root" if deeper else ""
         raise DataError(
             f"{source} needs at least two folders of images, one for each class; {parts['train']} has "
             f"{', '.join(classes) or 'none'}{way_out}"
         )
     for folder in parts.values():
-        if unlike := sorted({*classes} ^ {*_folders(folder)}):
+        if unmatched := sorted({*classes} ^ {*_folders(folder)}):
             raise DataError(
                 f"{source} needs the same class folders in {' and '.join(part.name for part in parts.values())}: "
-                f"{', '.join(unlike[:_MOST_NAMED])} {'is' if len(unlike) == 1 else 'are'} not in both {parts['train']} "
-                f"and {folder}"
+                f"{', '.join(unmatched[:_MOST_NAMED])} {'is' if len(unmatched) == 1 else 'are'} not in both "
+                f"{parts['train']} and {folder}"
             )
-    read = {part: _read(folder, classes, size, notes) for part, folder in parts.items()}
-    told = Counter(word for _, _, words in read.values() for word in words)
-    total = sum(len(labels) for _, labels, _ in read.values())
-    notes += [f"{told[word]} of its {total} images {word}" for word in Told if told[word]]
-    gray = all(image.mode == "L" for images, _, _ in read.values() for image in images)
+    read_parts = {part: _read_classes(folder, classes, size, notes) for part, folder in parts.items()}
+    counts = Counter(change for _, _, changes in read_parts.values() for change in changes)
+    total = sum(len(labels) for _, labels, _ in read_parts.values())
+    notes += [f"{counts[change]} of its {total} images {change}" for change in Change if counts[change]]
+    gray = all(image.mode == "L" for images, _, _ in read_parts.values() for image in images)
     arrays: dict[str, np.ndarray] = {}
-    for part, (images, labels, _) in read.items():
+    for part, (images, labels, _) in read_parts.items():
         prefix = "" if part == "train" else f"{part}_"
         pixels = np.stack([np.asarray(image.convert("L" if gray else "RGB")) for image in images])
         arrays[f"{prefix}images"] = pixels if gray else pixels.transpose(0, 3, 1, 2)
@@ -78,19 +78,21 @@ def read_folder(root: Path, size: int | None) -> ImageData:
 
 
 def _parts(root: Path, source: str, notes: list[str]) -> dict[str, Path]:
-    """The folders to train, validate and test on; `root` alone where it holds the classes."""
+    """The folders to train, validate and test on, by part; if `root` itself holds the classes, `train` alone."""
     folders = _folders(root)
-    named = [name for name in folders if name.lower() in _PARTS]
-    parted = [name for name in named if _folders(root / name)]
-    if len(named) == len(folders) > 1 and not parted:
+    part_names = [name for name in folders if name.lower() in _PARTS]
+    with_classes = [name for name in part_names if _folders(root / name)]
+    if len(part_names) == len(folders) > 1 and not with_classes:
         raise DataError(
-            f"{source} has {' and '.join(named)} without a folder for each class in them; data=folder reads "
-            f"{root / named[0]}/CLASS/IMAGE files"
+            f"{source} has {' and '.join(part_names)} without a folder for each class in them; data=folder reads "
+            f"{root / part_names[0]}/CLASS/IMAGE files"
         )
-    if flat := [name for name in named if name not in parted and parted]:
-        raise DataError(f"{source} has folders for each class in {parted[0]} and none in {flat[0]}; make them alike")
+    if flat := [name for name in part_names if name not in with_classes and with_classes]:
+        raise DataError(
+            f"{source} has folders for each class in {with_classes[0]} and none in {flat[0]}; make them alike"
+        )
     parts: dict[str, Path] = {}
-    for name in parted:
+    for name in with_classes:
         part = _PARTS[name.lower()]
         if part in parts:
             raise DataError(f"{source} has both {parts[part].name} and {name}; leave one of them out or rename it")
@@ -98,8 +100,8 @@ def _parts(root: Path, source: str, notes: list[str]) -> dict[str, Path]:
     if not parts or (len(parts) == 1 and len(folders) > 1):
         return {"train": root}
     if "train" not in parts:
-        there = " and ".join(folder.name for folder in parts.values())
-        raise DataError(f"{source} has {there} and no train; call the folder to train on train")
+        present = " and ".join(folder.name for folder in parts.values())
+        raise DataError(f"{source} has {present} and no train; name the folder to train on train")
     ordered: dict[str, Path] = {part: parts[part] for part in ("train", "val", "test") if part in parts}
     unread = [name for name in folders if root / name not in parts.values()]
     if unread:
@@ -111,44 +113,44 @@ def _parts(root: Path, source: str, notes: list[str]) -> dict[str, Path]:
     return ordered
 
 
-def _hidden(path: Path) -> bool:
+def _is_hidden(path: Path) -> bool:
     return path.name.startswith((".", "__"))
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not _hidden(entry))
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry))
 
 
-def _read(
+def _read_classes(
     folder: Path, classes: list[str], size: int | None, notes: list[str]
-) -> tuple[list[Image], list[int], list[Told]]:
-    """The images of every class, of one size, their labels, and what is to be told of them."""
+) -> tuple[list[Image], list[int], list[Change]]:
+    """The images of every class, all of one size, the label of each, and every change made to any of them."""
     from PIL import Image
 
     images: list[Image.Image] = []
     labels: list[int] = []
-    told: list[Told] = []
+    changes: list[Change] = []
     first = None
     for label, name in enumerate(classes):
         for file in _files(folder / name, notes):
-            image, words = read_image(file)
+            image, image_changes = read_image(file)
             if size is not None:
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             first = first or (file, image.size)
             if image.size != first[1]:
                 raise DataError(
                     f"{file} is {image.size[0]}x{image.size[1]} and {first[0]} {first[1][0]}x{first[1][1]}; "
-                    "set data.image_size=N to bring all to N x N"
+                    "set data.image_size=N to resize all to N x N"
                 )
             images.append(image)
             labels.append(label)
-            told += words
-    return images, labels, told
+            changes += image_changes
+    return images, labels, changes
 
 
 def _files(folder: Path, notes: list[str]) -> list[Path]:
-    """A class's image files, in order of their names."""
-    entries = sorted(entry for entry in folder.iterdir() if not _hidden(entry))
+    """The image files of one class, in the order of their names."""
+    entries = sorted(entry for entry in folder.iterdir() if not _is_hidden(entry))
     plain = [entry for entry in entries if entry.is_file()]
     files = [entry for entry in plain if entry.suffix.lower() in SUFFIXES]
     deeper = [entry for entry in entries if entry.is_dir() and any(_images_in(entry))]
@@ -158,10 +160,10 @@ def _files(folder: Path, notes: list[str]) -> list[Path]:
             f"FOLDER/CLASS/IMAGE files: name the folder that holds the classes as data.root, or put the images together"
         )
     if not files:
-        held = ", ".join(entry.name for entry in entries[:_MOST_NAMED]) or "nothing"
+        content = ", ".join(entry.name for entry in entries[:_MOST_NAMED]) or "nothing"
         raise DataError(
-            f"{folder} is taken for a class and has no image files (it holds {held}); {_READ}: put images there, or "
-            f"move the folder away"
+            f"{folder} is taken for a class and has no image files (it holds {content}); {_SUFFIXES_PHRASE}: put "
+            f"images there, or move the folder away"
         )
     other = {entry.suffix.lower() or entry.name for entry in plain} - SUFFIXES - _NO_IMAGES
     if other:
@@ -170,4 +172,4 @@ def _files(folder: Path, notes: list[str]) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not _hidden(path)]
+    return [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not _is_hidden(path)]

@@ -1,4 +1,4 @@
-"""One way in: a data set by its name, from wherever it can be had."""
+"""Loads a data set of the catalog by its name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def load_data(
 
     Args:
         name: A key of `DATASETS`.
-        root: Folder with the data set's files, also where a download goes; by default
-            `cache_dir/torchvision`. Embedded sets need none.
-        cache_dir: Where embedded sets are kept once parsed; None parses them each time.
-        download: Whether torchvision may fetch files that are nowhere.
+        root: The folder of the data set's files, into which they are also downloaded; by default
+            `cache_dir/torchvision`. Data sets that come inside packages need none.
+        cache_dir: Where the data sets inside packages are saved once parsed; with None they are parsed each time.
+        download: Whether torchvision may download files that are missing.
 
     Raises:
         DataError: If the name is unknown, or the files are missing, damaged or another data set's.
@@ -49,6 +49,6 @@ def _check_identity(data: ImageData) -> None:
     owner = {other.checksum: name for name, other in DATASETS.items() if other.checksum}.get(data.checksum)
     if owner != data.name and (owner or info.checksum):
         content = f"the images of data={owner}" if owner else "other images or labels"
-        own = f", or data=arrays data.path=FOLDER for {info.namesakes}" if info.namesakes and not owner else ""
-        way_out = f"use the original files or package{own}"
+        as_arrays = f", or data=arrays data.path=FOLDER for {info.namesakes}" if info.namesakes and not owner else ""
+        way_out = f"use the original files or package{as_arrays}"
         raise DataError(f"data={data.name}: {data.source} hold {content}; {way_out}")

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST from their four idx files: where to look, and what they hold."""
+"""Loads MNIST and Fashion-MNIST from their four idx files, wherever those lie."""
 
 from __future__ import annotations
 
@@ -23,38 +23,43 @@ _FILES = (
 
 
 def load_mnist(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
-    """Images (M, 1, H, W), labels (M,) and the source: rows of the train file, then of the test file.
+    """Images (70000, 1, 28, 28) in uint8, labels (70000,) and a phrase for the source; training rows come first.
 
-    Of `home`, `home/raw` and torchvision's folder inside `home`, the first with all four files is read, each raw or
-    `.gz`. A damaged file there is an error, not a reason to look further.
+    Of `home`, `home/raw` and torchvision's folder inside `home`, the first that has all four files is read, each raw or
+    `.gz`. A damaged file is an error; the other folders are not tried then.
 
     Raises:
-        DataError: If the files are nowhere, or damaged.
+        DataError: If the files are not found, or damaged.
     """
     return _load("mnist", "MNIST", home, download)
 
 
 def load_fashion_mnist(home: Path | None, cache_dir: Path | None, download: bool) -> tuple[np.ndarray, np.ndarray, str]:
-    """As `load_mnist`; where Debian's package puts the files is looked at last, and is all without a `home`.
+    """As `load_mnist`, but the folder of Debian's package is tried too, after those in `home`.
 
     Raises:
-        DataError: If the files are nowhere, or damaged.
+        DataError: If the files are not found, or damaged.
     """
     return _load("fashion_mnist", "FashionMNIST", home, download, _DEBIAN_FOLDER, _DEBIAN)
 
 
 def _load(
-    name: str, torchvision_class: str, home: Path | None, download: bool, system: Path | None = None, package: str = ""
+    name: str,
+    torchvision_class: str,
+    home: Path | None,
+    download: bool,
+    system_folder: Path | None = None,
+    package: str = "",
 ) -> tuple[np.ndarray, np.ndarray, str]:
     places = [home, home / "raw", home / torchvision_class / "raw"] if home else []
-    places += [system] if system else []
+    places += [system_folder] if system_folder else []
     files = _find(places)
     if files is None:
         try:
             download_set(torchvision_class, home, allowed=download)
         except DataError as error:
-            wanted = f"{', '.join(_FILES)} (raw or .gz)"
-            raise missing_data(name, wanted, places, str(error), package) from error.__cause__
+            file_names = f"{', '.join(_FILES)} (raw or .gz)"
+            raise missing_data(name, file_names, places, str(error), package) from error.__cause__
         files = _find(places)
         assert files is not None, "torchvision wrote its files elsewhere"
 
@@ -69,9 +74,9 @@ def _load(
 
 def _find(places: list[Path]) -> list[Path] | None:
     for place in places:
-        found = [path for file in _FILES if (path := _raw_or_gz(place / file))]
-        if len(found) == len(_FILES):
-            return found
+        paths = [path for file in _FILES if (path := _raw_or_gz(place / file))]
+        if len(paths) == len(_FILES):
+            return paths
     return None
 
 

@@ -1,4 +1,4 @@
-"""Data sets of the user's own: a function's, an image folder's, or arrays in a file."""
+"""Data sets that a user brings: from a function, a folder of image files, or arrays in a file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from bnbench.data.splits import largest_class, split_data
 
 
 def dataset_info(data: DataConfig) -> DatasetInfo:
-    """What a plan needs to know of a data set: from the catalog, or of the user's own from its images.
+    """What a plan needs to know of a data set, from the catalog or, for one that the user brings, from its images.
 
     Raises:
-        DataError: If the name is unknown, or the images are not to be had; one line.
+        DataError: If the name is unknown, or the user's images cannot be loaded; one line.
     """
     if data.name in OWN:
         return _info(load_own(data))
@@ -34,10 +34,10 @@ def dataset_info(data: DataConfig) -> DatasetInfo:
 
 
 def load_images(data: DataConfig, cache_dir: Path) -> ImageData:
-    """The images that a configuration names, the user's own or from the catalog.
+    """The images that a configuration names, from the catalog or brought by the user.
 
     Raises:
-        DataError: If they are not to be had; one line.
+        DataError: If they cannot be loaded; one line.
         ConfigError: If `data.factory` names no function; one line.
     """
     if data.name in OWN:
@@ -47,10 +47,10 @@ def load_images(data: DataConfig, cache_dir: Path) -> ImageData:
 
 
 def load_own(data: DataConfig) -> ImageData:
-    """A data set of the user's own, loaded once in a process.
+    """A data set that the user brings, loaded once in a process.
 
     Raises:
-        DataError: If it is not to be had, or is no data set; one line.
+        DataError: If it cannot be loaded, or is no data set; one line.
         ConfigError: If `data.factory` names no function; one line.
     """
     return OWN[data.name].load(data)
@@ -74,13 +74,13 @@ def _info(images: ImageData) -> DatasetInfo:
 
 
 def _content(images: ImageData) -> str:
-    """What a set holds, in words."""
+    """A phrase that says how many images a data set has, of which shape and values, in how many classes."""
     C, H, W = images.shape
     counts = np.bincount(images.labels, minlength=images.classes)
-    each = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    per_class = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     return (
         f"{len(images.labels):,} images of {C} channel{'' if C == 1 else 's'}, {H} x {W}, with values "
-        f"{images.images.min()} to {images.images.max()}, in {images.classes:,} classes of {each}"
+        f"{images.images.min()} to {images.images.max()}, in {images.classes:,} classes of {per_class}"
     )
 
 
@@ -94,10 +94,10 @@ def _custom(name: str | None) -> ImageData:
 
 
 @cache
-def _file(path: Path) -> ImageData:
+def _array_file(path: Path) -> ImageData:
     try:
         arrays, notes = read_arrays(path)
-    except OSError as error:  # no permission, say
+    except OSError as error:  # for example: no permission
         raise DataError(f"data.path={path} cannot be read: {one_line(error)}") from error
     return image_data("arrays", arrays, f"data.path={path}", notes=notes)
 
@@ -106,18 +106,23 @@ def _file(path: Path) -> ImageData:
 def _folder(root: Path, size: int | None) -> ImageData:
     try:
         return read_folder(root, size)
-    except OSError as error:  # no permission, say
+    except OSError as error:  # for example: no permission
         raise DataError(f"data.root={root} cannot be read: {one_line(error)}") from error
 
 
-def _path(key: str, name: str, place: str | None) -> Path:
-    if place is None:
+def _path(key: str, name: str, value: str | None) -> Path:
+    if value is None:
         raise DataError(f"data={name} needs {key}; give it")
-    return Path(place).expanduser().absolute()
+    return Path(value).expanduser().absolute()
 
 
 class OwnData(NamedTuple):
-    """A kind of data of the user's own: its line for `bnbench list`, and how a configuration's images are loaded."""
+    """A way in which a user brings a data set.
+
+    Attributes:
+        summary: One line for `bnbench list`.
+        load: Loads the images that the section `data` of a configuration names.
+    """
 
     summary: str
     load: Callable[[DataConfig], ImageData]
@@ -133,7 +138,7 @@ OWN = {
     ),
     "arrays": OwnData(
         "your own arrays, data.path=FILE.npz with images and labels, or idx files",
-        lambda data: _file(_path("data.path", data.name, data.path)),
+        lambda data: _array_file(_path("data.path", data.name, data.path)),
     ),
 }
-"""What `data=` takes beside the catalog's names."""
+"""The ways in which a user brings a data set, by the names that `data=` takes for them."""

@@ -1,4 +1,4 @@
-"""Arrays of the user's own become a data set: what they hold is told, and what cannot be images is refused."""
+"""Makes a data set of arrays that a user brings: notes say how they were read, and errors why they cannot be."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bnbench.data.image_data import DataError, ImageData
 
 Arrays = Mapping[str, np.ndarray]
 
-_FEWEST = 10  # of which one validates and two test
-_MOST_CHANNELS = 4  # of an image whose channels come last
-_MOST_NAMED = 12  # labels in one line
+_FEWEST_IMAGES = 10  # of 10 images, one validates and two test
+_MOST_CHANNELS = 4  # an axis of at most this length may hold the channels of images
+_MOST_NAMED = 12  # labels listed in one line
 
-# The names of images and labels that files come with: bnbench's own, MedMNIST's, Keras'.
-_NAMES = (
+# The names of images and labels in bnbench's examples, in MedMNIST's files and in Keras' files.
+_NAME_SCHEMES = (
     {
         "train": ("images", "labels"),
         "val": ("val_images", "val_labels"),
@@ -33,74 +33,75 @@ _NAMES = (
 def image_data(
     name: str, arrays: Arrays, source: str, *, notes: Sequence[str] = (), class_names: Sequence[str] = ()
 ) -> ImageData:
-    """A data set of arrays, checked.
+    """A data set of these arrays, checked.
 
-    Labels may be any whole numbers from 0 on: the distinct ones become classes 0 to C - 1, in order.
+    Labels may be any whole numbers >= 0: the distinct ones become classes 0, 1, …, in ascending order.
 
     Args:
-        name: The data set's.
-        arrays: Images and labels to train on, and those to validate and to test on where they are apart.
-        source: Where they came from, for errors.
-        notes: What was done to them already.
-        class_names: What the source calls each label from 0 on; by default the labels are the names.
+        name: The name of the data set.
+        arrays: Images, (M, C, H, W), (M, H, W, C) or (M, H, W) in uint8, and labels, (M,) or (M, 1), to train on; with
+            their own names also those to validate and to test on.
+        source: A phrase for where they came from, for errors.
+        notes: Phrases for users on what was done to them already.
+        class_names: The name of each label 0, 1, …; by default the numbers are the names.
 
     Raises:
-        DataError: If they are no data set; one line.
+        DataError: If the arrays are no data set; one line.
     """
-    told = list(notes)
+    all_notes = list(notes)
     parts = {
-        part: (_images(images, source, told), _labels(labels, source))
+        part: (_images(images, source, all_notes), _labels(labels, source))
         for part, (images, labels) in _parts(arrays, source).items()
     }
-    _check_images([images for images, _ in parts.values()], source, told)
+    _check_images([images for images, _ in parts.values()], source, all_notes)
     for images, labels in parts.values():
         if len(images) != len(labels):
             raise DataError(f"{source} holds {len(images)} images, labels {labels.shape}; give each image its label")
-    if len(parts["train"][0]) < _FEWEST:
-        raise DataError(f"{source} holds {len(parts['train'][0])} images; it must hold at least {_FEWEST}")
+    if len(parts["train"][0]) < _FEWEST_IMAGES:
+        raise DataError(f"{source} holds {len(parts['train'][0])} images; it must hold at least {_FEWEST_IMAGES}")
     distinct = _distinct({part: labels for part, (_, labels) in parts.items()}, source, class_names)
     names = tuple(class_names[label] if class_names else str(label) for label in distinct)
     if not np.array_equal(distinct, np.arange(len(distinct))):
-        told.append(f"its labels {_listed(names)} became classes 0 to {len(distinct) - 1}, in order")
-    order = [parts[part] for part in ("train", "val", "test") if part in parts]
+        all_notes.append(f"its labels {_listed(names)} became classes 0 to {len(distinct) - 1}, in order")
+    ordered = [parts[part] for part in ("train", "val", "test") if part in parts]
     return ImageData.from_arrays(
         name,
-        np.concatenate([images for images, _ in order]),
-        np.searchsorted(distinct, np.concatenate([labels for _, labels in order])),
+        np.concatenate([images for images, _ in ordered]),
+        np.searchsorted(distinct, np.concatenate([labels for _, labels in ordered])),
         classes=len(distinct),
         source=source,
         official_test=len(parts["test"][1]) if "test" in parts else 0,
         official_val=len(parts["val"][1]) if "val" in parts else 0,
         class_names=names,
-        notes=tuple(dict.fromkeys(told)),
+        notes=tuple(dict.fromkeys(all_notes)),
     )
 
 
 def _parts(arrays: Arrays, source: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels of each part that is there."""
-    held = {key.lower(): array for key, array in arrays.items()}  # X_train is x_train
-    scheme = next((names for names in _NAMES if names["train"][0] in held), _NAMES[0])
-    known = {key for pair in scheme.values() for key in pair}
-    if len(held) < len(arrays) or held.keys() - known or not {*scheme["train"]} <= held.keys():
+    """Images and labels by part, `train` and perhaps `val` and `test`."""
+    by_name = {key.lower(): array for key, array in arrays.items()}  # so that X_train is read as x_train
+    scheme = next((names for names in _NAME_SCHEMES if names["train"][0] in by_name), _NAME_SCHEMES[0])
+    allowed = {key for pair in scheme.values() for key in pair}
+    if len(by_name) < len(arrays) or by_name.keys() - allowed or not {*scheme["train"]} <= by_name.keys():
         listed = ", ".join(sorted(arrays)) or "nothing"
         raise DataError(
             f"{source} holds {listed}; it must hold images and labels, and may hold val_images, val_labels, "
             f"test_images, test_labels; the names train_images, … and x_train, y_train, … are read too"
         )
     for images, labels in scheme.values():
-        if (images in held) != (labels in held):
+        if (images in by_name) != (labels in by_name):
             raise DataError(f"{source} holds one of {images} and {labels}; give both or neither")
-    return {part: (held[images], held[labels]) for part, (images, labels) in scheme.items() if images in held}
+    return {part: (by_name[images], by_name[labels]) for part, (images, labels) in scheme.items() if images in by_name}
 
 
-def _images(images: np.ndarray, source: str, told: list[str]) -> np.ndarray:
-    """Images as (M, C, H, W); `told` gains a phrase where they came otherwise."""
+def _images(images: np.ndarray, source: str, notes: list[str]) -> np.ndarray:
+    """Images as (M, C, H, W); if their axes are in another order, a phrase that says so is appended to `notes`."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         way_out = {
-            "f": "; of numbers from 0 to 1, (images * 255).round().astype('uint8') makes them",
-            "u": "; of 16 bits, (images / 257).round().astype('uint8') makes them" if images.itemsize == 2 else "",
-            "i": "; of whole numbers from 0 to 255, images.astype('uint8') makes them",
-            "b": "; images.astype('uint8') * 255 makes them",
+            "f": "; for numbers from 0 to 1 write (images * 255).round().astype('uint8')",
+            "u": "; for 16 bits write (images / 257).round().astype('uint8')" if images.itemsize == 2 else "",
+            "i": "; for whole numbers from 0 to 255 write images.astype('uint8')",
+            "b": "; write images.astype('uint8') * 255",
         }.get(images.dtype.kind, "")
         raise DataError(
             f"{source} holds images of {images.dtype} {images.shape}; they must be uint8 of shape (M, C, H, W), "
@@ -115,20 +116,20 @@ def _images(images: np.ndarray, source: str, told: list[str]) -> np.ndarray:
     if a <= _MOST_CHANNELS:
         return images
     if c <= _MOST_CHANNELS < b:
-        told.append(f"its images have their channels last, (M, {a}, {b}, {c}), and are read so")
+        notes.append(f"its images have their channels last, (M, {a}, {b}, {c}), and are read so")
         return images.transpose(0, 3, 1, 2)
     if a < min(b, c):
         return images
     if b <= _MOST_CHANNELS and images.shape[0] == a:
         raise DataError(
-            f"{refused}; of (H, W, C, M), as SVHN has them, images.transpose(3, 2, 0, 1) makes (M, C, H, W)"
+            f"{refused}; if that is (H, W, C, M), as in SVHN, images.transpose(3, 2, 0, 1) makes (M, C, H, W)"
         )
     if a == b == c:
         raise DataError(f"{refused}, which are volumes; bnbench trains on images, (M, C, H, W) or (M, H, W)")
     raise DataError(f"{refused}, with more channels than rows or columns; give them as (M, C, H, W) or (M, H, W)")
 
 
-def _check_images(parts: list[np.ndarray], source: str, told: Sequence[str]) -> None:
+def _check_images(parts: list[np.ndarray], source: str, notes: Sequence[str]) -> None:
     shapes = {images.shape[1:] for images in parts}
     if len(shapes) > 1:
         sizes = " and ".join(str(images.shape) for images in parts)
@@ -137,26 +138,26 @@ def _check_images(parts: list[np.ndarray], source: str, told: Sequence[str]) -> 
         raise DataError(f"{source} holds a part without images; leave it out, or give it some")
     low, high = min(int(images.min()) for images in parts), max(int(images.max()) for images in parts)
     if low == high:
-        read = f", where {'; '.join(told)}" if told else ""
-        raise DataError(f"{source} holds images of which every pixel is {low}{read}; there is nothing to train on")
+        reading = f", where {'; '.join(notes)}" if notes else ""
+        raise DataError(f"{source} holds images of which every pixel is {low}{reading}; there is nothing to train on")
 
 
 def _labels(labels: np.ndarray, source: str) -> np.ndarray:
-    found = f"{source} holds labels of {labels.dtype} {labels.shape}"
+    refused = f"{source} holds labels of {labels.dtype} {labels.shape}"
     if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]  # as MedMNIST has them
+        labels = labels[:, 0]  # MedMNIST's labels have shape (M, 1)
     if labels.ndim == 2:
         raise DataError(
-            f"{found}, {labels.shape[1]} an image; bnbench trains on one label an image: choose a column, or take "
-            f"labels.argmax(1) where one of them is 1 and the others 0"
+            f"{refused}, {labels.shape[1]} per image; bnbench trains on one label per image: choose a column, or take "
+            f"labels.argmax(1) if each row holds one 1 and else 0"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
-        raise DataError(f"{found}; they must be integers of shape (M,)")
+        raise DataError(f"{refused}; they must be integers of shape (M,)")
     return labels.astype(np.int64)
 
 
 def _distinct(parts: Mapping[str, np.ndarray], source: str, class_names: Sequence[str]) -> np.ndarray:
-    """The labels that are trained on, ascending."""
+    """The distinct labels of the training images, ascending; a label that cannot be a class is an error."""
     lowest, highest = (getattr(np.concatenate([*parts.values()]), edge)() for edge in ("min", "max"))
     if lowest < 0:
         raise DataError(f"{source} holds labels {lowest}..{highest}; they must be 0 or more")
@@ -181,7 +182,7 @@ def _distinct(parts: Mapping[str, np.ndarray], source: str, class_names: Sequenc
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names in a line: `1 to 26` where they are numbers without gaps, the first and last where they are many."""
+    """Names in one line: `1 to 26` for numbers without gaps; of more than 12 names the first ten, `…` and the last."""
     numbers = [int(name) for name in names] if all(name.isdecimal() for name in names) else []
     if len(numbers) > 2 and numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
         return f"{numbers[0]} to {numbers[-1]}"

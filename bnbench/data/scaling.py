@@ -1,4 +1,4 @@
-"""How pixels become numbers: one scale and one shift a channel."""
+"""Turns pixels into numbers, with one scale and one shift for each channel."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import numpy as np
 from bnbench.data.image_data import DataError, ImageData
 from bnbench.data.splits import Split
 
-_FIXED = {"raw": (1.0, 0.0), "unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0), "binary": (1 / 255, 0.0)}
+_SCALE_AND_SHIFT = {"raw": (1.0, 0.0), "unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0), "binary": (1 / 255, 0.0)}
 
 
 def scaling(data: ImageData, split: Split, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Scale and shift, so that `x_float = x_uint8 * scale + shift`.
 
     `raw` keeps 0..255, `unit` gives [0, 1], `symmetric` gives [-1, 1], and `standard` gives each channel
-    zero mean and unit variance (divisor N) over the training split, without a look at the others. `binary` is `unit`
-    of pixels that `pixels` has rounded to 0 or 255.
+    zero mean and unit variance (divisor N) over the training split alone. `binary` is `unit` for pixels that `pixels`
+    has rounded to 0 or 255.
 
     Args:
         data: The images.
-        split: Its `train` rows are measured by `standard`.
+        split: `standard` takes mean and variance of its `train` rows.
         kind: `unit`, `symmetric`, `standard`, `raw` or `binary`.
 
     Returns:
         scale and shift, float32, each of shape (C,).
 
     Raises:
-        DataError: If `kind` is unknown, or `standard` meets a channel that never varies.
+        DataError: If `kind` is unknown, or a channel is constant under `standard`.
     """
     C, _, _ = data.shape
-    if kind in _FIXED:
-        scale, shift = np.transpose([_FIXED[kind]] * C)
+    if kind in _SCALE_AND_SHIFT:
+        scale, shift = np.transpose([_SCALE_AND_SHIFT[kind]] * C)
     elif kind == "standard":
         mean, std = np.transpose([_mean_std(data.images[split.train, c]) for c in range(C)])
         if not std.all():
@@ -45,7 +45,7 @@ def scaling(data: ImageData, split: Split, kind: str) -> tuple[np.ndarray, np.nd
 
 
 def pixels(data: ImageData, kind: str) -> np.ndarray:
-    """The images' bytes, (M, C, H, W): for `binary` each rounded to 0 or 255."""
+    """The images in uint8, (M, C, H, W); under `binary` each pixel is rounded to 0 or 255."""
     return np.where(data.images >= 128, np.uint8(255), np.uint8(0)) if kind == "binary" else data.images
 
 

@@ -1,4 +1,4 @@
-"""Files of arrays in the layouts that data sets are handed out in, written small."""
+"""Files of arrays in the layouts in which data sets are published, written small by the tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def labels(count: int, classes: int = 4, first: int = 0) -> np.ndarray:
     return (np.arange(count) % classes + first).astype(np.uint8)
 
 
-def idx(path: Path, array: np.ndarray) -> None:
+def write_idx(path: Path, array: np.ndarray) -> None:
     code = _CODES[array.dtype.str[1:]]
     big_endian = array.astype(array.dtype.newbyteorder(">")).tobytes()
     content = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + big_endian
@@ -46,7 +46,7 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 3)])
-def test_medmnist(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_medmnist_files_are_read(shape: tuple[int, ...], tmp_path: Path) -> None:
     train, val, test = pixels(40, *shape), pixels(12, *shape), pixels(8, *shape)
     np.savez(
         tmp_path / "a.npz",
@@ -61,15 +61,15 @@ def test_medmnist(shape: tuple[int, ...], tmp_path: Path) -> None:
     assert data.shape == (3 if len(shape) == 3 else 1, 28, 28)
     split = split_data(data, kind="fixed", seed=0)
     assert (len(split.train), len(split.val), len(split.test)) == (40, 12, 8)
-    shown = data.images.transpose(0, 2, 3, 1) if len(shape) == 3 else data.images[:, 0]
-    assert np.array_equal(shown, np.concatenate([train, val, test]))
+    channels_last = data.images.transpose(0, 2, 3, 1) if len(shape) == 3 else data.images[:, 0]
+    assert np.array_equal(channels_last, np.concatenate([train, val, test]))
     assert np.array_equal(data.labels, np.concatenate([labels(40), labels(12), labels(8)]))
 
 
-@pytest.mark.parametrize("first", ["x", "X"])
-def test_keras_mnist(first: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("letter", ["x", "X"])
+def test_keras_files_are_read(letter: str, tmp_path: Path) -> None:
     train, test = pixels(40, 28, 28), pixels(8, 28, 28)
-    names = {f"{first}_train": train, "y_train": labels(40), f"{first}_test": test, "y_test": labels(8)}
+    names = {f"{letter}_train": train, "y_train": labels(40), f"{letter}_test": test, "y_test": labels(8)}
     np.savez(tmp_path / "mnist.npz", **names)
     data = load(tmp_path / "mnist.npz")
     assert np.array_equal(data.images[:, 0], np.concatenate([train, test]))
@@ -85,29 +85,29 @@ def write_kmnist(folder: Path) -> np.ndarray:
     return np.concatenate([train, test])
 
 
-@pytest.mark.parametrize("named", [".", "kmnist-train-imgs.npz", "kmnist-test-labels.npz"])
-def test_kmnist_in_pairs_of_npz(named: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [".", "kmnist-train-imgs.npz", "kmnist-test-labels.npz"])
+def test_kmnist_is_read_from_pairs_of_npz(path: str, tmp_path: Path) -> None:
     images = write_kmnist(tmp_path)
-    data = load(tmp_path / named)
+    data = load(tmp_path / path)
     assert np.array_equal(data.images[:, 0], images)
     assert (data.official_test, data.classes) == (8, 4)
 
 
-def test_a_pair_that_is_not_whole_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_of_a_pair_is_named(tmp_path: Path) -> None:
     write_kmnist(tmp_path)
     (tmp_path / "kmnist-test-labels.npz").unlink()
     assert "lacks the test_images or test_labels that belong to" in refusal(tmp_path)
     (tmp_path / "kmnist-test-imgs.npz").unlink()
     assert load(tmp_path / "kmnist-train-imgs.npz").official_test == 0
     np.savez(tmp_path / "x.npz", pixels(40, 28, 28))
-    assert "told by their names: SET-train-imgs.npz and SET-train-labels.npz" in refusal(tmp_path / "x.npz")
+    assert "recognized by their names: SET-train-imgs.npz and SET-train-labels.npz" in refusal(tmp_path / "x.npz")
 
 
 def write_emnist(folder: Path, name: str, classes: int, first: int) -> np.ndarray:
     upright = pixels(130, 28, 20)
     for part, rows in (("train", slice(104)), ("test", slice(104, None))):
-        idx(folder / f"emnist-{name}-{part}-images-idx3-ubyte.gz", upright[rows].swapaxes(1, 2))
-        idx(folder / f"emnist-{name}-{part}-labels-idx1-ubyte.gz", labels(130, classes, first)[rows])
+        write_idx(folder / f"emnist-{name}-{part}-images-idx3-ubyte.gz", upright[rows].swapaxes(1, 2))
+        write_idx(folder / f"emnist-{name}-{part}-labels-idx1-ubyte.gz", labels(130, classes, first)[rows])
     return upright
 
 
@@ -123,7 +123,7 @@ def test_emnist_is_turned_upright_and_its_letters_from_1_become_classes_from_0(t
     ]
 
 
-def test_of_several_sets_in_a_folder_one_is_named_by_a_file(tmp_path: Path) -> None:
+def test_several_sets_in_a_folder_need_a_file_that_names_one(tmp_path: Path) -> None:
     write_emnist(tmp_path, "letters", 26, first=1)
     digits = write_emnist(tmp_path, "digits", 10, first=0)
     message = refusal(tmp_path)
@@ -138,8 +138,8 @@ def test_qmnist_labels_are_the_first_of_eight_columns(tmp_path: Path) -> None:
     columns = RNG.integers(0, 4000, (40, 8), dtype=np.int32)
     columns[:, 0] = labels(40)
     for part, rows in (("train", slice(30)), ("test", slice(30, None))):
-        idx(tmp_path / f"qmnist-{part}-images-idx3-ubyte.gz", images[rows])
-        idx(tmp_path / f"qmnist-{part}-labels-idx2-int.gz", columns[rows])
+        write_idx(tmp_path / f"qmnist-{part}-images-idx3-ubyte.gz", images[rows])
+        write_idx(tmp_path / f"qmnist-{part}-labels-idx2-int.gz", columns[rows])
     data = load(tmp_path)
     assert np.array_equal(data.images[:, 0], images)
     assert np.array_equal(data.labels, labels(40))
@@ -147,27 +147,27 @@ def test_qmnist_labels_are_the_first_of_eight_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
-def test_idx_files_named_as_mnist_s(ending: str, tmp_path: Path) -> None:  # as KMNIST and others come too
+def test_idx_files_with_mnist_s_names_are_read(ending: str, tmp_path: Path) -> None:  # KMNIST has these names too
     images = pixels(40, 28, 28)
     for part, rows in (("train", slice(30)), ("t10k", slice(30, None))):
-        idx(tmp_path / f"{part}-images-idx3-ubyte{ending}", images[rows])
-        idx(tmp_path / f"{part}-labels-idx1-ubyte{ending}", labels(40)[rows])
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte{ending}", images[rows])
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte{ending}", labels(40)[rows])
     data = load(tmp_path)
     assert np.array_equal(data.images[:, 0], images)
     assert data.official_test == 10
 
 
 def test_a_damaged_idx_file_is_named(tmp_path: Path) -> None:
-    idx(tmp_path / "train-labels-idx1-ubyte", labels(40))
+    write_idx(tmp_path / "train-labels-idx1-ubyte", labels(40))
     for content in (b"", b"\0\0\x08", b"\x01\0\x08\x03" + bytes(99), b"\0\0\x07\x03" + bytes(99)):
         (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
         assert "train-images-idx3-ubyte is no idx file: it starts with" in refusal(tmp_path)
-        load_own.__globals__["_file"].cache_clear()
+        load_own.__globals__["_array_file"].cache_clear()
     (tmp_path / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 40, 2, 2) + bytes(99))
     assert "holds 99 values, its header says 160" in refusal(tmp_path)
 
 
-def test_cifar_100_binary_files(tmp_path: Path) -> None:
+def test_cifar_100_binary_files_are_read(tmp_path: Path) -> None:
     images, fine = pixels(50, 3, 32, 32), labels(50, 5)
     for name, rows in (("train.bin", slice(40)), ("test.bin", slice(40, None))):
         coarse = np.full_like(fine[rows], 99)
@@ -180,13 +180,13 @@ def test_cifar_100_binary_files(tmp_path: Path) -> None:
         assert data.official_test == 10
         assert data.notes == ("its labels are CIFAR-100's fine ones",)
     (tmp_path / "test.bin").write_bytes(bytes(3073))
-    load_own.__globals__["_file"].cache_clear()
+    load_own.__globals__["_array_file"].cache_clear()
     assert "test.bin holds 3073 bytes, not rows of 3074" in refusal(tmp_path)
 
 
 @pytest.fixture
 def cifar100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with CIFAR-100's three pickled files, few images in them, and torchvision told their MD5 sums."""
+    """A folder with CIFAR-100's three pickled files, few images in them, and their MD5 sums set in torchvision."""
     ensure_torchvision()
     from torchvision.datasets import CIFAR100
 
@@ -223,9 +223,9 @@ def test_a_changed_or_missing_pickle_is_refused_before_it_is_opened(cifar100: Pa
     assert "lacks one of CIFAR-100's files: train, test, meta" in refusal(cifar100)
 
 
-def test_what_is_not_read_is_refused_by_name(tmp_path: Path) -> None:
-    assert "SVHN's, numpy.savez(FILE, images=X.transpose(3, 2, 0, 1)" in refusal(tmp_path / "train_32x32.mat")
+def test_files_that_cannot_be_read_are_answered_with_what_to_do(tmp_path: Path) -> None:
+    assert "write numpy.savez(FILE, images=X.transpose(3, 2, 0, 1)" in refusal(tmp_path / "train_32x32.mat")
     (tmp_path / "cifar" / "data_batch_1").mkdir(parents=True)
     assert f"data=cifar10 data.root={tmp_path} reads them" in refusal(tmp_path / "cifar")
     (tmp_path / "other").mkdir()
-    assert "a folder without a data set that is known by its files' names" in refusal(tmp_path / "other")
+    assert "holds no files with the names of a data set" in refusal(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Embedded data sets, their checksum and their cache."""
+"""Data sets that come inside packages, their checksums and their cache."""
 
 import functools
 import multiprocessing
@@ -24,7 +24,7 @@ from bnbench.data import (
 from bnbench.data.cache import cached
 
 
-def toy(images: np.ndarray | None = None, labels: np.ndarray | None = None) -> ImageData:
+def toy_data(images: np.ndarray | None = None, labels: np.ndarray | None = None) -> ImageData:
     images = np.zeros((3, 1, 2, 2), np.uint8) if images is None else images
     labels = np.arange(3) if labels is None else labels
     return ImageData.from_arrays("toy", images, labels, classes=3, source="a test")
@@ -35,11 +35,11 @@ def build() -> dict[str, np.ndarray]:
 
 
 def forbidden() -> dict[str, np.ndarray]:
-    raise AssertionError("built again although the cache is there")
+    raise AssertionError("the arrays were built again, although they are cached")
 
 
 @pytest.mark.parametrize("name", ["mnist_5k", "digits"])
-def test_embedded_set_is_what_the_catalog_announces(name, tmp_path):
+def test_embedded_set_is_what_its_entry_says(name, tmp_path):
     data, info = load_data(name, cache_dir=tmp_path), DATASETS[name]
     assert data.images.shape == (info.images, *info.shape)
     assert data.shape == info.shape
@@ -61,7 +61,7 @@ def test_digits_are_scikit_learns_times_255_16ths():
 
 def test_cached_load_gives_the_same_bytes_and_imports_no_parser(tmp_path, monkeypatch):
     first = load_data("digits", cache_dir=tmp_path)
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # importing it now fails
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # so that importing it fails
     again = load_data("digits", cache_dir=tmp_path)
     assert again.checksum == first.checksum
     assert again.source == first.source
@@ -116,10 +116,10 @@ def test_cache_that_cannot_be_written_does_not_stop_the_load(tmp_path):
 
 
 def test_full_disk_does_not_stop_the_load_and_leaves_no_draft(tmp_path, monkeypatch):
-    def full(*_):
+    def raise_disk_full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr("os.replace", raise_disk_full)
     with pytest.warns(UserWarning, match="No space left on device"):
         cached(tmp_path / "toy.cache", build)
     assert list(tmp_path.iterdir()) == []
@@ -127,11 +127,11 @@ def test_full_disk_does_not_stop_the_load_and_leaves_no_draft(tmp_path, monkeypa
 
 def test_cache_is_never_half_written_for_a_reader(tmp_path, monkeypatch):
     path = tmp_path / "toy.cache"
-    seen = []
+    existed_before = []
     replace = os.replace
-    monkeypatch.setattr("os.replace", lambda *a: (seen.append(path.exists()), replace(*a)))
+    monkeypatch.setattr("os.replace", lambda *a: (existed_before.append(path.exists()), replace(*a)))
     cached(path, build)
-    assert seen == [False]  # the name appears only with the whole content
+    assert existed_before == [False]  # the name appears only with the whole content
 
 
 def test_two_processes_can_make_the_same_cache_at_once(tmp_path):
@@ -149,20 +149,20 @@ def test_checksum_changes_with_one_pixel_one_label_and_the_shape():
     pixel = np.zeros((3, 1, 2, 2), np.uint8)
     pixel[2, 0, 1, 1] = 1
     variants = [
-        toy(),
-        toy(images=pixel),
-        toy(labels=np.array([0, 1, 1])),
-        toy(images=np.zeros((3, 1, 1, 4), np.uint8)),
+        toy_data(),
+        toy_data(images=pixel),
+        toy_data(labels=np.array([0, 1, 1])),
+        toy_data(images=np.zeros((3, 1, 1, 4), np.uint8)),
     ]
     assert len({data.checksum for data in variants}) == len(variants)
 
 
 def test_checksum_sees_content_not_memory_layout():
     images = np.random.default_rng(0).integers(0, 256, (3, 2, 2, 4), np.uint8)
-    turned = np.asfortranarray(images)
-    assert toy(images=images).checksum == toy(images=turned).checksum
-    assert toy(images=turned).images.flags.c_contiguous
-    assert toy(labels=np.arange(3, dtype=np.uint8)).checksum == toy(labels=np.arange(3, dtype=">i4")).checksum
+    fortran = np.asfortranarray(images)
+    assert toy_data(images=images).checksum == toy_data(images=fortran).checksum
+    assert toy_data(images=fortran).images.flags.c_contiguous
+    assert toy_data(labels=np.arange(3, dtype=np.uint8)).checksum == toy_data(labels=np.arange(3, dtype=">i4")).checksum
 
 
 def test_changed_content_of_an_embedded_set_is_refused(tmp_path, monkeypatch):
@@ -172,17 +172,17 @@ def test_changed_content_of_an_embedded_set_is_refused(tmp_path, monkeypatch):
         load_data("digits")
 
 
-def test_unknown_name_is_answered_with_the_names_there_are(tmp_path):
+def test_unknown_name_is_answered_with_the_allowed_names(tmp_path):
     with pytest.raises(DataError, match="data=mnits is unknown; choose one of mnist_5k, digits, mnist, "):
         load_data("mnits")
-    for ask in (dataset_info, lambda data: load_images(data, tmp_path)):
+    for look_up in (dataset_info, lambda data: load_images(data, tmp_path)):
         with pytest.raises(DataError, match=r"data=mnits is unknown; .*mnist_5k, digits, mnist, "):
-            ask(DataConfig(name="mnits"))
+            look_up(DataConfig(name="mnits"))
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_entry_has_a_loader_of_its_own_set(name):
-    """That one loads its set, or says which files are missing: no name falls to another set's loader."""
+def test_every_entry_s_loader_loads_that_data_set(name):
+    """It loads the data set of this name, or says which of its files are missing."""
     try:
         answer = f"data={load_data(name, download=False).name}: "
     except MissingDataError as error:
@@ -200,4 +200,4 @@ def test_every_data_set_has_a_configuration_file():
 )
 def test_labels_that_do_not_fit_the_images_are_refused(labels, message):
     with pytest.raises(DataError, match=message):
-        toy(labels=labels)
+        toy_data(labels=labels)

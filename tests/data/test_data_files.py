@@ -1,4 +1,4 @@
-"""Data sets that live in files: reading, refusing and looking for them. No network."""
+"""Data sets in files: where they are looked for, how they are read, what is refused. No test uses the network."""
 
 import dataclasses
 import gzip
@@ -18,7 +18,7 @@ from bnbench.data import DATASETS, DataError, load_data
 from bnbench.data.idx import read_idx
 from bnbench.tensors.vision_ops import ensure_torchvision
 
-CATALOG = dict(DATASETS)  # as it is, before a test makes its sets small
+CATALOG = dict(DATASETS)  # a copy, before the fixture makes its data sets small
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TRAIN, TEST = 30, 10
 FILES = {
@@ -48,7 +48,7 @@ def write_idx_files(folder: Path, *, zipped: bool = False) -> dict[str, np.ndarr
 
 @pytest.fixture(autouse=True)
 def small_sets(monkeypatch):
-    """The catalog with small MNIST sets, so that small files are whole."""
+    """Makes the MNIST sets of the catalog small, so that small files are complete."""
     for name in ("mnist", "fashion_mnist"):
         small = dataclasses.replace(DATASETS[name], train=TRAIN - 5, val=5, test=TEST, checksum="")
         monkeypatch.setitem(DATASETS, name, small)
@@ -74,7 +74,7 @@ def refusal(name: str, **arguments) -> str:
 
 
 @pytest.mark.parametrize("place", [".", "raw", "MNIST/raw"])
-def test_mnist_is_found_in_each_place_with_train_rows_before_test_rows(place, tmp_path):
+def test_mnist_is_read_from_each_place_with_train_rows_before_test_rows(place, tmp_path):
     arrays = write_idx_files(tmp_path / place)
     data = load_data("mnist", root=tmp_path, download=False)
     images = [arrays["train-images-idx3-ubyte"], arrays["t10k-images-idx3-ubyte"]]
@@ -85,7 +85,7 @@ def test_mnist_is_found_in_each_place_with_train_rows_before_test_rows(place, tm
     assert data.source == f"idx files in {tmp_path / place}"
 
 
-def test_fashion_mnist_is_found_in_the_systems_folder_without_a_root(tmp_path, monkeypatch):
+def test_fashion_mnist_is_read_from_the_system_folder_without_a_root(tmp_path, monkeypatch):
     write_idx_files(tmp_path, zipped=True)
     monkeypatch.setattr("bnbench.data.mnist_files._DEBIAN_FOLDER", tmp_path)
     assert load_data("fashion_mnist", download=False).source == f"idx files in {tmp_path}"
@@ -134,10 +134,10 @@ def test_broken_gzip_stream_is_named(tmp_path):
         assert refusal("mnist", root=tmp_path).startswith(f"{path} cannot be read")
 
 
-def test_wrong_magic_is_refused_with_what_was_found(tmp_path):
+def test_wrong_magic_number_is_refused_with_both_numbers(tmp_path):
     path = tmp_path / "labels"
     path.write_bytes(idx_bytes(np.zeros((2, 3), np.uint8)))
-    with pytest.raises(DataError, match="labels starts with 00000802, an idx file like it with 00000801"):
+    with pytest.raises(DataError, match="labels starts with 00000802, not with 00000801 as an idx file"):
         read_idx(path, (6,))
 
 
@@ -159,7 +159,9 @@ def test_another_data_set_under_the_right_names_is_refused(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_files_of_the_right_names_and_sizes_with_a_third_sets_images_are_refused(name, tmp_path, monkeypatch):
+def test_files_of_the_right_names_and_sizes_with_the_images_of_a_set_outside_the_catalog_are_refused(
+    name, tmp_path, monkeypatch
+):
     write_idx_files(tmp_path)
     small = dataclasses.replace(CATALOG[name], train=TRAIN - 5, val=5, test=TEST)  # with the real set's checksum
     monkeypatch.setitem(DATASETS, name, small)
@@ -168,20 +170,20 @@ def test_files_of_the_right_names_and_sizes_with_a_third_sets_images_are_refused
     assert "data=arrays data.path=FOLDER for another set in files of these names, such as KMNIST" in message
 
 
-def test_every_catalog_set_is_held_to_its_content():
-    by_files = {name for name, info in CATALOG.items() if len(info.checksum) != 64}
-    assert by_files == {"cifar10"}  # whose seven files are held to their MD5 sums: see the tests of CIFAR-10 below
+def test_every_set_of_the_catalog_has_a_checksum_or_md5_sums():
+    without_checksum = {name for name, info in CATALOG.items() if len(info.checksum) != 64}
+    assert without_checksum == {"cifar10"}  # the MD5 of its seven files is tested below
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
-def test_debians_fashion_mnist_is_the_catalogs(monkeypatch):
+def test_debians_fashion_mnist_is_that_of_the_catalog(monkeypatch):
     monkeypatch.setitem(DATASETS, "fashion_mnist", CATALOG["fashion_mnist"])
     monkeypatch.setattr("bnbench.data.mnist_files._DEBIAN_FOLDER", DEBIAN)
     assert load_data("fashion_mnist", download=False).checksum == CATALOG["fashion_mnist"].checksum
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
-def test_missing_files_without_network_are_answered_with_places_and_ways_out(name, tmp_path, no_network):
+def test_missing_files_without_network_are_answered_with_folders_and_what_to_do(name, tmp_path, no_network):
     message = refusal(name, root=tmp_path)
     folder = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw", "cifar10": "cifar-10-batches-py"}
     assert f"{tmp_path / folder[name]}" in message
@@ -196,10 +198,10 @@ def test_failed_download_is_translated_and_restores_the_network_timeout(tmp_path
     ensure_torchvision()
     from torchvision import datasets
 
-    seen = []
+    timeouts = []
 
     def unreachable(_self):
-        seen.append(socket.getdefaulttimeout())
+        timeouts.append(socket.getdefaulttimeout())
         raise URLError("no route to host")
 
     monkeypatch.setattr(datasets.MNIST, "download", unreachable)
@@ -207,7 +209,7 @@ def test_failed_download_is_translated_and_restores_the_network_timeout(tmp_path
     socket.setdefaulttimeout(77.0)
     try:
         assert "no route to host" in refusal("mnist", root=tmp_path)
-        assert (seen, socket.getdefaulttimeout()) == ([10.0], 77.0)
+        assert (timeouts, socket.getdefaulttimeout()) == ([10.0], 77.0)
     finally:
         socket.setdefaulttimeout(before)
 
@@ -222,17 +224,17 @@ def test_downloaded_files_are_read_from_torchvisions_folder_in_the_cache(tmp_pat
     assert load_data("mnist", cache_dir=tmp_path, download=False).checksum == data.checksum
 
 
-def test_download_switched_off_is_said(tmp_path):
+def test_an_error_says_that_downloading_is_switched_off(tmp_path):
     assert "downloading is switched off" in refusal("mnist", root=tmp_path, download=False)
 
 
-def test_no_folder_at_all_is_said():
+def test_an_error_says_that_there_is_no_folder_to_download_to():
     assert "neither data.root nor a cache is set" in refusal("mnist")
 
 
 @pytest.fixture
 def small_cifar10(tmp_path, monkeypatch) -> Path:
-    """A folder with CIFAR-10's seven files, ten images a batch, and torchvision told their MD5 sums."""
+    """A folder with CIFAR-10's seven files, ten images a batch, and their MD5 sums set in torchvision."""
     ensure_torchvision()
     from torchvision.datasets import CIFAR10
 

@@ -1,4 +1,4 @@
-"""Image folders as people have them: depths, turned and transparent pictures, parts, and what systems leave behind."""
+"""Image folders as people have them: 16-bit, turned and transparent images, parts, and files that are no images."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RNG = np.random.default_rng(0)
 ORIENTATION = 0x0112
 
 
-def save(path: Path, pixels: np.ndarray, **how: Any) -> None:
+def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **how)
+    Image.fromarray(pixels).save(path, **options)
 
 
 def draw(folder: Path, count: int, level: int = 0) -> None:
@@ -46,14 +46,14 @@ def test_16_bit_gray_is_scaled_by_its_type(suffix: str, dtype: str, tmp_path: Pa
     data = load(tmp_path)
     assert data.shape == (1, 6, 8)
     assert np.abs(data.images[0, 0] - ramp / 257).max() <= 0.5
-    assert data.notes == ("12 of its 12 images are 16-bit gray and were scaled to bytes by their type, 65535 to white",)
+    assert data.notes == ("12 of its 12 images are 16-bit gray and were scaled to 8 bits, 65535 to white",)
 
 
-@pytest.mark.parametrize(("dtype", "said"), [(np.float32, "floating-point"), (np.int32, "32-bit whole")])
-def test_numbers_without_a_stated_white_are_refused(dtype: type, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dtype", "kind"), [(np.float32, "floating-point"), (np.int32, "32-bit whole")])
+def test_numbers_without_a_known_white_are_refused(dtype: type, kind: str, tmp_path: Path) -> None:
     draw(tmp_path / "a", 6)
     save(tmp_path / "b" / "0.tif", np.ones((6, 8), dtype))
-    assert f"0.tif holds {said} numbers, which have no stated white; save its pixels as 8 or 16 bits" in refusal(
+    assert f"0.tif holds {kind} numbers, of which no value is known to be white; save its pixels as 8 or 16" in refusal(
         tmp_path
     )
 
@@ -66,7 +66,7 @@ def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     assert "(it holds photo.heic)" in refusal(tmp_path)
 
 
-def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
+def test_files_that_operating_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
     for name in "ab":
         draw(tmp_path / name, 6)
         for junk in ("._00.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
@@ -78,7 +78,7 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
     assert (len(data.labels), data.classes, data.notes) == (12, 2, ())
 
 
-def test_files_that_are_not_read_are_told(tmp_path: Path) -> None:
+def test_a_note_names_the_kinds_of_files_that_were_not_read(tmp_path: Path) -> None:
     draw(tmp_path / "a", 6), draw(tmp_path / "b", 6)
     (tmp_path / "b" / "photo.HEIC").write_bytes(b"0")
     assert load(tmp_path).notes == (f"files of .heic in {tmp_path / 'b'} were not read",)
@@ -88,27 +88,28 @@ def test_files_that_are_not_read_are_told(tmp_path: Path) -> None:
 def test_photographs_stand_as_their_exif_orientation_says(orientation: int, tmp_path: Path) -> None:
     upright = np.zeros((32, 32), np.uint8)
     upright[:8, :16] = 255
-    # What a camera held that way stores; then a viewer shows the picture upright.
-    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # PIL's transpositions: the inverse of what the tag asks for
+    # A camera held that way stores the image turned; a viewer turns it upright. By orientation, PIL's number of the
+    # transposition that turns the image as the camera does: the inverse of the one a viewer applies.
+    camera_turns = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     for name in "ab":
         for i in range(6):
             image = Image.fromarray(upright)
             if orientation > 1:
-                image = image.transpose(Image.Transpose(back[orientation]))
+                image = image.transpose(Image.Transpose(camera_turns[orientation]))
             exif = image.getexif()
             exif[ORIENTATION] = orientation
             (tmp_path / name).mkdir(exist_ok=True)
             image.save(tmp_path / name / f"{i}.jpg", exif=exif, quality=95)
     data = load(tmp_path)
-    assert np.abs(data.images[0, 0].astype(int) - upright).max() < 40  # JPEG
-    told = ("12 of its 12 images were turned as their EXIF orientation says",)
-    assert data.notes == (told if orientation > 1 else ())
+    assert np.abs(data.images[0, 0].astype(int) - upright).max() < 40  # JPEG is lossy
+    notes = ("12 of its 12 images were turned as their EXIF orientation says",)
+    assert data.notes == (notes if orientation > 1 else ())
 
 
-def test_what_is_transparent_is_laid_on_white(tmp_path: Path) -> None:
+def test_transparent_pixels_are_laid_on_white(tmp_path: Path) -> None:
     for k, name in enumerate("ab"):
         for i in range(6):
-            drawing = np.zeros((16, 16, 4), np.uint8)  # black everywhere, seen where it is opaque
+            drawing = np.zeros((16, 16, 4), np.uint8)  # black everywhere, but visible only in opaque rows
             drawing[4 * k : 4 * k + 5, :, 3] = 255
             save(tmp_path / name / f"{i}.png", drawing)
     data = load(tmp_path)
@@ -132,7 +133,7 @@ def test_half_transparent_gray_stays_gray_and_a_transparent_palette_entry_is_whi
     assert (data.images[6, :, :, 1] == 30).all()
 
 
-def test_an_opaque_alpha_channel_changes_nothing_and_needs_no_word(tmp_path: Path) -> None:
+def test_an_opaque_alpha_channel_changes_nothing_and_gives_no_note(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 256, (12, 6, 8, 4), dtype=np.uint8)
     pixels[..., 3] = 255
     for i in range(12):
@@ -142,7 +143,7 @@ def test_an_opaque_alpha_channel_changes_nothing_and_needs_no_word(tmp_path: Pat
     assert data.notes == ()
 
 
-def test_a_white_drawing_that_white_hides_is_refused(tmp_path: Path) -> None:
+def test_a_white_drawing_on_transparent_ground_is_refused(tmp_path: Path) -> None:
     drawing = np.full((6, 8, 4), 255, np.uint8)
     drawing[2:, :, 3] = 0
     for i in range(12):
@@ -150,7 +151,7 @@ def test_a_white_drawing_that_white_hides_is_refused(tmp_path: Path) -> None:
     assert "every pixel is 255, where 12 of its 12 images have transparent pixels and were laid on" in refusal(tmp_path)
 
 
-def test_of_several_frames_the_first_is_read_and_that_is_told(tmp_path: Path) -> None:
+def test_of_several_frames_the_first_is_read_and_a_note_says_so(tmp_path: Path) -> None:
     draw(tmp_path / "a", 6), draw(tmp_path / "b", 5)
     frames = [Image.fromarray(np.full((6, 8), level, np.uint8)) for level in (10, 200)]
     frames[0].save(tmp_path / "b" / "x.tif", save_all=True, append_images=frames[1:])
@@ -159,7 +160,8 @@ def test_of_several_frames_the_first_is_read_and_that_is_told(tmp_path: Path) ->
     assert data.notes == ("1 of its 12 images hold several frames, of which the first was read",)
 
 
-def parts(root: Path, **counts: int) -> None:
+def draw_parts(root: Path, **counts: int) -> None:
+    """Draw folders ROOT/PART/a and ROOT/PART/b with so many images each."""
     for k, name in enumerate("ab"):
         for part, count in counts.items():
             draw(root / part / name, count, level=90 * k)
@@ -167,7 +169,7 @@ def parts(root: Path, **counts: int) -> None:
 
 @pytest.mark.parametrize("val", ["val", "Valid", "validation", "dev"])
 def test_a_folder_to_validate_on_validates(val: str, tmp_path: Path) -> None:
-    parts(tmp_path, train=20, test=10, **{val: 30})
+    draw_parts(tmp_path, train=20, test=10, **{val: 30})
     data = load(tmp_path)
     split = split_data(data, kind="by_seed", seed=3)
     assert (len(split.train), len(split.val), len(split.test)) == (40, 60, 20)
@@ -175,25 +177,25 @@ def test_a_folder_to_validate_on_validates(val: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "test")])
-def test_train_and_test_are_known_by_other_spellings(train: str, test: str, tmp_path: Path) -> None:
-    parts(tmp_path, **{train: 10, test: 4})
+def test_other_spellings_of_train_and_test_are_understood(train: str, test: str, tmp_path: Path) -> None:
+    draw_parts(tmp_path, **{train: 10, test: 4})
     data = load(tmp_path)
     assert (len(data.labels), data.official_test, data.classes) == (28, 8, 2)
 
 
 def test_train_with_val_alone_tests_on_a_fifth_of_train_and_says_so(tmp_path: Path) -> None:
-    parts(tmp_path, train=20, val=6)
+    draw_parts(tmp_path, train=20, val=6)
     data = load(tmp_path)
     split = split_data(data, kind="fixed", seed=0)
     assert (len(split.train), len(split.val), len(split.test)) == (32, 12, 8)
     assert data.notes == ("it has no test folder, so a fifth of train tests",)
 
 
-def test_train_alone_is_the_whole_and_a_folder_beside_the_parts_is_told(tmp_path: Path) -> None:
-    parts(tmp_path / "one", train=20)
-    assert load(tmp_path / "one").classes == 2
-    parts(tmp_path / "two", train=20, test=4, unlabelled=3)
-    assert load(tmp_path / "two").notes == ("beside train, test, unlabelled was not read",)
+def test_train_alone_is_the_whole_set_and_a_note_names_folders_beside_the_parts(tmp_path: Path) -> None:
+    draw_parts(tmp_path / "train_alone", train=20)
+    assert load(tmp_path / "train_alone").classes == 2
+    draw_parts(tmp_path / "beside_parts", train=20, test=4, unlabelled=3)
+    assert load(tmp_path / "beside_parts").notes == ("beside train, test, unlabelled was not read",)
 
 
 def test_classes_may_be_called_train_and_test_bench(tmp_path: Path) -> None:
@@ -203,9 +205,9 @@ def test_classes_may_be_called_train_and_test_bench(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folders", "said"),
+    ("folders", "message"),
     [
-        (["train", "test"], "has test and train without a folder for each class in them"),  # labels in a table
+        (["train", "test"], "has test and train without a folder for each class in them"),  # the labels are in a table
         (["train/a", "train/b", "test"], "has folders for each class in train and none in test"),
         (["val/a", "val/b", "test/a", "test/b"], "has test and val and no train"),
         (["train/a", "train/b", "Train/a", "test/a", "test/b"], "has both Train and train"),
@@ -217,16 +219,16 @@ def test_classes_may_be_called_train_and_test_bench(tmp_path: Path) -> None:
         (["a"], "needs at least two folders of images, one for each class"),
     ],
 )
-def test_folders_that_are_no_parts_or_classes_are_answered_by_name(
-    folders: list[str], said: str, tmp_path: Path
+def test_folders_that_are_neither_parts_nor_classes_are_named_in_the_error(
+    folders: list[str], message: str, tmp_path: Path
 ) -> None:
     for name in folders:
         draw(tmp_path / name, 6)
-    assert said in refusal(tmp_path)
+    assert message in refusal(tmp_path)
 
 
 def test_validation_is_drawn_from_every_class_of_train(tmp_path: Path) -> None:
-    parts(tmp_path, train=20, test=4)
+    draw_parts(tmp_path, train=20, test=4)
     data = load(tmp_path)
     split = split_data(data, kind="fixed", seed=0)
     assert np.bincount(data.labels[split.val]).tolist() == [2, 2]

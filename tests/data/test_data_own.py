@@ -1,4 +1,4 @@
-"""Data sets of one's own: arrays, image folders and functions become what they say, or are refused in one line."""
+"""Data sets that users bring: arrays, image folders and functions are read, or refused in one line."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from bnbench.examples.images import stripes
 RNG = np.random.default_rng(0)
 
 
-def arrays(count: int = 30, shape: tuple[int, ...] = (4, 5), classes: int = 3) -> dict[str, np.ndarray]:
+def random_arrays(count: int = 30, shape: tuple[int, ...] = (4, 5), classes: int = 3) -> dict[str, np.ndarray]:
     return {
         "images": RNG.integers(0, 256, (count, *shape), dtype=np.uint8),
         "labels": np.arange(count) % classes,
     }
 
 
-def saved(path: Path, **content: np.ndarray) -> DataConfig:
+def saved_arrays(path: Path, **content: np.ndarray) -> DataConfig:
     np.savez(path / "own.npz", **content)
     return DataConfig(name="arrays", path=str(path / "own.npz"))
 
 
 def test_arrays_are_read_as_they_are(tmp_path: Path) -> None:
-    content = arrays(shape=(3, 4, 5))
-    data = load_own(saved(tmp_path, **content))
+    content = random_arrays(shape=(3, 4, 5))
+    data = load_own(saved_arrays(tmp_path, **content))
     assert np.array_equal(data.images, content["images"])
     assert np.array_equal(data.labels, content["labels"])
     assert (data.shape, data.classes, data.official_test) == ((3, 4, 5), 3, 0)
 
 
 def test_images_without_channels_have_one(tmp_path: Path) -> None:
-    assert load_own(saved(tmp_path, **arrays(shape=(4, 5)))).shape == (1, 4, 5)
+    assert load_own(saved_arrays(tmp_path, **random_arrays(shape=(4, 5)))).shape == (1, 4, 5)
 
 
-def test_test_images_given_are_the_test_set(tmp_path: Path) -> None:
-    train, test = arrays(40), arrays(9)
-    config = saved(tmp_path, **train, test_images=test["images"], test_labels=test["labels"])
+def test_test_images_in_the_file_are_the_test_set(tmp_path: Path) -> None:
+    train, test = random_arrays(40), random_arrays(9)
+    config = saved_arrays(tmp_path, **train, test_images=test["images"], test_labels=test["labels"])
     data = load_own(config)
     split = split_data(data, kind="by_seed", seed=1)
     assert np.array_equal(data.images[np.sort(split.test)][:, 0], test["images"])
@@ -52,15 +52,15 @@ def test_test_images_given_are_the_test_set(tmp_path: Path) -> None:
     assert info.largest_class == pytest.approx(3 / 9)
 
 
-def test_sizes_known_before_training_are_those_of_the_split(tmp_path: Path) -> None:
-    config = saved(tmp_path, **arrays(53))
+def test_sizes_in_the_plan_are_those_of_the_split(tmp_path: Path) -> None:
+    config = saved_arrays(tmp_path, **random_arrays(53))
     info, split = dataset_info(config), split_data(load_own(config), kind="fixed", seed=0)
     assert (info.train, info.val, info.test) == (len(split.train), len(split.val), len(split.test)) == (38, 5, 10)
     assert (info.shape, info.classes) == ((1, 4, 5), 3)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"labels": None}, "holds images; it must hold images and labels"),
         ({"pixels": np.zeros(3)}, "holds images, labels, pixels;"),
@@ -74,9 +74,11 @@ def test_sizes_known_before_training_are_those_of_the_split(tmp_path: Path) -> N
         ({"images": np.eye(9, dtype=np.uint8)[:, None], "labels": np.zeros(9, int)}, "9 images; it must hold"),
     ],
 )  # fmt: skip
-def test_arrays_that_are_no_data_set_are_refused_in_one_line(change: dict[str, Any], said: str, tmp_path: Path) -> None:
-    content = {key: value for key, value in (arrays() | change).items() if value is not None}
-    assert said in refusal(saved(tmp_path, **content))
+def test_arrays_that_are_no_data_set_are_refused_in_one_line(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    content = {key: value for key, value in (random_arrays() | change).items() if value is not None}
+    assert message in refusal(saved_arrays(tmp_path, **content))
 
 
 def refusal(config: DataConfig) -> str:
@@ -95,13 +97,13 @@ def test_a_file_that_is_no_npz_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "key"), [("arrays", "path"), ("folder", "root")])
-def test_a_place_that_may_not_be_read_is_refused_in_one_line(
+def test_a_folder_without_permission_to_read_is_refused_in_one_line(
     name: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(_: Path) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr(Path, "iterdir", forbidden)  # a test may be root's, who may read anything
+    monkeypatch.setattr(Path, "iterdir", forbidden)  # root, who may run the tests, has permission to read any folder
     line = refusal(DataConfig(name=name, **{key: str(tmp_path)}))
     assert line.startswith(f"data.{key}={tmp_path} cannot be read: PermissionError: ")
 
@@ -115,62 +117,62 @@ def draw(folder: Path, name: str, count: int, size: tuple[int, int] = (6, 4), mo
     return pixels
 
 
-def folder(root: Path, **settings: Any) -> DataConfig:
+def folder_config(root: Path, **settings: Any) -> DataConfig:
     return DataConfig(name="folder", root=str(root), **settings)
 
 
 def test_a_folder_s_classes_are_its_folders_in_order(tmp_path: Path) -> None:
     dogs, cats = draw(tmp_path, "dog", 7), draw(tmp_path, "cat", 5)
     (tmp_path / "cat" / "notes.txt").write_text("no image")
-    data = load_own(folder(tmp_path))
+    data = load_own(folder_config(tmp_path))
     assert data.labels.tolist() == [0] * 5 + [1] * 7
     assert np.array_equal(data.images[:, 0], np.concatenate([cats, dogs]))
 
 
 def test_colour_images_have_three_channels_and_gray_ones_among_them_too(tmp_path: Path) -> None:
     colour, gray = draw(tmp_path, "a", 6, mode="RGB"), draw(tmp_path, "b", 6)
-    data = load_own(folder(tmp_path))
+    data = load_own(folder_config(tmp_path))
     assert np.array_equal(data.images[:6], colour.transpose(0, 3, 1, 2))
     assert all(np.array_equal(data.images[6:, c], gray) for c in range(3))
 
 
-def test_folders_named_train_and_test_are_that(tmp_path: Path) -> None:
+def test_folders_named_train_and_test_hold_the_training_and_test_images(tmp_path: Path) -> None:
     for part, count in (("train", 10), ("test", 4)):
         for name in ("a", "b"):
             draw(tmp_path / part, name, count)
-    data = load_own(folder(tmp_path))
+    data = load_own(folder_config(tmp_path))
     assert (len(data.labels), data.official_test) == (28, 8)
     assert data.labels[-8:].tolist() == [0] * 4 + [1] * 4
 
 
-def test_images_of_two_sizes_are_refused_unless_brought_to_one(tmp_path: Path) -> None:
+def test_images_of_two_sizes_are_refused_unless_resized(tmp_path: Path) -> None:
     draw(tmp_path, "a", 6), draw(tmp_path, "b", 6, size=(8, 9))
-    assert "is 8x9" in (line := refusal(folder(tmp_path)))
+    assert "is 8x9" in (line := refusal(folder_config(tmp_path)))
     assert "set data.image_size=N" in line
-    assert load_own(folder(tmp_path, image_size=5)).shape == (1, 5, 5)
+    assert load_own(folder_config(tmp_path, image_size=5)).shape == (1, 5, 5)
 
 
 def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path) -> None:
-    assert "is not a folder" in refusal(folder(tmp_path / "none"))
-    assert "needs at least two folders" in refusal(folder(tmp_path))
+    assert "is not a folder" in refusal(folder_config(tmp_path / "none"))
+    assert "needs at least two folders" in refusal(folder_config(tmp_path))
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    assert "has no image files" in refusal(folder(tmp_path))
+    assert "has no image files" in refusal(folder_config(tmp_path))
     draw(tmp_path, "b", 3)
     (tmp_path / "a" / "0.png").write_bytes(b"no image")
-    assert "0.png cannot be read as an image" in refusal(folder(tmp_path))
+    assert "0.png cannot be read as an image" in refusal(folder_config(tmp_path))
 
 
-def test_the_example_s_function_is_a_data_set() -> None:
+def test_the_function_of_the_example_makes_a_data_set() -> None:
     config = DataConfig(name="custom", factory="bnbench.examples.images:stripes")
     data = load_own(config)
     assert np.array_equal(data.images[:, 0], stripes()["images"])
     assert dataset_info(config).largest_class == pytest.approx(0.25)
 
 
-def test_functions_are_found_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = "{'images': np.arange(48, dtype=np.uint8).reshape(12, 2, 2), 'labels': np.arange(12) % 2}"
-    text = f"import numpy as np\ndef make():\n    return {made}\n"
+def test_functions_are_imported_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dictionary = "{'images': np.arange(48, dtype=np.uint8).reshape(12, 2, 2), 'labels': np.arange(12) % 2}"
+    text = f"import numpy as np\ndef make():\n    return {dictionary}\n"
     (tmp_path / "my_own_images.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -178,7 +180,7 @@ def test_functions_are_found_in_the_current_folder(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (None, "data.factory=None is not allowed; it must be package.module:function"),
         ("no colon", "data.factory=no colon is not allowed"),
@@ -189,5 +191,5 @@ def test_functions_are_found_in_the_current_folder(tmp_path: Path, monkeypatch: 
         ("builtins:dict", "holds nothing"),
     ],
 )
-def test_a_function_that_makes_no_data_set_is_refused_in_one_line(name: str | None, said: str) -> None:
-    assert said in refusal(DataConfig(name="custom", factory=name))
+def test_a_function_that_makes_no_data_set_is_refused_in_one_line(name: str | None, message: str) -> None:
+    assert message in refusal(DataConfig(name="custom", factory=name))

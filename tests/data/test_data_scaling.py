@@ -22,7 +22,7 @@ def split() -> Split:
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("raw", [0, 255]), ("unit", [0, 1]), ("symmetric", [-1, 1])])
-def test_black_and_white_land_where_the_kind_says(kind, ends, colours, split):
+def test_black_and_white_get_the_values_of_the_kind(kind, ends, colours, split):
     scale, shift = scaling(colours, split, kind)
     assert scale.shape == shift.shape == (3,)
     assert scale.dtype == shift.dtype == np.float32
@@ -64,7 +64,7 @@ def test_standard_refuses_a_constant_channel_by_its_number(colours, split):
         scaling(colours, split, "standard")
 
 
-def test_unknown_kind_is_refused_with_the_kinds_there_are(colours, split):
+def test_unknown_kind_is_refused_with_the_allowed_kinds(colours, split):
     with pytest.raises(
         DataError, match=r"data\.scaling=zscore is unknown; use unit, symmetric, standard, raw or binary"
     ):

@@ -8,7 +8,7 @@ from bnbench.data import DATASETS, DataError, ImageData, Split, load_data, split
 KINDS = ("fixed", "by_seed")
 
 
-def made_up(name: str, counts: list[int], *, official_test: int = 0, shuffle_seed: int = 0) -> ImageData:
+def synthetic_data(name: str, counts: list[int], *, official_test: int = 0, shuffle_seed: int = 0) -> ImageData:
     labels = np.repeat(np.arange(len(counts)), counts)
     np.random.default_rng(shuffle_seed).shuffle(labels)
     images = np.zeros((len(labels), 1, 2, 2), np.uint8)
@@ -18,7 +18,7 @@ def made_up(name: str, counts: list[int], *, official_test: int = 0, shuffle_see
 
 
 def like_mnist(name: str = "mnist") -> ImageData:
-    """Labels in MNIST's number, one grey 1 x 1 pixel each."""
+    """As many random labels as MNIST or CIFAR-10 has images, each image a single black pixel."""
     labels = np.random.default_rng(0).integers(0, 10, 70_000 if name == "mnist" else 60_000)
     images = np.zeros((len(labels), 1, 1, 1), np.uint8)
     return ImageData.from_arrays(name, images, labels, classes=10, source="a test", official_test=10_000)
@@ -39,7 +39,7 @@ def cache_dir(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["mnist_5k", "digits"])
-def test_embedded_splits_have_the_announced_sizes_and_use_every_image_once(name, kind, cache_dir):
+def test_embedded_splits_have_the_sizes_of_the_catalog_and_use_every_image_once(name, kind, cache_dir):
     data, info = load_data(name, cache_dir=cache_dir), DATASETS[name]
     split = split_data(data, kind=kind, seed=3)
     assert [len(split.train), len(split.val), len(split.test)] == [info.train, info.val, info.test]
@@ -60,16 +60,16 @@ def test_mnist_5k_splits_every_class_350_50_100(kind, cache_dir):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_class_gives_its_share_to_within_one_image(kind):
     counts = [7, 100, 33, 61, 299]
-    data = made_up("toy", counts)
+    data = synthetic_data("toy", counts)
     split = split_data(data, kind=kind, seed=0)
     assert (len(split.train), len(split.val), len(split.test)) == (350, 50, 100)
     for rows, share in ((split.test, 0.2), (split.val, 0.1), (split.train, 0.7)):
-        # each part is less than one off what was left by the parts before it, so the last by less than two
+        # each drawn part is less than one image off its share of what the parts before it left, so train less than two
         assert np.abs(np.array(class_counts(data, rows)) - share * np.array(counts)).max() < 2
 
 
 def test_first_images_of_each_split_are_a_fair_subset():
-    data = made_up("toy", [100, 200, 300, 400])
+    data = synthetic_data("toy", [100, 200, 300, 400])
     split = split_data(data, kind="by_seed", seed=0)
     for rows in (split.train, split.val, split.test):
         for n in (10, 20, 50, 90):
@@ -78,7 +78,7 @@ def test_first_images_of_each_split_are_a_fair_subset():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_subset_keeps_the_first_training_images_and_all_others(kind):
-    data = made_up("toy", [100, 200, 300, 400])
+    data = synthetic_data("toy", [100, 200, 300, 400])
     whole, part = (split_data(data, kind=kind, seed=2, train_examples=n) for n in (None, 40))
     assert part.train.tolist() == whole.train[:40].tolist()
     assert (part.val.tolist(), part.test.tolist()) == (whole.val.tolist(), whole.test.tolist())
@@ -98,20 +98,20 @@ def test_splits_do_not_follow_the_order_of_the_file(cache_dir):
 
 
 def test_fixed_split_is_the_same_for_every_seed():
-    data = made_up("toy", [50, 60])
+    data = synthetic_data("toy", [50, 60])
     assert split_checksum(split_data(data, kind="fixed", seed=0)) == split_checksum(
         split_data(data, kind="fixed", seed=1)
     )
 
 
 def test_by_seed_repeats_with_its_seed_and_changes_with_another():
-    data = made_up("toy", [50, 60])
-    zero, again, one = (split_data(data, kind="by_seed", seed=seed) for seed in (0, 0, 1))
-    assert split_checksum(zero) == split_checksum(again) != split_checksum(one)
-    assert set(zero.test) != set(one.test)
+    data = synthetic_data("toy", [50, 60])
+    first, repeated, other = (split_data(data, kind="by_seed", seed=seed) for seed in (0, 0, 1))
+    assert split_checksum(first) == split_checksum(repeated) != split_checksum(other)
+    assert set(first.test) != set(other.test)
 
 
-def test_fixed_splits_of_embedded_sets_have_not_moved(cache_dir):
+def test_fixed_splits_of_embedded_sets_are_unchanged(cache_dir):
     checksums = {
         name: split_checksum(split_data(load_data(name, cache_dir=cache_dir), kind="fixed", seed=0))
         for name in ("mnist_5k", "digits")
@@ -137,23 +137,23 @@ def test_cifar10_validates_on_its_last_5000_training_images():
 
 def test_by_seed_redraws_validation_in_proportion_but_never_the_official_test():
     data = like_mnist()
-    zero, one = (split_data(data, kind="by_seed", seed=seed) for seed in (0, 1))
-    for split in (zero, one):
+    first, other = (split_data(data, kind="by_seed", seed=seed) for seed in (0, 1))
+    for split in (first, other):
         assert np.array_equal(np.sort(split.test), np.arange(60_000, 70_000))
         assert (len(split.train), len(split.val)) == (55_000, 5_000)
         exact = np.array(class_counts(data, np.arange(60_000))) / 12
         assert np.abs(class_counts(data, split.val) - exact).max() < 1
-    assert set(zero.val) != set(one.val)
+    assert set(first.val) != set(other.val)
 
 
-def test_unknown_kind_is_refused_with_the_kinds_there_are():
+def test_unknown_kind_is_refused_with_the_allowed_kinds():
     with pytest.raises(DataError, match=r"data\.split=random is unknown; use data\.split=fixed or"):
-        split_data(made_up("toy", [5, 5]), kind="random", seed=0)
+        split_data(synthetic_data("toy", [5, 5]), kind="random", seed=0)
 
 
-def test_split_checksum_sees_which_split_a_row_is_in_and_where():
+def test_split_checksum_depends_on_the_part_and_the_place_of_a_row():
     rows = np.arange(6)
     split = Split(rows[:4], rows[4:5], rows[5:])
     moved = Split(rows[:4], rows[5:], rows[4:5])
-    turned = Split(rows[:4][::-1], rows[4:5], rows[5:])
-    assert len({split_checksum(s) for s in (split, moved, turned)}) == 3
+    reversed_train = Split(rows[:4][::-1], rows[4:5], rows[5:])
+    assert len({split_checksum(s) for s in (split, moved, reversed_train)}) == 3
