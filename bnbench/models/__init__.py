@@ -1,4 +1,4 @@
-"""Every model, by the name that `model=` takes: one trial's network in plain `torch.nn`."""
+"""Builds one trial's network, in plain `torch.nn`, from the model that `model=` names."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def build_model(trial: Trial, image_shape: tuple[int, int, int], classes: int) -
     """The trial's network with its initial weights.
 
     Args:
-        trial: Says the model, the norm, the precision and the seed.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
+        trial: Its model, norm, precision and seed are used.
+        image_shape: Shape (C, H, W) of one image.
+        classes: Number of classes, which is the number of logits.
     """
     import torch
 
@@ -30,7 +30,7 @@ def build_model(trial: Trial, image_shape: tuple[int, int, int], classes: int) -
     from bnbench.tensors.seeding import derive, seeded
 
     network = imported(ALL_MODELS[trial.model.name].network)
-    with seeded(derive(trial.seed, "network")):  # for what a network of the user's own draws itself
+    with seeded(derive(trial.seed, "network")):  # for whatever a custom network draws while it is made
         net: nn.Module = network(trial.model, trial.norm, image_shape, classes)
     initialize(net, trial.model, trial.seed)
     return net.to(getattr(torch, trial.training.precision))

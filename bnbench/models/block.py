@@ -1,4 +1,4 @@
-"""The block that decides the order of layer, norm and activation."""
+"""The block of a hidden layer, which decides the order of layer, norm and activation, and the parts it is made of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bnbench.models.geometry import Conv
 from bnbench.norms import make_norm, norm_kind
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 
-_ON_ALL_SIDES = (1, 1, 1, 1)
+_PADDING_OF_ONE = (1, 1, 1, 1)  # left, right, above, below: the same on all sides, as nn.Conv2d pads by itself
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.relu: nn.ReLU,
     Activation.leaky_relu: nn.LeakyReLU,
@@ -27,33 +27,33 @@ _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 
 def make_activation(name: Activation) -> nn.Module:
-    """The activation of that name."""
+    """A module that applies the activation of this name."""
     return _ACTIVATIONS[name]()
 
 
-def make_linear(wide: int, narrow: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
-    """A block's linear layer from `wide` to `narrow` features."""
-    kind = StandardizedLinear if norm.weight_standardization else nn.Linear
-    return kind(wide, narrow, bias=_has_bias(model, norm, narrow))
+def make_linear(in_features: int, out_features: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
+    """The linear layer of a block, with standardized weights if `norm` says so; a bias that cancels is left out."""
+    layer_class = StandardizedLinear if norm.weight_standardization else nn.Linear
+    return layer_class(in_features, out_features, bias=_has_bias(model, norm, out_features))
 
 
 def make_conv(conv: Conv, model: ModelConfig, norm: NormConfig) -> nn.Conv2d:
-    """A block's conv layer; where its padding is not the same on all sides, `make_padding` pads."""
-    kind = StandardizedConv2d if norm.weight_standardization else nn.Conv2d
-    around = 1 if conv.padding == _ON_ALL_SIDES else 0
+    """The conv layer of a block, like `make_linear`. Padding other than one on every side is left to `make_padding`."""
+    layer_class = StandardizedConv2d if norm.weight_standardization else nn.Conv2d
+    padding = 1 if conv.padding == _PADDING_OF_ONE else 0
     bias = _has_bias(model, norm, conv.out_channels)
-    return kind(conv.in_channels, conv.out_channels, conv.kernel, conv.stride, padding=around, bias=bias)
+    return layer_class(conv.in_channels, conv.out_channels, conv.kernel, conv.stride, padding=padding, bias=bias)
 
 
 def make_padding(conv: Conv) -> nn.ZeroPad2d | None:
-    """What pads a conv layer's input, or None where the layer does."""
-    return nn.ZeroPad2d(conv.padding) if any(conv.padding) and conv.padding != _ON_ALL_SIDES else None
+    """The module that pads the input of a conv layer, or None if the layer does so itself."""
+    return nn.ZeroPad2d(conv.padding) if any(conv.padding) and conv.padding != _PADDING_OF_ONE else None
 
 
-def make_head(wide: int, classes: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
-    """The linear layer that puts out the logits; without a bias only where a norm that cancels it follows."""
-    normed = norm.logits != LogitsNorm.none and norm_kind(norm, classes).removes_shift
-    return nn.Linear(wide, classes, bias=not normed or model.bias == Bias.always)
+def make_head(in_features: int, classes: int, model: ModelConfig, norm: NormConfig) -> nn.Linear:
+    """The linear layer whose outputs are the logits. It has no bias if a norm of the logits cancels it."""
+    bias_cancelled = norm.logits != LogitsNorm.none and norm_kind(norm, classes).removes_shift
+    return nn.Linear(in_features, classes, bias=not bias_cancelled or model.bias == Bias.always)
 
 
 def make_logits_norm(classes: int, norm: NormConfig) -> nn.Module | None:
@@ -64,7 +64,7 @@ def make_logits_norm(classes: int, norm: NormConfig) -> nn.Module | None:
 
 
 def _has_bias(model: ModelConfig, norm: NormConfig, channels: int) -> bool:
-    """Whether the layer of a block keeps its bias: not where a norm that cancels it follows directly."""
+    """Whether the layer of a block has a bias. Under `model.bias=auto` it has none if the next module cancels it."""
     if model.bias == Bias.auto:
         return not (norm.placement == Placement.before and norm_kind(norm, channels).removes_shift)
     return model.bias == Bias.always
@@ -75,10 +75,13 @@ class Block(nn.Module):
 
     Args:
         layer: From `make_linear` or `make_conv`.
-        features: The layer's output channels.
-        model: Says the activation.
-        norm: Says the norm and its placement.
-        padding: Pads the input, where the layer does not itself.
+        features: The number of output features or channels of the layer.
+        model: Its activation and dropout are used.
+        norm: The norm and its placement.
+        padding: From `make_padding`; None if the layer pads its input itself.
+
+    Shape:
+        (N, C) or (N, C, H, W) in; (N, features) or (N, features, H', W') out.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The deep CNN: 3x3 convs of growing width, stride 2 every third, then one fully connected layer."""
+"""The deep CNN: 3x3 convs of growing width, every third with stride 2, then one fully connected layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from bnbench.models.geometry import conv_layers
 class CNN(nn.Module):
     """`depth` conv blocks, a fully connected block of `hidden` features (none for 0), and a linear head.
 
-    With 28x28 images, depth 19 and width 4 it is the tutorials' 20-layer network, whose maps shrink to 1x1.
+    With 28x28 images, depth 19 and width 4 it is the 20-layer network of batch norm tutorials, and its last maps have
+    1x1 pixels. Its conv layers are those of `conv_layers`.
 
     Shape:
         (N, C, H, W) in, logits (N, classes) out.

@@ -1,4 +1,4 @@
-"""Dropout whose masks are each trial's own."""
+"""Dropout that draws each trial's masks from that trial's seed, alone or in a pack."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from bnbench.tensors.memory_layout import stored_grad
 
 
 class Dropout(Draws):
-    """While training, each value is 0 with probability `p` and otherwise itself / (1 - p); evaluating, itself.
+    """In training mode each value becomes 0 with probability `p`, else value / (1 - p). In evaluation it stays.
 
     Args:
         p: Probability, in [0, 1).
 
     Shape:
-        (N, C) or (N, C, H, W), and the same out; K * C channels where folded.
+        (N, C) or (N, C, H, W), and the same out; K * C channels if K layers are folded.
 
     References:
         Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), JMLR 15.
     """
 
-    keep: Tensor
-    factor: Tensor
+    keep_probability: Tensor
+    scale: Tensor
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.register_draws()
-        # Per trial, so that probabilities may differ inside a pack.
-        keep = torch.tensor([1 - p], dtype=torch.float64)
-        self.register_buffer("keep", keep, persistent=False)
-        self.register_buffer("factor", 1 / keep, persistent=False)
+        # One value for each trial, (1,) or folded (K, 1), so that probabilities may differ inside a pack.
+        keep_probability = torch.tensor([1 - p], dtype=torch.float64)
+        self.register_buffer("keep_probability", keep_probability, persistent=False)
+        self.register_buffer("scale", 1 / keep_probability, persistent=False)
 
     @classmethod
     def fold(cls, layers: Sequence[Self]) -> Self:
-        """K layers as one on K * C channels."""
+        """One layer on K * C channels that does what these K layers do on C channels each."""
         folded = copy.copy(layers[0])
         folded._buffers = {name: torch.stack([getattr(layer, name) for layer in layers]) for name in layers[0]._buffers}
         return folded
@@ -50,18 +50,18 @@ class Dropout(Draws):
         return stored_grad(x * self._mask(x))
 
     def _mask(self, x: Tensor) -> Tensor:
-        """What this step multiplies with, stored as `x` is: (K*C, N), or (N, H, W, K*C)."""
+        """The factors of this step, 0 or 1 / (1 - p), shaped as `x` and stored as it is: (K*C, N) or (N, H, W, K*C)."""
         N, channels, *positions = x.shape
-        K = len(self.keep)
-        own = (N, *positions, channels // K) if positions else (channels // K, N)
-        settings = (self.next_generators("dropout"), self.keep.flatten().tolist(), self.factor.flatten().tolist())
+        K = len(self.keep_probability)
+        mask_shape = (N, *positions, channels // K) if positions else (channels // K, N)
+        probabilities, scales = self.keep_probability.flatten().tolist(), self.scale.flatten().tolist()
         masks = [
-            torch.empty(own, dtype=x.dtype).bernoulli_(keep, generator=g).mul_(factor)
-            for g, keep, factor in zip(*settings, strict=True)
+            torch.empty(mask_shape, dtype=x.dtype).bernoulli_(probability, generator=g).mul_(scale)
+            for g, probability, scale in zip(self.next_generators("dropout"), probabilities, scales, strict=True)
         ]
         if positions:
             return torch.cat(masks, -1).permute(0, 3, 1, 2).to(x.device)
         return torch.cat(masks).t().to(x.device)
 
     def extra_repr(self) -> str:
-        return f"p={1 - float(self.keep.flatten()[0]):g}"
+        return f"p={1 - float(self.keep_probability.flatten()[0]):g}"

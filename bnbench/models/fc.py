@@ -11,7 +11,7 @@ from bnbench.models.block import Block, make_head, make_linear, make_logits_norm
 
 
 class FC(nn.Module):
-    """Hidden blocks of `hidden_widths` features and a linear head; without any, logistic regression.
+    """Hidden blocks of `hidden_widths` features and a linear head. Without hidden blocks it is logistic regression.
 
     Shape:
         (N, C, H, W) in, logits (N, classes) out.
@@ -23,8 +23,8 @@ class FC(nn.Module):
         sizes = [channels * height * width, *model.hidden_widths]
         self.flatten = nn.Flatten()
         self.blocks = nn.ModuleList(
-            Block(make_linear(wide, narrow, model, norm), narrow, model, norm)
-            for wide, narrow in itertools.pairwise(sizes)
+            Block(make_linear(in_features, out_features, model, norm), out_features, model, norm)
+            for in_features, out_features in itertools.pairwise(sizes)
         )
         self.head = make_head(sizes[-1], classes, model, norm)
         self.logits = make_logits_norm(classes, norm)

@@ -1,4 +1,4 @@
-"""A model's layers, sizes and norms, worked out without building it."""
+"""Works out a model's layers, their sizes and the places for norms, without building it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from bnbench.norms import Norm, norm_kind
 
 
 class NormSite(NamedTuple):
-    """A place for a norm: its block's name, channels, and values a channel for each example (H * W)."""
+    """A place for a norm."""
 
-    block: str
+    block: str  # name of the block it is in
     channels: int
-    positions: int
+    positions: int  # values of one channel in one example: H * W, 1 for features
 
 
 class Work(NamedTuple):
-    """What one example's forward pass takes, and what a network holds."""
+    """How much work the forward pass of one example is, and how large the network is."""
 
     linear: int  # multiply-adds of linear layers
     conv: int  # multiply-adds of conv layers
-    activations: int  # values that layers put out
-    layers: int
-    weights: int
+    activations: int  # output values of all linear and conv layers
+    layers: int  # linear and conv layers, plus 1
+    weights: int  # numbers in the weights, without biases
     conv_channels: tuple[int, ...] = ()  # output channels of each conv layer
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is known of a network without its norms.
+    """The places for norms in a network, and its work without them.
 
     Attributes:
-        sites: Every place where `norm=` puts a norm, in the order of the forward pass, but for the logits.
-        work: What a pass takes.
+        sites: Every place where `norm=` puts a norm, except the logits, in the order of the forward pass.
+        work: The work of a forward pass.
     """
 
     sites: list[NormSite]
@@ -48,10 +48,10 @@ class Layer(NamedTuple):
     """A linear or conv layer of a network, from which its geometry follows.
 
     Attributes:
-        block: The name of its block, or its own where it is in none.
-        inputs: Values that one output is computed from.
-        channels: Of its output.
-        positions: Of its output, H * W; 1 for features.
+        block: The name of the block it is in, or of the layer itself if it is in none.
+        inputs: How many values each output value is computed from.
+        channels: Channels or features of its output.
+        positions: Pixels of its output, H * W; 1 for features.
         conv: Whether it is a conv layer.
         normed: Whether it is in a block, which has a place for a norm.
     """
@@ -65,7 +65,7 @@ class Layer(NamedTuple):
 
 
 def geometry_of(layers: Sequence[Layer]) -> Geometry:
-    """What follows from a network's layers, in their order."""
+    """The geometry of a network, from its layers in the order of the forward pass."""
     macs = [layer.inputs * layer.channels * layer.positions for layer in layers]
     return Geometry(
         [NormSite(layer.block, layer.channels, layer.positions) for layer in layers if layer.normed],
@@ -86,23 +86,23 @@ def norm_sites(
     """Every place where `norm=` puts a norm, in the order of the forward pass.
 
     Args:
-        model: Its configuration.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
-        logits: Whether they are normalized too.
+        model: The section `model` of the configuration.
+        image_shape: Shape (C, H, W) of one image.
+        classes: Number of classes.
+        logits: Whether the logits are normalized too.
     """
     sites = _geometry(model, image_shape, classes).sites
     return [*sites, NormSite("logits", classes, 1)] if logits else sites
 
 
 def site_kind(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> Norm:
-    """What is known of the norm; a layer of the user's own is looked at as the first place for it has it.
+    """The entry of the norm in this model. A custom norm is made with the channels of its first place to find out.
 
     Args:
-        model: Its configuration.
-        norm: The norm's.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
+        model: The section `model` of the configuration.
+        norm: The section `norm`.
+        image_shape: Shape (C, H, W) of one image.
+        classes: Number of classes.
     """
     if norm.name != "custom":
         return norm_kind(norm, 0)
@@ -114,27 +114,27 @@ def work(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) ->
     """The work of a model without its norms.
 
     Args:
-        model: Its configuration.
-        image_shape: (C, H, W) of the input.
-        classes: Outputs.
+        model: The section `model` of the configuration.
+        image_shape: Shape (C, H, W) of one image.
+        classes: Number of classes.
     """
     return _geometry(model, image_shape, classes).work
 
 
 def _geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
-    found: Geometry = imported(ALL_MODELS[model.name].geometry)(model, image_shape, classes)
-    return found
+    geometry: Geometry = imported(ALL_MODELS[model.name].geometry)(model, image_shape, classes)
+    return geometry
 
 
 def fc_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
-    """That of the fully connected network."""
+    """The geometry of the fully connected network."""
     sizes = [prod(image_shape), *model.hidden_widths]
     hidden = [Layer(f"blocks.{i}", sizes[i], width) for i, width in enumerate(model.hidden_widths)]
     return geometry_of([*hidden, Layer("head", sizes[-1], classes, normed=False)])
 
 
 def cnn_geometry(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> Geometry:
-    """That of the deep CNN."""
+    """The geometry of the deep CNN."""
     convs = conv_layers(model, image_shape)
     layers = [
         Layer(f"blocks.{i}", 9 * conv.in_channels, conv.out_channels, conv.height * conv.width, conv=True)
@@ -152,20 +152,20 @@ class Conv(NamedTuple):
     in_channels: int
     out_channels: int
     stride: int
-    padding: tuple[int, int, int, int]  # zeros to the left, to the right, above and below
-    height: int  # of its output
-    width: int
-    kernel: int = 3
+    padding: tuple[int, int, int, int]  # rows or columns of zeros to the left, to the right, above and below
+    height: int  # of the output
+    width: int  # of the output
+    kernel: int = 3  # height and width
 
 
 def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[Conv]:
     """The deep CNN's conv layers: `width * l` channels in layer l = 1, 2, …, every `stride_every`-th with stride 2.
 
-    A stride that would leave a map smaller than `min_map` on either side becomes 1.
+    A stride of 2 that would make a map smaller than `min_map` on either side becomes 1.
 
     Args:
-        model: Its configuration.
-        image_shape: (C, H, W) of the input.
+        model: The section `model` of the configuration.
+        image_shape: Shape (C, H, W) of one image.
     """
     channels, height, width = image_shape
     layers = []
@@ -173,7 +173,7 @@ def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[C
         halved = (height + 1) // 2, (width + 1) // 2
         if index % model.stride_every == 0 and min(halved) >= model.min_map:
             stride = 2
-            padding = (*_around(width, model.padding), *_around(height, model.padding))
+            padding = (*_zeros(width, model.padding), *_zeros(height, model.padding))
             height, width = halved
         else:
             stride, padding = 1, (1, 1, 1, 1)
@@ -182,6 +182,6 @@ def conv_layers(model: ModelConfig, image_shape: tuple[int, int, int]) -> list[C
     return layers
 
 
-def _around(size: int, padding: Padding) -> tuple[int, int]:
-    """Zeros before and after a side that stride 2 halves."""
+def _zeros(size: int, padding: Padding) -> tuple[int, int]:
+    """How many zeros a 3x3 conv of stride 2 puts before and after a row or column of `size` values."""
     return (0, 1) if padding == Padding.same and size % 2 == 0 else (1, 1)

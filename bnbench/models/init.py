@@ -1,4 +1,4 @@
-"""Initial weights, each parameter from a stream of its own."""
+"""Draws initial weights, each parameter from a random stream that only its name and the seed determine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bnbench.tensors.seeding import derive, generator
 
 _HEAD = "head"
 
-# nn.init knows these names; the other activations get relu's gain in the kaiming schemes.
+# The names by which nn.init knows activations. In the kaiming schemes all others get the gain of relu.
 _NONLINEARITY = {
     Activation.leaky_relu: "leaky_relu",
     Activation.sigmoid: "sigmoid",
@@ -23,26 +23,28 @@ _NONLINEARITY = {
 
 
 def initialize(net: nn.Module, model: ModelConfig, seed: int) -> None:
-    """Draw every linear and conv weight and bias anew, but for `init=own`, and key the draws of layers that make any.
+    """Draw the weights and biases of all linear and conv layers, unless `init=own`, and seed layers such as dropout.
 
-    A parameter's stream is keyed by the seed and its name. So two networks share the weights they both have,
-    whatever norms and biases stand between, and arms of one seed start from the same point.
+    A parameter's random stream depends on the seed and the parameter's name alone. So arms of one seed start from the
+    same weights, whichever norms and biases their networks have beside them.
 
     Args:
-        net: Its linear and conv layers are initialized in place; the module called `head` by the `head_*` keys.
-        model: The scheme, gain and standard deviation.
-        seed: The trial's.
+        net: Its linear and conv layers are initialized in place; the module named `head` by the `head_*` keys.
+        model: The schemes, gains and standard deviations.
+        seed: The trial's seed.
     """
     for name, module in net.named_modules():
         if isinstance(module, Draws):
             module.reseed(derive(seed, name))
         if not isinstance(module, nn.Linear | nn.Conv2d):
             continue
-        head = name == _HEAD
-        scheme = model.head_init if head and model.head_init is not None else model.init
-        gain = model.head_gain if head else model.init_gain
-        sd = model.head_sd if head and model.head_sd is not None else model.init_sd
-        if scheme == Init.own or "weight" not in module._parameters:  # a parametrized one is computed from others
+        is_head = name == _HEAD
+        scheme = model.head_init if is_head and model.head_init is not None else model.init
+        gain = model.head_gain if is_head else model.init_gain
+        sd = model.head_sd if is_head and model.head_sd is not None else model.init_sd
+        if (
+            scheme == Init.own or "weight" not in module._parameters
+        ):  # a parametrized weight is computed from other parameters
             continue
         with torch.no_grad():
             _draw(module.weight, scheme, sd, model.activation, generator(seed, "init", f"{name}.weight"))
@@ -72,7 +74,7 @@ def _draw(weight: Tensor, scheme: Init, sd: float, activation: Activation, g: to
         case Init.normal:
             nn.init.normal_(weight, std=sd, generator=g)
         case Init.truncated_normal:
-            # TensorFlow's: redrawn beyond two standard deviations, so the weights' own is about 0.88 sd.
+            # As in TensorFlow, values beyond two sd are drawn again: the weights' standard deviation is 0.88 sd.
             nn.init.trunc_normal_(weight, std=sd, a=-2 * sd, b=2 * sd, generator=g)
         case Init.orthogonal:
             nn.init.orthogonal_(weight, generator=g)

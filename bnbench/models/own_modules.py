@@ -1,4 +1,4 @@
-"""A network of the user's own as its function makes it: plain modules, whose every layer is there and sized."""
+"""Calls the function of a custom network, and checks that it returns a plain module whose layers have their sizes."""
 
 from __future__ import annotations
 
@@ -11,51 +11,58 @@ from bnbench.config.factory import call, factory, one_line
 
 
 def source_of(model: ModelConfig) -> str:
-    """Who makes the network, for errors."""
+    """Which function makes the network, as errors name it."""
     return f"model.factory={model.factory}"
 
 
-def made(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """What `model.factory` returns; lazy layers are sized by a pass of two black images.
+def make_network(model: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The network that `model.factory` returns. Lazy layers get their sizes from a pass of two black images.
+
+    Args:
+        model: The section `model` of the configuration.
+        image_shape: Shape (C, H, W) of one image.
+        classes: Number of classes.
 
     Raises:
-        ConfigError: If it returns no network, or one that is compiled; one line.
+        ConfigError: If it returns no network, or one that is compiled or wrapped; one line.
     """
     source = source_of(model)
-    make = factory("model.factory", model.factory)
-    if isinstance(make, nn.Module):
+    function = factory("model.factory", model.factory)
+    if isinstance(function, nn.Module):
         raise ConfigError(f"{source} is a network, which trials would share; give a function that makes one")
-    failed = f"{source} failed for images {image_shape} and {classes} classes"
-    net = call(make, {"image_shape": image_shape, "classes": classes, "model": model}, ConfigError, failed)
+    failure = f"{source} failed for images {image_shape} and {classes} classes"
+    net = call(function, {"image_shape": image_shape, "classes": classes, "model": model}, ConfigError, failure)
     if not isinstance(net, nn.Module):
         raise ConfigError(f"{source} returned {type(net).__name__}; it must be a torch.nn.Module")
     for name, module in net.named_modules():
-        how = _wrapped(module)
-        if how is not None:
+        wrapping = _wrapping(module)
+        if wrapping is not None:
             where = f"its {name}" if name else "its network"
-            raise ConfigError(f"{source}: {where} is {how}, which nothing can be put into; leave that out")
+            raise ConfigError(
+                f"{source}: {where} is {wrapping}, so its norms cannot be replaced; return it without that"
+            )
     if any(is_lazy(value) for value in (*net.parameters(), *net.buffers())):
-        _size(net, image_shape, source)
+        _size_lazy_layers(net, image_shape, source)
     return net
 
 
-def _wrapped(module: nn.Module) -> str | None:
-    """What a module is that is no plain one, in words."""
+def _wrapping(module: nn.Module) -> str | None:
+    """How a module is compiled or wrapped, as a phrase; None for a plain module."""
     if isinstance(module, torch.jit.ScriptModule):
         return "compiled (TorchScript)"
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return f"wrapped for several devices ({type(module).__name__})"
-    # The class is torch._dynamo's, whose import takes seconds.
+    # Both are marks of torch.compile. To import the class from torch._dynamo would take seconds.
     compiled = hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
     return "compiled (torch.compile)" if compiled else None
 
 
-def _size(net: nn.Module, image_shape: tuple[int, int, int], source: str) -> None:
+def _size_lazy_layers(net: nn.Module, image_shape: tuple[int, int, int], source: str) -> None:
     training = net.training
     try:
         with torch.no_grad():
             net.eval()(torch.zeros(2, *image_shape))
-    except Exception as error:  # whatever a forward does
+    except Exception as error:  # a user's forward may raise anything
         raise ConfigError(f"{source}: its forward fails on images {image_shape}: {one_line(error)}") from error
     net.train(training)
     lazy = [name for name, value in (*net.named_parameters(), *net.named_buffers()) if is_lazy(value)]

@@ -1,4 +1,4 @@
-"""What initial weights a network of the user's own brings: its constructors' defaults, or others."""
+"""Finds out which initial weights a custom network brings that are not the defaults of its layers' constructors."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ from bnbench.tensors.seeding import seeded
 _DRAWN = (nn.Linear, nn.Conv2d)
 """The layers whose weights `model.init` draws."""
 
-_CONSTRUCTED = (nn.Linear, nn.modules.conv._ConvNd)
-"""Where the constructors of these layers fill their weights."""
+_RESETTABLE = (nn.Linear, nn.modules.conv._ConvNd)
+"""The classes whose constructors call `reset_parameters` to fill their weights."""
 
 _NORM_DEFAULTS = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 
 _Values = dict[str, Tensor]
 
 
-class Brought(NamedTuple):
-    """Initial weights that do not come from constructors' defaults.
+class BroughtWeights(NamedTuple):
+    """Which layers of a network have initial weights that are not their constructors' defaults.
 
     Attributes:
-        layers: Names of the linear and conv layers and norms that have them: pretrained, zeroed, drawn otherwise.
-        of: How many linear and conv layers and norms there are.
-        checksum: Of those weights where they are the same whatever the seed, so that only a file or a formula can
-            change them; else empty.
+        layers: Names of those linear and conv layers and norms: pretrained, zeroed, or drawn in another way.
+        layer_count: How many linear and conv layers and norms the network has.
+        checksum: SHA-256 of those weights, 16 hex digits, if they do not depend on the seed, so that only a file or a
+            formula can change them; else empty.
     """
 
     layers: tuple[str, ...]
-    of: int
+    layer_count: int
     checksum: str
 
 
-def brought(make: Callable[[], nn.Module], source: str, *, kept: bool) -> Brought:
-    """Make the network three times, under two seeds, and compare.
+def find_brought_weights(make: Callable[[], nn.Module], source: str, *, keep: bool) -> BroughtWeights:
+    """Make the network three times, under two seeds, and compare its weights with its constructors' defaults.
 
     Args:
         make: Makes the network.
-        source: Who that is, for errors: `model.factory=…`.
-        kept: Whether the layers' weights will be kept, not drawn anew.
+        source: Which function that is, for errors: `model.factory=…`.
+        keep: Whether training starts from the weights that the network brings, not from weights drawn anew.
 
     Raises:
-        ConfigError: If two networks are one object or share any, or one seed gives different weights.
+        ConfigError: If two calls return one object or share a part, or differ in weights under one seed; one line.
     """
-    with seeded(0), _defaults() as default:
+    with seeded(0), _recorded_defaults() as defaults:
         net = make()
         layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, _DRAWN) or _is_norm(layer)]
-        own = [name for name, layer in layers if not _as_constructed(layer, default)]
+        changed = [name for name, layer in layers if not _has_defaults(layer, defaults)]
     with seeded(0):
-        again = make()
+        same_seed = make()
     with seeded(1):
-        other = make()
-    shared = {*map(id, _parts(net))} & {*map(id, _parts(again))}
+        other_seed = make()
+    shared = {*map(id, _parts(net))} & {*map(id, _parts(same_seed))}
     if shared:
         kinds = sorted({type(part).__name__ for part in _parts(net) if id(part) in shared})
         raise ConfigError(
@@ -70,51 +70,51 @@ def brought(make: Callable[[], nn.Module], source: str, *, kept: bool) -> Brough
     differing = [
         name
         for name, value in net.state_dict().items()
-        if not torch.equal(value, again.state_dict()[name])
-        and (kept or not isinstance(net.get_submodule(name.rpartition(".")[0]), _DRAWN))
+        if not torch.equal(value, same_seed.state_dict()[name])
+        and (keep or not isinstance(net.get_submodule(name.rpartition(".")[0]), _DRAWN))
     ]
     if differing:
         raise ConfigError(
             f"{source} gives {', '.join(differing[:3])} other values at every call, whatever the seed; draw them from "
             "torch's, numpy's or Python's global generator, which bnbench seeds"
         )
-    same = own and all(
-        torch.equal(value, mine)
-        for name in own
-        for value, mine in zip(_values(net, name).values(), _values(other, name).values(), strict=True)
+    fixed = changed and all(
+        torch.equal(value, other_value)
+        for name in changed
+        for value, other_value in zip(_values(net, name).values(), _values(other_seed, name).values(), strict=True)
     )
-    return Brought((*own,), len(layers), _checksum(net, own) if same else "")
+    return BroughtWeights((*changed,), len(layers), _checksum(net, changed) if fixed else "")
 
 
 @contextmanager
-def _defaults() -> Iterator[WeakKeyDictionary[nn.Module, _Values]]:
-    """Inside, what the constructors of linear and conv layers fill them with is written down, by layer."""
-    found: WeakKeyDictionary[nn.Module, _Values] = WeakKeyDictionary()
-    originals = [(kind, kind.reset_parameters) for kind in _CONSTRUCTED]
+def _recorded_defaults() -> Iterator[WeakKeyDictionary[nn.Module, _Values]]:
+    """Inside this context, record the values that the constructors of linear and conv layers give them, by layer."""
+    defaults: WeakKeyDictionary[nn.Module, _Values] = WeakKeyDictionary()
+    originals = [(kind, kind.reset_parameters) for kind in _RESETTABLE]
 
-    def noting(fill: Callable[[nn.Module], None]) -> Callable[[nn.Module], None]:
+    def recording(fill: Callable[[nn.Module], None]) -> Callable[[nn.Module], None]:
         def reset_parameters(layer: nn.Module) -> None:
             fill(layer)
-            found[layer] = {name: p.detach().clone() for name, p in layer.named_parameters(recurse=False)}
+            defaults[layer] = {name: p.detach().clone() for name, p in layer.named_parameters(recurse=False)}
 
         return reset_parameters
 
     for kind, fill in originals:
-        kind.reset_parameters = noting(fill)  # type: ignore[method-assign,assignment,arg-type]
+        kind.reset_parameters = recording(fill)  # type: ignore[method-assign,assignment,arg-type]
     try:
-        yield found
+        yield defaults
     finally:
         for kind, fill in originals:
             kind.reset_parameters = fill  # type: ignore[method-assign]
 
 
-def _as_constructed(layer: nn.Module, default: WeakKeyDictionary[nn.Module, _Values]) -> bool:
-    """Whether a layer's values are its constructor's."""
-    own = {name: value for name, value in layer.state_dict().items() if "." not in name}
+def _has_defaults(layer: nn.Module, defaults: WeakKeyDictionary[nn.Module, _Values]) -> bool:
+    """Whether the values of a layer are those that its constructor gave it."""
+    values = {name: value for name, value in layer.state_dict().items() if "." not in name}
     if _is_norm(layer):
-        return all(bool((own[name] == value).all()) for name, value in _NORM_DEFAULTS.items() if name in own)
-    filled = default.get(layer, {})
-    return filled.keys() == own.keys() and all(torch.equal(filled[name].to(v), v) for name, v in own.items())
+        return all(bool((values[name] == value).all()) for name, value in _NORM_DEFAULTS.items() if name in values)
+    default = defaults.get(layer, {})
+    return default.keys() == values.keys() and all(torch.equal(default[name].to(v), v) for name, v in values.items())
 
 
 def _is_norm(layer: nn.Module) -> bool:

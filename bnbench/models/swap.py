@@ -1,4 +1,4 @@
-"""Puts the norm that `norm=` chooses in the place of every norm of a network of the user's own."""
+"""Replaces every norm of a custom network by the norm that `norm=` chooses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SWAPPED: dict[type[nn.Module], str] = {
     nn.InstanceNorm2d: "num_features",
     nn.GroupNorm: "num_channels",
 }
-"""What `norm=` takes the place of, and where its channels are named."""
+"""The classes that `norm=` replaces, and the attribute of each that holds its number of channels."""
 
 _NOT_SWAPPED = (nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.modules.batchnorm._NormBase, ChannelNorm)
 
-_FUNCTIONS: dict[Callable[..., Any], str] = {
+_NORM_FUNCTIONS: dict[Callable[..., Any], str] = {
     function: name
     for names, module in (
         (("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "local_response_norm"), F),
@@ -36,67 +36,66 @@ _FUNCTIONS: dict[Callable[..., Any], str] = {
     for name in names
     for function in [getattr(module, name)]
 }
-"""Norms that are called as functions, which nothing can take the place of."""
+"""Functions that normalize, and their names. A network must not call them: a function cannot be replaced."""
 
-_KINDS = ", ".join(kind.__name__ for kind in SWAPPED)
+_SWAPPED_NAMES = ", ".join(norm_class.__name__ for norm_class in SWAPPED)
 
 
 def swap_norms(net: nn.Module, norm: NormConfig, source: str, *, keep: bool = False) -> None:
-    """Make every batch, group and instance norm the chosen one, on as many channels, and dropout bnbench's.
+    """Replace every batch, group and instance norm by the chosen norm, on as many channels, and dropout by bnbench's.
 
-    One object that stands at several places is one object there again: its places go on sharing what they share.
+    If one norm is used at several places, one new norm is used at all of them, so that they still share parameters.
 
     Args:
-        net: Changed in place.
-        norm: The norm; its place is taken by nothing for `norm=none`.
-        source: Who made the network, for errors: `model.factory=…`.
-        keep: Whether the new norm starts with the scale, shift and running statistics of the one before, where it has
-            them too.
+        net: The network, which is changed in place.
+        norm: The norm; for `norm=none` norms are replaced by the identity.
+        source: Which function made the network, for errors: `model.factory=…`.
+        keep: Whether a new norm starts with those values of scale, shift and running statistics that the old one has.
 
     Raises:
-        ConfigError: If there is a norm that it cannot take the place of.
+        ConfigError: If there is a norm that cannot be replaced; one line.
     """
-    made: dict[nn.Module, nn.Module] = {}
+    replacements: dict[nn.Module, nn.Module] = {}
     for path, module in [*net.named_modules()]:
-        for name, child in [*module._modules.items()]:  # named_children() leaves out the second place of an object
+        for name, child in [*module._modules.items()]:  # named_children() would give an object only once
             if child is None:
                 continue
-            if child not in made:
-                new = _in_place_of(child, norm, f"{path}.{name}".lstrip("."), source)
+            if child not in replacements:
+                new = _replacement(child, norm, f"{path}.{name}".lstrip("."), source)
                 if new is None:
                     continue
                 if keep:
-                    _take_over(new, child)
-                _freeze_alike(new, child)
-                made[child] = new
-            module._modules[name] = made[child]
+                    _copy_values(new, child)
+                _freeze_parameters(new, child)
+                replacements[child] = new
+            module._modules[name] = replacements[child]
 
 
-def _in_place_of(child: nn.Module, norm: NormConfig, where: str, source: str) -> nn.Module | None:
-    """What a module becomes, or None where it stays."""
+def _replacement(child: nn.Module, norm: NormConfig, where: str, source: str) -> nn.Module | None:
+    """The module that replaces `child`, or None if it stays."""
     if type(child) in SWAPPED:
         return make_norm(norm, getattr(child, SWAPPED[type(child)])) or nn.Identity()
     if isinstance(child, _NOT_SWAPPED):
         raise ConfigError(
             f"{source}: norm= cannot take the place of {where} ({type(child).__name__}); build the network with one of "
-            f"{_KINDS}"
+            f"{_SWAPPED_NAMES}"
         )
     if type(child) is nn.Dropout:
         return Dropout(child.p) if child.p else nn.Identity()
     return None
 
 
-def _take_over(new: nn.Module, old: nn.Module) -> None:
-    """The values of parameters and buffers that both have, by name."""
+def _copy_values(new: nn.Module, old: nn.Module) -> None:
+    """Copy the values of the parameters and buffers that both have, by name, from `old` to `new`."""
     values = dict([*old.named_parameters(), *old.named_buffers()])
     with torch.no_grad():
-        for name, own in (*new.named_parameters(), *new.named_buffers()):
-            if name in values and values[name].shape == own.shape:
-                own.copy_(values[name])
+        for name, value in (*new.named_parameters(), *new.named_buffers()):
+            if name in values and values[name].shape == value.shape:
+                value.copy_(values[name])
 
 
-def _freeze_alike(new: nn.Module, old: nn.Module) -> None:
-    """Parameters of a frozen norm's names are frozen."""
+def _freeze_parameters(new: nn.Module, old: nn.Module) -> None:
+    """Freeze the parameters of `new` whose namesakes in `old` are frozen (requires_grad=False)."""
     frozen = {name for name, parameter in old.named_parameters() if not parameter.requires_grad}
     for name, parameter in new.named_parameters():
         if name in frozen:
@@ -105,33 +104,33 @@ def _freeze_alike(new: nn.Module, old: nn.Module) -> None:
 
 @contextmanager
 def no_hidden_norm(source: str) -> Iterator[None]:
-    """Inside, a network without norms runs: whatever norm its forward reaches all the same is refused.
+    """Inside this context, a forward pass that calls any norm raises an error; run a network in it without its norms.
 
-    It may be kept in a plain list, say, which hides it from its network, or be called as a function.
+    It finds norms that `swap_norms` cannot see: kept in a plain list, for example, or called as functions.
 
     Args:
-        source: Who made the network, for errors: `model.factory=…`.
+        source: Which function made the network, for errors: `model.factory=…`.
 
     Raises:
-        ConfigError: Out of the network's forward.
+        ConfigError: From the forward pass of the network; one line.
     """
 
     def refuse(module: nn.Module, inputs: object) -> None:
         if type(module) in SWAPPED or isinstance(module, _NOT_SWAPPED):
             raise ConfigError(
-                f"{source}: its forward uses a {type(module).__name__} by another way than by its name, where norm= "
-                "cannot take its place; keep it as an attribute of a module or in a torch.nn.ModuleList, and call that"
+                f"{source}: its forward uses a {type(module).__name__} that is no attribute of a module, so that norm= "
+                "cannot take its place; make it an attribute or put it in a torch.nn.ModuleList, and call that"
             )
 
     handle = nn.modules.module.register_module_forward_pre_hook(refuse)
     try:
-        with _NoFunctions(source):
+        with _NormFunctionsRefused(source):
             yield
     finally:
         handle.remove()
 
 
-class _NoFunctions(TorchFunctionMode):
+class _NormFunctionsRefused(TorchFunctionMode):
     """Refuses norms that are called as functions."""
 
     def __init__(self, source: str) -> None:
@@ -139,9 +138,9 @@ class _NoFunctions(TorchFunctionMode):
         self._source = source
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _FUNCTIONS:
+        if func in _NORM_FUNCTIONS:
             raise ConfigError(
-                f"{self._source}: its forward calls {_FUNCTIONS[func]}, and norm= cannot take the place of a function; "
-                f"use one of {_KINDS}"
+                f"{self._source}: its forward calls {_NORM_FUNCTIONS[func]}, and norm= cannot take the place of a "
+                f"function; use one of {_SWAPPED_NAMES}"
             )
         return func(*args, **(kwargs or {}))

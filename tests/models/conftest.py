@@ -1,4 +1,4 @@
-"""One trial's network from a few overrides."""
+"""A fixture that builds one trial's network from a few overrides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def net_of() -> Callable[..., nn.Module]:
-    """Builds the network that overrides such as `"norm.name=batch"` ask for."""
+    """Builds the network of a configuration with these overrides, such as `"norm.name=batch"`."""
 
     def build(*overrides: str, image_shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10) -> nn.Module:
         config = OmegaConf.to_object(OmegaConf.merge(schema(), OmegaConf.from_dotlist(list(overrides))))

@@ -1,4 +1,4 @@
-"""Dropout: the stated share of zeros, unbiased, and masks of nothing but each trial's seed and step."""
+"""Dropout: the stated share of zeros, an unbiased mean, and masks that depend on the trial's seed and step alone."""
 
 import math
 
@@ -22,14 +22,14 @@ def ones(shape: tuple[int, ...]) -> torch.Tensor:
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_values_are_dropped_as_often_as_p_says_and_the_rest_make_up_for_them(shape, p):
+def test_values_are_dropped_with_probability_p_and_the_others_scaled_so_that_the_mean_stays(shape, p):
     y = dropout(p)(ones(shape))
     dropped = (y == 0).double()
-    assert dropped.mean().item() == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / y.numel()))  # standard errors
+    assert dropped.mean().item() == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / y.numel()))  # four standard errors
     torch.testing.assert_close(y[y != 0], torch.full_like(y[y != 0], 1 / (1 - p)), rtol=1e-12, atol=0)
     by_example, by_channel = dropped.flatten(1).mean(1), dropped.transpose(0, 1).flatten(1).mean(1)
-    assert by_example.std() < 0.06, "examples have masks of their own"
-    assert by_channel.std() < 0.1, "so have channels"
+    assert by_example.std() < 0.06, "each example has its mask"
+    assert by_channel.std() < 0.1, "each channel has its mask"
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -40,7 +40,7 @@ def test_the_gradient_passes_where_the_value_did(shape):
     torch.testing.assert_close(grad * x.detach(), y.detach(), rtol=1e-12, atol=1e-12)
 
 
-def test_evaluation_drops_nothing_and_takes_no_step():
+def test_evaluation_drops_nothing_and_draws_no_mask():
     layer, x = dropout(0.9), ones((4, 7))
     assert torch.equal(layer.eval()(x), x)
     assert torch.equal(layer.train()(x), dropout(0.9)(x))
@@ -57,8 +57,8 @@ def test_masks_change_with_the_step_and_with_the_seed_and_repeat():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_folded_trial_has_its_own_probability_and_masks(shape):
     settings = [(0.2, 5), (0.7, 6), (0.2, 7)]
-    folded = Dropout.fold([dropout(*own) for own in settings])
-    alone = [dropout(*own) for own in settings]
+    folded = Dropout.fold([dropout(p, seed) for p, seed in settings])
+    alone = [dropout(p, seed) for p, seed in settings]
     for _ in range(2):
         together = folded(torch.cat([ones(shape)] * 3, 1))
         for mask, layer in zip(together.chunk(3, 1), alone, strict=True):
@@ -81,15 +81,15 @@ def test_every_hidden_block_ends_with_dropout_and_no_two_share_masks(net_of, mod
     layers = [module for module in net.modules() if isinstance(module, Dropout)]
     assert len(layers) == blocks
     assert len({int(layer.seeds) for layer in layers}) == blocks
-    seen: list[torch.Tensor] = []
-    net.blocks[0].register_forward_hook(lambda module, args, y: seen.append(y))
+    outputs: list[torch.Tensor] = []
+    net.blocks[0].register_forward_hook(lambda module, args, y: outputs.append(y))
     net(torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0)))
-    share = (seen[0] == 0).double().mean()
-    if placement == "after":  # otherwise relu's zeros are among them
+    share = (outputs[0] == 0).double().mean()
+    if placement == "after":  # with placement=before, the zeros of relu are among them
         assert share.item() == pytest.approx(0.5, abs=0.1)
     else:
         assert share > 0.6
 
 
-def test_without_dropout_no_block_has_a_layer_for_it(net_of):
+def test_without_dropout_a_block_has_no_dropout_layer(net_of):
     assert net_of("model.depth=2").blocks[0].dropout is None

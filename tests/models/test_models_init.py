@@ -1,4 +1,4 @@
-"""Initial weights, judged by closed-form moments, and shared wherever two arms have the same parameter."""
+"""Initial weights, judged by closed-form moments; arms of one seed share every parameter that both have."""
 
 import math
 
@@ -21,19 +21,19 @@ SMALL = {
     "fc": ("model.depth=2", "model.width=9"),
     "cnn": ("model.name=cnn", "model.depth=3", "model.width=2"),
 }
-FAN_IN, FAN_OUT = 200, 300  # of a hidden layer's weights, 60,000 of them
+FAN_IN, FAN_OUT = 200, 300  # of the hidden layer of `hidden_weight`, which has 60,000 weights
 SCHEMES = ("torch", "kaiming_uniform", "kaiming_normal", "xavier_uniform", "xavier_normal")
 SD_SCHEMES = ("normal", "truncated_normal")
 
 
-def wide(net_of, *overrides: str) -> torch.Tensor:
-    """300 x 200 hidden weights."""
+def hidden_weight(net_of, *overrides: str) -> torch.Tensor:
+    """The weights of a hidden layer, (300, 200)."""
     net = net_of("model.depth=1", f"model.width={FAN_OUT}", *overrides, image_shape=(2, 10, 10))
     return net.blocks[0].layer.weight.detach().double()
 
 
 def conv_weight(net_of, *overrides: str) -> torch.Tensor:
-    """48 x 24 x 3 x 3 weights."""
+    """The weights of a conv layer, (48, 24, 3, 3)."""
     net = net_of("model.name=cnn", "model.depth=2", "model.width=24", *overrides, image_shape=(1, 6, 6))
     return net.blocks[1].layer.weight.detach().double()
 
@@ -46,7 +46,7 @@ def expected_sd(scheme: str, fan_in: int, fan_out: int, gain: float = math.sqrt(
         "xavier_uniform": math.sqrt(2 / (fan_in + fan_out)),
         "xavier_normal": math.sqrt(2 / (fan_in + fan_out)),
         "normal": 0.03,
-        "truncated_normal": 0.03 * 0.879626,  # of a normal cut at two standard deviations
+        "truncated_normal": 0.03 * 0.879626,  # the standard deviation of a normal variable cut at two of its own
     }[scheme]
 
 
@@ -61,9 +61,9 @@ def test_arms_of_one_seed_share_every_weight_they_both_have(net_of, model):
 
 @pytest.mark.parametrize("model", SMALL)
 def test_two_seeds_differ_in_every_weight_and_one_seed_repeats(net_of, model):
-    one, again, two = (dict(net_of(f"seed={seed}", *SMALL[model]).named_parameters()) for seed in (1, 1, 2))
-    assert all(torch.equal(one[name], again[name]) for name in one)
-    assert not any(torch.equal(one[name], two[name]) for name in one)
+    first, repeated, other = (dict(net_of(f"seed={seed}", *SMALL[model]).named_parameters()) for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], repeated[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
 
 
 def test_no_two_layers_of_one_shape_share_their_weights(net_of):
@@ -71,7 +71,7 @@ def test_no_two_layers_of_one_shape_share_their_weights(net_of):
     assert not torch.equal(net.blocks[1].layer.weight, net.blocks[2].layer.weight)
 
 
-def test_the_global_generator_has_no_say(net_of):
+def test_the_global_generator_has_no_effect(net_of):
     torch.manual_seed(0)
     state = torch.get_rng_state()
     first = net_of(*SMALL["cnn"]).state_dict()
@@ -84,42 +84,44 @@ def test_the_global_generator_has_no_say(net_of):
 @pytest.mark.parametrize("scheme", [*SCHEMES, *SD_SCHEMES])
 def test_weights_have_the_moments_of_their_scheme(net_of, scheme):
     for weight, fans in [
-        (wide(net_of, f"model.init={scheme}", "model.init_sd=0.03"), (FAN_IN, FAN_OUT)),
+        (hidden_weight(net_of, f"model.init={scheme}", "model.init_sd=0.03"), (FAN_IN, FAN_OUT)),
         (conv_weight(net_of, f"model.init={scheme}", "model.init_sd=0.03"), (24 * 9, 48 * 9)),
     ]:
         sd, n = expected_sd(scheme, *fans), weight.numel()
         assert abs(weight.mean()) < 4 * sd / math.sqrt(n)  # four standard errors
-        assert weight.std().item() == pytest.approx(sd, rel=4 / math.sqrt(2 * n))  # likewise, for normal weights
+        assert weight.std().item() == pytest.approx(
+            sd, rel=4 / math.sqrt(2 * n)
+        )  # four standard errors for normal weights
 
 
 @pytest.mark.parametrize("scheme", ["torch", "kaiming_uniform", "xavier_uniform"])
 def test_uniform_weights_fill_an_interval_of_sqrt_3_standard_deviations(net_of, scheme):
-    weight = wide(net_of, f"model.init={scheme}")
+    weight = hidden_weight(net_of, f"model.init={scheme}")
     bound = math.sqrt(3) * expected_sd(scheme, FAN_IN, FAN_OUT)
-    assert weight.abs().max().item() == pytest.approx(bound, rel=1e-3)  # of 60,000 draws one comes this near
-    assert weight.abs().max() <= bound * (1 + 1e-6)  # drawn in single precision
+    assert weight.abs().max().item() == pytest.approx(bound, rel=1e-3)  # the largest of 60,000 draws is this near
+    assert weight.abs().max() <= bound * (1 + 1e-6)  # single precision
 
 
 def test_truncated_normal_weights_stay_within_two_standard_deviations(net_of):
-    weight = wide(net_of, "model.init=truncated_normal", "model.init_sd=0.03")
-    assert 0.0599 < weight.abs().max() <= 0.06 * (1 + 1e-6)  # drawn in single precision
+    weight = hidden_weight(net_of, "model.init=truncated_normal", "model.init_sd=0.03")
+    assert 0.0599 < weight.abs().max() <= 0.06 * (1 + 1e-6)  # single precision
 
 
 @pytest.mark.parametrize("scheme", ["kaiming_normal", "xavier_normal", "normal"])
 def test_normal_weights_have_normal_kurtosis(net_of, scheme):
-    weight = wide(net_of, f"model.init={scheme}")
+    weight = hidden_weight(net_of, f"model.init={scheme}")
     kurtosis = ((weight / weight.std()) ** 4).mean().item()
     assert kurtosis == pytest.approx(3, abs=4 * math.sqrt(24 / weight.numel()))  # four standard errors; uniform: 1.8
 
 
 def test_orthogonal_weights_have_orthonormal_columns(net_of):
     for weight in (
-        wide(net_of, "model.init=orthogonal"),
+        hidden_weight(net_of, "model.init=orthogonal"),
         conv_weight(net_of, "model.init=orthogonal").flatten(1),
     ):
         short = weight if weight.shape[0] < weight.shape[1] else weight.t()
         identity = torch.eye(short.shape[0], dtype=torch.float64)
-        torch.testing.assert_close(short @ short.t(), identity, rtol=0, atol=1e-5)  # made in single precision
+        torch.testing.assert_close(short @ short.t(), identity, rtol=0, atol=1e-5)  # single precision
 
 
 @pytest.mark.parametrize(
@@ -135,35 +137,35 @@ def test_orthogonal_weights_have_orthonormal_columns(net_of):
     ],
 )
 def test_kaiming_follows_the_activation(net_of, activation, gain):
-    relu = wide(net_of, "model.init=kaiming_normal", "model.activation=relu")
-    other = wide(net_of, "model.init=kaiming_normal", f"model.activation={activation}")
+    relu = hidden_weight(net_of, "model.init=kaiming_normal", "model.activation=relu")
+    other = hidden_weight(net_of, "model.init=kaiming_normal", f"model.activation={activation}")
     torch.testing.assert_close(other, relu * gain / math.sqrt(2), rtol=1e-5, atol=1e-9)  # single precision
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES, *SD_SCHEMES, "orthogonal"])
 def test_the_gain_multiplies_the_weights_and_leaves_the_head_alone(net_of, scheme):
     plain, doubled = (net_of(*SMALL["cnn"], f"model.init={scheme}", f"model.init_gain={gain}") for gain in (1, 2))
-    ours, theirs = plain.state_dict(), doubled.state_dict()
-    for name, value in ours.items():
+    plain_state, doubled_state = plain.state_dict(), doubled.state_dict()
+    for name, value in plain_state.items():
         factor = 1 if name.startswith("head") or name.endswith("bias") else 2
-        assert torch.equal(theirs[name], factor * value), name
+        assert torch.equal(doubled_state[name], factor * value), name
 
 
-def test_biases_are_torchs_uniform_ones_with_its_scheme_and_zero_with_the_others(net_of):
+def test_biases_are_uniform_as_in_torch_with_its_scheme_and_zero_with_the_others(net_of):
     def bias(scheme):
-        return wide_net(net_of, scheme).blocks[0].layer.bias.detach().double()
+        return net_with_hidden_layer(net_of, scheme).blocks[0].layer.bias.detach().double()
 
-    assert bias("torch").std().item() == pytest.approx(1 / math.sqrt(3 * FAN_IN), rel=0.15)  # of 300 draws
+    assert bias("torch").std().item() == pytest.approx(1 / math.sqrt(3 * FAN_IN), rel=0.15)  # 300 draws
     assert bias("torch").abs().max() <= 1 / math.sqrt(FAN_IN)
     for scheme in [*SCHEMES[1:], *SD_SCHEMES, "orthogonal"]:
         assert bias(scheme).count_nonzero() == 0
 
 
-def wide_net(net_of, scheme):
+def net_with_hidden_layer(net_of, scheme):
     return net_of("model.depth=1", f"model.width={FAN_OUT}", f"model.init={scheme}", image_shape=(2, 10, 10))
 
 
-def test_the_head_is_initialized_apart(net_of):
+def test_the_head_is_initialized_by_its_own_keys(net_of):
     base = net_of("model.depth=1", "model.width=400")
     other = net_of(
         "model.depth=1", "model.width=400", "model.head_init=normal", "model.head_sd=0.2", "model.head_gain=3"
@@ -174,7 +176,7 @@ def test_the_head_is_initialized_apart(net_of):
     assert other.head.bias.count_nonzero() == 0
 
 
-def test_the_head_takes_the_hidden_layers_scheme_and_sd_unless_told_otherwise(net_of):
+def test_the_head_takes_the_hidden_layers_scheme_and_sd_by_default(net_of):
     net = net_of("model.depth=1", "model.width=400", "model.init=normal", "model.init_sd=0.02")
     assert net.head.weight.std().item() == pytest.approx(0.02, rel=4 / math.sqrt(2 * 4000))  # four standard errors
 
@@ -191,5 +193,5 @@ def test_a_deeper_network_starts_from_the_same_first_layers(net_of, seed, depth)
     shallow, deep = (
         net_of(f"seed={seed}", f"model.depth={d}", "model.width=3", image_shape=(1, 2, 2)) for d in (depth, depth + 1)
     )
-    for ours, theirs in zip(shallow.blocks, deep.blocks, strict=False):
-        assert torch.equal(ours.layer.weight, theirs.layer.weight)
+    for shallow_block, deep_block in zip(shallow.blocks, deep.blocks, strict=False):
+        assert torch.equal(shallow_block.layer.weight, deep_block.layer.weight)

@@ -1,4 +1,4 @@
-"""The networks: sizes against counts made by hand, order against NumPy, geometry against the real activations."""
+"""The networks: sizes judged by counts made by hand, order by NumPy, geometry by the activations of real networks."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from bnbench.norms.batch import BatchNorm
 DEEP_CNN = ("model.name=cnn", "model.depth=19", "model.width=4")
 
 
-def count(net: nn.Module) -> int:
+def count_parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
@@ -22,7 +22,7 @@ def count(net: nn.Module) -> int:
     ("overrides", "parameters"),
     [
         ((), 99_710),
-        (("norm.name=batch",), 100_010),  # 300 biases less, 600 scales and shifts more
+        (("norm.name=batch",), 100_010),  # 300 biases fewer, 600 scales and shifts more
         (("norm.name=batch", "norm.placement=after"), 100_310),
         (("norm.name=batch", "norm.affine=false"), 99_410),
         (DEEP_CNN, 337_826),
@@ -32,7 +32,7 @@ def count(net: nn.Module) -> int:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
 )
 def test_parameters_are_as_many_as_published(net_of, overrides, parameters):
-    assert count(net_of(*overrides)) == parameters
+    assert count_parameters(net_of(*overrides)) == parameters
 
 
 FASHION_FC = ("model.widths=[500,300]", "norm.name=batch")
@@ -40,11 +40,15 @@ FASHION_FC = ("model.widths=[500,300]", "norm.name=batch")
 
 @pytest.mark.parametrize(
     ("logits", "parameters"),
-    [("none", 10), ("plain", 0), ("affine", 2 * 10)],  # the head's bias; nothing, for the norm cancels it; its affine
+    [
+        ("none", 10),
+        ("plain", 0),
+        ("affine", 2 * 10),
+    ],  # the head's bias; nothing, for the norm cancels it; the norm's affine
 )
-def test_normalized_logits_cost_the_head_its_bias(net_of, logits, parameters):
+def test_normalized_logits_leave_the_head_without_a_bias(net_of, logits, parameters):
     weights = 784 * 500 + 500 * 300 + 300 * 10 + 2 * (500 + 300)
-    assert count(net_of(*FASHION_FC, f"norm.logits={logits}")) == weights + parameters
+    assert count_parameters(net_of(*FASHION_FC, f"norm.logits={logits}")) == weights + parameters
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -52,13 +56,15 @@ def test_logits_are_normalized_over_the_batch_on_request(net_of, model):
     net = net_of(f"model.name={model}", "model.depth=2", "model.width=8", "norm.name=batch", "norm.logits=plain")
     y = net(torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
     torch.testing.assert_close(y.mean(0), torch.zeros(10), rtol=0, atol=1e-5)
-    torch.testing.assert_close(y.var(0, unbiased=False), torch.ones(10), rtol=2e-2, atol=0)  # eps beside small logits
+    torch.testing.assert_close(
+        y.var(0, unbiased=False), torch.ones(10), rtol=2e-2, atol=0
+    )  # eps matters beside small logits
 
 
 def test_fc_of_depth_0_is_logistic_regression(net_of):
     net = net_of("model.depth=0", image_shape=(2, 3, 4), classes=5).double()
     x = torch.randn(6, 2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert count(net) == 24 * 5 + 5
+    assert count_parameters(net) == 24 * 5 + 5
     torch.testing.assert_close(net(x), x.flatten(1) @ net.head.weight.t() + net.head.bias)
 
 
@@ -66,7 +72,7 @@ def test_fc_of_depth_0_is_logistic_regression(net_of):
 def test_fc_has_as_many_parameters_as_its_sizes_say(net_of, norm):
     net = net_of("model.depth=2", "model.width=7", f"norm.name={norm}", image_shape=(3, 4, 5), classes=4)
     weights = 60 * 7 + 7 * 7 + 7 * 4
-    assert count(net) == weights + 4 + (7 + 7 if norm == "none" else 2 * 2 * 7)
+    assert count_parameters(net) == weights + 4 + (7 + 7 if norm == "none" else 2 * 2 * 7)
 
 
 HIDDEN_LAYERS = {"fc": 3, "cnn": 4}
@@ -74,7 +80,7 @@ HIDDEN_LAYERS = {"fc": 3, "cnn": 4}
 
 @pytest.mark.parametrize("model", HIDDEN_LAYERS)
 @pytest.mark.parametrize(
-    ("bias", "norm", "placement", "kept"),
+    ("bias", "norm", "placement", "has_bias"),
     [
         ("auto", "none", "before", True),
         ("auto", "none", "after", True),
@@ -86,7 +92,7 @@ HIDDEN_LAYERS = {"fc": 3, "cnn": 4}
         ("never", "batch", "after", False),
     ],
 )
-def test_a_bias_is_dropped_where_a_norm_cancels_it_or_on_request(net_of, model, bias, norm, placement, kept):
+def test_a_bias_is_dropped_where_a_norm_cancels_it_or_on_request(net_of, model, bias, norm, placement, has_bias):
     net = net_of(
         f"model.name={model}",
         "model.depth=3",
@@ -96,11 +102,11 @@ def test_a_bias_is_dropped_where_a_norm_cancels_it_or_on_request(net_of, model, 
         f"norm.placement={placement}",
     )
     blocks = [module for module in net.modules() if isinstance(module, Block)]
-    assert [block.layer.bias is not None for block in blocks] == [kept] * HIDDEN_LAYERS[model]
+    assert [block.layer.bias is not None for block in blocks] == [has_bias] * HIDDEN_LAYERS[model]
     assert net.head.bias is not None, "nothing normalizes the logits, so their bias always counts"
 
 
-def test_a_bias_before_batch_norm_has_no_effect_which_is_why_it_may_be_dropped():
+def test_a_bias_before_batch_norm_has_no_effect():
     block = make_block(Placement.before, Bias.always)
     x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = block(x)
@@ -150,11 +156,11 @@ def test_without_a_norm_placement_has_no_effect():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_nothing_normalizes_the_logits(net_of, model):
+def test_the_logits_are_not_normalized_by_default(net_of, model):
     net = net_of(f"model.name={model}", "model.depth=2", "model.width=2", "norm.name=batch")
-    hidden = [name for name, module in net.named_modules() if isinstance(module, BatchNorm)]
-    assert hidden
-    assert not any(name.startswith("head") for name in hidden)
+    norm_names = [name for name, module in net.named_modules() if isinstance(module, BatchNorm)]
+    assert norm_names
+    assert not any(name.startswith("head") for name in norm_names)
     assert type(net.head) is nn.Linear
 
 
@@ -191,22 +197,22 @@ CNNS = [
 def test_geometry_is_that_of_the_real_activations(net_of, image_shape, overrides, norm):
     net = net_of("model.name=cnn", "model.hidden=5", *overrides, f"norm.name={norm}", image_shape=image_shape)
     model = ModelConfig(name="cnn", hidden=5, **{k.split(".")[1]: int(v) for k, v in (o.split("=") for o in overrides)})
-    seen: dict[str, tuple[int, int]] = {}
+    shapes: dict[str, tuple[int, int]] = {}
     for name, module in net.named_modules():
         if isinstance(module, Block):
             module.layer.register_forward_hook(
-                lambda module, args, y, name=name: seen.update({name: (y.shape[1], y[0, 0].numel())})
+                lambda module, args, y, name=name: shapes.update({name: (y.shape[1], y[0, 0].numel())})
             )
     net(torch.zeros(2, *image_shape))
     assert [(site.block, (site.channels, site.positions)) for site in norm_sites(model, image_shape, 10)] == list(
-        seen.items()
+        shapes.items()
     )
     strides = [block.layer.stride[0] for block in net.blocks]
     assert [conv.stride for conv in conv_layers(model, image_shape)] == strides
 
 
 @pytest.mark.parametrize("image_shape", [(1, 28, 28), (2, 9, 6), (1, 7, 7)])
-def test_same_padding_is_tensorflows(net_of, image_shape):
+def test_same_padding_is_that_of_tensorflow(net_of, image_shape):
     net = net_of(
         "model.name=cnn", "model.depth=2", "model.width=3", "model.stride_every=2", "model.padding=same",
         "model.activation=identity", image_shape=image_shape,
@@ -217,7 +223,7 @@ def test_same_padding_is_tensorflows(net_of, image_shape):
 
 
 def same_conv(x: np.ndarray, layer: nn.Conv2d) -> np.ndarray:
-    """SAME convolution with stride 2, from its definition: ceil(n / 2) outputs, the odd zero after the image."""
+    """TensorFlow's SAME convolution with stride 2 by definition: ceil(n / 2) outputs, an odd zero after the image."""
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     sizes = [-(-n // 2) for n in x.shape[2:]]
     before = [max((out - 1) * 2 + 3 - n, 0) // 2 for out, n in zip(sizes, x.shape[2:], strict=True)]
@@ -230,14 +236,16 @@ def same_conv(x: np.ndarray, layer: nn.Conv2d) -> np.ndarray:
     return y
 
 
-def test_same_padding_leaves_weights_and_maps_as_they_are(net_of):
+def test_same_padding_changes_outputs_and_no_weights(net_of):
     deep = ("model.name=cnn", "model.depth=19", "model.width=1", "norm.name=batch")
-    torch_s, same = (net_of(*deep, f"model.padding={padding}") for padding in ("torch", "same"))
-    assert all(torch.equal(value, torch_s.state_dict()[name]) for name, value in same.state_dict().items())
+    torch_padded, same_padded = (net_of(*deep, f"model.padding={padding}") for padding in ("torch", "same"))
+    assert all(torch.equal(value, torch_padded.state_dict()[name]) for name, value in same_padded.state_dict().items())
     x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    assert not torch.equal(torch_s(x), same(x))
-    padded = [block.padding is not None for block in same.blocks]
-    assert [i for i, own in enumerate(padded) if own] == [2, 5, 11, 14], "28, 14, 4 and 2 are even, 7 is odd"
+    assert not torch.equal(torch_padded(x), same_padded(x))
+    padded = [block.padding is not None for block in same_padded.blocks]
+    assert [i for i, has_padding in enumerate(padded) if has_padding] == [2, 5, 11, 14], (
+        "28, 14, 4 and 2 are even, 7 is odd"
+    )
 
 
 def test_fc_geometry_is_that_of_the_real_activations(net_of):
@@ -273,5 +281,5 @@ def test_no_stride_leaves_a_map_smaller_than_min_map(min_map):
     for side in range(min_map, 40):
         layers = conv_layers(ModelConfig(name="cnn", depth=9, stride_every=1, min_map=min_map), (1, side, side + 3))
         assert min(conv.height for conv in layers) >= min_map
-        stopped = layers[-1]
-        assert (stopped.height + 1) // 2 < min_map or stopped.height == 1, "it stops only where it must"
+        last = layers[-1]
+        assert (last.height + 1) // 2 < min_map or last.height == 1, "maps are halved as long as min_map allows"

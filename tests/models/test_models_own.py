@@ -1,4 +1,4 @@
-"""Networks of one's own: their norms swapped, their facts those of the real layers, their faults told in one line."""
+"""Networks that users write: norms are replaced, geometry is that of the real layers, errors take one line."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def trial(model: ModelConfig = SMALL, seed: int = 0, norm: NormConfig | None = N
 
 
 @pytest.mark.parametrize(("name", "kind"), [("batch", BatchNorm), ("layer", LayerNorm), ("group", GroupNorm)])
-def test_every_norm_becomes_the_one_that_is_asked_for(name: str, kind: type) -> None:
+def test_every_norm_is_replaced_by_the_chosen_one(name: str, kind: type) -> None:
     net = own_network(SMALL, NormConfig(name=name, groups=2), IMAGES, 5)
     norms = [module for module in net.modules() if isinstance(module, kind)]
     assert [norm.features for norm in norms] == [6, 6, 6]
     assert not [module for module in net.modules() if type(module) is nn.BatchNorm2d]
 
 
-def test_without_norm_nothing_is_left_of_them() -> None:
+def test_without_a_norm_every_norm_is_replaced_by_the_identity() -> None:
     net = own_network(SMALL, NormConfig(), IMAGES, 5)
     assert sum(isinstance(module, nn.Identity) for module in net.modules()) == 3
     assert sum(p.numel() for p in net.parameters()) == 9 * 3 * 6 + 2 * 9 * 6 * 6 + 6 * 5 + 5
 
 
-def test_its_facts_are_those_of_the_real_layers() -> None:
+def test_its_geometry_is_that_of_the_real_layers() -> None:
     assert norm_sites(SMALL, IMAGES, 5) == [
         NormSite("1", 6, 16), NormSite("3.norm1", 6, 16), NormSite("3.norm2", 6, 16)
     ]  # fmt: skip
-    done = work(SMALL, IMAGES, 5)
-    assert done.conv == 16 * 9 * 6 * (3 + 6 + 6)
-    assert (done.linear, done.conv_channels) == (6 * 5, (6, 6, 6))
-    assert done.weights == 9 * 6 * (3 + 6 + 6) + 3 * 2 * 6 + 6 * 5 + 5
+    total = work(SMALL, IMAGES, 5)
+    assert total.conv == 16 * 9 * 6 * (3 + 6 + 6)
+    assert (total.linear, total.conv_channels) == (6 * 5, (6, 6, 6))
+    assert total.weights == 9 * 6 * (3 + 6 + 6) + 3 * 2 * 6 + 6 * 5 + 5
 
 
 def test_arms_of_one_seed_share_their_weights_and_seeds_differ() -> None:
@@ -60,7 +60,7 @@ def test_arms_of_one_seed_share_their_weights_and_seeds_differ() -> None:
         assert not torch.equal(value, other[name])
 
 
-Making = Callable[[tuple[int, int, int], int, ModelConfig], object]
+MakeNetwork = Callable[[tuple[int, int, int], int, ModelConfig], object]
 
 
 class Scaled(nn.Module):
@@ -84,32 +84,32 @@ def dropping(image_shape: tuple[int, int, int], classes: int, model: ModelConfig
 
 
 @pytest.fixture
-def made_here(monkeypatch: pytest.MonkeyPatch) -> Callable[[Making], ModelConfig]:
-    """The configuration of a network that a function of this file makes."""
+def custom_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[MakeNetwork], ModelConfig]:
+    """Gives the configuration of a network that a function of this file makes."""
 
-    def configure(make: Making) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
-        return ModelConfig(name="custom", factory=f"here:{make.__name__}{id(make)}")
+    def configure(make_network: MakeNetwork) -> ModelConfig:
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        return ModelConfig(name="custom", factory=f"here:{make_network.__name__}{id(make_network)}")
 
     return configure
 
 
-def test_what_a_network_draws_itself_depends_on_the_seed_alone(made_here: Callable[[Making], ModelConfig]) -> None:
-    model = made_here(scaled)
+def test_a_parameter_that_the_network_draws_depends_on_the_seed_alone(
+    custom_model: Callable[[MakeNetwork], ModelConfig],
+) -> None:
+    model = custom_model(scaled)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one, again, other = (build_model(_unkeyed(model, seed), IMAGES, 5).state_dict() for seed in (0, 0, 1))
+    first, repeated, other = (build_model(trial(model, seed), IMAGES, 5).state_dict() for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(one["scale"], again["scale"])
-    assert not torch.equal(one["scale"], other["scale"])
+    assert torch.equal(first["scale"], repeated["scale"])
+    assert not torch.equal(first["scale"], other["scale"])
 
 
-def _unkeyed(model: ModelConfig, seed: int) -> Trial:
-    return trial(model, seed)  # its key, which needs the function's file, is not asked for
-
-
-def test_dropout_is_replaced_by_one_whose_masks_are_the_trial_s(made_here: Callable[[Making], ModelConfig]) -> None:
-    net = own_network(made_here(dropping), NormConfig(), IMAGES, 5)
+def test_dropout_is_replaced_by_one_whose_masks_are_the_trial_s(
+    custom_model: Callable[[MakeNetwork], ModelConfig],
+) -> None:
+    net = own_network(custom_model(dropping), NormConfig(), IMAGES, 5)
     assert [type(layer) for layer in net] == [nn.Flatten, Dropout, nn.Linear, nn.Identity]
 
 
@@ -124,7 +124,7 @@ class Unused(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make_network", "message"),
     [
         (lambda *a: 1 / 0, "failed for images (3, 8, 8) and 5 classes: ZeroDivisionError: division by zero"),
         (lambda *a: "net", "returned str; it must be a torch.nn.Module"),
@@ -138,16 +138,16 @@ class Unused(nn.Module):
     ],
 )  # fmt: skip
 def test_a_network_that_cannot_be_trained_is_refused_in_one_line(
-    make: Making, said: str, made_here: Callable[[Making], ModelConfig]
+    make_network: MakeNetwork, message: str, custom_model: Callable[[MakeNetwork], ModelConfig]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        norm_sites(made_here(make), IMAGES, 5)
+        norm_sites(custom_model(make_network), IMAGES, 5)
     [line] = str(caught.value).splitlines()
-    assert said in line
+    assert message in line
     assert line.startswith("model.factory=here:")
 
 
-def test_a_norm_of_one_s_own_is_given_its_channels_and_its_section() -> None:
+def test_a_custom_norm_s_function_is_called_with_its_channels_and_its_section() -> None:
     layer = make_norm(NormConfig(name="custom", factory="bnbench.examples.norm:max_norm", eps=0.5), 7)
     assert layer is not None
     x = torch.randn(9, 7, generator=torch.Generator().manual_seed(0))
@@ -155,7 +155,7 @@ def test_a_norm_of_one_s_own_is_given_its_channels_and_its_section() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("json:loads", "norm.factory=json:loads failed for 7 channels: TypeError"),
         ("builtins:max", "norm.factory=builtins:max failed for 7 channels: TypeError"),
@@ -163,11 +163,11 @@ def test_a_norm_of_one_s_own_is_given_its_channels_and_its_section() -> None:
         ("bnbench.examples.norm:no", "bnbench.examples.norm has none of that name"),
     ],
 )
-def test_a_norm_that_is_none_is_refused_in_one_line(name: str, said: str) -> None:
+def test_a_norm_s_function_that_makes_no_layer_is_refused_in_one_line(name: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make_norm(NormConfig(name="custom", factory=name), 7)
     [line] = str(caught.value).splitlines()
-    assert said in line
+    assert message in line
 
 
 def test_an_edited_file_makes_another_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_an_edited_file_makes_another_trial(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_file_that_was_edited_after_its_import_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a notebook: this process would train what it has imported, under the key of what the file holds now."""
+    """Else a notebook would train the version it has imported, under the key of the version now in the file."""
     file = tmp_path / "edited_own_network.py"
     monkeypatch.chdir(tmp_path)
     model = ModelConfig(name="custom", factory="edited_own_network:make")

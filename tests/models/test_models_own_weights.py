@@ -1,4 +1,4 @@
-"""Weights that a network brings are kept where that is asked for, and are never lost without a word."""
+"""Weights that a custom network brings: they are kept with model.init=own, and else they are reported."""
 
 from __future__ import annotations
 
@@ -21,37 +21,39 @@ from bnbench.tensors.seeding import derive, seeded
 
 IMAGES = (1, 6, 6)
 
-Making = Callable[..., nn.Module]
+MakeNetwork = Callable[..., nn.Module]
 
 
 @pytest.fixture
-def made_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelConfig]:
-    """The configuration of a network that a function of this file makes."""
+def custom_model(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelConfig]:
+    """Gives the configuration of a network that a function of this file makes."""
 
-    def configure(make: Making, **keys: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
-        return ModelConfig(name="custom", factory=f"here:made{id(make)}", **keys)  # type: ignore[arg-type]
+    def configure(make_network: MakeNetwork, **keys: object) -> ModelConfig:
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        return ModelConfig(name="custom", factory=f"here:make{id(make_network)}", **keys)  # type: ignore[arg-type]
 
     return configure
 
 
-def plain(*_: object) -> nn.Sequential:
+def default_network(*_: object) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 5))
 
 
-def changed(change: Callable[[nn.Sequential], object]) -> Making:
-    def make(*_: object) -> nn.Module:
-        net = plain()
+def changed(change: Callable[[nn.Sequential], object]) -> MakeNetwork:
+    """A function that makes the default network and changes it."""
+
+    def make_network(*_: object) -> nn.Module:
+        net = default_network()
         with torch.no_grad():
             change(net)
         return net
 
-    return make
+    return make_network
 
 
-LOADED = {name: torch.full_like(value, 0.5) for name, value in plain().state_dict().items()}
-# Which layers have weights of their own, and whether all of their values are the same at every seed.
-OWN: dict[str, tuple[Making, tuple[str, ...], bool]] = {
+LOADED = {name: torch.full_like(value, 0.5) for name, value in default_network().state_dict().items()}
+# Networks: how each is made, which of its layers have weights that are not defaults, and whether no seed changes them.
+NETWORKS: dict[str, tuple[MakeNetwork, tuple[str, ...], bool]] = {
     "zeroed head": (changed(lambda net: net[4].weight.zero_()), ("4",), False),
     "zeroed by .data": (changed(lambda net: net[4].weight.data.zero_()), ("4",), False),
     "zeroed bias": (changed(lambda net: nn.init.zeros_(net[1].bias)), ("1",), False),
@@ -66,16 +68,18 @@ OWN: dict[str, tuple[Making, tuple[str, ...], bool]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "layers", "fixed"), OWN.values(), ids=OWN)
-def test_weights_that_are_no_constructor_s_are_found(make, layers, fixed, made_by) -> None:
-    brought = survey(made_by(make), IMAGES, 5).brought
-    assert (brought.layers, brought.of) == (layers, 3)
+@pytest.mark.parametrize(("make_network", "layers", "fixed"), NETWORKS.values(), ids=NETWORKS)
+def test_weights_that_are_not_a_constructor_s_are_detected(make_network, layers, fixed, custom_model) -> None:
+    brought = survey(custom_model(make_network), IMAGES, 5).brought_weights
+    assert (brought.layers, brought.layer_count) == (layers, 3)
     assert bool(brought.checksum) == fixed
 
 
-@pytest.mark.parametrize("make", [plain, lambda shape, classes, model: residual(shape, classes, model)])
-def test_constructors_defaults_are_no_weights_of_its_own(make, made_by) -> None:
-    assert survey(made_by(make, width=4), IMAGES, 5).brought.layers == ()
+@pytest.mark.parametrize(
+    "make_network", [default_network, lambda shape, classes, model: residual(shape, classes, model)]
+)
+def test_constructors_defaults_are_not_taken_for_weights_that_it_brings(make_network, custom_model) -> None:
+    assert survey(custom_model(make_network, width=4), IMAGES, 5).brought_weights.layers == ()
 
 
 def trial(model: ModelConfig, seed: int = 0, norm: str = "batch") -> Trial:
@@ -84,44 +88,47 @@ def trial(model: ModelConfig, seed: int = 0, norm: str = "batch") -> Trial:
     )
 
 
-@pytest.mark.parametrize("make", [make for make, _, _ in OWN.values()], ids=OWN)
-def test_own_weights_are_kept_in_every_arm_of_a_seed(make, made_by) -> None:
-    model = made_by(make, init=Init.own)
-    batch, none, again = (
+@pytest.mark.parametrize("make_network", [make_network for make_network, _, _ in NETWORKS.values()], ids=NETWORKS)
+def test_brought_weights_are_kept_in_every_arm_of_a_seed(make_network, custom_model) -> None:
+    model = custom_model(make_network, init=Init.own)
+    batch, none, repeated = (
         build_model(trial(model, seed, norm), IMAGES, 5).state_dict()
         for seed, norm in ((3, "batch"), (3, "none"), (3, "batch"))
     )
     for name, value in none.items():
         assert torch.equal(value, batch[name])
     for name, value in batch.items():
-        assert torch.equal(value, again[name])
+        assert torch.equal(value, repeated[name])
     with seeded(derive(3, "network")):
-        made = make().state_dict()
+        brought = make_network().state_dict()
     for name, value in none.items():
-        assert torch.equal(value, made[name])
-    anew = build_model(trial(replace(model, init=Init.torch), 3), IMAGES, 5).state_dict()
-    assert not torch.equal(anew["4.weight"], batch["4.weight"])
+        assert torch.equal(value, brought[name])
+    redrawn = build_model(trial(replace(model, init=Init.torch), 3), IMAGES, 5).state_dict()
+    assert not torch.equal(redrawn["4.weight"], batch["4.weight"])
 
 
-def test_the_zeroed_head_stays_zero_and_by_default_does_not(made_by) -> None:
-    make = changed(lambda net: net[4].weight.zero_())
-    kept, anew = (
-        build_model(trial(made_by(make, init=init)), IMAGES, 5).state_dict() for init in (Init.own, Init.torch)
+def test_the_zeroed_head_stays_zero_and_by_default_does_not(custom_model) -> None:
+    make_network = changed(lambda net: net[4].weight.zero_())
+    kept_weights, redrawn = (
+        build_model(trial(custom_model(make_network, init=init)), IMAGES, 5).state_dict()
+        for init in (Init.own, Init.torch)
     )
-    assert (kept["4.weight"] == 0).all()
-    assert (anew["4.weight"] != 0).any()
+    assert (kept_weights["4.weight"] == 0).all()
+    assert (redrawn["4.weight"] != 0).any()
 
 
-def test_a_network_that_no_seed_makes_again_is_refused(made_by) -> None:
+def test_a_network_that_differs_at_every_call_with_one_seed_is_refused(custom_model) -> None:
     generator = np.random.default_rng(0)
     draw = changed(lambda net: net[1].weight.copy_(torch.from_numpy(generator.random((8, 36)))))
-    assert survey(made_by(draw), IMAGES, 5).brought.layers == ("1",)  # which is drawn anew
+    assert survey(custom_model(draw), IMAGES, 5).brought_weights.layers == (
+        "1",
+    )  # no error, for by default layer 1 is drawn anew
     with pytest.raises(ConfigError, match=r"gives 1\.weight other values at every call, whatever the seed"):
-        survey(made_by(draw, init=Init.own), IMAGES, 5)
+        survey(custom_model(draw, init=Init.own), IMAGES, 5)
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         (
             {"name": "fc", "init": Init.own},
@@ -131,13 +138,15 @@ def test_a_network_that_no_seed_makes_again_is_refused(made_by) -> None:
         ({"name": "custom", "init": Init.own, "init_gain": 2.0}, "model.init_gain=2.0 contradicts model.init=own"),
     ],
 )
-def test_own_weights_contradict_what_has_none(keys, said) -> None:
+def test_init_own_is_refused_for_models_without_weights_of_their_own_and_with_a_gain(keys, message) -> None:
     factory = {"factory": "bnbench.examples.network:residual"} if keys["name"] == "custom" else {}
     [line] = config_errors(Config(model=ModelConfig(**keys, **factory)), 1000)
-    assert said in line
+    assert message in line
 
 
-def test_kept_weights_and_their_file_are_a_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_brought_weights_are_a_part_of_the_key_if_they_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loads_its_weights.py").write_text(
         "import torch\nfrom torch import nn\n"
@@ -154,4 +163,4 @@ def test_kept_weights_and_their_file_are_a_part_of_the_key(tmp_path: Path, monke
         config = Config(model=model, data=replace(Config().data, name="digits"))
         keys.append(DataLoader(tmp_path).trial(config).key)
     assert len({*keys}) == 3
-    assert keys[2] == keys[3], "weights that are drawn anew count for nothing"
+    assert keys[2] == keys[3], "weights that are drawn anew do not depend on the file"

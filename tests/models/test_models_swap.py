@@ -1,4 +1,4 @@
-"""A norm that stands in a network is replaced at every place, or the network is refused: none stays by mistake."""
+"""Every norm of a custom network is replaced at all its places, or the network is refused."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from bnbench.norms.group import LayerNorm
 
 IMAGES = (1, 6, 6)
 
-Making = Callable[..., nn.Module]
+MakeNetwork = Callable[..., nn.Module]
 
 
 @pytest.fixture
-def made_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Making], ModelConfig]:
-    """The configuration of a network that a function of this file makes."""
+def custom_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[MakeNetwork], ModelConfig]:
+    """Gives the configuration of a network that a function of this file makes."""
 
-    def configure(make: Making, **keys: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
-        return ModelConfig(name="custom", factory=f"here:made{id(make)}", **keys)  # type: ignore[arg-type]
+    def configure(make_network: MakeNetwork, **keys: object) -> ModelConfig:
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        return ModelConfig(name="custom", factory=f"here:make{id(make_network)}", **keys)  # type: ignore[arg-type]
 
     return configure
 
 
 class Twice(nn.Module):
-    """Two linear layers, each followed by a norm; how the forward finds that is `find`'s affair."""
+    """Two linear layers, each followed by a norm, which `find(network, index)` returns to the forward pass."""
 
     def __init__(self, find: Callable[[Twice, int], nn.Module], *, shared: bool = True) -> None:
         super().__init__()
         self.a, self.b, self.head = nn.Linear(36, 8), nn.Linear(8, 8), nn.Linear(8, 5)
         self.n1 = nn.BatchNorm1d(8)
         self.n2 = self.n1 if shared else nn.BatchNorm1d(8)
-        self.listed = nn.ModuleList([self.n1, self.n2])
-        self.plain = [self.n1, self.n2]
+        self.module_list = nn.ModuleList([self.n1, self.n2])
+        self.plain_list = [self.n1, self.n2]
         self.find = find
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,34 +53,34 @@ def in_sequence(*_: object) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-SHARED: dict[str, Making] = {
+SHARED: dict[str, MakeNetwork] = {
     "in a sequence": in_sequence,
     "under two names": lambda *_: Twice(lambda net, i: (net.n1, net.n2)[i]),
-    "in a ModuleList": lambda *_: Twice(lambda net, i: net.listed[i]),
+    "in a ModuleList": lambda *_: Twice(lambda net, i: net.module_list[i]),
     "called twice": lambda *_: Twice(lambda net, i: net.n1),
 }
 
 
-@pytest.mark.parametrize("make", SHARED.values(), ids=SHARED)
+@pytest.mark.parametrize("make_network", SHARED.values(), ids=SHARED)
 @pytest.mark.parametrize(("norm", "kind"), [("none", None), ("batch", BatchNorm), ("layer", LayerNorm)])
-def test_one_norm_at_several_places_is_replaced_at_all_of_them(make, norm, kind, made_by) -> None:
-    model = made_by(make)
+def test_one_norm_at_several_places_is_replaced_at_all_of_them(make_network, norm, kind, custom_model) -> None:
+    model = custom_model(make_network)
     assert len(survey(model, IMAGES, 5).sites) == 2
     net = own_network(model, NormConfig(name=norm), IMAGES, 5)
-    found = [module for _, module in net.named_modules(remove_duplicate=False)]
-    assert not [module for module in found if type(module) is nn.BatchNorm1d]
+    modules = [module for _, module in net.named_modules(remove_duplicate=False)]
+    assert not [module for module in modules if type(module) is nn.BatchNorm1d]
     if kind is not None:
-        norms = [module for module in found if isinstance(module, kind)]
-        assert len(norms) > 1 or make is SHARED["called twice"]
-        assert len({*map(id, norms)}) == 1, "its places no longer share it"
+        norms = [module for module in modules if isinstance(module, kind)]
+        assert len(norms) > 1 or make_network is SHARED["called twice"]
+        assert len({*map(id, norms)}) == 1, "all places use the same norm"
     net.train()(torch.rand(4, *IMAGES)).sum().backward()
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make_network", "message"),
     [
-        (lambda *_: Twice(lambda net, i: net.plain[i], shared=False), "uses a BatchNorm1d by another way than by its"),
-        (lambda *_: Twice(lambda net, i: (net.n1, nn.LayerNorm(8))[i]), "uses a LayerNorm by another way"),
+        (lambda *_: Twice(lambda net, i: net.plain_list[i], shared=False), "uses a BatchNorm1d that is no attribute"),
+        (lambda *_: Twice(lambda net, i: (net.n1, nn.LayerNorm(8))[i]), "uses a LayerNorm that is no attribute"),
         (lambda *_: Twice(lambda net, i: (net.n1, lambda x: F.layer_norm(x, (8,)))[i]), "calls layer_norm"),
         (lambda *_: Twice(lambda net, i: (lambda x: F.batch_norm(x, None, None, training=True))), "calls batch_norm"),
         (lambda *_: Twice(lambda net, i: (lambda x: torch.layer_norm(x, (8,))) if net.training else net.n1),
@@ -90,43 +90,43 @@ def test_one_norm_at_several_places_is_replaced_at_all_of_them(make, norm, kind,
     ],
     ids=["plain list", "made in forward", "function", "batch function", "while training", "bnbench's", "layer norm"],
 )  # fmt: skip
-def test_a_norm_that_cannot_be_replaced_is_refused_by_name(make, said, made_by) -> None:
+def test_a_norm_that_cannot_be_replaced_is_refused_by_name(make_network, message, custom_model) -> None:
     with pytest.raises(ConfigError) as caught:
-        survey(made_by(make), IMAGES, 5)
+        survey(custom_model(make_network), IMAGES, 5)
     [line] = str(caught.value).splitlines()
-    assert said in line
+    assert message in line
     assert line.startswith("model.factory=here:")
 
 
-ONE = in_sequence()
-BETWEEN = nn.BatchNorm1d(36)
+NETWORK = in_sequence()
+NORM = nn.BatchNorm1d(36)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make_network", "message"),
     [
-        (lambda *_: ONE, "returns the same BatchNorm1d, Flatten, Linear, Parameter"),
-        (lambda *_: nn.Sequential(nn.Flatten(), BETWEEN, nn.Linear(36, 5)), "returns the same BatchNorm1d, Parameter"),
+        (lambda *_: NETWORK, "returns the same BatchNorm1d, Flatten, Linear, Parameter"),
+        (lambda *_: nn.Sequential(nn.Flatten(), NORM, nn.Linear(36, 5)), "returns the same BatchNorm1d, Parameter"),
     ],
     ids=["network", "norm"],
 )
-def test_a_function_that_returns_one_object_again_and_again_is_refused(make, said, made_by) -> None:
-    with pytest.raises(ConfigError, match=said):
-        survey(made_by(make), IMAGES, 5)
+def test_a_function_that_returns_the_same_object_at_every_call_is_refused(make_network, message, custom_model) -> None:
+    with pytest.raises(ConfigError, match=message):
+        survey(custom_model(make_network), IMAGES, 5)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])
-def test_norms_start_with_what_the_network_brings_only_where_it_is_kept(norm, made_by) -> None:
-    def make(*_: object) -> nn.Module:
+def test_norms_start_with_the_values_that_the_network_brings_only_if_those_are_kept(norm, custom_model) -> None:
+    def make_network(*_: object) -> nn.Module:
         net = in_sequence()
         nn.init.zeros_(net[2].weight)
         net[2].running_mean.fill_(3)
         return net
 
-    kept = own_network(made_by(make, init=Init.own), NormConfig(name=norm), IMAGES, 5)[2]
-    anew = own_network(made_by(make), NormConfig(name=norm), IMAGES, 5)[2]
-    assert (kept.weight == 0).all()
-    assert (anew.weight == 1).all()
+    keeping = own_network(custom_model(make_network, init=Init.own), NormConfig(name=norm), IMAGES, 5)[2]
+    redrawn = own_network(custom_model(make_network), NormConfig(name=norm), IMAGES, 5)[2]
+    assert (keeping.weight == 0).all()
+    assert (redrawn.weight == 1).all()
     if norm == "batch":
-        assert (kept.running_mean == 3).all()
-        assert (anew.running_mean == 0).all()
+        assert (keeping.running_mean == 3).all()
+        assert (redrawn.running_mean == 0).all()

@@ -1,4 +1,4 @@
-"""Networks as people write them: what cannot be trained is refused in one line that names what it is."""
+"""Networks as people write them: one that cannot be trained is refused in one line that says why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = (1, 8, 8)
 
 
 class Net(nn.Module):
-    """Linear, batch norm, whatever stands between, linear."""
+    """Linear, batch norm, relu, the modules of `middle`, linear."""
 
     def __init__(self, *middle: nn.Module) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Failing(Net):
 
 
 class Overwriting(Net):
-    """Writes into what the gradient of ReLU still needs."""
+    """Overwrites the output of ReLU, which its gradient needs."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm(self.first(x.flatten(1))), inplace=True)
@@ -70,8 +70,8 @@ class Overwriting(Net):
         return self.head(y)
 
 
-class Built(Net):
-    """A layer that is made when the first images come."""
+class MakesLayerInForward(Net):
+    """Makes a layer in its first forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def compiled_part() -> nn.Module:
 
 
 class Skipping(Net):
-    """Leaves a layer out at random while training."""
+    """Leaves a layer out at random in training mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm(self.first(x.flatten(1))))
@@ -107,18 +107,18 @@ Configure = Callable[[object], ModelConfig]
 
 
 @pytest.fixture
-def made_here(monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """The configuration of a network that a function of this file makes."""
+def custom_model(monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Gives the configuration of a network that a function of this file makes."""
 
-    def configure(make: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make)
-        return ModelConfig(name="custom", factory=f"here:made{id(make)}")
+    def configure(make_network: object) -> ModelConfig:
+        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        return ModelConfig(name="custom", factory=f"here:make{id(make_network)}")
 
     return configure
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make_network", "message"),
     [
         (lambda *a: Auxiliary(), " puts out a tuple for 2 images while training; it must be logits of shape (2, 10)"),
         (lambda *a: Named(), " puts out a dict for 2 images; it must be logits of shape (2, 10)"),
@@ -129,7 +129,7 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> Configure:
         (lambda *a: torch.jit.trace(Net().eval(), torch.zeros(2, 1, 8, 8)), ": its network is compiled (TorchScript)"),
         (lambda *a: nn.DataParallel(Net()), ": its network is wrapped for several devices (DataParallel)"),
         (lambda *a: Overwriting(), ": its backward pass fails: RuntimeError: one of the variables needed for gradient"),
-        (lambda *a: Built(), ": its forward makes early.weight, early.bias, which nobody would train"),
+        (lambda *a: MakesLayerInForward(), ": its forward makes early.weight, early.bias, which would not be trained"),
         (lambda *a: Spare(), ": its forward does not use spare.weight, spare.bias, which are lazy"),
         (lambda *a: Detached(), ": no gradient reaches first.weight, first.bias, norm.weight, norm.bias: its forward"),
         (lambda *a: Net().requires_grad_(False), " has no parameter to train; set requires_grad=True on one"),
@@ -138,18 +138,18 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> Configure:
         (Net(), " is a network, which trials would share; give a function that makes one"),
     ],
 )  # fmt: skip
-def test_a_network_that_cannot_be_trained_is_refused_by_what_it_is(
-    make: object, said: str, made_here: Configure
+def test_a_network_that_cannot_be_trained_is_refused_with_the_reason(
+    make_network: object, message: str, custom_model: Configure
 ) -> None:
-    model = made_here(make)
+    model = custom_model(make_network)
     with pytest.raises(ConfigError) as caught:
         norm_sites(model, IMAGES, 10)
     [line] = str(caught.value).splitlines()
-    assert line.startswith(f"model.factory={model.factory}{said}")
+    assert line.startswith(f"model.factory={model.factory}{message}")
 
 
 @pytest.mark.parametrize(
-    "make",
+    "make_network",
     [
         lambda *a: Net().double(),
         lambda *a: Skipping(nn.Linear(20, 20)),
@@ -158,16 +158,16 @@ def test_a_network_that_cannot_be_trained_is_refused_by_what_it_is(
     ],
     ids=["double", "skipping", "lazy", "without arguments"],
 )
-def test_a_network_that_can_be_trained_is_not_refused(make: object, made_here: Configure) -> None:
-    assert len(norm_sites(made_here(make), IMAGES, 10)) == 1
+def test_a_network_that_can_be_trained_is_not_refused(make_network: object, custom_model: Configure) -> None:
+    assert len(norm_sites(custom_model(make_network), IMAGES, 10)) == 1
 
 
-def test_a_frozen_norm_s_place_is_taken_by_a_frozen_one(made_here: Configure) -> None:
-    def make(*a: object) -> nn.Module:
+def test_a_frozen_norm_is_replaced_by_a_frozen_one(custom_model: Configure) -> None:
+    def make_network(*a: object) -> nn.Module:
         net = Net()
         net.norm.weight.requires_grad_(False)
         return net
 
-    net = own_network(made_here(make), NormConfig(name="batch"), IMAGES, 10)
+    net = own_network(custom_model(make_network), NormConfig(name="batch"), IMAGES, 10)
     frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
     assert frozen == ["norm.weight"]

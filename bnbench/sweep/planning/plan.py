@@ -73,7 +73,7 @@ class DataLoader:
         if config.model.name == "custom" and Init.own in (config.model.init, config.model.head_init):
             from bnbench.models.own import survey
 
-            weights = survey(config.model, info.shape, info.classes).brought.checksum
+            weights = survey(config.model, info.shape, info.classes).brought_weights.checksum
         return Trial.from_config(
             config, train_size=info.train, data_checksum=self.checksum(config), weights_checksum=weights
         )

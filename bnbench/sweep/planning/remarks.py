@@ -55,11 +55,11 @@ def _weights(plan: Plan) -> Iterator[str]:
 
     for trial in (p.trial for p in plan.planned if p.trial.model.name == "custom"):
         info = dataset_info(trial.data)
-        brought, model = survey(trial.model, info.shape, info.classes).brought, trial.model
+        brought, model = survey(trial.model, info.shape, info.classes).brought_weights, trial.model
         if not brought.layers:
             continue
         names = f"{', '.join(brought.layers[:_MOST_NAMED])}{', …' if len(brought.layers) > _MOST_NAMED else ''}"
-        where = f"{len(brought.layers)} of its {brought.of} layers and norms ({names})"
+        where = f"{len(brought.layers)} of its {brought.layer_count} layers and norms ({names})"
         if Init.own not in (model.init, model.head_init):
             yield (
                 f"model.factory={model.factory} brings initial weights of its own in {where}: they are drawn anew, by "
