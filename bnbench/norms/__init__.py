@@ -1,4 +1,4 @@
-"""Every normalization, by the name that `norm=` takes."""
+"""The normalization layers, and how the one that `norm=` names is made."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_NORMS", "NORMS", "ChannelNorm", "Norm", "StatisticsNorm", "make_norm", "norm_kind"]
 
-_FOR_AUTHORS = {
+_BASE_CLASSES = {
     "ChannelNorm": "bnbench.norms.channel_norm:ChannelNorm",
     "StatisticsNorm": "bnbench.norms.statistics_norm:StatisticsNorm",
 }
-"""What norms are built on, imported when it is asked for: it takes torch."""
+"""The classes that new norms inherit from. They are imported when first used, because they need torch."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _FOR_AUTHORS:
+    if name not in _BASE_CLASSES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return imported(_FOR_AUTHORS[name])
+    return imported(_BASE_CLASSES[name])

@@ -1,4 +1,4 @@
-"""Batch normalization over the examples (and positions) of a batch, one pair of statistics a channel."""
+"""Batch normalization over the examples (and positions) of a batch, with one mean and variance for each channel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bnbench.tensors.memory_layout import feature_major, stored_grad
 class BatchNorm(StatisticsNorm):
     """y = weight * (x - mean) / sqrt(var + eps) + bias, per channel.
 
-    While training, `mean` and `var` are the batch's (divisor N, with N counting positions too) and are blended
-    into the running ones; evaluating, they are what `statistics` says, the running ones at first. With a single
-    value a channel the N - 1 variance does not exist, and `running_var` is left as it was (blended with 0 where it
-    takes divisor N, or is `fused`).
+    In training mode `mean` and `var` are those of the batch (divisor N, where N counts positions too), and they are
+    blended into the running statistics. In evaluation mode they are the statistics that the attribute `statistics`
+    names, by default the running ones. With a single value per channel the divisor N - 1 variance does not exist, and
+    `running_var` stays as it was; with divisor N, and with `fused`, it is blended with 0.
 
     Args:
         features: Channels C, or features of a 2-D input.
@@ -27,17 +27,17 @@ class BatchNorm(StatisticsNorm):
         affine: Whether to learn `weight` (gamma) and `bias` (beta), each of shape (C,).
         unbiased: Whether `running_var` blends the divisor N - 1 variance, as PyTorch does, or the divisor N
             one, as Keras 3 and TensorFlow's low-level code do.
-        fused: Blend as TensorFlow's layers do (tf.layers, Keras 2), instead: divisor N - 1 for (N, C, H, W), for
-            which they have a fused kernel, and N for (N, C).
-        cumulative: Blend with equal weights, 1 / batches seen, instead of `momentum`.
-        constant: What to do with a single value a channel, whose normalization is 0 whatever the value:
-            True gives that (the output is `bias`), False raises.
+        fused: Whether to blend as TensorFlow's layers do (tf.layers, Keras 2) instead: with divisor N - 1 for
+            (N, C, H, W), for which they have a fused kernel, and with N for (N, C).
+        cumulative: Whether to weigh all batches equally: the n-th is blended with weight 1 / n instead of `momentum`.
+        constant: Whether to train on a single value per channel. Its normalization is 0 whatever the value, so the
+            output is then `bias`; with False it is an error.
 
     Shape:
         (N, C) or (N, C, H, W), and the same out.
 
     Raises:
-        ValueError: While training on one value a channel with `constant=False`.
+        ValueError: From `forward`, in training mode on one value per channel with `constant=False`.
 
     References:
         Ioffe & Szegedy (2015), arXiv:1502.03167, algorithms 1 and 2.
@@ -63,7 +63,7 @@ class BatchNorm(StatisticsNorm):
         constant: bool = False,
     ) -> None:
         super().__init__(features, eps=eps, affine=affine)
-        self.momenta: tuple[float, ...] = (momentum,)  # one a trial: they may differ inside a pack
+        self.momenta: tuple[float, ...] = (momentum,)  # one for each trial of a pack, in which they may differ
         self.unbiased = unbiased
         self.fused = fused
         self.cumulative = cumulative
@@ -75,38 +75,38 @@ class BatchNorm(StatisticsNorm):
         self.register_buffer("precise_var", torch.ones(features), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if len(x) * x.shape[2:].numel() == 1 and self._over_batch():
+        if len(x) * x.shape[2:].numel() == 1 and self._uses_batch_statistics():
             return self._single_value(x)
-        unbiased = self._takes_unbiased(x, len(x) * x.shape[2:].numel())
+        unbiased = self._blends_unbiased(x, len(x) * x.shape[2:].numel())
         if x.shape[2:].numel() > 1:
             return self._normalize(x, unbiased)
-        # torch takes a 1x1 map for 2-D data, over which its backward rounds the last channels differently.
+        # torch treats maps of 1x1 as 2-D data, and its backward rounds the last channels of those differently.
         rows = feature_major(x if x.dim() == 2 else x.flatten(1))
         y = self._normalize(rows.unsqueeze(0), unbiased).squeeze(0).t()
         return y if x.dim() == 2 else y[:, :, None, None].contiguous(memory_format=torch.channels_last)
 
-    def _over_batch(self) -> bool:
-        """Whether the statistics are those of the input itself."""
+    def _uses_batch_statistics(self) -> bool:
+        """Whether the input is normalized with its own statistics."""
         return self.training or self.statistics == Statistics.batch
 
-    def _takes_unbiased(self, x: Tensor, values: int) -> bool:
-        """Whether the running variance takes divisor N - 1 of an input with so many values a channel."""
+    def _blends_unbiased(self, x: Tensor, values: int) -> bool:
+        """Whether the divisor N - 1 variance of `x`, of N = `values` values per channel, is blended."""
         return x.dim() == 4 and values > 1 if self.fused else self.unbiased
 
     def _normalize(self, x: Tensor, unbiased: bool) -> Tensor:
-        if not self._over_batch():
+        if not self._uses_batch_statistics():
             return self._kernel(x, *self._evaluation_statistics(), False, 0.0)
         if not self.training:
             return self._kernel(x, None, None, True, 0.0)
         if not unbiased:
             mean, var = x.new_zeros(2, x.shape[1]).unbind()
-            y = self._kernel(x, mean, var, True, 1.0)  # leaves the batch's own statistics there, divisor N - 1
+            y = self._kernel(x, mean, var, True, 1.0)  # writes the batch's mean and divisor N - 1 variance into them
             values = x.numel() // x.shape[1]
             self.blend(mean, var * ((values - 1) / values), values, unbiased)
             return y
         momenta = self._next_momenta()
         if len(momenta) == 1:
-            running = self._buffers  # as attributes they would be searched for, half a microsecond each
+            running = self._buffers  # to look them up as attributes takes half a microsecond each
             return self._kernel(x, _flat(running["running_mean"]), _flat(running["running_var"]), True, momenta.pop())
         mean, var = x.new_zeros(2, x.shape[1]).unbind()
         y = self._kernel(x, mean, var, True, 1.0)
@@ -114,32 +114,35 @@ class BatchNorm(StatisticsNorm):
         return y
 
     def _kernel(self, x: Tensor, mean: Tensor | None, var: Tensor | None, over_batch: bool, momentum: float) -> Tensor:
-        """Torch's batch norm: with the batch's statistics, blending them into those given, or with those given."""
-        affine = self._parameters  # not by attribute, as the buffers above
+        """Torch's batch norm, with `mean` and `var` of shape (K * C,).
+
+        It normalizes with them; with `over_batch` it normalizes with the batch's statistics and blends those into them.
+        """
+        affine = self._parameters  # faster than as attributes
         weight, bias = _flat(affine["weight"]), _flat(affine["bias"])
         y, *_ = torch.native_batch_norm(x, weight, bias, mean, var, over_batch, momentum, self.eps)
         return stored_grad(y)
 
     def _next_momenta(self) -> set[float]:
-        """The momenta that this batch is blended with."""
+        """The distinct momenta with which this batch is blended, one number if all trials of the pack agree."""
         if not self.cumulative:
             return {*self.momenta}
         self.batches += 1
-        return {1 / float(self.batches.max())}  # all trials of a pack that are not cleared are at the same batch
+        return {1 / float(self.batches.max())}  # slots that were not cleared have all seen as many batches
 
     def _blend_as_kernel(self, mean: Tensor, var: Tensor) -> None:
         """Blend a batch's statistics, (K, C), into the running ones of trials whose momenta differ.
 
-        The kernel has one momentum for all channels; this rounds as it does: products in the tensors' own precision,
-        but the new variance's, and its sum, in double.
+        The kernel has one momentum for all channels, so this does what the kernel would, and rounds as it does: the new
+        variance is multiplied and added in double precision, all else in the precision of the tensors.
         """
         momentum = torch.tensor(self.momenta, dtype=torch.float64).unsqueeze(1).to(mean)
-        keep = 1 - momentum
-        self.running_mean.copy_(momentum * mean + keep * self.running_mean)
-        self.running_var.copy_(momentum.double() * var.double() + (keep * self.running_var).double())
+        decay = 1 - momentum
+        self.running_mean.copy_(momentum * mean + decay * self.running_mean)
+        self.running_var.copy_(momentum.double() * var.double() + (decay * self.running_var).double())
 
     def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance by channel, shape (K * C,)."""
+        """Mean and variance to evaluate with, each (K * C,)."""
         if self.statistics == Statistics.initial:
             mean = self.running_mean.flatten()
             return torch.zeros_like(mean), torch.ones_like(mean)
@@ -148,6 +151,7 @@ class BatchNorm(StatisticsNorm):
         return self.running_mean.flatten(), self.running_var.flatten()
 
     def _single_value(self, x: Tensor) -> Tensor:
+        """The output for a single value per channel: `bias`, or 0 without an affine."""
         if self.training and not self.constant:
             raise ValueError(
                 f"batch norm over one value per channel, input {tuple(x.shape)}, is a constant; "
@@ -155,12 +159,19 @@ class BatchNorm(StatisticsNorm):
             )
         if self.training:
             with torch.no_grad():
-                var = {} if self._takes_unbiased(x, 1) else {"running_var": torch.zeros_like(self.running_var)}
+                var = {} if self._blends_unbiased(x, 1) else {"running_var": torch.zeros_like(self.running_var)}
                 self.update_running(running_mean=x.detach().reshape(self.running_mean.shape), **var)
         return self.from_rows(self.scale_and_shift(self.rows(x - x)), x)
 
     def blend(self, mean: Tensor, var: Tensor, values: int, unbiased: bool) -> None:
-        """Blend statistics of batches of so many values a channel, `var` given with divisor N, K * C of each."""
+        """Blend a batch's statistics into the running ones.
+
+        Args:
+            mean: K * C means, in any shape.
+            var: K * C variances with divisor N.
+            values: N, the number of values per channel.
+            unbiased: Whether to blend the divisor N - 1 variance.
+        """
         shape = self.running_mean.shape
         if unbiased and values == 1:
             self.update_running(running_mean=mean.view(shape))
@@ -169,34 +180,34 @@ class BatchNorm(StatisticsNorm):
         self.update_running(running_mean=mean.view(shape), running_var=var.view(shape))
 
     def batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance (divisor N) of each channel."""
+        """Mean and variance (divisor N) of each channel, each (K * C,)."""
         rows = self.rows(x).flatten(1)  # (K*C, N*P)
         mean = rows.mean(1)
         return mean, (rows - mean.unsqueeze(1)).square().mean(1)
 
     def take_population(self, batches: Sequence[tuple[Tensor, ...]]) -> None:
-        """The mean is that of the batches' means, the variance their variances' mean plus their means' variance."""
+        """Set the mean of the batches' means, and the mean of their variances plus the variance of their means."""
         means, variances = (torch.stack(values, 1) for values in zip(*batches, strict=True))  # (K*C, batches)
         mean = means.mean(1)
         self.set_population(mean, variances.mean(1) + (means - mean.unsqueeze(1)).square().mean(1))
 
     def set_population(self, mean: Tensor, var: Tensor) -> None:
-        """Take in the training images' statistics, K * C of each, `var` with divisor N."""
+        """Set the `precise` statistics: K * C means and variances (divisor N) over the training images."""
         self.precise_mean.copy_(mean.view_as(self.precise_mean))
         self.precise_var.copy_(var.view_as(self.precise_var))
 
     def update_running(self, **new: Tensor) -> None:
-        """Blend a batch's statistics into the running ones of their names; what is not given stays as it was."""
+        """Blend a batch's statistics into the running buffers of the same names; other buffers stay as they are."""
         if self.cumulative:
             self.batches += 1
-            momentum, keep = 1 / self.batches, 1 - 1 / self.batches
+            momentum, decay = 1 / self.batches, 1 - 1 / self.batches
         else:
             mean = self.running_mean
             momenta = torch.tensor(self.momenta, dtype=torch.float64).view(-1, *[1] * (mean.dim() - 1))
-            momentum, keep = momenta.to(mean), (1 - momenta).to(mean)  # both rounded once
+            momentum, decay = momenta.to(mean), (1 - momenta).to(mean)  # both rounded once
         for name, value in new.items():
-            # Two roundings on purpose: a fused multiply-add would round the last elements of a tensor otherwise.
-            self.get_buffer(name).mul_(keep).add_(value * momentum)
+            # Two roundings on purpose: a fused multiply-add would round the last elements of a tensor differently.
+            self.get_buffer(name).mul_(decay).add_(value * momentum)
 
     def extra_repr(self) -> str:
         momentum = "cumulative" if self.cumulative else f"momentum={self.momenta[0]:g}"

@@ -1,4 +1,4 @@
-"""What every norm shares: an affine, and channels that may belong to several trials."""
+"""The base class of all norms: an affine, and channels that may belong to several trials."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from torch import Tensor, nn
 
 from bnbench.tensors.memory_layout import feature_major, stored_grad
 
-_OF_MODULES = vars(nn.Module()).keys()
+_MODULE_ATTRIBUTES = vars(nn.Module()).keys()  # those that every torch module has
 
 
 class NormError(TypeError):
-    """Norms that cannot be one norm for K trials, and why."""
+    """K norms that cannot be folded into one, and the reason."""
 
 
 class ChannelNorm(nn.Module):
-    """A norm whose C channels are one trial's, or K * C channels those of K trials.
+    """A norm of the C channels of one trial, or of the K * C channels of a pack of K trials.
 
-    The same code serves both. Alone, parameters and buffers have shape (C,) and `trials` is 1; `fold` makes
-    the norm of a pack, where they have shape (K, C).
+    The same code serves both. For one trial, parameters and buffers have shape (C,) and `trials` is 1; `fold` makes
+    the norm of a pack, in which they have shape (K, C).
 
     Args:
         features: Channels C of one trial.
-        eps: Added where the norm divides; its place is the subclass's.
+        eps: Added to what the norm divides by; where exactly, the subclass says.
         affine: Whether to learn `weight` (gamma) and `bias` (beta), each of shape (C,).
 
     Attributes:
-        per_trial: Names of settings of which each trial of a pack has its own: tuples with a value a trial. In all
-            other attributes the trials of a pack agree; what changes while training is a buffer.
+        per_trial: Names of the settings that may differ between the trials of a pack: tuples of one value per trial. In
+            all other attributes the trials of a pack agree; whatever changes in training must be a buffer.
 
     Shape:
-        (N, C) or (N, C, H, W), and the same out; K * C channels where folded.
+        (N, C) or (N, C, H, W), and the same out; K * C channels if folded.
     """
 
     per_trial: ClassVar[tuple[str, ...]] = ()
@@ -51,17 +51,15 @@ class ChannelNorm(nn.Module):
 
     @classmethod
     def fold(cls, norms: Sequence[Self]) -> Self:
-        """K norms as one on K * C channels; each keeps its parameters, buffers and per-trial settings.
+        """One norm on K * C channels that does what these K norms do on C channels each.
 
         Raises:
-            NormError: If they differ in a setting that one norm has but once, or hold what cannot be folded: layers, or
-                tensors that are neither parameters nor buffers.
+            NormError: If they differ in a setting that is not in `per_trial`, or hold layers, or tensors that are
+                neither parameters nor buffers.
         """
         first = norms[0]
         if first._modules:
-            raise NormError(
-                f"{cls.__name__} holds layers of its own, {', '.join(first._modules)}, which fold does not see"
-            )
+            raise NormError(f"{cls.__name__} holds layers, {', '.join(first._modules)}, which cannot be folded")
         if len({(norm.weight is None, norm.bias is None) for norm in norms}) > 1:
             raise NormError(f"some {cls.__name__} of the pack have an affine and some have none")
         for name, value in first._settings().items():
@@ -84,32 +82,32 @@ class ChannelNorm(nn.Module):
         return folded
 
     def select(self, slots: Sequence[int]) -> None:
-        """Keep the settings of some slots of a fold; parameters and buffers are for the pack to select."""
+        """Keep the settings of these slots of a folded norm; the pack itself selects parameters and buffers."""
         self.trials = len(slots)
         for name in self.per_trial:
             values = getattr(self, name)
             setattr(self, name, tuple(values[slot] for slot in slots))
 
     def _settings(self) -> dict[str, object]:
-        """What the trials of a pack must agree on, private attributes included."""
+        """The attributes in which the trials of a pack must agree, private ones included."""
         return {
             name: value
             for name, value in vars(self).items()
-            if name not in _OF_MODULES and name not in self.per_trial and name != "trials"
+            if name not in _MODULE_ATTRIBUTES and name not in self.per_trial and name != "trials"
         }
 
     def rows(self, x: Tensor) -> Tensor:
-        """The input by channel, contiguous (K*C, N, P) with P = H * W positions, 1 for a 2-D input.
+        """The input as contiguous (K*C, N, P), with P = H * W positions, or 1 for a 2-D input.
 
-        In this order every sum of a norm runs along one channel's own memory, in an order that does not depend
-        on how many trials there are; over channels_last memory it does.
+        So every sum of a norm runs over the contiguous memory of one channel, in an order that does not depend on the
+        number of trials. Over channels_last memory the order would depend on it.
         """
         if x.dim() == 2:
             return feature_major(x).unsqueeze(2)
         return stored_grad(x).transpose(0, 1).contiguous().flatten(2)
 
     def from_rows(self, rows: Tensor, like: Tensor) -> Tensor:
-        """Rows in the shape and storage of the input they came from."""
+        """Rows (K*C, N, P) in the shape of the input `like`, stored as a pack stores activations."""
         rows = stored_grad(rows)
         if like.dim() == 2:
             return rows.squeeze(2).t()
@@ -117,7 +115,7 @@ class ChannelNorm(nn.Module):
         return rows.view(C, N, H, W).transpose(0, 1).contiguous(memory_format=torch.channels_last)
 
     def scale_and_shift(self, rows: Tensor) -> Tensor:
-        """`weight * rows + bias`, per channel, without what the norm does not have."""
+        """`weight * rows + bias` per channel, for rows (K*C, N, P); the same rows without an affine."""
         if self.weight is not None:
             rows = rows * self.weight.view(-1, 1, 1)
         return rows if self.bias is None else rows + self.bias.view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""The norm that a configuration chooses, and what is known of it."""
+"""Makes the norm that a configuration chooses, and finds its entry of the catalog."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ if TYPE_CHECKING:
 
 
 def norm_kind(config: NormConfig, channels: int) -> Norm:
-    """What is known of the normalization of so many channels that a configuration asks for."""
+    """The entry of the norm that a configuration chooses.
+
+    Args:
+        config: The section `norm` of the configuration.
+        channels: How many channels a custom norm is made with to find out; it does not matter for the others.
+    """
     if config.name != "custom":
         return NORMS[config.name]
-    from bnbench.norms.custom_norm import own_kind
+    from bnbench.norms.custom_norm import custom_norm_kind
 
-    return own_kind(config.resolved(), channels)
+    return custom_norm_kind(config.resolved(), channels)
 
 
 def make_norm(config: NormConfig, features: int) -> nn.Module | None:
-    """The normalization of `features` channels that a configuration asks for, or None for `norm=none`."""
+    """The layer that normalizes `features` channels as a configuration says, or None for `norm=none`."""
     if config.name == "custom":
-        from bnbench.norms.custom_norm import own_norm
+        from bnbench.norms.custom_norm import make_custom_norm
 
-        return own_norm(config.resolved(), features)
+        return make_custom_norm(config.resolved(), features)
     norm = NORMS[config.name]
     if not norm.layer:
         return None
-    layer = imported(norm.manual if norm.manual and config.impl == Impl.manual else norm.layer)
-    made: nn.Module = layer(features, **norm.settings(config.resolved()))
-    return made
+    layer_class = imported(norm.manual if norm.manual and config.impl == Impl.manual else norm.layer)
+    layer: nn.Module = layer_class(features, **norm.settings(config.resolved()))
+    return layer

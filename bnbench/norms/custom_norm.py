@@ -1,4 +1,4 @@
-"""A norm of the user's own: made by a function, and what is known of the layer that it makes."""
+"""Norms that users write: calls `norm.factory`, and finds out the facts about the layer that it makes."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from bnbench.tensors.seeding import seeded
 _OVER_BATCH = replace(CUSTOM_NORM, removes_shift=True, over_batch=True, over_positions=False)
 _OVER_POSITIONS = replace(CUSTOM_NORM, removes_shift=True, over_batch=False, over_positions=True)
 _NEITHER = replace(CUSTOM_NORM, removes_shift=False, over_batch=False, over_positions=False)
-_OF_TORCH: dict[type[nn.Module], Norm] = {
+_TORCH_NORMS: dict[type[nn.Module], Norm] = {
     **dict.fromkeys([nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm], _OVER_BATCH),
     **dict.fromkeys([nn.InstanceNorm1d, nn.InstanceNorm2d], _OVER_POSITIONS),
     **dict.fromkeys([nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.Identity], _NEITHER),
 }
-"""Exact classes: a subclass may compute anything, and says so itself."""
+"""Facts about torch's classes. A subclass may compute something else, so none is looked up by its base class."""
 
 _kinds: dict[str, Norm] = {}
 
 
-def own_norm(config: NormConfig, features: int) -> nn.Module:
-    """The layer that `norm.factory` makes for so many channels.
+def make_custom_norm(config: NormConfig, features: int) -> nn.Module:
+    """The layer that `norm.factory` makes for `features` channels.
 
     Raises:
-        ConfigError: If it makes none; one line.
+        ConfigError: If the function fails, or returns no module; one line.
     """
-    make = factory("norm.factory", config.factory)
-    if isinstance(make, nn.Module):
+    function = factory("norm.factory", config.factory)
+    if isinstance(function, nn.Module):
         raise ConfigError(
             f"norm.factory={config.factory} is a layer, which networks would share; give a function that makes one"
         )
-    failed = f"norm.factory={config.factory} failed for {features} channels"
-    layer = call(make, {"features": features, "norm": config}, ConfigError, failed)
+    failure = f"norm.factory={config.factory} failed for {features} channels"
+    layer = call(function, {"features": features, "norm": config}, ConfigError, failure)
     if not isinstance(layer, nn.Module):
         raise ConfigError(
             f"norm.factory={config.factory} returned {type(layer).__name__}; it must be a torch.nn.Module"
@@ -44,25 +44,25 @@ def own_norm(config: NormConfig, features: int) -> nn.Module:
     return layer
 
 
-def own_kind(config: NormConfig, features: int) -> Norm:
-    """What is known of the layer for so many channels: what it or its function declares, or what its class is.
+def custom_norm_kind(config: NormConfig, features: int) -> Norm:
+    """The entry of a custom norm, from the layer that its function makes for `features` channels.
 
-    `removes_shift`, `over_batch` and `over_positions` are declared as attributes, as in `Norm`; None stands for what
-    nobody says.
+    `removes_shift`, `over_batch` and `over_positions` are those that the layer or the function declares as attributes;
+    else they are those of the layer's class, and None if that is unknown.
     """
     key = repr((config, features))
     if key not in _kinds:
-        with seeded(0):  # what it draws disturbs nobody
-            layer = own_norm(config, features)
-        known = _kind(layer)
-        make = factory("norm.factory", config.factory)
+        with seeded(0):  # so that it draws nothing from the caller's generators
+            layer = make_custom_norm(config, features)
+        by_class = _kind_of_class(layer)
+        function = factory("norm.factory", config.factory)
 
         def fact(name: str) -> bool | None:
-            declared = getattr(layer, name, getattr(make, name, None))
-            return getattr(known, name) if declared is None else bool(declared)
+            declared = getattr(layer, name, getattr(function, name, None))
+            return getattr(by_class, name) if declared is None else bool(declared)
 
         _kinds[key] = replace(
-            known,
+            by_class,
             summary=f"{type(layer).__name__} of norm.factory={config.factory}",
             removes_shift=fact("removes_shift"),
             over_batch=fact("over_batch"),
@@ -71,12 +71,13 @@ def own_kind(config: NormConfig, features: int) -> Norm:
     return _kinds[key]
 
 
-def _kind(layer: nn.Module) -> Norm:
+def _kind_of_class(layer: nn.Module) -> Norm:
+    """The entry with the facts about a layer that follow from its class."""
     if type(layer) is nn.Sequential and len(layer):
-        parts = [_kind(part) for part in layer]
+        parts = [_kind_of_class(part) for part in layer]
         over_batch = None if None in [part.over_batch for part in parts] else any(part.over_batch for part in parts)
-        return replace(parts[0], over_batch=over_batch)  # the first one alone meets a bias
-    if type(layer) in _OF_TORCH:
-        return _OF_TORCH[type(layer)]
-    ours = {norm.layer: norm for norm in NORMS.values()}
-    return ours.get(f"{type(layer).__module__}:{type(layer).__name__}", CUSTOM_NORM)
+        return replace(parts[0], over_batch=over_batch)  # a bias before the layer reaches only the first part
+    if type(layer) in _TORCH_NORMS:
+        return _TORCH_NORMS[type(layer)]
+    by_path = {norm.layer: norm for norm in NORMS.values()}
+    return by_path.get(f"{type(layer).__module__}:{type(layer).__name__}", CUSTOM_NORM)

@@ -1,4 +1,4 @@
-"""Filter response normalization with its thresholded linear unit: no statistics of a batch at all."""
+"""Filter response normalization with its thresholded linear unit, without any statistics over a batch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bnbench.norms.channel_norm import ChannelNorm
 class FilterResponseNorm(ChannelNorm):
     """y = max(weight * x / sqrt(nu2 + eps + |learned_eps|) + bias, threshold), with nu2 = mean(x²) of a channel.
 
-    nu2 is taken over one example's positions. On a single position x / |x| would be left of it, so a part of eps
-    is learned, from 1e-4, as the paper does for its fully connected layers; here on larger maps too, where the paper
-    has the fixed part alone. The threshold starts at 0, as in the code that Google Research published: the layer is
-    then a norm with a ReLU after it.
+    nu2 is the mean over the positions of one example. On a single position the norm would be x / |x|, so a part of eps
+    is learned, starting from 1e-4, as in the paper's fully connected layers. Here that is so on larger maps too, where
+    the paper has the fixed part alone. The threshold starts at 0, as in the code that Google Research published, so
+    that the layer starts as a norm with a ReLU after it.
 
     Args:
         features: Channels C.
-        eps: The fixed part of what is added to nu2.
+        eps: The fixed part of the eps that is added to nu2.
         affine: Whether to learn `weight` and `bias`; the threshold is always learned.
 
     References:

@@ -1,4 +1,4 @@
-"""Batch norm whose statistics are constants: those of the training images at the start of training."""
+"""Batch norm with constant statistics: those of the training images at the start of training."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bnbench.norms.batch import BatchNorm
 
 
 class FrozenBatchNorm(BatchNorm):
-    """y = weight * (x - running_mean) / sqrt(running_var + eps) + bias, while training and evaluating.
+    """y = weight * (x - running_mean) / sqrt(running_var + eps) + bias, in training and evaluation.
 
-    `set_population` says the statistics, once, before the first step: those of the training images under the
-    initial weights. They are constants to the gradient, so nothing couples the examples of a batch, and batch
-    size 1 is like any other; but they no longer describe the activations once the weights have moved.
+    `set_population` sets the statistics once, before the first step, to those of the training images under the initial
+    weights. To the gradient they are constants, so no example of a batch depends on another, and batch size 1 is no
+    special case. They no longer describe the activations once the weights have changed.
 
     Args:
         features: Channels C.
-        settings: `BatchNorm`'s eps and affine.
+        settings: `eps` and `affine` of `BatchNorm`.
     """
 
     frozen = True
@@ -31,8 +31,8 @@ class FrozenBatchNorm(BatchNorm):
         self.running_mean.copy_(mean.view_as(self.running_mean))
         self.running_var.copy_(var.view_as(self.running_var))
 
-    def _over_batch(self) -> bool:
-        # Only where `set_population`'s statistics are being taken.
+    def _uses_batch_statistics(self) -> bool:
+        # Only while the statistics for `set_population` are being computed.
         return not self.training and self.statistics == Statistics.batch
 
     def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Ghost batch normalization: batch norm over parts of a batch, as if it were several small ones."""
+"""Ghost batch normalization: batch norm over each part of a batch, as if the parts were several small batches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from bnbench.norms.standardize import standardize
 
 
 class GhostBatchNorm(BatchNorm):
-    """Batch norm whose mean and var, while training, are those of consecutive parts of `ghost_size` examples.
+    """Batch norm that in training normalizes each `ghost_size` consecutive examples with their own mean and variance.
 
-    The parts' statistics are blended into the running ones one after the other. Evaluation is batch norm's.
+    The statistics of the parts are blended into the running ones one after the other. Evaluation is that of batch
+    norm.
 
     Args:
         features: Channels C.
-        ghost_size: Examples in a part; it divides the training batch size.
-        settings: `BatchNorm`'s.
+        ghost_size: Examples in a part; it must divide the training batch size.
+        settings: The keyword arguments of `BatchNorm`.
 
     References:
         Hoffer, Hubara & Soudry (2017), arXiv:1705.08741, algorithm 1.
@@ -39,12 +40,12 @@ class GhostBatchNorm(BatchNorm):
                 f"ghost batches of one value per channel, input {tuple(x.shape)}, are constants; "
                 "set norm.single_value=constant to train them all the same"
             )
-        y, mean, var = standardize(rows.view(len(rows), -1, values), _over_part, self.eps)
+        y, mean, var = standardize(rows.view(len(rows), -1, values), _mean_of_part, self.eps)
         with torch.no_grad():
             for part in range(mean.shape[1]):
-                self.blend(mean[:, part], var[:, part], values, self._takes_unbiased(x, values))
+                self.blend(mean[:, part], var[:, part], values, self._blends_unbiased(x, values))
         return self.from_rows(self.scale_and_shift(y.view_as(rows)), x)
 
 
-def _over_part(parts: Tensor) -> Tensor:
+def _mean_of_part(parts: Tensor) -> Tensor:
     return parts.mean(2, keepdim=True)

@@ -1,4 +1,4 @@
-"""Norms over parts of one example: group, layer and instance norm, and RMS norm, which does not center."""
+"""Norms over parts of one example: group, layer and instance norm, and RMS norm, which subtracts no mean."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bnbench.norms.standardize import standardize
 class GroupNorm(ChannelNorm):
     """y = weight * (x - mean) / sqrt(var + eps) + bias, with mean and var over one example's group of channels.
 
-    The same while training and evaluating: no example sees another. `var` divides by the number of values.
+    It does the same in training and evaluation: no example depends on another. `var` has divisor N.
 
     Args:
         features: Channels C.
-        groups: Groups of C / groups channels, each normalized over its channels and positions.
+        groups: How many groups of C / groups channels there are, each normalized over its channels and positions.
         eps: Added to the variance.
         affine: Whether to learn `weight` and `bias`, each of shape (C,).
 
@@ -37,17 +37,17 @@ class GroupNorm(ChannelNorm):
     def forward(self, x: Tensor) -> Tensor:
         rows = self.rows(x)  # (K*C, N, P)
         grouped = (-1, self.features // self.groups, *rows.shape[1:])  # (K*G, C/G, N, P)
-        y, _, _ = standardize(rows.view(grouped), _over_group, self.eps, centered=self.centered)
+        y, _, _ = standardize(rows.view(grouped), _mean_of_group, self.eps, centered=self.centered)
         return self.from_rows(self.scale_and_shift(y.view_as(rows)), x)
 
 
-def _over_group(parts: Tensor) -> Tensor:
-    """Positions first, along their memory, then channels."""
+def _mean_of_group(parts: Tensor) -> Tensor:
+    """The mean of each group, (K*G, 1, N, 1): first over positions, which are contiguous, then over channels."""
     return parts.mean(3, keepdim=True).mean(1, keepdim=True)
 
 
 class LayerNorm(GroupNorm):
-    """Group norm with one group: over all of an example's channels and positions.
+    """Group norm with one group, over all channels and positions of an example.
 
     The affine is per channel, also for images (PyTorch's `nn.LayerNorm` would have one per position too).
 
@@ -60,7 +60,7 @@ class LayerNorm(GroupNorm):
 
 
 class InstanceNorm(GroupNorm):
-    """Group norm with a group for each channel: over one example's positions.
+    """Group norm with a group for each channel, over the positions of an example.
 
     References:
         Ulyanov, Vedaldi & Lempitsky (2016), arXiv:1607.08022.
@@ -71,10 +71,10 @@ class InstanceNorm(GroupNorm):
 
 
 class RMSNorm(LayerNorm):
-    """y = weight * x / sqrt(mean(x²) + eps) + bias, over all of an example's channels and positions.
+    """y = weight * x / sqrt(mean(x²) + eps) + bias, over all channels and positions of an example.
 
-    Layer norm without its centering. The paper has no eps and its authors' code 1e-8; `norm.eps` is by default that
-    of the preset's framework: 2**-23 (torch's for float32) or 1e-6 (Keras').
+    It is layer norm without subtracting the mean. The paper has no eps, its authors' code has 1e-8. The default of
+    `norm.eps` is that of the preset's framework: 2**-23 (torch for float32) or 1e-6 (Keras).
 
     References:
         Zhang & Sennrich (2019), arXiv:1910.07467.

@@ -1,4 +1,4 @@
-"""Batch norm written out with the low-level functions: what `norm.impl=manual` trains."""
+"""Batch norm written out with the low-level functions, which `norm.impl=manual` trains."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bnbench.norms.functional import batch_normalization, moments
 class ManualBatchNorm(BatchNorm):
     """`BatchNorm` from `moments` and `batch_normalization` alone, its gradient from autograd.
 
-    The layer that tutorials write by hand: population mean and variance beside the parameters, a training branch
-    that normalizes with the batch's moments and moves the population's towards them, an inference branch that
-    uses the population's. It shares no kernel with the native layer and agrees with it to rounding.
+    It is the layer that tutorials write by hand: it keeps population statistics beside the parameters; in training it
+    normalizes with the batch's moments and moves the population statistics towards them, in inference it uses those.
+    It shares no kernel with the native layer, and agrees with it up to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        over_batch = self._over_batch()
+        over_batch = self._uses_batch_statistics()
         if over_batch and x.numel() == x.shape[1]:
             return self._single_value(x)
         rows = self.rows(x)  # (K*C, N, P)
@@ -29,7 +29,7 @@ class ManualBatchNorm(BatchNorm):
             mean, var = (statistic.unsqueeze(1) for statistic in self._evaluation_statistics())
         if self.training:
             with torch.no_grad():
-                self.blend(mean, var, values.shape[1], self._takes_unbiased(x, values.shape[1]))
+                self.blend(mean, var, values.shape[1], self._blends_unbiased(x, values.shape[1]))
         offset = None if self.bias is None else self.bias.view(-1, 1)
         scale = None if self.weight is None else self.weight.view(-1, 1)
         y = batch_normalization(values, mean, var, offset, scale, self.eps)

@@ -1,4 +1,4 @@
-"""Noisy batch normalization: the control that takes away what batch norm is said to give."""
+"""Noisy batch normalization: a control with batch norm's gradients, but without stable distributions after it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 from bnbench.norms.batch import BatchNorm
 from bnbench.tensors.drawing import Draws
 
-_SPREAD = 0.1  # of a value's noise about its channel's
+_SPREAD = 0.1  # of the noise of single values about the noise of their channel
 
 
 class NoisyBatchNorm(BatchNorm, Draws):
-    """While training, m + s * batch_norm(x), with noise m and s whose distribution changes at every step.
+    """In training, m + s * batch_norm(x), with noise m and s whose distribution changes at every step.
 
     At each step every channel draws mu from U(-shift, shift) and sigma from U(1, scale), and then every value m
-    from U(mu - 0.1, mu + 0.1) and s from N(sigma, 0.1²): activations drift as if nothing normalized them,
-    and the gradient is batch norm's. Evaluation is batch norm's.
+    from U(mu - 0.1, mu + 0.1) and s from N(sigma, 0.1²): the activations drift as if nothing normalized
+    them. The gradient is that of batch norm times s. Evaluation is that of batch norm.
 
     Args:
         features: Channels C.
         shift: Largest mean of the added noise.
         scale: Largest mean of the factor, at least 1.
-        settings: `BatchNorm`'s.
+        settings: The keyword arguments of `BatchNorm`.
 
     References:
         Santurkar, Tsipras, Ilyas & Madry (2018), arXiv:1805.11604, appendix A.
@@ -42,13 +42,13 @@ class NoisyBatchNorm(BatchNorm, Draws):
             return y
         rows = self.rows(y)  # (K*C, N, P)
         noisy = []
-        for g, own in zip(self.next_generators("noise"), torch.split(rows, self.features), strict=True):
-            m, s = self._draw(g, own)
-            noisy.append(own * s + m)
+        for g, trial_rows in zip(self.next_generators("noise"), torch.split(rows, self.features), strict=True):
+            m, s = self._draw(g, trial_rows)
+            noisy.append(trial_rows * s + m)
         return self.from_rows(torch.cat(noisy), y)
 
     def _draw(self, g: torch.Generator, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """One trial's noise of one step, m and s, of the shape of its rows, (C, N, P)."""
+        """The noise m and s of one trial at one step, each of the shape of `rows`, (C, N, P)."""
         mu, sigma = rows.new_empty(2, self.features, 1, 1, device="cpu").uniform_(generator=g)
         m = torch.empty_like(rows, device="cpu").uniform_(-_SPREAD, _SPREAD, generator=g)
         s = torch.empty_like(rows, device="cpu").normal_(0, _SPREAD, generator=g)

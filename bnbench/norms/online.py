@@ -1,4 +1,4 @@
-"""Online normalization: statistics of the examples seen so far, so that the batch size does not matter."""
+"""Online normalization: it uses statistics of the examples seen so far, so that the batch size does not matter."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from bnbench.norms.channel_norm import ChannelNorm
 
 
 class OnlineNorm(ChannelNorm):
-    """y = clamp(weight * (x - mean) / sqrt(var + eps) + bias), statistics those of the examples before x.
+    """y = clamp(weight * (x - mean) / sqrt(var + eps) + bias), with statistics of the examples before x.
 
-    The examples of a batch are taken one after the other, those of the next batch after them: a batch of N gives
-    what N batches of one would give under the same weights. After each example, with its own mean m and variance
-    v over positions (v = 0 on one position):
+    The examples of a batch are taken one after the other, then those of the next batch: a batch of N gives what N
+    batches of one would give under the same weights. After each example, which has mean m and variance v over its
+    positions (v = 0 on one position):
 
         var  <- a * var + (1 - a) * v + a * (1 - a) * (m - mean)²
         mean <- a * mean + (1 - a) * m
 
-    The statistics are constants to autograd. What batch norm's gradient projects out, its components along 1 and
-    along y, is taken out over time instead, by two integrators a channel (b is `decay_backward`):
+    Here a is `decay_forward`. To autograd the statistics are constants. Batch norm's gradient has no component along 1
+    and along y; here two integrators per channel take these out over time instead (b is `decay_backward`):
 
         g' = g - (1 - b) * e_y * y                   e_y <- e_y + mean(g' * y)
         dx = g' / sqrt(var + eps) - (1 - b) * e_1    e_1 <- e_1 + mean(dx)
 
-    Evaluation uses the statistics as they stand. Defined at batch size 1.
+    Evaluation uses the statistics as they are. The norm is defined at batch size 1.
 
     Args:
         features: Channels C.
-        decay_forward: a, the weight of the old statistics after one example.
-        decay_backward: b.
+        decay_forward: The weight a of the old statistics after one example, in [0, 1].
+        decay_backward: The weight b in the integrators of the gradient, in [0, 1].
         eps: Added to the variance.
         affine: Whether to learn `weight` and `bias`.
-        clamp: The largest absolute output: early statistics may be far from the activations.
+        clamp: The largest absolute output. It limits outputs while the statistics are far from the activations.
 
     References:
         Chiley et al. (2019), arXiv:1905.05894, section 3.
@@ -89,7 +89,7 @@ class _Online(torch.autograd.Function):
             mean = a * mean + (1 - a) * m
         scale = torch.stack(scales, 1).unsqueeze(2)
         y = (rows - torch.stack(centers, 1).unsqueeze(2)) / scale
-        # Not before: the first center is a view of it.
+        # These are updated last, because the first center is a view of running_mean.
         norm.running_mean.copy_(mean.view_as(norm.running_mean))
         norm.running_var.copy_(var.view_as(norm.running_var))
         ctx.save_for_backward(y, scale)
@@ -101,7 +101,7 @@ class _Online(torch.autograd.Function):
         norm: OnlineNorm = ctx.norm
         y, scale = ctx.saved_tensors
         g, gain = grads[0], 1 - norm.decay_backward
-        # Means over one example's positions, (K*C, N); what the integrators need of an example are these five.
+        # Means over the positions of one example, (K*C, N): all that the integrators need of it.
         means = [t.mean(2).unbind(1) for t in (g * y, y * y, g, y)]
         along_y, along_one = norm.error_along_y.flatten(), norm.error_along_one.flatten()
         controls_y, controls_one = [], []

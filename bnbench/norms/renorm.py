@@ -1,4 +1,4 @@
-"""Batch renormalization: batch norm corrected towards the running statistics, so that small batches train alike."""
+"""Batch renormalization: batch norm corrected towards the running statistics, so that batches may be small."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from bnbench.norms.standardize import standardize
 
 
 class BatchRenorm(BatchNorm):
-    """While training, y = weight * ((x - mean) / std * r + d) + bias, with the batch's mean and std.
+    """In training, y = weight * ((x - mean) / std * r + d) + bias, with the batch's mean and std.
 
     r = clip(std / running_std, 1/r_max, r_max) and d = clip((mean - running_mean) / running_std, -d_max, d_max),
-    with the running statistics of before this batch, are constants to the gradient; with r = 1 and d = 0 it is
-    batch norm, and where neither is clipped it normalizes with the running statistics. Evaluating,
+    with the running statistics before this batch, are constants to the gradient. With r = 1 and d = 0 it is batch norm;
+    if neither is clipped, it normalizes with the running statistics. In evaluation,
     y = weight * (x - running_mean) / running_std + bias.
 
-    What runs is the standard deviation, std = sqrt(var + eps) with divisor N, from 1 on, and not batch norm's
-    variance. Of standard normal inputs at batch size 2 it runs to 0.56, where batch norm's variance runs to 1.
-    With a single value a channel std is sqrt(eps), the output is weight * d + bias, and what comes before gets no
-    gradient.
+    `running_std` averages std = sqrt(var + eps), with divisor N and starting from 1, and not the variance as batch norm
+    does. For standard normal inputs at batch size 2 it goes to 0.56, while batch norm's running variance goes to 1.
+    With a single value per channel std is sqrt(eps), the output is weight * d + bias, and no gradient reaches x.
 
     Args:
         features: Channels C.
         r_max: Largest correction of the scale, at least 1.
         d_max: Largest correction of the shift, at least 0.
         warmup_steps: Steps over which r_max grows from 1 and d_max from 0, linearly.
-        settings: `BatchNorm`'s, of which `unbiased` and `fused` have no effect.
+        settings: The keyword arguments of `BatchNorm`; `unbiased` and `fused` have no effect.
 
     References:
         Ioffe (2017), arXiv:1702.03275, algorithm 1.
@@ -66,7 +65,7 @@ class BatchRenorm(BatchNorm):
                 f"batch renormalization of one value per channel, input {tuple(x.shape)}, passes no gradient; "
                 "set norm.single_value=constant to train it all the same"
             )
-        y, mean, var = standardize(rows.flatten(1), _over_batch, self.eps)
+        y, mean, var = standardize(rows.flatten(1), _mean_over_batch, self.eps)
         with torch.no_grad():
             std, running_std = torch.sqrt(var + self.eps), self.running_std.view_as(var)
             r_max, d_max = self._limits()
@@ -80,19 +79,18 @@ class BatchRenorm(BatchNorm):
     def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         if self.statistics == Statistics.precise:
             return super()._evaluation_statistics()
-        initial = self.statistics == Statistics.initial
         mean, std = self.running_mean.flatten(), self.running_std.flatten()
-        if initial:
+        if self.statistics == Statistics.initial:
             mean, std = torch.zeros_like(mean), torch.ones_like(std)
-        return mean, std.square() - self.eps  # to which the kernel adds eps again
+        return mean, std.square() - self.eps  # the kernel adds eps again
 
     def _limits(self) -> tuple[float, float]:
-        """r_max and d_max at this step; all trials of a pack that are not cleared are at the same one."""
+        """r_max and d_max at this step, which is the same for all slots of a pack that were not cleared."""
         if self.warmup_steps == 0:
             return self.r_max, self.d_max
         share = min(1.0, float(self.steps.max()) / self.warmup_steps)
         return 1 + (self.r_max - 1) * share, self.d_max * share
 
 
-def _over_batch(rows: Tensor) -> Tensor:
+def _mean_over_batch(rows: Tensor) -> Tensor:
     return rows.mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The arithmetic that every centered or uncentered norm shares, with its gradient in closed form."""
+"""The arithmetic that the norms share, centered or not, with its gradient in closed form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Standardized = tuple[Tensor, Tensor, Tensor]
+Standardized = tuple[Tensor, Tensor, Tensor]  # y, mean, var
 
 
 class _Standardize(torch.autograd.Function):
@@ -35,17 +35,17 @@ class _Standardize(torch.autograd.Function):
 
 
 def standardize(x: Tensor, average: Callable[[Tensor], Tensor], eps: float, *, centered: bool = True) -> Standardized:
-    """y = (x - mean) / sqrt(var + eps), and its mean and var, as constants.
+    """y = (x - mean) / sqrt(var + eps), and the mean and var that were used, which get no gradient.
 
-    The gradient is the paper's: (grad - mean(grad) - y * mean(grad * y)) / sqrt(var + eps). Written out, it needs
-    the same averages as the forward pass; autograd's would sum over several axes at once, in an order of its own.
+    The gradient is that of the paper: (grad - mean(grad) - y * mean(grad * y)) / sqrt(var + eps). It is written out so
+    that it averages in the same order as the forward pass; autograd would sum over several axes in another order.
 
     Args:
         x: Any shape.
-        average: The mean over what is normalized together, in a shape that broadcasts with `x`. Linear, and
-            the same for every value it averages.
+        average: Gives the mean over the values that are normalized together, in a shape that broadcasts with `x`. It
+            must be linear and weigh all values equally.
         eps: Added to the variance (divisor N).
-        centered: Whether to subtract the mean; else `var` is the mean square.
+        centered: Whether to subtract the mean; if not, `var` is the mean square.
 
     References:
         Ioffe & Szegedy (2015), arXiv:1502.03167, section 3.

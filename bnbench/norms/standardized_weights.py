@@ -10,32 +10,32 @@ WEIGHT_EPS = 1e-5
 
 
 def standardized(rows: Tensor) -> Tensor:
-    """(w - mean) / sqrt(var + eps) of each row: the weights that feed one output, shape (outputs, fan-in).
+    """(w - mean) / sqrt(var + eps) for each row, the weights of one output; shape (outputs, fan-in).
 
-    The variance's divisor is the fan-in. Any norm may follow; without one the outputs' scale is that of the
+    The divisor of the variance is the fan-in. Any norm may follow; without one the outputs have the scale of the
     inputs times sqrt(fan-in).
 
     References:
         Qiao, Wang, Liu, Shen & Yuille (2019), arXiv:1903.10520.
     """
-    return standardize(rows, _over_fan_in, WEIGHT_EPS)[0]
+    return standardize(rows, _mean_over_fan_in, WEIGHT_EPS)[0]
 
 
-def _over_fan_in(rows: Tensor) -> Tensor:
+def _mean_over_fan_in(rows: Tensor) -> Tensor:
     return rows.mean(1, keepdim=True)
 
 
 class StandardizedLinear(nn.Linear):
-    """`nn.Linear` that multiplies with its standardized weight; the bias is left alone."""
+    """`nn.Linear` that multiplies by its standardized weight; the bias is not standardized."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, standardized(self.weight), self.bias)
 
 
 class StandardizedConv2d(nn.Conv2d):
-    """`nn.Conv2d` that convolves with its standardized weight; the bias is left alone."""
+    """`nn.Conv2d` that convolves with its standardized weight; the bias is not standardized."""
 
     def forward(self, x: Tensor) -> Tensor:
         weight = standardized(self.weight.flatten(1)).view_as(self.weight)
-        convolved: Tensor = self._conv_forward(x, weight, self.bias)
-        return convolved
+        y: Tensor = self._conv_forward(x, weight, self.bias)
+        return y

@@ -1,4 +1,4 @@
-"""What norms share that keep statistics while training, of which an evaluation has a choice."""
+"""The base class of norms that keep statistics in training, and let an evaluation choose which to use."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from bnbench.norms.channel_norm import ChannelNorm
 
 
 class StatisticsNorm(ChannelNorm, ABC):
-    """A norm that keeps statistics in buffers while training; evaluating, its `forward` uses those `statistics` names.
+    """A norm that keeps statistics in buffers in training. In evaluation it uses those that `statistics` names.
 
-    Its accuracy is then recorded under each kind of statistics, and `norm.inference` chooses one for all evaluations.
+    The accuracy of a trial with such a norm is recorded under each kind of statistics; `norm.inference` chooses the
+    kind for all other evaluations.
 
     Attributes:
-        statistics: Which: those kept while training, the evaluated batch's own, the training images' under the present
-            weights (`precise`), or what the norm started with.
-        frozen: Whether it holds the training images' statistics of before the first step instead: it is given them
-            then, and `statistics` has no say but while they are taken.
+        statistics: The kind: the running ones, those of the batch being evaluated, those of the training images under
+            the present weights (`precise`), or those the norm started with.
+        frozen: Whether it always uses the statistics of the training images before the first step. `statistics` then
+            has an effect only while those are computed.
     """
 
     frozen: ClassVar[bool] = False
@@ -32,8 +33,16 @@ class StatisticsNorm(ChannelNorm, ABC):
 
     @abstractmethod
     def batch_statistics(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Those of one batch of training images, each (K*C,)."""
+        """The statistics of one batch of training images, each (K*C,).
+
+        Args:
+            x: The norm's input, (N, K*C) or (N, K*C, H, W).
+        """
 
     @abstractmethod
     def take_population(self, batches: Sequence[tuple[Tensor, ...]]) -> None:
-        """Take in the training images' statistics, given those of their batches: the `precise` ones."""
+        """Set the `precise` statistics, those of all training images.
+
+        Args:
+            batches: The results of `batch_statistics` for each batch of the training images.
+        """

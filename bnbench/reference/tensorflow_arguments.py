@@ -8,33 +8,33 @@ from typing import Any, SupportsIndex
 
 
 def axes_of(axes: SupportsIndex | Sequence[SupportsIndex] | None, dimensions: int) -> tuple[int, ...]:
-    """One axis or several, whole numbers of any type, as a tuple; None is all of them."""
+    """The axes as a tuple: one axis or several, whole numbers of any type; None stands for all axes."""
     if axes is None:
         return tuple(range(dimensions))
     if isinstance(axes, SupportsIndex):
         try:
             return (operator.index(axes),)
-        except TypeError:  # an array of several axes says that it is an index too
+        except TypeError:  # an array of several axes has __index__ too, which raises
             pass
     return tuple(operator.index(axis) for axis in axes)  # type: ignore[union-attr]
 
 
-def either(old_name: str, old: Any, new_name: str, new: Any) -> Any:
-    """An argument that has two names.
+def one_of_two(old_name: str, old: Any, new_name: str, new: Any) -> Any:
+    """The value of an argument that has two names, of which one is None.
 
     Raises:
-        TypeError: If it is given under both or under none.
+        TypeError: If both are passed, or neither.
     """
     if old is not None and new is not None:
         raise TypeError(f"{old_name} and {new_name} are two names of one argument; give one of them")
-    return given(f"{old_name}, or {new_name}", new if old is None else old)
+    return required(f"{old_name}, or {new_name}", new if old is None else old)
 
 
-def given(name: str, value: Any) -> Any:
-    """An argument that must be given.
+def required(name: str, value: Any) -> Any:
+    """The value of an argument that must not be None.
 
     Raises:
-        TypeError: If it is not.
+        TypeError: If it is.
     """
     if value is None:
         raise TypeError(f"missing argument: {name}")

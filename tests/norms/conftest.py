@@ -1,4 +1,4 @@
-"""One thread, as in a worker: bits are only promised there, and tiny tensors would only make more of them wait."""
+"""Run these tests on one thread, as a worker does: results are equal to the bit only there."""
 
 from collections.abc import Iterator
 

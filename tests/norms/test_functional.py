@@ -1,4 +1,4 @@
-"""The functional API on tensors, judged by its NumPy twin, torch's own batch norm and numeric gradients."""
+"""The functional API on tensors, judged by its NumPy version, torch's batch norm and numeric gradients."""
 
 import numpy as np
 import pytest
@@ -31,24 +31,24 @@ def shapes_and_axes(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(case=shapes_and_axes(), keepdims=st.booleans(), seed=st.integers(0, 2**16))
-def test_moments_are_those_of_the_numpy_twin_for_any_shape_and_axes(case, keepdims, seed):
+def test_moments_are_those_of_the_numpy_version_for_any_shape_and_axes(case, keepdims, seed):
     shape, axes = case
     x = 3 + values(*shape, seed=seed)
     ours, judges = moments(x, axes, keepdims=keepdims), reference.moments(x.numpy(), axes, keepdims=keepdims)
-    for mine, judge in zip(ours, judges, strict=True):
-        assert_same(mine, judge)
+    for actual, judge in zip(ours, judges, strict=True):
+        assert_same(actual, judge)
 
 
 @st.composite
 def broadcastable(draw, shape):
     """A shape that broadcasts to `shape`: fewer leading axes, some of length 1."""
-    kept = draw(st.integers(0, len(shape)))
-    return tuple(1 if draw(st.booleans()) else size for size in shape[len(shape) - kept :])
+    axes = draw(st.integers(0, len(shape)))
+    return tuple(1 if draw(st.booleans()) else size for size in shape[len(shape) - axes :])
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**16))
-def test_normalization_is_that_of_the_numpy_twin_for_any_broadcasting(data, seed):
+def test_normalization_is_that_of_the_numpy_version_for_any_broadcasting(data, seed):
     shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
     x = values(*shape, seed=seed)
     mean, variance, beta, gamma = (values(*data.draw(broadcastable(shape)), seed=seed + i + 1) for i in range(4))
@@ -73,7 +73,7 @@ def test_the_small_matrix_normalizes_to_the_numbers_worked_by_hand():
     y = batch_normalization(x, mean, variance, None, None, 1e-3)
     row = torch.tensor([0.99992, 0.99998, 0.9995])
     signs = torch.tensor([[-1, 1, -1], [1, -1, 1]])
-    torch.testing.assert_close(y, signs * row, rtol=0, atol=5e-6)  # five digits given
+    torch.testing.assert_close(y, signs * row, rtol=0, atol=5e-6)  # the expected numbers have five digits
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 3, 4, 5), (1, 3, 2, 2)])
@@ -87,8 +87,8 @@ def test_moments_and_normalization_compose_to_batch_norm_with_its_gradients(shap
     grads = torch.autograd.grad(y, leaves, dout)
     judge = F.batch_norm(leaves[0], None, None, leaves[1], leaves[2], training=True, eps=1e-3)
     judges = torch.autograd.grad(judge, leaves, dout)
-    for mine, theirs in zip((y, *grads), (judge, *judges), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+    for actual, expected in zip((y, *grads), (judge, *judges), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
     forward, backward = (
         (reference.batchnorm_forward, reference.batchnorm_backward)
         if len(shape) == 2
@@ -96,12 +96,12 @@ def test_moments_and_normalization_compose_to_batch_norm_with_its_gradients(shap
     )
     state = reference.torch_state(3, eps=1e-3)
     oracle, cache = forward(x.numpy(), gamma.numpy(), beta.numpy(), state)
-    for mine, theirs in zip((y.detach(), *grads), (oracle, *backward(dout.numpy(), cache)), strict=True):
-        assert_same(mine, theirs)
+    for actual, expected in zip((y.detach(), *grads), (oracle, *backward(dout.numpy(), cache)), strict=True):
+        assert_same(actual, expected)
 
 
 @pytest.mark.parametrize("axes", [0, [0, 2], (-1,), []])
-def test_moments_have_the_gradients_of_their_slopes(axes):
+def test_gradients_of_moments_are_their_slopes(axes):
     x = values(2, 3, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: moments(x, axes), x)
 
@@ -115,8 +115,8 @@ def test_normalization_has_gradients_by_every_tensor():
 def test_channels_last_memory_does_not_matter():
     x = values(2, 3, 4, 5)
     last = x.to(memory_format=torch.channels_last)
-    for one, other in zip(moments(x, [0, 2, 3]), moments(last, [0, 2, 3]), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    for expected, actual in zip(moments(x, [0, 2, 3]), moments(last, [0, 2, 3]), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_vector_of_equal_values_becomes_the_offset():
@@ -127,7 +127,7 @@ def test_a_vector_of_equal_values_becomes_the_offset():
     assert torch.equal(batch_normalization(x, mean, variance, offset, None, 1e-3), offset.expand(10))
 
 
-def test_one_value_a_channel_gives_beta_and_no_gradient():
+def test_one_value_per_channel_gives_beta_and_no_gradient():
     x, beta = values(1, 3).requires_grad_(), values(3, seed=1)
     y = batch_normalization(x, *moments(x, axes=0), beta, None, 1e-3)
     assert torch.equal(y[0], beta)
@@ -140,17 +140,17 @@ def test_a_large_offset_keeps_the_digits_that_the_naive_formula_loses():
     truth = x.double().var(0, unbiased=False)
     _, variance = moments(x, axes=0)
     naive = (x * x).mean(0) - x.mean(0) ** 2
-    # the rounding of the mean enters squared: (1e4 * 6e-8)² beside a variance of 1
+    # the error of the mean counts squared: (1e4 * 6e-8)², beside a variance of 1
     torch.testing.assert_close(variance.double(), truth, rtol=1e-5, atol=0)
-    assert ((naive - truth) / truth).abs().max() > 0.1  # 1e8 * 6e-8 beside it
+    assert ((naive - truth) / truth).abs().max() > 0.1  # its error is 1e8 * 6e-8, beside a variance of 1
 
 
 def test_the_arguments_have_the_names_tensorflow_users_know():
-    t, one = torch.tensor([3.0, 5.0]), torch.ones(1)
+    t, ones = torch.tensor([3.0, 5.0]), torch.ones(1)
     mean, variance = moments(x=t, axes=[0], keepdims=True)
     y = batch_normalization(x=t, mean=mean, variance=variance, offset=None, scale=None, variance_epsilon=0)
     z = batch_norm_with_global_normalization(
-        t=t, m=mean, v=variance, beta=one, gamma=one, variance_epsilon=0, scale_after_normalization=True
+        t=t, m=mean, v=variance, beta=ones, gamma=ones, variance_epsilon=0, scale_after_normalization=True
     )
     assert y.tolist() == [-1, 1]
     assert z.tolist() == [0, 2]

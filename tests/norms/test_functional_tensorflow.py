@@ -1,7 +1,7 @@
-"""The low-level functions in both versions, NumPy's and torch's, against numbers that TensorFlow 2.21.0 gave.
+"""The low-level functions, in NumPy and in torch, against numbers that TensorFlow 2.21.0 gave.
 
-tensorflow-cpu 2.21.0 on a CPU: tf.nn.moments, tf.nn.batch_normalization, tf.nn.batch_norm_with_global_normalization and
-those of tf.compat.v1.nn, which gave the same.
+The numbers are those of tensorflow-cpu 2.21.0 on a CPU: tf.nn.moments, tf.nn.batch_normalization and
+tf.nn.batch_norm_with_global_normalization; the functions of tf.compat.v1.nn gave the same.
 """
 
 from types import ModuleType
@@ -21,14 +21,14 @@ both = pytest.mark.parametrize("version", [reference, functional], ids=["numpy",
 
 
 def array(version: ModuleType, values: Any, dtype: str = "float32") -> Any:
-    given = np.array(values, dtype=dtype)
-    return given if version is reference else torch.from_numpy(given)
+    numpy_array = np.array(values, dtype=dtype)
+    return numpy_array if version is reference else torch.from_numpy(numpy_array)
 
 
-def assert_gives(mine: Any, expected: list, dtype: str = "float32", tolerance: float = 1e-6) -> None:
-    mine = np.asarray(mine)
-    assert mine.dtype == dtype
-    np.testing.assert_allclose(mine.astype(np.float64), expected, rtol=tolerance, atol=tolerance)
+def assert_gives(actual: Any, expected: list, dtype: str = "float32", tolerance: float = 1e-6) -> None:
+    actual = np.asarray(actual)
+    assert actual.dtype == dtype
+    np.testing.assert_allclose(actual.astype(np.float64), expected, rtol=tolerance, atol=tolerance)
 
 
 @both
@@ -37,7 +37,7 @@ def test_moments_of_float16_are_computed_in_float32(version):
     mean, variance = version.moments(x, [0])
     assert_gives(mean, [-21.8125, -5.6875], "float16", 0)
     assert_gives(variance, [16752.0, 22352.0], "float16", 0)
-    assert_gives(version.moments(2 * x, [0])[1], [INF, INF], "float16")  # more than float16 holds
+    assert_gives(version.moments(2 * x, [0])[1], [INF, INF], "float16")  # larger than the largest float16
 
 
 @both
@@ -74,21 +74,21 @@ def test_results_have_the_type_of_x(version, dtype):
     ],
     ids=repr,
 )
-def test_axes_may_be_of_any_whole_number_s_type(version, axes, mean, variance):
+def test_axes_may_be_whole_numbers_of_any_type(version, axes, mean, variance):
     moments = version.moments(array(version, X), axes)
-    for mine, expected in zip(moments, (mean, variance), strict=True):
-        assert_gives(mine, expected)
+    for actual, expected in zip(moments, (mean, variance), strict=True):
+        assert_gives(actual, expected)
 
 
 @both
 @pytest.mark.parametrize("axes", [0.0, "0", [0, 0], 5])
-def test_axes_that_are_none_are_refused(version, axes):
+def test_values_that_are_no_axes_are_refused(version, axes):
     with pytest.raises((TypeError, ValueError, IndexError, RuntimeError)):
         version.moments(array(version, X), axes)
 
 
 @both
-def test_moments_keep_their_axes_under_both_names_and_take_what_has_no_effect(version):
+def test_moments_keep_their_axes_under_both_names_and_accept_arguments_without_effect(version):
     x = array(version, X)
     for names in ({"keepdims": True}, {"keep_dims": True}):
         mean, variance = version.moments(x, [0], shift=None, name="moments", **names)
@@ -119,17 +119,17 @@ NAMES = [("t", "m", "v"), ("input", "mean", "variance"), ("t", "mean", "variance
 @pytest.mark.parametrize("names", NAMES, ids=",".join)
 def test_global_normalization_takes_the_names_of_both_versions(version, names):
     x = array(version, X)
-    given = dict(zip(names, (x, x[0], abs(x[1])), strict=True))
+    statistics = dict(zip(names, (x, x[0], abs(x[1])), strict=True))
     rest = {"beta": x[0], "gamma": x[1], "variance_epsilon": 1e-3}
-    y = version.batch_norm_with_global_normalization(**given, **rest, scale_after_normalization=True, name="bn")
+    y = version.batch_norm_with_global_normalization(**statistics, **rest, scale_after_normalization=True, name="bn")
     assert_gives(y[1, :1], [6.658812])
     assert_gives(y[0], X[0])
     without = rest | {"beta": None}
-    y = version.batch_norm_with_global_normalization(**given, **without, scale_after_normalization=True)
+    y = version.batch_norm_with_global_normalization(**statistics, **without, scale_after_normalization=True)
     assert_gives(y[1, :1], [8.6588116])
     without = rest | {"gamma": None}
     for scaled in (True, False):
-        y = version.batch_norm_with_global_normalization(**given, **without, scale_after_normalization=scaled)
+        y = version.batch_norm_with_global_normalization(**statistics, **without, scale_after_normalization=scaled)
         assert_gives(y[1, :1], [0.88627064])
 
 
@@ -144,17 +144,17 @@ def test_global_normalization_takes_the_names_of_both_versions(version, names):
         ({"scale_after_normalization": None}, "missing argument: scale_after_normalization"),
     ],
 )
-def test_arguments_given_twice_or_not_at_all_are_refused_by_name(version, change, message):
+def test_arguments_passed_twice_or_not_at_all_are_refused_by_name(version, change, message):
     x = array(version, X)
-    given = {"t": x, "m": x[0], "v": x[1], "variance_epsilon": 1e-3, "scale_after_normalization": False}
+    arguments = {"t": x, "m": x[0], "v": x[1], "variance_epsilon": 1e-3, "scale_after_normalization": False}
     with pytest.raises(TypeError, match=message):
-        version.batch_norm_with_global_normalization(**given | change)
+        version.batch_norm_with_global_normalization(**arguments | change)
 
 
 @both
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_variance_and_epsilon_of_zero_give_no_number(version, dtype):
-    """x / 0 - mean / 0: NaN, but where x and the mean have different signs."""
+    """The result is x / 0 - mean / 0: NaN, or infinite if x and the mean have different signs."""
     x = array(version, X, dtype)
     assert_gives(version.batch_normalization(x, 1.0, 0.0, None, None, 0.0), [[-INF, NAN, NAN], [NAN] * 3], dtype)
     constant = array(version, [X[1], X[1]], dtype)

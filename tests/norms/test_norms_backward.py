@@ -1,4 +1,4 @@
-"""The backward pass of every norm: the slope of its output, and what must be zero in it."""
+"""The backward pass of every norm: gradients are the slopes of the output, and some components of them are zero."""
 
 import copy
 
@@ -13,14 +13,14 @@ from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bnbench.norms.renorm import BatchRenorm
 
-# An odd number of channels; three groups of three, two ghosts of three examples.
+# An odd number of channels, in three groups of three; two ghost batches of three examples.
 C, N = 9, 6
 NORMS = {
     "batch": lambda **kw: BatchNorm(C, **kw),
     "batch_divisor_N": lambda **kw: BatchNorm(C, unbiased=False, **kw),
     "batch_cumulative": lambda **kw: BatchNorm(C, cumulative=True, **kw),
     "ghost": lambda **kw: GhostBatchNorm(C, ghost_size=3, **kw),
-    # r and d are constants to the gradient; in fact they are so where all are clipped, see `randomized`
+    # The gradient takes r and d for constants. Clipped they are constant, which the statistics of `randomized` ensure.
     "renorm_clipped": lambda **kw: BatchRenorm(C, r_max=1.01, d_max=0.01, **kw),
     "renorm_without_room": lambda **kw: BatchRenorm(C, r_max=1.0, d_max=0.0, **kw),
     "layer": lambda **kw: LayerNorm(C, **kw),
@@ -42,16 +42,16 @@ def randomized(name: str, *, eps: float = 1e-2, affine: bool = True) -> nn.Modul
     norm = NORMS[name](eps=eps, affine=affine).double()
     with torch.no_grad():
         for i, (key, value) in enumerate(norm.state_dict().items()):
-            drawn = values(*value.shape, seed=10 + i)
-            value.copy_(1 + drawn.abs() if key in ("running_var", "running_std") else drawn)
-        if name == "renorm_clipped":  # far from any batch
+            random_values = values(*value.shape, seed=10 + i)
+            value.copy_(1 + random_values.abs() if key in ("running_var", "running_std") else random_values)
+        if name == "renorm_clipped":  # so far from any batch that r and d are clipped
             norm.running_mean.fill_(-100)
             norm.running_std.fill_(0.2)
     return norm
 
 
 def as_function(norm: nn.Module):
-    """The norm as a function of its input and its parameters, which forgets what it was called with before."""
+    """The norm as a function of input and parameters that keeps no state from call to call, and its parameters."""
     names = list(dict(norm.named_parameters()))
 
     def call(x: Tensor, *parameters: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def as_function(norm: nn.Module):
 
 
 def is_slope(call, inputs: list[Tensor]) -> bool:
-    """Torch's own judge, element by element; its other question, a missing upstream gradient, no network asks."""
+    """Whether gradients are the numeric slopes. A missing upstream gradient is not tested: no network has one."""
     return torch.autograd.gradcheck(call, inputs, check_undefined_grad=False, nondet_tol=0)
 
 
@@ -89,8 +89,8 @@ def input_gradient(norm: nn.Module, x: Tensor, dout: Tensor) -> Tensor:
     return gradient
 
 
-def together(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """A view of the input, and the axes of it that are normalized together."""
+def normalized_axes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A shape to view the input in, and the axes of that view over which values are normalized together."""
     n, positions = shape[0], shape[2:]
     if name in ("batch", "batch_divisor_N", "batch_cumulative", "renorm_clipped", "renorm_without_room"):
         return shape, (0, *range(2, len(shape)))
@@ -102,28 +102,28 @@ def together(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[
 
 @over_shapes
 @pytest.mark.parametrize("name", [name for name in NORMS if name not in ("rms", "filter_response")])
-def test_the_input_gradient_of_a_centering_norm_sums_to_zero_over_what_it_averages(name, shape):
-    view, axes = together(name, shape)
+def test_the_input_gradient_of_a_centering_norm_sums_to_zero_over_the_values_it_averages(name, shape):
+    view, axes = normalized_axes(name, shape)
     gradient = input_gradient(randomized(name), 2 * values(*shape) + 1, values(*shape, seed=2))
     sums = gradient.reshape(view).sum(axes)
     torch.testing.assert_close(sums, torch.zeros_like(sums), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", SHAPES[2:])  # one position alone has no deviation to divide by
+@pytest.mark.parametrize("shape", SHAPES[2:])  # on one position there is no deviation to divide by
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "filter_response"])
 def test_without_eps_no_gradient_points_along_the_input(name, shape):
-    """The output does not change with the scale of what is normalized together, so the slope along it is zero."""
+    """The output does not depend on the scale of values that are normalized together: its slope along them is zero."""
     norm = randomized(name, eps=1e-30)  # torch's batch norm refuses 0
     x = 2 * values(*shape) + 1
-    view, axes = together(name, shape)
+    view, axes = normalized_axes(name, shape)
     gradient = input_gradient(norm, x, values(*shape, seed=2))
     along = (gradient * x).reshape(view).sum(axes)
-    # two positions have deviations down to 0.05: gradients of 20 and roundings of 20 * 2e-16, times a few x
+    # two positions may have a deviation of 0.05: gradients of 20, rounded by 20 * 2e-16, are multiplied by a few x
     torch.testing.assert_close(along, torch.zeros_like(along), rtol=0, atol=1e-12)
 
 
-def corrected(x: Tensor, norm: BatchRenorm, limits: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
-    """A plain batch renorm, with r and d as they come; what they are to the gradient is the caller's choice."""
+def renorm_parts(x: Tensor, norm: BatchRenorm, limits: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
+    """The standardized input, r and d of batch renorm, through all of which gradients flow."""
     axes = (0, *range(2, x.dim()))
     mean = x.mean(axes, keepdim=True)
     sigma = (((x - mean) ** 2).mean(axes, keepdim=True) + norm.eps).sqrt()
@@ -135,12 +135,12 @@ def corrected(x: Tensor, norm: BatchRenorm, limits: tuple[float, float]) -> tupl
 
 
 @over_shapes
-def test_renorm_takes_its_correction_for_a_constant_which_it_is_not(shape):
+def test_renorm_passes_no_gradient_through_its_correction(shape):
     renorm = BatchRenorm(C, r_max=1e9, d_max=1e9, eps=1e-2, affine=False).double()
     renorm.load_state_dict(randomized("renorm_without_room", affine=False).state_dict())
     x, dout = values(*shape), values(*shape, seed=2)
     leaf = x.clone().requires_grad_()
-    y, r, d = corrected(leaf, renorm, (1e9, 1e9))
+    y, r, d = renorm_parts(leaf, renorm, (1e9, 1e9))
     (stopped,) = torch.autograd.grad(y * r.detach() + d.detach(), leaf, dout, retain_graph=True)
     (flowing,) = torch.autograd.grad(y * r + d, leaf, dout)
     gradient = input_gradient(renorm, x, dout)
@@ -150,16 +150,16 @@ def test_renorm_takes_its_correction_for_a_constant_which_it_is_not(shape):
 
 @over_shapes
 @pytest.mark.parametrize("name", NORMS)
-def test_the_gradient_of_a_sum_is_that_of_ones_written_out(name, shape):
-    """What `sum` sends back is one number seen as many: strides of zero, as no tensor of ones has."""
+def test_the_gradient_of_a_sum_is_that_of_a_tensor_of_ones(name, shape):
+    """The gradient of `sum` is one number expanded, a tensor whose strides are zero."""
     x = values(*shape)
-    ours = copy.deepcopy(norm := randomized(name))
+    judge_norm = copy.deepcopy(norm := randomized(name))
     leaf = x.clone().requires_grad_()
     grads = torch.autograd.grad(norm(leaf).sum(), [leaf, *norm.parameters()])
     leaf = x.clone().requires_grad_()
-    judges = torch.autograd.grad(ours(leaf), [leaf, *ours.parameters()], torch.ones_like(x))
-    for mine, judge in zip(grads, judges, strict=True):
-        torch.testing.assert_close(mine, judge, rtol=1e-12, atol=1e-12)
+    judges = torch.autograd.grad(judge_norm(leaf), [leaf, *judge_norm.parameters()], torch.ones_like(x))
+    for actual, judge in zip(grads, judges, strict=True):
+        torch.testing.assert_close(actual, judge, rtol=1e-12, atol=1e-12)
 
 
 @over_shapes
@@ -171,7 +171,7 @@ def test_frozen_parameters_get_no_gradient_and_change_none(name, shape):
     assert not frozen(x).requires_grad
 
 
-def test_filter_response_passes_the_gradient_to_its_threshold_where_that_is_the_larger():
+def test_filter_response_passes_the_gradient_to_its_threshold_for_outputs_below_it():
     norm = randomized("filter_response")
     x, dout = values(N, C, 2, 3), values(N, C, 2, 3, seed=2)
     leaf = x.clone().requires_grad_()
@@ -180,11 +180,11 @@ def test_filter_response_passes_the_gradient_to_its_threshold_where_that_is_the_
     cut = y == norm.threshold[:, None, None]
     assert 0 < cut.sum() < cut.numel()
     torch.testing.assert_close(g_threshold, (dout * cut).sum((0, 2, 3)), rtol=1e-12, atol=1e-12)
-    whole = cut.all(3).all(2)  # maps that the threshold covers wholly
-    assert g_x[whole].count_nonzero() == 0
+    below = cut.all(3).all(2)  # maps that lie wholly below the threshold
+    assert g_x[below].count_nonzero() == 0
 
 
-def test_the_learned_part_of_filter_responses_eps_counts_by_its_size_alone():
+def test_filter_response_uses_the_absolute_value_of_its_learned_eps():
     norm, mirrored = randomized("filter_response"), randomized("filter_response")
     with torch.no_grad():
         mirrored.learned_eps.neg_()
@@ -192,5 +192,5 @@ def test_the_learned_part_of_filter_responses_eps_counts_by_its_size_alone():
     y, z = norm(x), mirrored(x)
     assert torch.equal(y, z)
     (g,), (h,) = (torch.autograd.grad(out, n.learned_eps, dout) for out, n in ((y, norm), (z, mirrored)))
-    assert g.count_nonzero() > C / 2, "channels that the threshold covers wholly have none"
+    assert g.count_nonzero() > C / 2, "a channel that lies wholly below the threshold has no gradient"
     assert torch.equal(g, -h)

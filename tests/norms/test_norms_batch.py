@@ -1,4 +1,4 @@
-"""Batch norm, judged by torch.nn's and by the paper's formula in NumPy, in double precision."""
+"""Batch norm, judged by torch.nn and by the formula of the paper in NumPy, in double precision."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def randomized(norm: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def pair(shape: tuple[int, ...], *, affine: bool = True) -> tuple[BatchNorm, nn.Module]:
-    """Ours and torch's, equal in everything."""
+    """bnbench's batch norm and torch's, with the same settings, parameters and statistics."""
     ours = randomized(BatchNorm(5, momentum=0.3, eps=1e-3, affine=affine))
     torchs = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(5, momentum=0.3, eps=1e-3, affine=affine)
     torchs = torchs.double()
@@ -47,8 +47,8 @@ def test_output_gradients_and_statistics_are_those_of_torch(shape, affine):
         y2 = norm(2 * leaf + 1)  # the statistics are blended a second time
         grads = torch.autograd.grad(((y + y2**2) * weight).sum(), [leaf, *norm.parameters()])
         results.append([y, y2, *grads, norm.running_mean, norm.running_var, norm.eval()(x)])
-    for mine, judge in zip(*results, strict=True):
-        torch.testing.assert_close(mine, judge, rtol=1e-12, atol=1e-12)
+    for actual, judge in zip(*results, strict=True):
+        torch.testing.assert_close(actual, judge, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.37, None])
@@ -61,11 +61,11 @@ def test_it_has_the_bits_of_torch_on_the_tensor_as_a_pack_stores_it(shape, dtype
     for seed in range(3):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 3 + 1
         if len(shape) == 2:
-            mine, judge = ours(x), torchs(x.t()[None].contiguous())[0].t()
+            actual, judge = ours(x), torchs(x.t()[None].contiguous())[0].t()
         else:
             x = x.contiguous(memory_format=torch.channels_last)
-            mine, judge = ours(x), torchs(x)
-        assert torch.equal(mine, judge)
+            actual, judge = ours(x), torchs(x)
+        assert torch.equal(actual, judge)
         assert torch.equal(ours.running_mean, torchs.running_mean)
         assert torch.equal(ours.running_var, torchs.running_var)
 
@@ -104,26 +104,26 @@ def test_evaluation_uses_the_running_statistics_and_leaves_them_alone():
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (1, 5, 1, 1)])
-def test_a_single_value_a_channel_is_refused_while_training(shape):
+def test_a_single_value_per_channel_is_refused_in_training(shape):
     with pytest.raises(ValueError, match=r"norm\.single_value=constant"):
         BatchNorm(5)(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (1, 5, 1, 1)])
-def test_a_single_value_a_channel_is_evaluated(shape):
+def test_a_single_value_per_channel_is_evaluated(shape):
     norm = BatchNorm(5, eps=1e-12).double().eval()
     torch.testing.assert_close(norm(values(*shape)), values(*shape), rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (1, 5, 1, 1)])
-def test_a_single_value_a_channel_gives_the_bias_where_that_is_asked_for(shape):
+def test_a_single_value_per_channel_gives_the_bias_with_constant_true(shape):
     norm = randomized(BatchNorm(5, momentum=0.3, constant=True))
     mean, var = norm.running_mean.clone(), norm.running_var.clone()
     x = values(*shape).requires_grad_()
     y = norm(x)
     assert torch.equal(y.flatten(), norm.bias)
     torch.testing.assert_close(norm.running_mean, 0.7 * mean + 0.3 * x.detach().flatten(), rtol=1e-12, atol=0)
-    assert torch.equal(norm.running_var, var), "one value has no N - 1 variance"
+    assert torch.equal(norm.running_var, var), "the variance of one value with divisor N - 1 does not exist"
     g_x, g_weight, g_bias = torch.autograd.grad(y.sum(), [x, norm.weight, norm.bias])
     assert g_x.count_nonzero() == 0
     assert g_weight.count_nonzero() == 0
@@ -134,7 +134,7 @@ def test_without_affine_a_single_value_gives_zero():
     assert BatchNorm(5, affine=False, constant=True)(torch.ones(1, 5)).count_nonzero() == 0
 
 
-def test_make_norm_hands_every_setting_on():
+def test_make_norm_passes_every_setting_on():
     config = NormConfig(name="batch", momentum=0.25, eps=1e-2, affine=False, single_value=SingleValue.constant)
     norm = make_norm(config, 6)
     assert isinstance(norm, BatchNorm)
@@ -146,21 +146,21 @@ def test_make_norm_hands_every_setting_on():
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_a_norm_says_truly_whether_a_bias_before_it_is_redundant(name):
+def test_removes_shift_is_true_exactly_if_a_bias_before_the_norm_has_no_effect(name):
     config = NormConfig(name=name, groups=2, ghost_size=3)
     x = values(6, 4, 2, 3)
-    shift = values(4)[:, None, None]  # a bias of its own for each channel
-    one, other = (make_norm(config, 4) for _ in range(2))  # two, for a norm may remember what it saw
-    y, shifted = (v if norm is None else norm.double()(v) for norm, v in ((one, x), (other, x + shift)))
+    shift = values(4)[:, None, None]  # a bias for each channel
+    norms = [make_norm(config, 4) for _ in range(2)]  # two, for a norm may keep statistics
+    y, shifted = (v if norm is None else norm.double()(v) for norm, v in zip(norms, (x, x + shift), strict=True))
     assert torch.allclose(y, shifted, rtol=0, atol=1e-12) == NORMS[name].removes_shift
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_a_norm_says_truly_whether_examples_see_one_another(name):
+def test_over_batch_is_true_exactly_if_one_example_changes_the_output_of_another(name):
     config = NormConfig(name=name, groups=2, ghost_size=3)
     x = values(6, 4, 2, 3)
     other = x.clone()
     other[1] = 7
-    one, another = (make_norm(config, 4) for _ in range(2))  # two, for a norm may remember what it saw
-    y, z = (v if norm is None else norm.double()(v) for norm, v in ((one, x), (another, other)))
+    norms = [make_norm(config, 4) for _ in range(2)]  # two, for a norm may keep statistics
+    y, z = (v if norm is None else norm.double()(v) for norm, v in zip(norms, (x, other), strict=True))
     assert torch.equal(y[0], z[0]) == (not NORMS[name].over_batch)

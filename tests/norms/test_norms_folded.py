@@ -1,4 +1,4 @@
-"""Folded norms: K trials as one layer, each of which gets what it would alone, and the same bits in every slot."""
+"""Folded norms: each of K trials gets the results it would get alone, and the same bits in every slot."""
 
 import copy
 import re
@@ -39,7 +39,7 @@ PER_EXAMPLE: dict[str, Callable[..., ChannelNorm]] = {
 NORMS = RUNNING | PER_EXAMPLE
 MOMENTA = [0.3, 0.1, 0.9, 0.01, 1.0, 0.5, 0.0, 0.25]
 
-Record = dict[str, Tensor]  # of one trial, or of K with K the first axis
+Record = dict[str, Tensor]  # the tensors of one trial by name, or those of K trials with K as the first axis
 
 
 def values(*shape: int, seed: int) -> Tensor:
@@ -47,18 +47,18 @@ def values(*shape: int, seed: int) -> Tensor:
 
 
 def trial_norm(name: str, C: int, trial: int, dtype: torch.dtype, *, affine: bool = True) -> ChannelNorm:
-    """A trial's norm: its parameters, its statistics and its momentum are no other trial's."""
+    """The norm of a trial, with parameters, statistics and a momentum that differ from those of other trials."""
     momentum = {"momentum": MOMENTA[trial % len(MOMENTA)]} if name in RUNNING else {}
     norm = NORMS[name](C, eps=EPS, affine=affine, **momentum).to(dtype)
     with torch.no_grad():
         for i, (key, value) in enumerate(norm.state_dict().items()):
-            drawn = values(*value.shape, seed=1000 + 10 * trial + i)
-            value.copy_(1 + drawn.abs() if key in ("running_var", "running_std") else drawn)
+            random_values = values(*value.shape, seed=1000 + 10 * trial + i)
+            value.copy_(1 + random_values.abs() if key in ("running_var", "running_std") else random_values)
     return norm
 
 
 def trial_data(shape: tuple[int, ...], trial: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    """A trial's input and upstream gradient at each step; its offset and its scale are no other trial's."""
+    """The input and the upstream gradient of a trial at each step; trials differ in offset and scale."""
     x, dout = values(STEPS, *shape, seed=trial), values(STEPS, *shape, seed=500 + trial)
     return [((trial % 3 - 1 + (1 + step) * x[step]).to(dtype), dout[step].to(dtype)) for step in range(STEPS)]
 
@@ -74,29 +74,29 @@ def unfolded(x: Tensor, K: int) -> Tensor:
 
 
 def play(norm: ChannelNorm, data: list[tuple[Tensor, Tensor]], K: int) -> Record:
-    """All there is to see of some training steps and an evaluation, with K as the first axis."""
-    seen: Record = {}
+    """Outputs, gradients and buffers of some training steps and an evaluation, with K as the first axis."""
+    record: Record = {}
     for step, (x, dout) in enumerate([*data, data[0]]):
-        leaf = x.detach().requires_grad_()  # keeps how it is stored
+        leaf = x.detach().requires_grad_()  # keeps the memory layout
         y = norm.train(step < len(data))(leaf)
         g_x, *grads = torch.autograd.grad(y, [leaf, *norm.parameters()], dout)
-        seen |= {f"y, step {step}": unfolded(y.detach(), K), f"dx, step {step}": unfolded(g_x, K)}
+        record |= {f"y, step {step}": unfolded(y.detach(), K), f"dx, step {step}": unfolded(g_x, K)}
         names = dict(norm.named_parameters())
-        seen |= {f"d{key}, step {step}": g.reshape(K, -1) for key, g in zip(names, grads, strict=True)}
+        record |= {f"d{key}, step {step}": g.reshape(K, -1) for key, g in zip(names, grads, strict=True)}
         for key, value in norm.named_buffers():
-            seen[f"{key}, step {step}"] = value.clone().reshape(K, -1)
-    return seen
+            record[f"{key}, step {step}"] = value.clone().reshape(K, -1)
+    return record
 
 
 def play_fold(
-    name: str, shape: tuple[int, ...], trials: Sequence[int], dtype: torch.dtype, *, turned: bool = False
+    name: str, shape: tuple[int, ...], trials: Sequence[int], dtype: torch.dtype, *, contiguous: bool = False
 ) -> list[Record]:
-    """A record for each of the trials, folded in that order; `turned` stores the upstream gradient otherwise."""
+    """The record of each trial, folded in this order; `contiguous` stores the upstream gradient in another layout."""
     K = len(trials)
     norm = NORMS[name](shape[1], eps=EPS).fold([trial_norm(name, shape[1], trial, dtype) for trial in trials])
     steps = zip(*(trial_data(shape, trial, dtype) for trial in trials), strict=True)
     data = [tuple(folded(tensors) for tensors in zip(*step, strict=True)) for step in steps]
-    if turned:
+    if contiguous:
         data = [(x, dout.contiguous()) for x, dout in data]
     record = play(norm, data, K)
     return [{key: value[k] for key, value in record.items()} for k in range(K)]
@@ -113,7 +113,7 @@ LONE_SHAPES = [(4, 9), (2, 3), (4, 9, 2, 3), (2, 15, 3, 1), (4, 9, 1, 1)]
 @pytest.mark.parametrize("K", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("shape", LONE_SHAPES)
 @pytest.mark.parametrize("name", NORMS)
-def test_each_trial_of_a_fold_gets_what_it_would_alone(name, shape, K):
+def test_each_trial_of_a_fold_gets_the_results_it_would_alone(name, shape, K):
     records = play_fold(name, shape, range(K), torch.float64)
     for trial, record in enumerate(records):
         lone = play_lone(name, shape, trial, torch.float64)
@@ -126,7 +126,7 @@ def test_each_trial_of_a_fold_gets_what_it_would_alone(name, shape, K):
 
 @pytest.mark.parametrize("shape", [(1, 9), (1, 9, 1, 1)])
 @pytest.mark.parametrize("name", ["batch_constant", "renorm_constant", *PER_EXAMPLE])
-def test_each_trial_of_a_fold_gets_what_it_would_alone_at_a_single_value_a_channel(name, shape):
+def test_each_trial_of_a_fold_gets_the_results_it_would_alone_on_a_single_value_per_channel(name, shape):
     for trial, record in enumerate(play_fold(name, shape, range(5), torch.float64)):
         lone = play_lone(name, shape, trial, torch.float64)
         for key, value in record.items():
@@ -134,17 +134,17 @@ def test_each_trial_of_a_fold_gets_what_it_would_alone_at_a_single_value_a_chann
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_a_fold_without_affine_is_its_trials(name):
+def test_a_fold_without_affine_gives_the_results_of_its_trials(name):
     norms = [trial_norm(name, 9, trial, torch.float64, affine=False) for trial in range(3)]
     fold = type(norms[0]).fold([copy.deepcopy(norm) for norm in norms])
     xs = [values(4, 9, 2, 3, seed=trial) for trial in range(3)]
     for mode in (True, False):
         together = unfolded(fold.train(mode)(folded(xs)), 3)
-        for mine, norm, x in zip(together, norms, xs, strict=True):
-            torch.testing.assert_close(mine, norm.train(mode)(x), rtol=1e-12, atol=1e-12)
+        for actual, norm, x in zip(together, norms, xs, strict=True):
+            torch.testing.assert_close(actual, norm.train(mode)(x), rtol=1e-12, atol=1e-12)
 
 
-# Bits. Four-dimensional batch norm is torch's kernel, which promises them where K * C is a multiple of 16.
+# Equality to the bit. Batch norm of images is torch's kernel, which has it if K * C is a multiple of 16.
 
 FLAT = [(6, 3), (6, 9), (50, 3), (2, 15), (6, 9, 1, 1)]
 IMAGES = [(4, 9, 2, 5), (2, 15, 7, 3), (4, 3, 9, 9)]
@@ -155,9 +155,9 @@ ANY_K += [(name, (4, 16, 2, 5)) for name in KERNEL]
 ODD_C = [(name, shape) for name in KERNEL for shape in [(4, 3, 2, 5), (2, 5, 7, 3), (6, 1, 3, 1)]]
 
 
-def assert_same_bits(mine: Record, judge: Record) -> None:
-    assert mine.keys() == judge.keys()
-    for key, value in mine.items():
+def assert_same_bits(actual: Record, judge: Record) -> None:
+    assert actual.keys() == judge.keys()
+    for key, value in actual.items():
         assert torch.equal(value, judge[key]), f"{key}: {(value - judge[key]).abs().max()} off"
 
 
@@ -175,10 +175,10 @@ def test_a_trial_has_the_same_bits_in_every_fold_and_slot(name, shape, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in RUNNING for shape in [(6, 9), (4, 16, 2, 5)]])
 def test_neighbours_of_another_momentum_change_no_bit(name, shape, dtype):
-    same, other = len(MOMENTA), 1  # trials: the first has trial 0's momentum
-    alike = play_fold(name, shape, [0, same, 2 * same], dtype)
+    same, other = len(MOMENTA), 1  # numbers of trials; trial `same` has the momentum of trial 0
+    judge = play_fold(name, shape, [0, same, 2 * same], dtype)
     for neighbours in ([0, other, same], [0, other, other + 1]):
-        assert_same_bits(play_fold(name, shape, neighbours, dtype)[0], alike[0])
+        assert_same_bits(play_fold(name, shape, neighbours, dtype)[0], judge[0])
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -202,12 +202,12 @@ def test_a_trial_of_an_odd_number_of_channels_has_the_same_bits_in_every_padded_
 
 
 @pytest.mark.parametrize(("name", "shape"), ANY_K)
-def test_how_the_upstream_gradient_is_stored_changes_no_bit(name, shape):
+def test_the_memory_layout_of_the_upstream_gradient_changes_no_bit(name, shape):
     trials = [0, 1, 2, 3, 4]
-    stored = play_fold(name, shape, trials, torch.float32)
-    turned = play_fold(name, shape, trials, torch.float32, turned=True)
-    for mine, judge in zip(turned, stored, strict=True):
-        assert_same_bits(mine, judge)
+    judges = play_fold(name, shape, trials, torch.float32)
+    contiguous = play_fold(name, shape, trials, torch.float32, contiguous=True)
+    for actual, judge in zip(contiguous, judges, strict=True):
+        assert_same_bits(actual, judge)
 
 
 @pytest.mark.parametrize(("name", "shape"), [(name, s) for name in NORMS for s in [(6, 9), (4, 16, 2, 5)]])
@@ -255,23 +255,23 @@ def test_folding_shares_no_memory_with_its_trials(name):
         assert all(p.grad is None for p in norm.parameters())
 
 
-class _Counting(LayerNorm):
-    """Holds what a test puts into it."""
+class _LayerNormWithAttributes(LayerNorm):
+    """A layer norm with any further attributes."""
 
-    def __init__(self, C: int, **held: object) -> None:
+    def __init__(self, C: int, **attributes: object) -> None:
         super().__init__(C)
-        for name, value in held.items():
+        for name, value in attributes.items():
             setattr(self, name, value)
 
 
 @pytest.mark.parametrize(
-    ("held", "said"),
+    ("attributes", "message"),
     [
-        ([{"_width": 1}, {"_width": 2}], "_Counting._width differs within the pack: ['1', '2']"),
-        ([{"_largest": torch.zeros(3)}] * 2, "_Counting._largest is a tensor in a plain attribute; make it a buffer"),
-        ([{"inner": nn.Linear(2, 2)}] * 2, "_Counting holds layers of its own, inner"),
+        ([{"_width": 1}, {"_width": 2}], "_LayerNormWithAttributes._width differs within the pack: ['1', '2']"),
+        ([{"_largest": torch.zeros(3)}] * 2, "_LayerNormWithAttributes._largest is a tensor in a plain attribute"),
+        ([{"inner": nn.Linear(2, 2)}] * 2, "_LayerNormWithAttributes holds layers, inner"),
     ],
 )
-def test_what_a_fold_would_take_from_the_first_trial_for_all_is_refused(held, said):
-    with pytest.raises(NormError, match=re.escape(said)):
-        _Counting.fold([_Counting(3, **values) for values in held])
+def test_attributes_that_cannot_be_folded_are_refused(attributes, message):
+    with pytest.raises(NormError, match=re.escape(message)):
+        _LayerNormWithAttributes.fold([_LayerNormWithAttributes(3, **values) for values in attributes])

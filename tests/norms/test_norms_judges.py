@@ -1,8 +1,8 @@
-"""Every norm, value by value: outputs, gradients and running statistics, each by two judges or three.
+"""Every norm, value by value: outputs, gradients and running statistics, each judged by two or three judges.
 
 The judges are the NumPy oracles of `bnbench.reference` (with the gradient in closed form), autograd of the paper's
-formula written out in plain torch, and `torch.nn` where it has the norm. In double precision all agree to 1e-12,
-after three training steps and after a hundred: what is wrong with running statistics does not show in one batch.
+formula written out in plain torch, and `torch.nn` if it has the norm. In double precision all agree to 1e-12 after
+three training steps, and to 1e-11 after a hundred: errors in running statistics do not show in one batch.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from bnbench.norms.online import OnlineNorm
 from bnbench.norms.renorm import BatchRenorm
 from bnbench.tensors.seeding import generator
 
-# eps bounds what a norm may multiply an error by: 1 / sqrt(1e-3) = 32, also where a map is nearly constant.
+# A norm multiplies an error by 1 / sqrt(eps) = 32 at most, which it does on a nearly constant map.
 EPS, MOMENTUM, C, GROUPS, STEPS, LR = 1e-3, 0.3, 9, 3, 3, 0.01
 
 CASES = {
@@ -77,23 +77,23 @@ def positions(shape: tuple[int, ...]) -> int:
 
 
 def defined(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether the norm trains on that shape: a whole number of ghosts, and more than one value where it must be."""
-    cls, given_settings = CASES[name]
-    size = given_settings.get("ghost_size", shape[0])
+    """Whether the norm can be trained on that shape: ghost batches divide N, and no single value must be normalized."""
+    cls, norm_settings = CASES[name]
+    size = norm_settings.get("ghost_size", shape[0])
     over_batch = issubclass(cls, BatchNorm) and cls is not FrozenBatchNorm
-    single = over_batch and size * positions(shape) == 1 and "constant" not in given_settings
+    single = over_batch and size * positions(shape) == 1 and "constant" not in norm_settings
     return shape[0] % size == 0 and not single
 
 
-def taken_off(name: str, shape: tuple[int, ...]) -> int:
-    """What the running variance's divisor is less than the values a channel, in a part of that shape."""
-    given_settings = CASES[name][1]
-    if given_settings.get("fused"):
+def ddof_of(name: str, shape: tuple[int, ...]) -> int:
+    """The running variance's ddof: its divisor is N - ddof, with N values per channel in a part of that shape."""
+    norm_settings = CASES[name][1]
+    if norm_settings.get("fused"):
         return int(len(shape) == 4 and shape[0] * positions(shape) > 1)
-    return int(given_settings.get("unbiased", True))
+    return int(norm_settings.get("unbiased", True))
 
 
-# Autograd of the formula knows neither what online norm's gradient controls nor the noise that a norm draws.
+# Autograd of the formula can judge neither the controlled gradient of online norm nor the noise of noisy batch norm.
 WITH_FORMULA = [name for name in CASES if name not in ("noisy", "online")]
 PAIRS = [(name, shape) for name in CASES for shape in SHAPES if defined(name, shape)]
 over_cases = pytest.mark.parametrize(("name", "shape"), PAIRS)
@@ -101,62 +101,62 @@ with_and_without_affine = pytest.mark.parametrize("affine", [True, False], ids=[
 
 
 def make(name: str, *, affine: bool = True, dtype: torch.dtype = torch.float64, trial: int = 0) -> ChannelNorm:
-    """The norm with parameters and statistics that are not 0 and 1, some of the parameters negative."""
-    cls, given_settings = CASES[name]
+    """The norm with random parameters and statistics; some of the parameters are negative."""
+    cls, norm_settings = CASES[name]
     if issubclass(cls, BatchNorm) and cls is not FrozenBatchNorm:
-        given_settings = {"momentum": MOMENTUM / (1 + trial), **given_settings}
-    norm = cls(C, eps=EPS, affine=affine, **given_settings).to(dtype)
+        norm_settings = {"momentum": MOMENTUM / (1 + trial), **norm_settings}
+    norm = cls(C, eps=EPS, affine=affine, **norm_settings).to(dtype)
     if isinstance(norm, NoisyBatchNorm):
         norm.reseed(trial)
     g = torch.Generator().manual_seed(7 + trial)
     with torch.no_grad():
         for key, value in norm.state_dict().items():
-            drawn = torch.randn(value.shape, generator=g, dtype=torch.float64)
-            value.copy_(0.5 + drawn.abs() if key in STATISTICS[1:] else drawn)
+            random_values = torch.randn(value.shape, generator=g, dtype=torch.float64)
+            value.copy_(0.5 + random_values.abs() if key in STATISTICS[1:] else random_values)
     return norm
 
 
 def batches(
     shape: tuple[int, ...], *, seed: int = 1, offset: float = 0.0, steps: int = STEPS
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """An input and the gradient that arrives at its output, for each step; no two steps are alike."""
+    """An input and an upstream gradient for each step; steps differ in offset and scale."""
     g = torch.Generator().manual_seed(seed)
     for step in range(steps):
-        drawn = torch.randn((2, *shape), generator=g, dtype=torch.float64)
-        yield offset + (1 + step % 7) * drawn[0] + 0.7 * (step % 5), drawn[1]
+        x, dout = torch.randn((2, *shape), generator=g, dtype=torch.float64)
+        yield offset + (1 + step % 7) * x + 0.7 * (step % 5), dout
 
 
 def play(norm: nn.Module, steps: list[tuple[Tensor, Tensor]]) -> dict[str, np.ndarray]:
-    """Some training steps with plain SGD, an evaluation after each, and everything there is to see of them."""
-    seen: dict[str, Tensor] = {}
+    """Outputs, gradients and statistics of training steps with plain SGD, with an evaluation after each step."""
+    record: dict[str, Tensor] = {}
     for step, (x, dout) in enumerate(steps):
         leaf = x.clone().requires_grad_()
         y = norm.train()(leaf)
         names = ["x", *dict(norm.named_parameters())]
         grads = torch.autograd.grad(y, [leaf, *norm.parameters()], dout)
-        seen |= {f"y, step {step}": y} | {f"d{k}, step {step}": g for k, g in zip(names, grads, strict=True)}
+        record |= {f"y, step {step}": y} | {f"d{k}, step {step}": g for k, g in zip(names, grads, strict=True)}
         with torch.no_grad():
             for p, g in zip(norm.parameters(), grads[1:], strict=True):
                 p -= LR * g
         stats = {key: getattr(norm, key, None) for key in STATISTICS}
-        seen |= {f"{key}, step {step}": value.clone() for key, value in stats.items() if value is not None}
-        seen[f"y evaluated, step {step}"] = norm.eval()(x)
-    return {key: value.detach().numpy() for key, value in seen.items()}
+        record |= {f"{key}, step {step}": value.clone() for key, value in stats.items() if value is not None}
+        record[f"y evaluated, step {step}"] = norm.eval()(x)
+    return {key: value.detach().numpy() for key, value in record.items()}
 
 
-def assert_agree(mine: dict[str, np.ndarray], judge: dict[str, np.ndarray], *, tolerance: float = 1e-12) -> None:
-    assert mine.keys() == judge.keys()
-    for key, value in mine.items():
+def assert_agree(actual: dict[str, np.ndarray], judge: dict[str, np.ndarray], *, tolerance: float = 1e-12) -> None:
+    assert actual.keys() == judge.keys()
+    for key, value in actual.items():
         assert value.shape == judge[key].shape, key
         np.testing.assert_allclose(value, judge[key], rtol=tolerance, atol=tolerance, err_msg=key)
 
 
 def limits(name: str, step: int) -> dict[str, float]:
-    """A renorm's r_max and d_max at a step, by the definition of the warm-up."""
-    given_settings = {"r_max": 3.0, "d_max": 5.0, "warmup_steps": 0, **CASES[name][1]}
-    steps = given_settings["warmup_steps"]
+    """r_max and d_max of batch renorm at a step, by the definition of the warm-up."""
+    norm_settings = {"r_max": 3.0, "d_max": 5.0, "warmup_steps": 0, **CASES[name][1]}
+    steps = norm_settings["warmup_steps"]
     share = min(1, step / steps) if steps else 1
-    return {"r_max": 1 + share * (given_settings["r_max"] - 1), "d_max": share * given_settings["d_max"]}
+    return {"r_max": 1 + share * (norm_settings["r_max"] - 1), "d_max": share * norm_settings["d_max"]}
 
 
 def folded(tensors: tuple[Tensor, ...]) -> Tensor:
@@ -166,7 +166,7 @@ def folded(tensors: tuple[Tensor, ...]) -> Tensor:
 
 
 class Formula(nn.Module):
-    """The papers' formulas, one plain operation of torch after the other, for autograd to differentiate."""
+    """The formulas of the papers in plain operations of torch, which autograd differentiates."""
 
     def __init__(self, name: str, norm: ChannelNorm) -> None:
         super().__init__()
@@ -197,15 +197,19 @@ class Formula(nn.Module):
         y = (x - mean) / std
         renorm = self.name.startswith("renorm")
         if renorm:
-            top = limits(self.name, self.step)
+            limit = limits(self.name, self.step)
             running_std = self.column(self.running_std, x)
-            r = (std / running_std).detach().clip(1 / top["r_max"], top["r_max"])
-            d = ((mean - self.column(self.running_mean, x)) / running_std).detach().clip(-top["d_max"], top["d_max"])
+            r = (std / running_std).detach().clip(1 / limit["r_max"], limit["r_max"])
+            d = (
+                ((mean - self.column(self.running_mean, x)) / running_std)
+                .detach()
+                .clip(-limit["d_max"], limit["d_max"])
+            )
             y = y * r + d
         self.step += 1
         self.blended += 1
         m = 1 / self.blended if self.settings.get("cumulative") else MOMENTUM
-        n, ddof = x.numel() // x.shape[1], taken_off(self.name, x.shape)
+        n, ddof = x.numel() // x.shape[1], ddof_of(self.name, x.shape)
         self.running_mean = (1 - m) * self.running_mean + m * mean.detach().flatten()
         if renorm:
             self.running_std = (1 - m) * self.running_std + m * std.detach().flatten()
@@ -238,7 +242,7 @@ class Formula(nn.Module):
 
 
 class Oracle:
-    """`bnbench.reference` and the gradient in closed form, all of it in NumPy and in double precision."""
+    """The functions of `bnbench.reference`, and gradients in closed form, in NumPy and double precision."""
 
     def __init__(self, name: str, norm: ChannelNorm) -> None:
         self.name, self.settings = name, CASES[name][1]
@@ -246,24 +250,24 @@ class Oracle:
         self.gamma, self.beta = self.p.get("weight", np.ones(C)), self.p.get("bias", np.zeros(C))
         self.stats = {key: getattr(norm, key).numpy().astype(np.float64) for key in STATISTICS if hasattr(norm, key)}
         self.blended = 0
-        self.norm = norm  # of which only constants are asked, and the noise it draws
+        self.norm = norm  # gives its constants and the noise that it draws, nothing else
         if name == "online":
             zeros = np.zeros(C)
             self.online = reference.OnlineNormState(*self.stats.values(), zeros, zeros)
 
     def play(self, steps: list[tuple[Tensor, Tensor]]) -> dict[str, np.ndarray]:
-        """As `play` above."""
-        seen: dict[str, np.ndarray] = {}
+        """The record of `play`, above."""
+        record: dict[str, np.ndarray] = {}
         for step, pair in enumerate(steps):
             x, dout = (tensor.numpy().astype(np.float64) for tensor in pair)
             y, grads = self.over_batch(x, dout, step) if self.stats else self.per_example(x, dout)
-            seen |= {f"y, step {step}": y, f"dx, step {step}": grads["x"]}
-            seen |= {f"d{key}, step {step}": grads[key] for key in self.p}
+            record |= {f"y, step {step}": y, f"dx, step {step}": grads["x"]}
+            record |= {f"d{key}, step {step}": grads[key] for key in self.p}
             for key, value in self.p.items():
                 value -= LR * grads[key]
-            seen |= {f"{key}, step {step}": value for key, value in self.stats.items()}
-            seen[f"y evaluated, step {step}"] = self.evaluated(x, dout)
-        return seen
+            record |= {f"{key}, step {step}": value for key, value in self.stats.items()}
+            record[f"y evaluated, step {step}"] = self.evaluated(x, dout)
+        return record
 
     def evaluated(self, x: np.ndarray, dout: np.ndarray) -> np.ndarray:
         if not self.stats:
@@ -277,7 +281,7 @@ class Oracle:
         momentum = 0.0 if self.name == "online" else self.norm.momenta[0]
         if self.settings.get("cumulative") and self.blended:
             momentum = 1 / self.blended
-        return {"mode": mode, "eps": EPS, "momentum": momentum, "ddof": taken_off(self.name, x.shape), **self.stats}
+        return {"mode": mode, "eps": EPS, "momentum": momentum, "ddof": ddof_of(self.name, x.shape), **self.stats}
 
     @staticmethod
     def passes(x: np.ndarray):
@@ -314,13 +318,13 @@ class Oracle:
         return np.concatenate(y) * s + m, grads
 
     def noise(self, x: np.ndarray, step: int) -> list[np.ndarray]:
-        """What the layer draws, of the shape of x; of which distribution is another test's question."""
+        """The noise that the layer draws, m and s of the shape of x. Another test judges its distribution."""
         rows = torch.empty(C, len(x), positions(x.shape), dtype=self.norm.running_mean.dtype)
-        drawn = self.norm._draw(generator(int(self.norm.seeds[0]), "noise", step), rows)
-        return [value.double().numpy().transpose(1, 0, 2).reshape(x.shape) for value in drawn]
+        m_and_s = self.norm._draw(generator(int(self.norm.seeds[0]), "noise", step), rows)
+        return [value.double().numpy().transpose(1, 0, 2).reshape(x.shape) for value in m_and_s]
 
     def one_by_one(self, x: np.ndarray, dout: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Online norm: the examples of a batch in their turn, the output clamped to ±5."""
+        """Online norm: one example of the batch after the other, with the output clamped to ±5."""
         flat, upstream = (value.reshape(*x.shape[:2], -1) for value in (x, dout))  # (N, C, P)
         gamma, beta = self.gamma[:, None], self.beta[:, None]
         x_hat, std, state = reference.online_norm_forward(flat, self.online, decay=0.9, eps=EPS)
@@ -331,22 +335,22 @@ class Oracle:
         grads = {"weight": (upstream * x_hat).sum((0, 2)), "bias": upstream.sum((0, 2)), "x": dx.reshape(x.shape)}
         return y.clip(-5, 5).reshape(x.shape), grads
 
-    def renorm(self, x, dout, top) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The gradient is that of a batch norm whose gamma is r times as large."""
+    def renorm(self, x, dout, limit) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Batch renorm; its gradient is that of a batch norm whose gamma is r times as large."""
         forward, backward = self.passes(x)
         self.blended += 1
         before = dict(self.stats)
-        y, *after = self.renormed(x, "train", before, top)
+        y, *after = self.renormed(x, "train", before, limit)
         self.stats = dict(zip(before, after, strict=True))
         mean, var = reference.moments(x, axes=(0, *range(2, x.ndim)))
-        r, d = reference.renorm_correction(mean, np.sqrt(var + EPS), *before.values(), **top)
+        r, d = reference.renorm_correction(mean, np.sqrt(var + EPS), *before.values(), **limit)
         _, cache = forward(x, self.gamma * r, self.beta, reference.torch_state(C, eps=EPS))
         dx, dgamma, dbeta = backward(dout, cache)
-        return y, {"x": dx, "weight": dgamma * r + dbeta * d, "bias": dbeta}  # x_hat * r + d meets gamma
+        return y, {"x": dx, "weight": dgamma * r + dbeta * d, "bias": dbeta}  # gamma is multiplied by x_hat * r + d
 
-    def renormed(self, x, mode, stats, top) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def renormed(self, x, mode, stats, limit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         momentum = self.state(x, mode)["momentum"]
-        settings = {"mode": mode, "momentum": momentum, "eps": EPS, **top}
+        settings = {"mode": mode, "momentum": momentum, "eps": EPS, **limit}
         return reference.batch_renorm(x, self.gamma, self.beta, stats["running_mean"], stats["running_std"], **settings)
 
     def per_example(self, x: np.ndarray, dout: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -377,10 +381,10 @@ class Oracle:
             root = np.sqrt((rows**2).mean(1, keepdims=True) + eps)
             x_hat = rows / root
             dx = (upstream - x_hat * (upstream * x_hat).mean(1, keepdims=True)) / root
-            slope = -0.5 * (upstream * x_hat).sum(1, keepdims=True) / root**2  # by eps, a row each
+            slope = -0.5 * (upstream * x_hat).sum(1, keepdims=True) / root**2  # the gradient by eps, one per row
             if self.name == "filter_response":
                 grads["learned_eps"] = np.sign(learned) * slope.reshape(len(x), C).sum(0)
-        else:  # what is normalized together stands where the oracle has its batch
+        else:  # the values that are normalized together are on the oracle's batch axis
             ones = np.ones(len(rows))
             _, cache = reference.batchnorm_forward(rows.T, ones, 0 * ones, reference.tutorial_state(len(rows), eps=EPS))
             x_hat, dx = cache.x_hat.T, reference.batchnorm_backward(upstream.T, cache)[0].T
@@ -389,7 +393,7 @@ class Oracle:
 
 
 def in_parts(layer: type[nn.Module], size: int) -> type[nn.Module]:
-    """Torch's batch norm, but training on each part of so many examples in its turn."""
+    """Torch's batch norm, which in training normalizes each part of `size` examples after the other."""
 
     class Parts(layer):
         def forward(self, x: Tensor) -> Tensor:
@@ -400,7 +404,7 @@ def in_parts(layer: type[nn.Module], size: int) -> type[nn.Module]:
 
 
 class TorchRMS(nn.RMSNorm):
-    """Torch's has one weight for each element, and no bias; ours one of each a channel."""
+    """Torch's RMS norm, but with a weight and a bias per channel: torch's has a weight per element and no bias."""
 
     def __init__(self, shape: tuple[int, ...], *, affine: bool) -> None:
         super().__init__(shape[1:], eps=EPS, elementwise_affine=False)
@@ -413,9 +417,9 @@ class TorchRMS(nn.RMSNorm):
 
 
 def torchs(name: str, shape: tuple[int, ...], norm: ChannelNorm, *, affine: bool) -> nn.Module | None:
-    """The same norm out of `torch.nn`, or None where it has none or refuses the shape."""
-    cls, given_settings = CASES[name]
-    part = (given_settings.get("ghost_size", shape[0]), *shape[1:])
+    """The same norm of `torch.nn`, or None if torch has none or refuses the shape."""
+    cls, norm_settings = CASES[name]
+    part = (norm_settings.get("ghost_size", shape[0]), *shape[1:])
     flat, values = len(shape) == 2, part[0] * positions(shape)
     twin: nn.Module | None = None
     if name in ("layer", "group") or (name == "instance" and positions(shape) == 1 and values > 1):
@@ -426,11 +430,11 @@ def torchs(name: str, shape: tuple[int, ...], norm: ChannelNorm, *, affine: bool
         twin = nn.InstanceNorm2d(C, eps=EPS, affine=affine)
     elif name == "rms":
         twin = TorchRMS(shape, affine=affine)
-    elif issubclass(cls, BatchNorm) and values > 1 and taken_off(name, part):
+    elif issubclass(cls, BatchNorm) and values > 1 and ddof_of(name, part):
         if cls in (BatchRenorm, FrozenBatchNorm, NoisyBatchNorm):
             return None
-        momentum = None if given_settings.get("cumulative") else MOMENTUM
-        kind = in_parts(nn.BatchNorm1d if flat else nn.BatchNorm2d, given_settings.get("ghost_size", shape[0]))
+        momentum = None if norm_settings.get("cumulative") else MOMENTUM
+        kind = in_parts(nn.BatchNorm1d if flat else nn.BatchNorm2d, norm_settings.get("ghost_size", shape[0]))
         twin = kind(C, eps=EPS, momentum=momentum, affine=affine)
     if twin is None:
         return None
@@ -473,7 +477,7 @@ over_time = pytest.mark.parametrize(("name", "shape"), OVER_TIME)
 def test_a_hundred_training_steps_and_inference_after_each_are_those_of_the_numpy_oracle(name, shape):
     norm, steps = make(name), list(batches(shape, steps=100))
     judge = Oracle(name, norm).play(steps)
-    # Parameters that moved a hundred times have a hundred roundings in them.
+    # Parameters that were updated a hundred times were rounded a hundred times.
     assert_agree(play(norm, steps), judge, tolerance=1e-11)
 
 
@@ -485,17 +489,17 @@ def test_a_hundred_steps_of_three_trials_packed_are_each_those_of_the_numpy_orac
     record = play(type(norms[0]).fold(norms), together)
     for k in range(3):
         # Activations are (N, K * C, ...), parameters and statistics (K, C).
-        mine = {key: value[k] if value.shape == (3, C) else value[:, k * C :][:, :C] for key, value in record.items()}
-        assert_agree(mine, Oracle(name, norms[k]).play(steps[k]), tolerance=1e-11)
+        actual = {key: value[k] if value.shape == (3, C) else value[:, k * C :][:, :C] for key, value in record.items()}
+        assert_agree(actual, Oracle(name, norms[k]).play(steps[k]), tolerance=1e-11)
 
 
 @over_cases
-def test_in_float32_they_are_those_of_the_oracle_in_double_precision(name, shape):
+def test_in_float32_results_are_those_of_the_oracle_in_double_precision(name, shape):
     norm = make(name, dtype=torch.float32)
     steps = [(x.float(), dout.float()) for x, dout in batches(shape)]
-    judge = Oracle(name, norm).play(steps)  # of the same, already rounded, numbers
-    # A rounding is 6e-8. A sum here has at most 45 terms of size about 3, and 1 / sqrt(eps) = 32 is the most by
-    # which the gradient of a nearly constant map multiplies what its cancellation leaves: 32 * 3 * 6e-8 * a few.
+    judge = Oracle(name, norm).play(steps)  # on the same numbers, already rounded to float32
+    # A rounding is 6e-8. A sum here has at most 45 terms of size about 3. The gradient of a nearly constant map
+    # multiplies rounding errors by 1 / sqrt(eps) = 32 at most: 32 * 3 * 6e-8 * a few.
     assert_agree(play(norm, steps), judge, tolerance=2e-5)
 
 
@@ -515,8 +519,8 @@ def test_random_shapes_and_offsets_agree_with_the_oracle_and_the_formula(name, N
     judges = [Oracle(name, norm).play(steps)]
     if name in WITH_FORMULA:
         judges.append(play(Formula(name, norm), steps))
-    mine = play(norm, steps)
+    actual = play(norm, steps)
     for judge in judges:
-        # A value of 1e4 has its last digit at 2e-12, of which eps lets 1 / sqrt(eps) = 32 times through, once more
-        # for the gradient: 2e-9 where the map is nearly constant.
-        assert_agree(mine, judge, tolerance=1e-12 if offset < 1e4 else 2e-9)
+        # A value of 1e4 is rounded by 2e-12. A nearly constant map multiplies that by 1 / sqrt(eps) = 32, and once
+        # more in the gradient: 2e-9.
+        assert_agree(actual, judge, tolerance=1e-12 if offset < 1e4 else 2e-9)

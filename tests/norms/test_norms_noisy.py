@@ -1,4 +1,4 @@
-"""Noisy batch norm: batch norm plus noise of the stated distribution, and of nothing but its seed and step."""
+"""Noisy batch norm: batch norm plus noise of the stated distribution, which depends on its seed and step alone."""
 
 import pytest
 import torch
@@ -19,24 +19,24 @@ def noisy(features: int, seed: int = 1, **settings) -> NoisyBatchNorm:
 
 
 def noise_of(norm: NoisyBatchNorm, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """m and s of one step: the output at gamma 0 is beta * s + m."""
-    one, two = norm, noisy(norm.features, int(norm.seeds[0]), shift=norm.shift, scale=norm.scale)
-    two.steps.copy_(one.steps)
+    """m and s of one step, found from two outputs: with gamma 0 the output is beta * s + m."""
+    twin = noisy(norm.features, int(norm.seeds[0]), shift=norm.shift, scale=norm.scale)
+    twin.steps.copy_(norm.steps)
     with torch.no_grad():
-        for layer, beta in ((one, 0.0), (two, 1.0)):
+        for layer, beta in ((norm, 0.0), (twin, 1.0)):
             layer.weight.zero_()
             layer.bias.fill_(beta)
-    m = one(x).detach()
-    return m, two(x).detach() - m
+    m = norm(x).detach()
+    return m, twin(x).detach() - m
 
 
 @pytest.mark.parametrize("shape", [(64, 3), (8, 3, 4, 2)])
-def test_without_noise_it_is_batch_norm(shape):
+def test_apart_from_its_noise_it_is_batch_norm(shape):
     x = inputs(*shape)
-    one, other = noisy(3), BatchNorm(3).double()
-    assert torch.equal(one.eval()(x), other.eval()(x))
+    judge = BatchNorm(3).double()
+    assert torch.equal(noisy(3).eval()(x), judge.eval()(x))
     m, s = noise_of(noisy(3), x)
-    torch.testing.assert_close(noisy(3)(x), other.train()(x) * s + m, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(noisy(3)(x), judge.train()(x) * s + m, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(500, 40), (500, 40, 2, 2)])
@@ -62,7 +62,7 @@ def test_noise_changes_with_the_step_and_with_the_seed_and_repeats():
     assert not torch.equal(noisy(4, seed=2)(x), first)
 
 
-def test_the_gradient_is_batch_norm_s_times_the_factor():
+def test_the_gradient_is_that_of_batch_norm_times_the_factor():
     x = inputs(6, 4).requires_grad_()
     dout = inputs(6, 4).flip(0)
     _, s = noise_of(noisy(4), x.detach())
@@ -71,7 +71,7 @@ def test_the_gradient_is_batch_norm_s_times_the_factor():
     torch.testing.assert_close(actual, plain, rtol=1e-10, atol=1e-12)
 
 
-def test_each_folded_trial_gets_the_noise_of_its_own_seed():
+def test_each_folded_trial_gets_the_noise_of_its_seed():
     x = [inputs(6, 3) + k for k in range(3)]
     folded = NoisyBatchNorm.fold([noisy(3, seed) for seed in (5, 6, 7)])
     together = folded(torch.cat(x, 1))

@@ -1,4 +1,4 @@
-"""Online normalization against its oracle, its own batch size 1, and what its gradient control promises."""
+"""Online normalization, judged by its oracle, by itself at batch size 1, and by properties of its gradient."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def layer(features: int, **settings) -> OnlineNorm:
 
 
 def rows(x: torch.Tensor) -> np.ndarray:
-    """(N, C) or (N, C, H, W) as the oracle's (N, C, P)."""
+    """(N, C) or (N, C, H, W) as (N, C, P), the shape that the oracle takes."""
     return x.detach().reshape(*x.shape[:2], -1).numpy()
 
 
@@ -54,15 +54,15 @@ def test_output_gradient_and_state_are_the_oracle_s_over_several_steps(n, c, pos
 
 
 @pytest.mark.parametrize("positions", [(), (3, 2)])
-def test_a_batch_gives_what_its_examples_give_one_by_one(positions):
+def test_a_batch_gives_the_results_of_its_examples_one_by_one(positions):
     x, dout = values(7, 4, *positions), values(7, 4, *positions, seed=1)
     whole, single = layer(4), layer(4)
     together = x.clone().requires_grad_()
     whole(together).backward(dout)
     for t in range(7):
-        one = x[t : t + 1].clone().requires_grad_()
-        single(one).backward(dout[t : t + 1])
-        torch.testing.assert_close(one.grad[0], together.grad[t], rtol=1e-12, atol=1e-12)
+        example = x[t : t + 1].clone().requires_grad_()
+        single(example).backward(dout[t : t + 1])
+        torch.testing.assert_close(example.grad[0], together.grad[t], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(whole.running_var, single.running_var, rtol=1e-12, atol=0)
 
 
@@ -74,24 +74,24 @@ def test_statistics_converge_to_those_of_the_data():
     torch.testing.assert_close(norm.running_var.sqrt(), torch.tensor([3.0, 0.5]).double(), rtol=0.15, atol=0)
 
 
-def test_over_time_the_gradient_has_nothing_along_one_or_along_the_output():
-    """What batch norm's gradient has within each batch; without the control both sums grow with the examples."""
+def test_over_time_the_gradient_has_no_component_along_one_or_along_the_output():
+    """Batch norm's gradient has none within each batch. Without the integrators both sums grow with the examples."""
     x, dout = values(20_000, 1), values(20_000, 1, seed=1) + 1
     dout += 0.5 * x
     with_control, without = layer(1), layer(1)
-    without.decay_backward = 1.0  # no gain
+    without.decay_backward = 1.0  # the integrators then have no effect
     along_one, along_y = [], []
     for norm in (with_control, without):
-        one = x.clone().requires_grad_()
-        y = norm(one)
+        leaf = x.clone().requires_grad_()
+        y = norm(leaf)
         y.backward(dout)
-        along_one.append(one.grad.mean().abs())
-        along_y.append((one.grad * y.detach()).mean().abs())
+        along_one.append(leaf.grad.mean().abs())
+        along_y.append((leaf.grad * y.detach()).mean().abs())
     assert along_one[0] < 0.01 < 0.5 < along_one[1]
     assert along_y[0] < 0.02 < 0.3 < along_y[1]
 
 
-def test_evaluation_uses_the_statistics_as_they_stand_and_leaves_them():
+def test_evaluation_uses_the_statistics_and_does_not_change_them():
     norm = layer(3)
     norm(values(5, 3))
     state = {name: value.clone() for name, value in norm.named_buffers()}

@@ -1,9 +1,9 @@
-"""The presets against the frameworks they are named after: 100 training steps, by numbers that those gave.
+"""The presets, judged by numbers that the frameworks they are named after gave in 100 training steps.
 
-tensorflow: tf_keras 2.21.0 on tensorflow-cpu 2.21.0, `tf_keras.layers.BatchNormalization()`, to which
-`tf.compat.v1.layers.batch_normalization` of the same version gave the same statistics. keras: keras 3.15.1 on that
-tensorflow, `keras.layers.BatchNormalization()`. Both with gamma and beta as below, on (N, H, W, C), in float32, on a
-CPU; six digits of each number.
+For preset tensorflow they are from `tf_keras.layers.BatchNormalization()` of tf_keras 2.21.0 on tensorflow-cpu 2.21.0;
+`tf.compat.v1.layers.batch_normalization` gave the same statistics. For preset keras they are from
+`keras.layers.BatchNormalization()` of keras 3.15.1 on that tensorflow. Both had gamma and beta as below, and inputs of
+(N, H, W, C) in float32 on a CPU. Each number has six digits.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from bnbench.reference import filter_response_norm
 C, STEPS = 2, 100
 GAMMA, BETA = [1.5, -0.5], [0.25, 2.0]
 
-# What follows does not depend on the preset: the batch is normalized with its own divisor N variance.
+# These numbers do not depend on the preset: a batch is always normalized with its divisor N variance.
 _ROWS = {
     "y": [1.98087, 1.27884, -0.35646, 2.34319, 1.26647, 1.80809],
     "dx": [-2.38216, 0.444266, -2.6735, 0.356719, 4.21856, -0.85934],
@@ -52,7 +52,7 @@ _DIVISOR_N = {
     "var": [1.51504, 4.54598],
     "inference": [0.274908, 1.39768, -0.393801, 2.03131, 0.0462108, 1.54381],
 }
-GIVEN = {
+EXPECTED = {
     ("keras", (4, 2)): _ROWS | _DIVISOR_N,
     ("tensorflow", (4, 2)): _ROWS | _DIVISOR_N,
     ("keras", (4, 2, 1, 1)): _ROWS | _DIVISOR_N,
@@ -86,7 +86,7 @@ GIVEN = {
 
 
 def wave(shape: tuple[int, ...], step: int) -> np.ndarray:
-    """The batch that all of them were given at a step, (N, C) or (N, C, H, W)."""
+    """The batch of a step, (N, C) or (N, C, H, W), which was the same for all frameworks."""
     index = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
     channel = np.arange(C, dtype=np.float64).reshape((1, C) + (1,) * (len(shape) - 2))
     drawn = np.sin(0.37 * (index + 1 + 100 * step) ** 2)
@@ -94,7 +94,7 @@ def wave(shape: tuple[int, ...], step: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("impl", ["native", "manual"])
-@pytest.mark.parametrize(("preset", "shape"), GIVEN)
+@pytest.mark.parametrize(("preset", "shape"), EXPECTED)
 def test_a_preset_trains_and_infers_as_its_framework_over_a_hundred_steps(preset, shape, impl):
     norm = make_norm(NormConfig(name="batch", preset=Preset(preset), impl=impl, single_value="constant"), C)
     with torch.no_grad():
@@ -107,21 +107,21 @@ def test_a_preset_trains_and_infers_as_its_framework_over_a_hundred_steps(preset
         dx, dgamma, dbeta = torch.autograd.grad(y, [x, norm.weight, norm.bias], dout)
     inference = norm.eval()(torch.from_numpy(wave(shape, 0)))
     statistics = {"mean": norm.running_mean, "var": norm.running_var}
-    seen = {"y": y, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "inference": inference, **statistics}
-    for name, given in GIVEN[preset, shape].items():
-        mine = seen[name].detach().flatten()[:6]
-        # Six digits, of numbers of float32 that a hundred steps rounded; the divisors differ by 7 to 33 %.
+    results = {"y": y, "dx": dx, "dgamma": dgamma, "dbeta": dbeta, "inference": inference, **statistics}
+    for name, expected in EXPECTED[preset, shape].items():
+        actual = results[name].detach().flatten()[:6]
+        # The numbers have six digits, and float32 rounded them for a hundred steps; another divisor changes 7 to 33 %.
         torch.testing.assert_close(
-            mine, torch.tensor(given), rtol=2e-5, atol=2e-5, msg=lambda m, name=name: f"{name}: {m}"
+            actual, torch.tensor(expected), rtol=2e-5, atol=2e-5, msg=lambda m, name=name: f"{name}: {m}"
         )
 
 
-# Norms with an eps of their own
+# Norms whose default eps is not that of batch norm
 
-SMALL = [[0.001, -0.002, 0.003], [0.0005, 0.004, -0.001]]  # eps of 1e-5 would leave half of their deviation
+SMALL = [[0.001, -0.002, 0.003], [0.0005, 0.004, -0.001]]  # an eps of 1e-5 would halve their deviation
 
 
-def test_rms_norm_of_small_inputs_is_torchs():
+def test_rms_norm_of_small_inputs_is_that_of_torch():
     x = torch.tensor(SMALL)
     norm = make_norm(NormConfig(name="rms"), 3)
     torch.testing.assert_close(norm(x), torch.nn.RMSNorm(3)(x))
@@ -129,10 +129,10 @@ def test_rms_norm_of_small_inputs_is_torchs():
 
 
 @pytest.mark.parametrize("preset", [Preset.keras, Preset.tensorflow])
-def test_rms_norm_of_small_inputs_is_keras(preset):
-    given = [[0.42008406, -0.8401681, 1.2602521], [0.19245008, 1.5396006, -0.38490015]]
+def test_rms_norm_of_small_inputs_is_that_of_keras(preset):
+    expected = [[0.42008406, -0.8401681, 1.2602521], [0.19245008, 1.5396006, -0.38490015]]
     norm = make_norm(NormConfig(name="rms", preset=preset), 3)  # keras.layers.RMSNormalization() of keras 3.15.1
-    torch.testing.assert_close(norm(torch.tensor(SMALL)), torch.tensor(given), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(norm(torch.tensor(SMALL)), torch.tensor(expected), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("preset", Preset)
@@ -140,11 +140,11 @@ def test_rms_norm_of_small_inputs_is_keras(preset):
 def test_filter_response_norm_starts_as_a_norm_with_a_relu_after_it(shape, preset):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     norm = make_norm(NormConfig(name="filter_response", preset=preset), 3).double()
-    eps = 1e-6 + float(np.float32(1e-4))  # the fixed part and what the learned one starts from
+    eps = 1e-6 + float(np.float32(1e-4))  # the fixed part and the initial value of the learned part
     judge = filter_response_norm(x.numpy(), eps=eps)
     np.testing.assert_allclose(norm(x).detach().numpy(), np.maximum(judge, 0), rtol=1e-12, atol=1e-12)
 
 
-def test_an_eps_given_wins_over_a_norm_s_own():
+def test_an_eps_in_the_configuration_wins_over_the_default_of_the_norm():
     for name in ("rms", "filter_response"):
         assert NormConfig(name=name, eps=0.5).resolved().eps == 0.5

@@ -1,4 +1,4 @@
-"""The hand-written batch norm, frozen statistics and standardized weights, each against two judges."""
+"""Hand-written batch norm, frozen batch norm and standardized weights, each judged by two judges."""
 
 import numpy as np
 import pytest
@@ -48,13 +48,13 @@ def test_manual_and_native_batch_norm_agree_over_training_and_inference(shape, p
         x = 1e4 + values(*shape, seed=step)
         results = []
         for norm in (native, manual):
-            own = x.clone().requires_grad_()
-            y = norm.train()(own)
+            leaf = x.clone().requires_grad_()
+            y = norm.train()(leaf)
             norm.zero_grad()
             y.backward(values(*shape, seed=9))
-            results.append([y, own.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var])
+            results.append([y, leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var])
         for a, b in zip(*results, strict=True):
-            # 1e4 takes four of the sixteen digits.
+            # An offset of 1e4 costs four of the sixteen digits.
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-9)
         for statistics in Statistics:
             for norm in (native, manual):
@@ -63,7 +63,7 @@ def test_manual_and_native_batch_norm_agree_over_training_and_inference(shape, p
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (4, 3, 2, 5)])
-def test_manual_batch_norm_with_the_keras_preset_is_the_numpy_tutorial_s(shape):
+def test_manual_batch_norm_with_the_keras_preset_is_that_of_the_numpy_tutorial(shape):
     manual = randomized(make_norm(NormConfig(name="batch", impl=Impl.manual, preset=Preset.keras), 3).double())
     state = tutorial_state(3, eps=1e-3, momentum=0.01)
     state["running_var"] = np.ones(3)  # TensorFlow's population variance starts at 1
@@ -103,9 +103,9 @@ def test_frozen_batch_norm_is_the_same_affine_map_in_training_and_evaluation(sha
         torch.testing.assert_close(y, judge(x), **CLOSE)
         np.testing.assert_allclose(y.detach().numpy(), oracle, **CLOSE)
     dout = values(*shape, seed=3)
-    ours = torch.autograd.grad(norm.train()(x), [x, norm.weight, norm.bias], dout)
-    theirs = torch.autograd.grad(judge(x), [x, judge.weight, judge.bias], dout)
-    for a, b in zip(ours, theirs, strict=True):
+    actual_grads = torch.autograd.grad(norm.train()(x), [x, norm.weight, norm.bias], dout)
+    judge_grads = torch.autograd.grad(judge(x), [x, judge.weight, judge.bias], dout)
+    for a, b in zip(actual_grads, judge_grads, strict=True):
         torch.testing.assert_close(a, b, **CLOSE)
     assert torch.equal(norm.running_mean, mean)
     assert torch.equal(norm.running_var, var)
@@ -121,7 +121,7 @@ def test_batch_norm_keeps_the_precise_statistics_beside_the_running_ones():
 
 
 def layers() -> list[tuple[nn.Module, nn.Module, torch.Tensor]]:
-    """Standardized layer, plain one of the same shape, an input."""
+    """Triples of a standardized layer, a plain layer of the same shape, and an input."""
     return [
         (StandardizedLinear(7, 5), nn.Linear(7, 5), values(3, 7)),
         (StandardizedConv2d(3, 5, 3, padding=1), nn.Conv2d(3, 5, 3, padding=1), values(2, 3, 4, 5)),
@@ -141,7 +141,7 @@ def test_a_standardized_layer_is_the_plain_one_with_the_oracle_s_weight(index):
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_its_gradient_is_autograd_s_of_the_formula(index):
+def test_its_gradient_is_that_of_the_formula_by_autograd(index):
     layer, plain, x = layers()[index]
     layer, plain = randomized(layer.double()), plain.double()
     weight = layer.weight.detach().clone().requires_grad_()
@@ -158,7 +158,7 @@ def test_its_gradient_is_autograd_s_of_the_formula(index):
 
 @pytest.mark.parametrize("index", range(3))
 @pytest.mark.parametrize("K", [2, 3])
-def test_folded_standardized_layers_are_the_lone_ones(index, K):
+def test_folded_standardized_layers_give_the_results_of_the_lone_ones(index, K):
     lone = [randomized(layers()[index][0].double()) for _ in range(K)]
     with torch.no_grad():
         for k, layer in enumerate(lone):
