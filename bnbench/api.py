@@ -63,4 +63,4 @@ def load_with(sweep: str, config: Config) -> Sweep:
     runs_dir = Path(config.runs_dir).expanduser().absolute()
     store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment, create=False)
     table = with_default_targets(store.load(sweep))
-    return Sweep(table, sweep_folder(runs_dir, table.meta["name"], table.meta["id"]))
+    return Sweep(table, sweep_folder(runs_dir, table.record.asked.name, table.record.asked.id))

@@ -32,6 +32,7 @@ from bnbench.analysis.significance import ALPHA, holm, mcnemar_p, paired_t_p, se
 from bnbench.analysis.summary import contrasts, split_by
 from bnbench.analysis.tuning import LEARNING_RATE, tuned_learning_rates
 from bnbench.record import names
+from bnbench.record.columns import metric_columns
 from bnbench.record.sweep_table import SweepTable
 
 Rates = Literal["matched", "best"]
@@ -232,7 +233,7 @@ def contrast(
     Raises:
         ValueError: If the sweep has no such level or measure.
     """
-    if measure != names.TEST_ACC or not table.meta["contrasts"]:  # exploratory: no family that others belong to
+    if measure != names.TEST_ACC or not table.record.asked.contrasts:  # exploratory: no family that others belong to
         _refuse_unknown(table, measure, [(a, b)])
         return _compared(table, measure, rates, [(a, b)])
     found = compare_levels(table, measure, rates, pairs=[(a, b)])
@@ -265,7 +266,7 @@ def compare_levels(
     reversed_pairs = {(b, a) for a, b in pairs}
     shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in contrasts(table)]
     shown += [pair for pair in pairs if pair not in shown]
-    listed = {frozenset(pair) for pair in contrasts(table)} if table.meta["contrasts"] else set()
+    listed = {frozenset(pair) for pair in contrasts(table)} if table.record.asked.contrasts else set()
     found = _compared(table, measure, rates, shown)
     primary = [i for i, one in enumerate(found) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
     for i, adjusted in zip(primary, holm([found[i].p for i in primary]), strict=True):
@@ -395,5 +396,5 @@ def _refuse_unknown(table: SweepTable, measure: str, pairs: Sequence[tuple[str, 
             f"{measure} is empty where the target was missed; compare steps with bnbench.analysis.contrast_steps"
         )
     if measure != names.TEST_ACC and measure not in table.trials:
-        measured = ", ".join(column for column in map(str, table.trials.columns) if "/" in column)
+        measured = ", ".join(metric_columns(table.trials))
         raise ValueError(f"{measure} was not measured in this sweep; it has {measured}")

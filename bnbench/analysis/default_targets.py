@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ import pandas as pd
 from bnbench.analysis.outcomes import largest_class
 from bnbench.analysis.steps import steps_to_accuracy
 from bnbench.record import names
+from bnbench.record.sweep_record import DefaultTargets
 from bnbench.record.sweep_table import SweepTable
 
 SHARES = (0.5, 0.9)
@@ -25,16 +25,16 @@ def with_default_targets(table: SweepTable) -> SweepTable:
 
     The rule is fixed before arms are compared and treats them alike: the targets lie 50 and 90 % of the way from the
     share of the largest class to the highest mean validation accuracy after the last step that any arm had, rounded
-    down to a hundredth. The steps to them are read off the curves. Which they are goes into `meta["default_targets"]`,
-    a list with `data`, `model`, `chance`, `best` and `targets`, the last empty where no arm got anywhere. Nothing is
-    added where `training.targets=[]` asks for none, and nothing to a sweep recorded before there was a last evaluation.
+    down to a hundredth. The steps to them are read off the curves. Which they are goes into
+    `record.found_out.default_targets`. Nothing is added where `training.targets=[]` asks for none, and nothing to a
+    sweep recorded before there was a last evaluation.
     """
     trials = table.trials
-    asked = table.meta.get("config", {}).get("training", {}).get("targets")
+    asked = table.record.asked.config.get("training", {}).get("targets")
     if asked == [] or names.VAL_ACC_FINAL not in trials or not {*_SCOPE} <= {*trials.columns}:
         return table
     given = [column for column in trials.columns if column.startswith(names.reached(0).partition("/")[0] + "/")]
-    found: list[dict[str, Any]] = []
+    found: list[DefaultTargets] = []
     columns: dict[str, pd.Series[float]] = {}
     for (data, model), group in trials.groupby([*_SCOPE], sort=False):
         if group[given].notna().any(axis=None):
@@ -43,18 +43,19 @@ def with_default_targets(table: SweepTable) -> SweepTable:
         if math.isnan(best) or math.isnan(chance):
             continue
         own = _targets(chance, best)
-        found.append({"data": data, "model": model, "chance": chance, "best": best, "targets": own})
+        found.append(DefaultTargets(str(data), str(model), chance, best, own))
         for target in own:
             _add(columns, table, group, target)
     if not found:
         return table
-    return replace(table, meta={**table.meta, "default_targets": found}, trials=trials.assign(**columns))
+    known = replace(table.record.found_out, default_targets=found)
+    return replace(table, record=replace(table.record, found_out=known), trials=trials.assign(**columns))
 
 
 def _best(table: SweepTable, group: pd.DataFrame) -> float:
     """The highest mean of any arm's reported trials that finished; NaN without one."""
     reported = group[(group["status"] == "finished") & ~group["tuning"].astype(bool)]
-    keys = [key for key in table.meta["varied"] if key in group and key != "seed"]
+    keys = [key for key in table.record.asked.varied if key in group and key != "seed"]
     arms = reported.groupby(keys, dropna=False) if keys else reported.groupby(lambda _: 0)
     return float(arms[names.VAL_ACC_FINAL].mean().max())
 

@@ -120,11 +120,15 @@ def targets(table: SweepTable) -> list[float]:
 
 
 def _compared(table: SweepTable) -> list[str]:
-    return [key for key in table.meta["compare"] if key in table.trials]
+    return [key for key in table.record.asked.compare if key in table.trials]
 
 
 def _candidates(table: SweepTable) -> list[str]:
-    free = [key for key in table.meta["varied"] if key in table.trials and key not in {*table.meta["compare"], "seed"}]
+    free = [
+        key
+        for key in table.record.asked.varied
+        if key in table.trials and key not in {*table.record.asked.compare, "seed"}
+    ]
     coarse = [key for key in _COARSE_FIRST if key in free]
     fine = [key for key in free if key == _FINE_LAST]
     return [*coarse, *(key for key in free if key not in {*coarse, *fine}), *fine]

@@ -64,7 +64,7 @@ def robustness(table: SweepTable, a: str, b: str) -> pd.DataFrame:
     present = levels(table)
     for level in (level for level in (a, b) if level not in present):
         raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
-    listed = contrasts(table) if table.meta["contrasts"] else []
+    listed = contrasts(table) if table.record.asked.contrasts else []
     turned = [(a, b) if pair == (b, a) else pair for pair in listed]
     named = (a, b) in turned
     found = _every_choice(table, tuple(turned) if named else ((a, b),), named)

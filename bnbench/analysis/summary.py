@@ -55,7 +55,7 @@ def contrasts(table: SweepTable) -> list[tuple[str, str]]:
     of at most `ALL_PAIRS_OF` levels, and of more each level's with the first: nine have 36 pairs, which nobody reads.
     """
     present = levels(table)
-    asked = [tuple(part.strip() for part in contrast.split(" - ")) for contrast in table.meta["contrasts"]]
+    asked = [tuple(part.strip() for part in contrast.split(" - ")) for contrast in table.record.asked.contrasts]
     own = [(pair[0], pair[1]) for pair in asked if len(pair) == 2 and {*pair} <= {*present}]
     pairs = combinations(present, 2) if len(present) <= ALL_PAIRS_OF else product(present[:1], present[1:])
     return own or [(b, a) for a, b in pairs]

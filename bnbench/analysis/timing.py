@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from bnbench.analysis.intervals import Interval, mean_interval
 from bnbench.analysis.levels import level_labels, levels, strata
 from bnbench.analysis.summary import contrasts, split_by
+from bnbench.record.sweep_record import TimedArm
 from bnbench.record.sweep_table import SweepTable
 
 
@@ -20,8 +21,7 @@ def step_seconds(table: SweepTable) -> dict[str, np.ndarray]:
     Values of one round belong together: the arms took turns in it. Trials that differ in nothing that a step's
     arithmetic depends on, as the seed and the learning rate, share what was timed once.
     """
-    timing = table.meta.get("timing") or {"arms": []}
-    return {key: np.array(arm["seconds_per_step"]) for arm in timing["arms"] for key in arm["keys"]}
+    return {key: np.array(arm.seconds_per_step) for arm in _timed_arms(table) for key in arm.keys}
 
 
 def seconds_ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval:
@@ -72,8 +72,13 @@ def _timed(table: SweepTable) -> list[tuple[dict[str, Any], dict[str, np.ndarray
     return found
 
 
+def _timed_arms(table: SweepTable) -> list[TimedArm]:
+    timing = table.record.found_out.timing
+    return [] if timing is None else timing.arms
+
+
 def _settings(table: SweepTable) -> list[str]:
     """The strata's keys but those in which trials differ that were timed as one, as the learning rate."""
-    trials, arms = table.trials, (table.meta.get("timing") or {"arms": []})["arms"]
-    own = [trials[trials["key"].isin(set(arm["keys"]))] for arm in arms]
+    trials = table.trials
+    own = [trials[trials["key"].isin(set(arm.keys))] for arm in _timed_arms(table)]
     return [key for key in strata(table) if all(timed[key].nunique(dropna=False) < 2 for timed in own)]

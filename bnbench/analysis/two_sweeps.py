@@ -10,6 +10,7 @@ import pandas as pd
 
 from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
 from bnbench.record import names
+from bnbench.record.columns import metric_columns, param_columns
 from bnbench.record.sweep_table import MISSING, SweepTable
 
 
@@ -47,7 +48,7 @@ class Digits(NamedTuple):
 
 def varied_in(a: SweepTable, b: SweepTable) -> list[str]:
     """What varies in either sweep, the seed apart, of the params that both have."""
-    both = dict.fromkeys([*a.meta["varied"], *b.meta["varied"]])
+    both = dict.fromkeys([*a.record.asked.varied, *b.record.asked.varied])
     return [key for key in both if key != "seed" and key in a.trials and key in b.trials]
 
 
@@ -57,7 +58,7 @@ def unlike_params(a: SweepTable, b: SweepTable) -> dict[str, tuple[list[Any], li
     Params that vary in either are settings, to be matched; of the others a difference holds for every trial.
     """
     varied = {*varied_in(a, b), "seed"}
-    keys = dict.fromkeys(key for table in (a, b) for key in _params(table) if key not in varied)
+    keys = dict.fromkeys(key for table in (a, b) for key in param_columns(table.trials) if key not in varied)
     values = {key: tuple(_values(table, key) for table in (a, b)) for key in keys}
     return {key: (left, right) for key, (left, right) in values.items() if left != right}
 
@@ -85,10 +86,10 @@ def same_digits(a: SweepTable, b: SweepTable) -> Digits:
     """
     keys = [*varied_in(a, b), "seed"]
     left, right = (table.trials[table.trials["status"].isin(["finished", "diverged"])] for table in (a, b))
-    metrics = [column for column in left.columns if "/" in column and column in right]
+    metrics = [column for column in metric_columns(left) if column in right]
     of_b = {_at(row, keys): row for row in right.to_dict("records")}
     pairs = [(row, of_b[_at(row, keys)]) for row in left.to_dict("records") if _at(row, keys) in of_b]
-    one_store = a.meta["tracking_uri"] == b.meta["tracking_uri"]
+    one_store = a.record.place.tracking_uri == b.record.place.tracking_uri
     twice = [(one, other) for one, other in pairs if not (one_store and one["key"] == other["key"])]
     points_a, points_b = _points(a, b), _points(b, a)
     same = [
@@ -120,11 +121,6 @@ def _comparable(value: Any) -> Any:
 
 def _values(table: SweepTable, key: str) -> list[Any]:
     return sorted({_comparable(value) for value in table.trials.get(key, [])} - {None}, key=repr)
-
-
-def _params(table: SweepTable) -> list[str]:
-    state = {"key", "status", "reason", "diverged_step", "tuning"}
-    return [column for column in table.trials.columns if "/" not in column and column not in state]
 
 
 def _by_seed(trials: pd.DataFrame) -> pd.Series[float]:

@@ -16,7 +16,7 @@ from bnbench.record.results import TrialResult
 from bnbench.report import write_report
 from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.planning.plan import Plan, Planned
-from bnbench.sweep.running.run import sweep_meta
+from bnbench.sweep.running.run import new_record
 from bnbench.tracking.store import Store
 from bnbench.training.measures import summarize_curve
 
@@ -46,7 +46,7 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
     config = compose_one([*_OVERRIDES, "sweep.contrasts=[before - after]", "sweep.axis=optimizer.lr"])
     store = Store.open(None, runs_dir=folder, experiment="recording")
     run_id = store.start_sweep(
-        sweep_meta(config, "recording", plan, _AXES, 1, []), [{"key": t.key, "params": t.params} for t in planned]
+        new_record(config, "recording", plan, _AXES, 1, []), [{"key": t.key, "params": t.params} for t in planned]
     )
     wall, processor = time.perf_counter(), time.process_time()
     for start in range(0, trials, _PACK):

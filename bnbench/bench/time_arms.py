@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,13 +13,14 @@ from bnbench.bench.lone_trials import Turns, time_lone
 from bnbench.bench.text import aligned
 from bnbench.config import Config, Trial
 from bnbench.packing.paces import shape_of
+from bnbench.record.sweep_record import FoundOut, SweepRecord, TimedArm, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.compared_levels import settled
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration, varied_keys
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import sweep_request
-from bnbench.sweep.running.run import planned_entries, sweep_meta
+from bnbench.sweep.running.run import new_record, planned_entries
 
 _WARM_SECONDS = 1.0  # for an arm: loading its images, building its network, trying both memory layouts
 
@@ -37,7 +38,7 @@ def time_arms(
         say: Where lines for the user go.
 
     Returns:
-        The sweep as planned, with `meta["timing"]` as `bnbench.load` has it once the sweep is trained.
+        The sweep as planned, with `record.found_out.timing` as `bnbench.load` has it once the sweep is trained.
 
     Raises:
         ConfigError: If anything is wrong with the configuration of any trial; before anything is timed.
@@ -58,10 +59,11 @@ def time_arms(
     say(f"{count(len(arms), 'arm')} in turns, {count(rounds, 'round')}, one process on one thread, about {about}")
     trials = {label: (trial, images.load(Config(data=trial.data))) for label, trial in arms.items()}
     turns = time_lone(trials, rounds, seconds, lambda: say("all are warm; leave the machine alone now"))
-    meta = sweep_meta(config, request.name, plan, request.grid.axes, 1, ["time", *words])
-    store.record_timing(_timing(meta, arms, turns, seconds))
-    planned = planned_entries(plan, meta["arm_keys"])
-    table = planned_table({**meta, "timing": store.newest_timing(planned)}, planned)
+    record = new_record(config, request.name, plan, request.grid.axes, 1, ["time", *words])
+    store.record_timing(_timing(record, arms, turns, seconds))
+    planned = planned_entries(plan, record.asked.arm_keys)
+    known = FoundOut(timing=store.newest_timing(planned))
+    table = planned_table(replace(record, found_out=known), planned)
     say("\n".join(_text(table, turns)))
     return table
 
@@ -77,20 +79,20 @@ def _arms(planned: Iterable[Planned], axes: Sequence[str]) -> dict[str, Trial]:
     return {arm_label(trial, keys): trial for trial in trials}
 
 
-def _timing(meta: Mapping[str, Any], arms: Mapping[str, Trial], turns: Turns, seconds: float) -> dict[str, Any]:
+def _timing(record: SweepRecord, arms: Mapping[str, Trial], turns: Turns, seconds: float) -> TimingRecord:
     """What is recorded."""
     measured = turns.seconds_per_step
-    return {
-        **{key: meta[key] for key in ("name", "command", "versions", "git", "hardware", "created")},
-        "turn_seconds": seconds,
-        "load_before": turns.load_before,
-        "least_share": turns.least_share,
-        "disturbed": turns.disturbed,
-        "arms": [
-            {"label": label, "shape": shape_of(trial), "seconds_per_step": measured[label]}
-            for label, trial in arms.items()
-        ],
-    }
+    return TimingRecord(
+        name=record.asked.name,
+        arms=[TimedArm(label, shape_of(trial), measured[label]) for label, trial in arms.items()],
+        command=record.asked.command,
+        environment=record.environment,
+        created=record.asked.created,
+        turn_seconds=seconds,
+        load_before=turns.load_before,
+        least_share=turns.least_share,
+        disturbed=turns.disturbed,
+    )
 
 
 def _text(table: SweepTable, turns: Turns) -> Iterator[str]:

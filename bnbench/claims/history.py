@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnbench.claims.claim import Claim
 from bnbench.claims.claim_files import load_claims, parse_claim, recorded
+from bnbench.record.sweep_record import ClaimRecord, EarlierSweep
 
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _REPORTED = {"FINISHED", "FAILED"}  # how a sweep ends that wrote its report
 
 
-def claims_on(sweep: str, conf_dirs: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def claims_on(sweep: str, conf_dirs: Sequence[Path]) -> dict[str, ClaimRecord]:
     """The claims that a sweep is made for, as its description records them before anything runs.
 
     Args:
@@ -24,44 +26,44 @@ def claims_on(sweep: str, conf_dirs: Sequence[Path]) -> dict[str, dict[str, Any]
     """
     claims = load_claims([folder for folder in conf_dirs if folder.is_dir()])
     on = {id: claim for id, claim in claims.items() if claim.sweep in sweep.split("+")}
-    return {id: {"hash": claim.hash, "text": recorded(claim)} for id, claim in on.items()}
+    return {id: ClaimRecord(claim.hash, recorded(claim)) for id, claim in on.items()}
 
 
 def recorded_claims(table: SweepTable) -> dict[str, Claim]:
     """The claims as they stood when the sweep was started, by their ids."""
-    return {id: parse_claim(id, claim["text"], f"claim {id}") for id, claim in table.meta.get("claims", {}).items()}
+    return {id: parse_claim(id, claim.text, f"claim {id}") for id, claim in table.record.asked.claims.items()}
 
 
-def earlier_sweeps(name: str, sweeps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def earlier_sweeps(name: str, sweeps: Sequence[Mapping[str, Any]]) -> list[EarlierSweep]:
     """What a sweep that reuses trials must remember of those of its name that came before.
 
     Args:
         name: Its name.
         sweeps: As `Store.sweeps` lists them.
     """
-    kept = ("id", "created", "status", "seeds", "claims")
-    return [{key: sweep[key] for key in kept} for sweep in sweeps if sweep["name"] == name]
+    kept = [f.name for f in fields(EarlierSweep)]
+    return [EarlierSweep(**{key: sweep[key] for key in kept}) for sweep in sweeps if sweep["name"] == name]
 
 
 def remarks(claim: Claim, table: SweepTable) -> tuple[bool, list[str]]:
     """Whether the verdict is exploratory, and what to say of it beside.
 
     A claim counts as written before the data if the sweep recorded it as it is now, and so did every earlier sweep
-    whose trials this one has reused (`meta["earlier"]`).
+    whose trials this one has reused (`record.asked.earlier`).
     """
     from bnbench.analysis.seeds import seed_ranges
 
     notes = []
-    own = table.meta.get("claims", {}).get(claim.id, {}).get("hash")
-    earlier = table.meta.get("earlier", [])
+    own = table.record.asked.claims.get(claim.id)
+    earlier = table.record.asked.earlier
     if own is None:
         notes.append("exploratory: the claim was written after the runs")
-    elif own != claim.hash or any(sweep["claims"].get(claim.id, own) != claim.hash for sweep in earlier):
+    elif own.hash != claim.hash or any(sweep.claims.get(claim.id, own.hash) != claim.hash for sweep in earlier):
         notes.append("exploratory: the claim was changed after the runs")
-    elif any(claim.id not in sweep["claims"] for sweep in earlier):
+    elif any(claim.id not in sweep.claims for sweep in earlier):
         notes.append("exploratory: the claim was written after some of the runs")
     exploratory = bool(notes)
-    seen = {seed for sweep in earlier if sweep["status"] in _REPORTED for seed in sweep["seeds"]}
+    seen = {seed for sweep in earlier if sweep.status in _REPORTED for seed in sweep.seeds}
     added = sorted({int(seed) for seed in table.reporting["seed"]} - seen) if seen else []
     if added:
         number = f"{len(added)} seed{'s' if len(added) > 1 else ''} ({seed_ranges(added)})"

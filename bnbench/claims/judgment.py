@@ -53,7 +53,7 @@ def judge(claim: Claim, table: SweepTable) -> Judgment:
         verdict = Verdict.inconclusive
     everything = [*premise, *results]
     exploratory, notes = remarks(claim, table)
-    sweep = f"{table.meta['name']}-{table.meta['id']}"
+    sweep = table.record.title
     return Judgment(claim, verdict, evidence_of(everything), tuple(everything), sweep, exploratory, tuple(notes))
 
 
@@ -81,13 +81,14 @@ def claims_touched(table: SweepTable, claims: Mapping[str, Claim] | None = None)
             exploratory.
     """
     found = recorded_claims(table)
-    later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == table.meta["name"]}
+    later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == table.record.asked.name}
     return [_judge_here(claim, table) for claim in {**later, **found}.values()]
 
 
 def _judge_here(claim: Claim, table: SweepTable) -> Judgment:
     """The verdict where the sweep trained what the claim's file asks for; older sweeps do not say whether they did."""
-    left_out = table.meta.get("claims", {}).get(claim.id, {}).get("left_out", 0)
+    known = table.record.asked.claims.get(claim.id)
+    left_out = 0 if known is None else known.left_out
     if not left_out:
         return judge(claim, table)
     why = f"{left_out:,} of the trials that its sweep's file asks for are not in this sweep"

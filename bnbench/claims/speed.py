@@ -56,7 +56,7 @@ def _pace(table: SweepTable, a: Arm, b: Arm) -> _Pace:
     seconds = step_seconds(table)
     timed = [next((seconds[key] for key in arm.trials["key"] if key in seconds), None) for arm in (a, b)]
     if timed[0] is None or timed[1] is None:
-        sweep = table.meta["name"]
+        sweep = table.record.asked.name
         raise NoDataError(f"its steps were not timed: python -m bnbench time +sweep={sweep}, left alone on the machine")
     ratio = seconds_ratio(timed[0], timed[1])
     if ratio.low is None or ratio.high is None:

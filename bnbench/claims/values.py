@@ -76,7 +76,7 @@ def settings(test: Test, table: SweepTable) -> list[Setting]:
     if test.at:
         curves = [key for key in parts(test.measure) if names.is_curve(key)]
         kept = kept.assign(**{key: _of_curve(table, kept, key, test.at) for key in curves})
-    part = SweepTable(table.meta, kept, table.curves)
+    part = SweepTable(table.record, kept, table.curves)
     for key in test.along:
         if key not in kept or kept[key].nunique() < 2:
             raise NoDataError(f"the sweep does not vary {key}")

@@ -34,7 +34,7 @@ def main(words: Sequence[str]) -> None:
     print(f"{archive.title} {was}: {count(added.trials, 'trial')} added, {added.known} known before")
     if added.unlike:
         print(f"{count(added.unlike, 'trial')} known before with other numbers: those recorded here stand")
-    folder = sweep_folder(runs_dir, archive.meta["name"], archive.meta["id"])
+    folder = sweep_folder(runs_dir, archive.record.asked.name, archive.record.asked.id)
     _keep_report(archive, folder)
     if (folder / "report.html").exists():
         print(f"report: {folder / 'report.html'}")

@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> None:
     tracking = asked.config.tracking
     store = Store.open(tracking.uri, runs_dir=asked.runs_dir, experiment=tracking.experiment, create=False)
     archive = store.archived(asked.sweep)
-    path = asked.options.to or Path(f"{sweep_folder(Path(), archive.meta['name'], archive.meta['id'])}.zip")
+    path = asked.options.to or Path(f"{sweep_folder(Path(), archive.record.asked.name, archive.record.asked.id)}.zip")
     path = path.expanduser()
     if path.exists():
         raise ConfigError(f"{path} exists; remove it, or name another file with --to")

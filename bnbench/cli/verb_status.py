@@ -23,5 +23,5 @@ def main(words: Sequence[str]) -> None:
     keys = {trial.key for trial in standing.trials}
     spooled = spool.read_all(spool.folder_of(runs_dir, store.address, tracking.experiment))
     waiting = {result.key: result.status for result in spooled if result.key in keys}
-    running = running_keys(sweep_folder(runs_dir, standing.meta["name"], standing.meta["id"]))
+    running = running_keys(sweep_folder(runs_dir, standing.record.asked.name, standing.record.asked.id))
     print(describe_status(standing, running, waiting, ready_command("sync", config)))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class Recorded:
     Attributes:
         result: What counts of it, whatever sweep trained it; its status may also be "missing". Of its tags there are
             those of its data, of `names.CONDITIONS`, and whether it was trained alone.
-        origin: The description of the sweep that trained it, as `SweepTable.meta` has it.
+        origin: The description of the sweep that trained it.
         tuning: Whether it only chooses a learning rate.
     """
 
     result: TrialResult
-    origin: dict[str, Any]
+    origin: SweepRecord
     tuning: bool
 
     @property

@@ -8,12 +8,10 @@ from typing import Any
 import pandas as pd
 
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 MISSING = "missing"
 """The status of a planned trial that is not trained yet: the store has no run of it that ended."""
-
-STATE_COLUMNS = ("key", "status", "reason", "diverged_step", "tuning")
-"""The columns of trials that say which trial it is and how it ended; all others are params, or metrics with a slash."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +19,7 @@ class SweepTable:
     """A sweep as the tracking store holds it.
 
     Attributes:
-        meta: What the sweep asked and where it ran; JSON-able.
+        record: What the sweep asked, where it ran, and what was found out of it beside its trials.
         trials: One row a trial, in the planned order: `key`, `status` (one of `names.STATUSES`, or
             "missing"), `reason`, `diverged_step`, `tuning`, the params by dotted config key, and the
             final metrics by metric key, NaN where a trial has none: so are the steps to a target that it missed,
@@ -34,7 +32,7 @@ class SweepTable:
         ValueError: If a trial stands twice, has an unknown status, or finished without a test accuracy.
     """
 
-    meta: dict[str, Any]
+    record: SweepRecord
     trials: pd.DataFrame
     curves: pd.DataFrame
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
+from bnbench.record.columns import STATE, metric_columns
 from bnbench.record.whole_file import replace_file
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
@@ -20,7 +21,6 @@ from bnbench.report.subjects import subjects
 from bnbench.report.two_sweeps_page import Comparison, compare_sweeps, comparison_markdown, settings_data
 
 _BUDGET = "training.steps"
-_OUTCOME = ["key", "status", "reason", "diverged_step", "tuning"]
 
 
 FORMATS = ("html", "md", "tex", "csv")
@@ -84,7 +84,7 @@ def _check(formats: Sequence[str], *tables: SweepTable) -> None:
             raise ConfigError(f"format {kind} is unknown; allowed: {', '.join(FORMATS)}, several with commas")
     for table in tables:
         if table.trials.empty:
-            raise ConfigError(f"sweep {table.meta['name']}-{table.meta['id']} has no trial: there is nothing to report")
+            raise ConfigError(f"sweep {table.record.title} has no trial: there is nothing to report")
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
@@ -100,9 +100,8 @@ def trials_csv(table: SweepTable) -> str:
     Steps to a target that was missed are an empty cell: what they are censored at is the budget, `training.steps`.
     """
     trials = table.trials
-    varied = [key for key in table.meta["varied"] if key in trials and key not in {"seed", _BUDGET}]
-    metrics = [column for column in trials.columns if "/" in column]
-    return _csv(trials[[*_OUTCOME, *varied, _BUDGET, "seed", *metrics]])
+    varied = [key for key in table.record.asked.varied if key in trials and key not in {"seed", _BUDGET}]
+    return _csv(trials[[*STATE, *varied, _BUDGET, "seed", *metric_columns(trials)]])
 
 
 def curves_csv(table: SweepTable) -> str:

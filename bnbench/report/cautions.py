@@ -50,7 +50,7 @@ def cautions(table: SweepTable) -> list[str]:
         *_images(table),
         *_code(table),
         *_default_targets(table),
-        *table.meta["notes"],
+        *table.record.asked.notes,
     ]
     if targets(table):
         found.append(
@@ -64,16 +64,16 @@ def cautions(table: SweepTable) -> list[str]:
 def _default_targets(table: SweepTable) -> Iterator[str]:
     """Targets that no one set: by which rule, and which they are."""
     ways = listing([f"{100 * share:g} %" for share in SHARES])
-    for found in table.meta.get("default_targets", []):
-        of = f"{found['data']}, {found['model']}"
+    for found in table.record.found_out.default_targets:
+        of = f"{found.data}, {found.model}"
         reach = (
-            f"the largest class ({percent(found['chance'])} %) to the highest mean validation accuracy of any arm "
-            f"({percent(found['best'])} %)"
+            f"the largest class ({percent(found.chance)} %) to the highest mean validation accuracy of any arm "
+            f"({percent(found.best)} %)"
         )
-        if found["targets"]:
+        if found.targets:
             yield (
                 f"No targets were set for {of}. By a rule fixed beforehand, which looks at no difference, they lie "
-                f"{ways} of the way from {reach}: {listing([f'{target:g}' for target in found['targets']])}. "
+                f"{ways} of the way from {reach}: {listing([f'{target:g}' for target in found.targets])}. "
                 "'training.targets=[…]' sets others."
             )
         else:
@@ -142,7 +142,7 @@ def _choice_of_rate(table: SweepTable, parts: tuple[Subject, ...]) -> Iterator[s
     tuned = any(len(subject.tuned) for subject in parts)
     if tuned:
         yield (
-            f"Tuned learning rates were chosen on {count(len(table.meta['tuning_seeds']), 'seed')}, by "
+            f"Tuned learning rates were chosen on {count(len(table.record.asked.tuning_seeds), 'seed')}, by "
             f"{_CHOSEN_BY[tuning_measure(table)]}: another few seeds may choose a neighbour."
         )
     if (table.trials["tuning"].astype(bool) & (table.trials["status"] == MISSING)).any():
@@ -163,7 +163,7 @@ def _choice_of_rate(table: SweepTable, parts: tuple[Subject, ...]) -> Iterator[s
 
 def _absent_contrasts(table: SweepTable) -> Iterator[str]:
     present = levels(table)
-    asked = table.meta["contrasts"]
+    asked = table.record.asked.contrasts
     absent = [contrast for contrast in asked if not {*map(str.strip, contrast.split(" - "))} <= {*present}]
     if absent:
         yield f"Not shown, for this sweep has only {listing(present)}: the planned {listing(absent)}."
@@ -267,32 +267,30 @@ def _nothing(table: SweepTable) -> Iterator[str]:
 
 
 def _code(table: SweepTable) -> Iterator[str]:
-    if table.meta["git"].get("dirty"):
+    if table.record.environment.git.get("dirty"):
         yield "The code had uncommitted changes, so its commit alone does not give these numbers again."
 
 
 def _conditions(table: SweepTable) -> Iterator[str]:
     """Whether trials were trained under unlike conditions, which round alike only within each."""
-    for name, values in table.meta.get("conditions", {}).items():
+    for name, values in table.record.found_out.conditions.items():
         if len(values) < 2:
             continue
         if name == "versions":
-            unlike = {word for value in values for word in value.split()} - set.intersection(
-                *({*value.split()} for value in values)
-            )
-            values = [", ".join(sorted(unlike))]
+            words = [set(value.split()) for value in values]
+            values = [", ".join(sorted(words[0].union(*words) - words[0].intersection(*words)))]
         yield f"Mixed {name.replace('_', ' ')}, so rounding may differ between trials: {listing(values)}."
 
 
 def _images(table: SweepTable) -> Iterator[str]:
-    trials, data = table.trials, table.meta["data"]
+    trials, data = table.trials, table.record.asked.data
     if len(data) == 1:
-        name = data[0]["name"]
+        name = data[0].name
         split = ", and one split of it" if "data.split" in trials and {*trials["data.split"]} == {"fixed"} else ""
         vary = "weights and batch order" if split else "seeds"
         yield f"All trials use one data set, {name}{split}: the intervals cover {vary}, not other images."
-    for d in data:
-        yield f"{d['name']} has {d['test']:,} test images, so one image is {100 / d['test']:.2g} pp."
+    for one in data:
+        yield f"{one.name} has {one.test:,} test images, so one image is {100 / one.test:.2g} pp."
 
 
 def _arm(subject: Subject, row: pd.Series[Any]) -> str:

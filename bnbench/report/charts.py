@@ -112,7 +112,7 @@ def _accuracies(
 
 def _axis(table: SweepTable, settings: Sequence[str], trials: pd.DataFrame) -> str | None:
     """The sweep's axis where it is a number that varies here, or else another such key."""
-    for key in (table.meta["axis"], LEARNING_RATE, BATCH_SIZE, *settings):
+    for key in (table.record.asked.axis, LEARNING_RATE, BATCH_SIZE, *settings):
         if key in settings and trials[key].nunique() > 1:
             kinds = pd.api.types
             if kinds.is_numeric_dtype(trials[key]) and not kinds.is_bool_dtype(trials[key]):

@@ -55,11 +55,11 @@ def setup_sentence(table: SweepTable) -> str:
     """What was trained on what, and on which seeds, in a sentence."""
     images = listing(
         [
-            f"{d['name']} ({d['train']:,} training, {d['val']:,} validation, {d['test']:,} test images)"
-            for d in table.meta["data"]
+            f"{one.name} ({one.train:,} training, {one.val:,} validation, {one.test:,} test images)"
+            for one in table.record.asked.data
         ]
     )
-    seeds, tuning = table.trained["seed"].nunique(), len(table.meta["tuning_seeds"])
+    seeds, tuning = table.trained["seed"].nunique(), len(table.record.asked.tuning_seeds)
     sentence = f"Test accuracy after the last step, over {count(seeds, 'seed')}" + (f", on {images}" if images else "")
     if any(len(subject.tuned) for subject in subjects(table)):
         sentence += f"; {count(tuning, 'other seed')} chose each level's own learning rate and are not reported"

@@ -59,8 +59,8 @@ def contents(table: SweepTable) -> Contents:
     """Everything that the table supports saying."""
     main, differences = main_table(table), forest(table)
     return Contents(
-        title=table.meta["question"] or table.meta["name"],
-        sweep=f"{table.meta['name']}-{table.meta['id']}",
+        title=table.record.asked.question or table.record.asked.name,
+        sweep=table.record.title,
         created=created(table),
         unfinished=unfinished(table),
         setup=setup_sentence(table),

@@ -11,16 +11,18 @@ import pandas as pd
 
 from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
+from bnbench.record.columns import metric_columns, param_columns
 from bnbench.record.names import CONDITIONS, Tag, is_curve
 from bnbench.record.results import Recorded, TrialResult, reached_only
-from bnbench.record.sweep_table import STATE_COLUMNS
+from bnbench.record.sweep_record import SweepRecord
 
 
 def manifest(table: SweepTable) -> dict[str, Any]:
     """Everything that is known of how the sweep was made.
 
     Returns:
-        `table.meta`, with `params`, those that all trials share, and `trials`, each one's `key` and its other `params`.
+        `table.record` in JSON, with `params`, those that all trials share, and `trials`, each one's `key` and its other
+        `params`.
     """
     trials = [_params(row) for row in table.trials.to_dict("records")]
     first = trials[0] if trials else {}
@@ -28,10 +30,10 @@ def manifest(table: SweepTable) -> dict[str, Any]:
     own = [{key: value for key, value in params.items() if key not in shared} for params in trials]
     keys = table.trials["key"].tolist()
     listed = [{"key": key, "params": params} for key, params in zip(keys, own, strict=True)]
-    return {**table.meta, "params": shared, "trials": listed}
+    return {**table.record.to_json(), "params": shared, "trials": listed}
 
 
-def read_manifest(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
+def read_manifest(path: Path) -> tuple[SweepRecord, list[Recorded]]:
     """A sweep's description, and its trials with the numbers in `trials.csv` and `curves.csv` beside the manifest.
 
     Raises:
@@ -39,7 +41,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
     """
     try:
         return _read(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(
             f"{path} cannot be read with trials.csv and curves.csv beside it ({reason}); "
@@ -47,9 +49,9 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
         ) from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
-    meta = json.loads(path.read_text(encoding="utf-8"))
-    shared, listed = meta.pop("params"), meta.pop("trials")
+def _read(path: Path) -> tuple[SweepRecord, list[Recorded]]:
+    written = json.loads(path.read_text(encoding="utf-8"))
+    record, shared = SweepRecord.from_json(written), written["params"]
     rows = {row["key"]: row for row in _rows(path.with_name("trials.csv"))}
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {key: {} for key in rows}
     for row in _rows(path.with_name("curves.csv")):
@@ -57,20 +59,20 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Recorded]]:
             if row[name]:
                 curves[row["key"]].setdefault(name, []).append((int(row["step"]), float(row[name])))
     recorded = []
-    for key, own in ((entry["key"], entry["params"]) for entry in listed):
+    for key, own in ((entry["key"], entry["params"]) for entry in written["trials"]):
         row, params = rows[key], {**shared, **own}
         result = TrialResult(
             key=key,
             params=params,
             status=row["status"],
             reason=row["reason"] or None,
-            metrics=reached_only({name: float(value) for name, value in row.items() if "/" in name and value}),
+            metrics=reached_only({name: float(row[name]) for name in metric_columns(row) if row[name]}),
             curves=curves[key],
             diverged_step=int(row["diverged_step"]) if row["diverged_step"] else None,
-            tags=_tags(meta, params["data"]),
+            tags=_tags(record, params["data"]),
         )
-        recorded.append(Recorded(result, meta, row["tuning"] == "True"))
-    return meta, recorded
+        recorded.append(Recorded(result, record, row["tuning"] == "True"))
+    return record, recorded
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -81,13 +83,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _params(row: dict[Any, Any]) -> dict[str, Any]:
     """A trial's own; one that has none, or None, has its default."""
-    params = {key: value for key, value in row.items() if key not in STATE_COLUMNS and "/" not in key}
+    params = {key: row[key] for key in param_columns(row)}
     return {key: value for key, value in params.items() if isinstance(value, list) or not pd.isna(value)}
 
 
-def _tags(meta: dict[str, Any], data: str) -> dict[str, str]:
+def _tags(record: SweepRecord, data: str) -> dict[str, str]:
     """A trial's, as far as the sweep's are all the same; several values of one stand together."""
-    conditions = {tag: meta.get("conditions", {}).get(tag.rpartition(".")[2], []) for tag in CONDITIONS}
+    conditions = {tag: record.found_out.conditions.get(tag.rpartition(".")[2], []) for tag in CONDITIONS}
     tags = {tag: " and ".join(values) for tag, values in conditions.items() if values}
-    images = {entry["name"]: entry["checksum"].partition(":")[0] for entry in meta["data"]}  # of the split after it
+    images = {one.name: one.checksum.partition(":")[0] for one in record.asked.data}  # of the split after it
     return tags | {Tag.DATA_CHECKSUM: images[data]}

@@ -89,7 +89,7 @@ def robustness_data(table: SweepTable) -> pd.DataFrame:
 def _main(table: SweepTable) -> list[tuple[str, str]]:
     """The contrasts that the sweep names, or else those against its first level."""
     found = contrasts(table)
-    if not table.meta["contrasts"]:
+    if not table.record.asked.contrasts:
         found = [pair for pair in found if levels(table)[0] in pair]
     return found[:_MOST_CONTRASTS]
 

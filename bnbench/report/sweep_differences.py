@@ -17,19 +17,23 @@ def unlike(a: SweepTable, b: SweepTable) -> Iterator[str]:
     """
     for key, (left, right) in unlike_params(a, b).items():
         yield f"{key} is {_words(left)} in the first and {_words(right)} in the second."
-    data_a, data_b = ({d["name"]: d["checksum"] for d in table.meta["data"]} for table in (a, b))
+    data_a, data_b = ({one.name: one.checksum for one in table.record.asked.data} for table in (a, b))
     for name in data_a.keys() & data_b.keys():
         if data_a[name] != data_b[name]:
             yield f"The images of {name} differ: checksum {data_a[name]} in the first, {data_b[name]} in the second."
-    for part, title in (("versions", "Mixed versions"), ("hardware", "Other hardware")):
+    here, there = a.record.environment, b.record.environment
+    for one, other, title in (
+        (here.versions, there.versions, "Mixed versions"),
+        (here.hardware, there.hardware, "Other hardware"),
+    ):
         unlike = [
-            f"{name} {a.meta[part].get(name, 'unknown')} and {b.meta[part].get(name, 'unknown')}"
-            for name in dict.fromkeys([*a.meta[part], *b.meta[part]])
-            if a.meta[part].get(name) != b.meta[part].get(name)
+            f"{name} {one.get(name, 'unknown')} and {other.get(name, 'unknown')}"
+            for name in dict.fromkeys([*one, *other])
+            if one.get(name) != other.get(name)
         ]
         if unlike:
             yield f"{title}: {listing(unlike)}."
-    commit_a, commit_b = (table.meta["git"].get("commit") for table in (a, b))
+    commit_a, commit_b = (one.git.get("commit") for one in (here, there))
     if commit_a != commit_b:
         yield f"The code differs: commit {commit_a or 'unknown'} in the first, {commit_b or 'unknown'} in the second."
     seeds_a, seeds_b = ({*table.reporting["seed"]} for table in (a, b))

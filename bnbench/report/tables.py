@@ -74,7 +74,7 @@ def forest(table: SweepTable) -> Table | None:
 
 def level_title(table: SweepTable) -> str:
     """What the compared levels are levels of."""
-    return "norm" if table.meta["compare"][:1] == ["norm"] else "level"
+    return "norm" if table.record.asked.compare[:1] == ["norm"] else "level"
 
 
 def setting_columns(table: SweepTable, keys: Sequence[str]) -> list[Column]:

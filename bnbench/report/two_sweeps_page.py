@@ -46,7 +46,7 @@ class Comparison:
 
 def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
     """Everything that two tables, of one store or of two, say about each other."""
-    name_a, name_b = (f"{table.meta['name']}-{table.meta['id']}" for table in (a, b))
+    name_a, name_b = (table.record.title for table in (a, b))
     settings, only_a, only_b = matched_settings(a, b)
     contrasts = list(_contrasts(a, b)) if settings else []
     made = (_settings_table(a, b, settings), _contrasts_table(a, contrasts))

@@ -26,9 +26,9 @@ def unfinished(table: SweepTable) -> str:
     """How many trials are done, and what follows from that for everything below; empty where none is to come."""
     if not is_unfinished(table):
         return ""
-    claims = " No claim is judged before all are." if table.meta.get("claims") else ""
+    claims = " No claim is judged before all are." if table.record.asked.claims else ""
     return (
         f"{trials_done(table)}: the sweep is unfinished. Only trials that are there "
         "are compared, in the pairs that are complete, and what they say may change. The others are not trained yet; "
-        f"they have not failed.{claims} To go on: {shlex.join(table.meta['command'])}"
+        f"they have not failed.{claims} To go on: {shlex.join(table.record.asked.command)}"
     )

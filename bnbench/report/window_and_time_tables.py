@@ -81,7 +81,7 @@ def _wider(table: SweepTable, differences: pd.DataFrame) -> Table:
 
 def timing_tables(table: SweepTable) -> list[Table]:
     """What `python -m bnbench time` measured of the sweep's arms; empty where it was not run."""
-    if not table.meta.get("timing"):
+    if not table.record.found_out.timing:
         return []
     arms, ratios = timed_arms(table), timed_ratios(table)
     made = []
@@ -110,7 +110,8 @@ def _timed(table: SweepTable, frame: pd.DataFrame, value: str, scale: float, uni
         Column("95 % interval", numeric=True, bounds=True),
     )
     rounds = count(frame["n"].max(), "round")
-    disturbed = "; something else ran meanwhile" if table.meta["timing"].get("disturbed") else ""
+    timing = table.record.found_out.timing
+    disturbed = "; something else ran meanwhile" if timing and timing.disturbed else ""
     title = f"A training step of a lone trial, geometric mean of {rounds}{disturbed}"
     return Table(title, columns, make_rows(rows, len(keys)))
 

@@ -14,6 +14,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from bnbench.config import ConfigError
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import SweepRecord, TimingRecord
 from bnbench.record.whole_file import draft_of
 
 _FORMAT = 1
@@ -30,30 +31,31 @@ class SweepArchive:
     """Everything that the tracking store holds of a sweep.
 
     Attributes:
-        meta: Its description, as `SweepTable.meta` has it before the store adds to it.
+        record: Its description, of which the file has what was planned.
         planned: Its planned trials, as `Store.start_sweep` takes them.
         run: What else its run holds: `status`, `started` and `ended` in milliseconds, `tags`, `metrics`.
         results: Of its trials, whichever sweep trained them.
-        timing: As `record_timing` takes it, or None.
+        timing: What lone trials took, or None.
         files: The report's, by name.
     """
 
-    meta: dict[str, Any]
+    record: SweepRecord
     planned: list[dict[str, Any]]
     run: dict[str, Any]
     results: list[TrialResult]
-    timing: dict[str, Any] | None = None
+    timing: TimingRecord | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """Its name and id."""
-        return f"{self.meta['name']}-{self.meta['id']}"
+        return self.record.title
 
 
 def write_archive(path: Path, archive: SweepArchive) -> None:
     """Write the file; whole once its name can be seen."""
-    sweep = {"meta": archive.meta, "trials": archive.planned, "run": archive.run, "timing": archive.timing}
+    timing = None if archive.timing is None else archive.timing.to_json()
+    sweep = {"meta": archive.record.planned_json(), "trials": archive.planned, "run": archive.run, "timing": timing}
     with draft_of(path) as draft, ZipFile(draft, "w", ZIP_DEFLATED) as file:
         file.writestr(_ABOUT, json.dumps({"format": _FORMAT, "sweep": archive.title}))
         file.writestr(_SWEEP, json.dumps(sweep, allow_nan=False))
@@ -77,7 +79,10 @@ def read_archive(path: Path) -> SweepArchive:
         sweep = json.loads(file.read(_SWEEP))
         results = [TrialResult.from_json(line) for line in file.read(_TRIALS).decode().splitlines()]
         files = {name.removeprefix(_FILES): file.read(name) for name in file.namelist() if name.startswith(_FILES)}
-        archive = SweepArchive(sweep["meta"], sweep["trials"], sweep["run"], results, sweep["timing"], files)
+        timing = None if sweep["timing"] is None else TimingRecord.from_json(sweep["timing"])
+        archive = SweepArchive(
+            SweepRecord.from_json(sweep["meta"]), sweep["trials"], sweep["run"], results, timing, files
+        )
         _check(archive)
     return archive
 
@@ -86,7 +91,7 @@ def _check(archive: SweepArchive) -> None:
     wrong = [name for name in archive.files if not _NAME.fullmatch(name)]
     if wrong:
         raise ValueError(f"it holds a file named {wrong[0]!r}")
-    if not archive.meta["name"] or not re.fullmatch(r"[\w-]+", archive.meta["id"]):
+    if not archive.record.asked.name or not re.fullmatch(r"[\w-]+", archive.record.asked.id):
         raise ValueError(f"its sweep is called {archive.title!r}")
     planned = {trial["key"]: trial["params"] for trial in archive.planned}
     for result in archive.results:

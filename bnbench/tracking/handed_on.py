@@ -14,13 +14,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 from bnbench.config import ConfigError
 from bnbench.record.names import Tag
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Place
 from bnbench.tracking.archive import SweepArchive
 from bnbench.tracking.bulk import chunks
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import read_files, write_paths
 from bnbench.tracking.read_sweep import planned_table
 from bnbench.tracking.recorded import counting_runs, read_recorded
-from bnbench.tracking.sweep_runs import PLACE, PLAN, all_runs, find_sweep, read_plan, start_sweep
+from bnbench.tracking.sweep_runs import PLAN, all_runs, find_sweep, read_plan, start_sweep
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
 from bnbench.tracking.tags import DIVERGED_STEP, PROCESS
 from bnbench.tracking.timing_runs import newest_timing, record_timing
@@ -63,7 +64,7 @@ def gather(connection: Connection, sweep: str) -> SweepArchive:
         TrackingError: If there is no such sweep.
     """
     run = find_sweep(connection, sweep)
-    meta, planned = read_plan(connection, run)
+    record, planned = read_plan(connection, run)
     recorded = counting_runs(connection, planned)
     runs = _runs(connection, [trial.run_id for trial in recorded.values()])
     results = []
@@ -72,11 +73,9 @@ def gather(connection: Connection, sweep: str) -> SweepArchive:
             results.append(_whole(one.result, runs[recorded[one.result.key].run_id]))
     timing = newest_timing(connection, planned)
     if timing is not None:
-        timing["arms"] = [{key: value for key, value in arm.items() if key != "keys"} for arm in timing["arms"]]
+        timing = replace(timing, arms=[replace(arm, keys=[]) for arm in timing.arms])
     files = {name: content for name, content in read_files(connection, run).items() if name != PLAN}
-    return SweepArchive(
-        {key: value for key, value in meta.items() if key not in PLACE}, planned, _about(run), results, timing, files
-    )
+    return SweepArchive(replace(record, place=Place()), planned, _about(run), results, timing, files)
 
 
 def _runs(connection: Connection, run_ids: Sequence[str]) -> dict[str, Run]:
@@ -125,27 +124,29 @@ def add(connection: Connection, archive: SweepArchive) -> Added:
         for result in archive.results
         if result.key not in before or (result.status != "failed" and not before[result.key].counts)
     ]
-    here = [run for run in all_runs(connection, f"tags.`{Tag.SWEEP_ID}` = '{archive.meta['id']}'") if _is_sweep(run)]
+    here = [
+        run for run in all_runs(connection, f"tags.`{Tag.SWEEP_ID}` = '{archive.record.asked.id}'") if _is_sweep(run)
+    ]
     whole = bool(here) and here[0].data.tags.get(Tag.LOADED) != "begun"
     if here:
         run_id = str(here[0].info.run_id)
     else:
         tags = {**archive.run["tags"], Tag.LOADED: "begun"}
         run_id = start_sweep(
-            connection, archive.meta, archive.planned, tags=tags, start_time=int(archive.run["started"])
+            connection, archive.record, archive.planned, tags=tags, start_time=int(archive.run["started"])
         )
-    parent = Parent.of(run_id, archive.meta, archive.planned)
+    parent = Parent.of(run_id, archive.record, archive.planned)
     for _ in write_runs(connection, [trial_run(result, parent) for result in fresh]):
         pass
     if not whole:
-        id = archive.meta["id"]
+        id = archive.record.asked.id
         others = {key for key, trial in before.items() if id not in trial.tags.get(Tag.SWEEPS, "").split()}
         if others:
             add_to_sweep(connection, others, id)
         if archive.timing is not None and newest_timing(connection, archive.planned) is None:
             record_timing(connection, archive.timing)
         models = {trial["params"]["model"] for trial in archive.planned}
-        write_views(connection, archive.meta["name"], trial_views(archive.meta, models))
+        write_views(connection, archive.record.asked.name, trial_views(archive.record, models))
         _finish(connection, run_id, archive)
     unlike = _unlike(connection, run_id, archive, before.keys() - {result.key for result in fresh})
     return Added(run_id, not here, len(fresh), len(archive.results) - len(fresh), unlike)
@@ -157,7 +158,7 @@ def _is_sweep(run: Run) -> bool:
 
 def _check(archive: SweepArchive) -> None:
     try:
-        planned_table(archive.meta, archive.planned)
+        planned_table(archive.record, archive.planned)
         for result in archive.results:
             trial_run(result, None)
         for key in ("status", "started", "ended", "tags", "metrics"):
@@ -178,9 +179,9 @@ def _finish(connection: Connection, run_id: str, archive: SweepArchive) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         write_paths(connection, run_id, sorted(folder.iterdir()))
-    address = {**archive.meta, "run_id": run_id, "experiment_id": connection.experiment_id}
+    place = Place(run_id=run_id, experiment_id=connection.experiment_id)
     _, _, said = archive.run["tags"].get(MLFLOW_RUN_NOTE, "").partition("\n\n")  # after links that led elsewhere
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{links(address)}\n\n{said}"[:TAG_LENGTH])
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{links(replace(archive.record, place=place))}\n\n{said}"[:TAG_LENGTH])
     metrics: Mapping[str, float] = archive.run["metrics"]
     client.log_batch(run_id, metrics=[Metric(key, value, ended, 0) for key, value in metrics.items()], synchronous=True)
     client.set_terminated(run_id, archive.run["status"], end_time=ended)

@@ -11,15 +11,15 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from mlflow.entities import Metric, Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
 from bnbench.record.names import Tag
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.group_colours import coloured
 from bnbench.tracking.sweep_runs import all_runs
@@ -50,17 +50,19 @@ def metric_names(charts: SweepCharts) -> dict[str, str]:
     return found
 
 
-def write_means(connection: Connection, meta: Mapping[str, Any], charts: SweepCharts) -> None:
+def write_means(connection: Connection, record: SweepRecord, charts: SweepCharts) -> None:
     """Write the runs of these charts, those alone that are not there yet.
 
     Args:
         connection: The open store.
-        meta: The sweep's description, as the store gives it back.
+        record: The sweep's description, as the store gives it back.
         charts: What to write.
     """
     version = version_of(charts)
-    there = {_which(run) for run in _mean_runs(connection, meta["run_id"]) if _is_whole(run, version)}
-    for _ in write_runs(connection, [run for which, run in _runs(meta, charts, version).items() if which not in there]):
+    there = {_which(run) for run in _mean_runs(connection, record.place.run_id) if _is_whole(run, version)}
+    for _ in write_runs(
+        connection, [run for which, run in _runs(record, charts, version).items() if which not in there]
+    ):
         pass
 
 
@@ -86,15 +88,15 @@ def _is_whole(run: Run, version: str) -> bool:
     return run.info.status == "FINISHED" and run.data.tags[Tag.CHARTS] == version
 
 
-def _runs(meta: Mapping[str, Any], charts: SweepCharts, version: str) -> dict[tuple[str, str], TrialRun]:
+def _runs(record: SweepRecord, charts: SweepCharts, version: str) -> dict[tuple[str, str], TrialRun]:
     now = round(time.time() * 1000)
     groups = coloured(Tag.LEVEL, [*charts.counts])
     bounds = _BOUNDS if len(_BOUNDS) * len(groups) <= _MOST_RUNS else _BOUNDS[:1]
     found = {}
     for place, (level, counts) in enumerate(charts.counts.items()):
         for bound in bounds:
-            tags = sweep_tags(meta) | {
-                Tag.PARENT: meta["run_id"],
+            tags = sweep_tags(record) | {
+                Tag.PARENT: record.place.run_id,
                 Tag.KIND: "mean",
                 Tag.LEVEL: groups[level],
                 Tag.CHARTS: version,

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from bnbench.record import names
+from bnbench.record.columns import STATE
 from bnbench.record.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
 from bnbench.record.results import reached_only
-from bnbench.record.sweep_table import MISSING, STATE_COLUMNS, SweepTable, param_column
+from bnbench.record.sweep_record import SweepRecord
+from bnbench.record.sweep_table import MISSING, SweepTable, param_column
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
-from bnbench.tracking.sweep_runs import checks, find_sweep, read_plan
+from bnbench.tracking.sweep_runs import find_sweep, found_out, read_plan
 from bnbench.tracking.timing_runs import newest_timing
 
 
 def load_table(connection: Connection, sweep: str) -> SweepTable:
     """The sweep as the store holds it; nothing is read from anywhere else.
 
-    A trial counts wherever it was trained, see `counting_runs`; one without a run is "missing". Into `meta` goes
-    what was found out since the sweep was planned: `wall_seconds`; `conditions`, by the tag's last word the values
-    of `names.CONDITIONS` that its trials were trained under, and the packages' `versions`; `verified` and
-    `reproduced`, see `note_check`; `timing`, see `newest_timing`.
+    A trial counts wherever it was trained, see `counting_runs`; one without a run is "missing". Its record says what
+    was found out since it was planned.
 
     Args:
         connection: The open store.
@@ -34,17 +35,15 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
         TrackingError: If there is no such sweep.
     """
     run = find_sweep(connection, sweep)
-    meta, planned = read_plan(connection, run)
-    if run.info.end_time is not None:
-        meta["wall_seconds"] = (run.info.end_time - run.info.start_time) / 1000
-    return load_trials(connection, {**meta, **checks(run)}, planned)
+    record, planned = read_plan(connection, run)
+    return load_trials(connection, replace(record, found_out=found_out(run)), planned)
 
 
-def load_trials(connection: Connection, meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepTable:
+def load_trials(connection: Connection, record: SweepRecord, planned: list[dict[str, Any]]) -> SweepTable:
     """The planned trials as the store holds them, whatever sweeps they are of; arguments as of `start_sweep`."""
     recorded = counting_runs(connection, planned)
-    meta = {**meta, "conditions": _conditions([*recorded.values()])}
-    meta["timing"] = newest_timing(connection, planned)
+    conditions, timing = _conditions([*recorded.values()]), newest_timing(connection, planned)
+    known = replace(record.found_out, conditions=conditions, timing=timing)
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
     curves: list[Point] = []
@@ -54,15 +53,15 @@ def load_trials(connection: Connection, meta: dict[str, Any], planned: list[dict
         else:
             finals[key_of[run_id]][metric] = value
     return SweepTable(
-        meta=meta,
-        trials=_trials(planned, recorded, finals, set(meta["tuning_seeds"])),
+        replace(record, found_out=known),
+        trials=_trials(planned, recorded, finals, set(record.asked.tuning_seeds)),
         curves=_curves(planned, curves),
     )
 
 
-def planned_table(meta: dict[str, Any], planned: list[dict[str, Any]]) -> SweepTable:
+def planned_table(record: SweepRecord, planned: list[dict[str, Any]]) -> SweepTable:
     """A sweep of which nothing is recorded yet; arguments as of `start_sweep`."""
-    return SweepTable(meta, _trials(planned, {}, {}, set(meta["tuning_seeds"])), _curves(planned, []))
+    return SweepTable(record, _trials(planned, {}, {}, set(record.asked.tuning_seeds)), _curves(planned, []))
 
 
 def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
@@ -80,7 +79,7 @@ def _trials(
     states = [_state(trial, recorded.get(trial["key"]), tuning_seeds) for trial in planned]
     columns: dict[str, pd.Series[Any]] = {
         name: pd.Series([state[name] for state in states], dtype="Int64" if name == "diverged_step" else None)
-        for name in STATE_COLUMNS
+        for name in STATE
     }
     for name in _union(trial["params"] for trial in planned):
         columns[name] = param_column([trial["params"].get(name) for trial in planned])

@@ -9,6 +9,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from bnbench.record.names import Tag, is_curve
 from bnbench.record.results import Recorded, TrialResult, reached_only
+from bnbench.record.sweep_record import Environment, SweepRecord
 from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
 from bnbench.tracking.connect import Connection
@@ -27,7 +28,7 @@ def counting_runs(connection: Connection, planned: list[dict[str, Any]]) -> dict
     return {trial["key"]: latest[trial["key"]] for trial in planned if trial["key"] in latest}
 
 
-def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], list[Recorded]]:
+def read_recorded(connection: Connection, sweep: str) -> tuple[SweepRecord, list[Recorded]]:
     """A sweep's description, and its trials in the planned order with every number they have.
 
     Args:
@@ -37,13 +38,13 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
     Raises:
         TrackingError: If there is no such sweep.
     """
-    meta, planned = read_plan(connection, find_sweep(connection, sweep))
+    record, planned = read_plan(connection, find_sweep(connection, sweep))
     runs = counting_runs(connection, planned)
-    sweeps: dict[str | None, dict[str, Any] | None] = {None: None, meta["run_id"]: meta}
+    sweeps: dict[str | None, SweepRecord | None] = {None: None, record.place.run_id: record}
     found: dict[str, TrialResult] = {}  # by run id
     recorded = []
     for entry in planned:
-        key, params, origin = entry["key"], entry["params"], meta
+        key, params, origin = entry["key"], entry["params"], record
         if key not in runs:
             result = TrialResult(key, params, entry.get("status") or MISSING, entry.get("reason"))
         else:
@@ -51,22 +52,22 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[dict[str, Any], l
             if run.sweep_run_id not in sweeps:
                 plan = read_plan_if_kept(connection, str(run.sweep_run_id))
                 sweeps[run.sweep_run_id] = plan and plan[0]
-            origin = _origin(run, sweeps[run.sweep_run_id], meta)
+            origin = _origin(run, sweeps[run.sweep_run_id], record)
             result = TrialResult(
                 key, params, run.status, run.reason or None, diverged_step=run.diverged_step, tags=run.tags
             )
             found[run.run_id] = result
-        recorded.append(Recorded(result, origin, params["seed"] in meta["tuning_seeds"]))
+        recorded.append(Recorded(result, origin, params["seed"] in record.asked.tuning_seeds))
     for run_id, metric, step, value in sorted(recorded_points(connection, [*found])):
         if is_curve(metric):
             found[run_id].curves.setdefault(metric, []).append((step, value))
         else:
             found[run_id].metrics[metric] = value
     of_now = (replace(one.result, metrics=reached_only(one.result.metrics)) for one in recorded)
-    return meta, [replace(one, result=result) for one, result in zip(recorded, of_now, strict=True)]
+    return record, [replace(one, result=result) for one, result in zip(recorded, of_now, strict=True)]
 
 
-def _origin(run: RecordedTrial, trained: dict[str, Any] | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _origin(run: RecordedTrial, trained: SweepRecord | None, asked: SweepRecord) -> SweepRecord:
     """The description of the sweep that trained a trial.
 
     Where that sweep is not in the store any more, or never was, it is the one of the sweep that asked for the trial,
@@ -77,8 +78,8 @@ def _origin(run: RecordedTrial, trained: dict[str, Any] | None, asked: dict[str,
         trained: Of the sweep that its run is under, if that can still be read.
         asked: Of the sweep at hand.
     """
-    if trained is not None and run.tags.get(Tag.SWEEP_ID, trained["id"]) == trained["id"]:
+    if trained is not None and run.tags.get(Tag.SWEEP_ID, trained.asked.id) == trained.asked.id:
         return trained
     versions = dict(word.split("=", 1) for word in run.tags.get(Tag.VERSIONS, "").split())
     git = {"commit": run.tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in run.tags else {}
-    return {**asked, "versions": versions, "hardware": {"cpu": run.tags.get(Tag.CPU)}, "git": git}
+    return replace(asked, environment=Environment(versions, git, {"cpu": run.tags.get(Tag.CPU)}))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.recorded import counting_runs
@@ -33,12 +34,12 @@ class Standing:
     """One sweep.
 
     Attributes:
-        meta: Its description.
+        record: Its description.
         state: How its run stands; a run whose process is gone was killed, whatever it says.
         trials: In the planned order.
     """
 
-    meta: dict[str, Any]
+    record: SweepRecord
     state: Literal["running", "finished", "failed", "killed"]
     trials: list[TrialState]
 
@@ -54,7 +55,7 @@ def read_standing(connection: Connection, sweep: str) -> Standing:
         TrackingError: If there is no such sweep.
     """
     run = find_sweep(connection, sweep)
-    meta, planned = read_plan(connection, run)
+    record, planned = read_plan(connection, run)
     recorded = counting_runs(connection, planned)
     trials = []
     for trial in planned:
@@ -62,7 +63,7 @@ def read_standing(connection: Connection, sweep: str) -> Standing:
         status = found.status if found else trial.get("status") or MISSING
         reason = found.reason if found else trial.get("reason") or ""
         trials.append(TrialState(trial["key"], trial.get("arm", ""), trial["params"]["seed"], status, reason))
-    return Standing(meta, _state(run.info.status, run.data.tags.get(PROCESS, "")), trials)
+    return Standing(record, _state(run.info.status, run.data.tags.get(PROCESS, "")), trials)
 
 
 def _state(status: str, process: str) -> Literal["running", "finished", "failed", "killed"]:

@@ -10,6 +10,7 @@ from bnbench.record.mean_curves import SweepCharts
 from bnbench.record.names import Tag
 from bnbench.record.redaction import redacted_values
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_record import SweepRecord, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.tracking import sweep_runs
 from bnbench.tracking.address import Address
@@ -74,25 +75,24 @@ class Store:
         self._finished = None
         return dict(self._known_finished())
 
-    def start_sweep(self, meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> str:
+    def start_sweep(self, record: SweepRecord, trials: list[dict[str, Any]]) -> str:
         """The id of the new sweep's run; runs that killed processes left open are closed before.
 
         Args:
-            meta: The sweep's description, as `SweepTable.meta` has it; where it is tracked is added here, and secrets
-                are taken out.
+            record: The sweep's description, of which secrets are taken out.
             trials: The planned trials in their order: `key`, `params`, their `arm` in words, `reused` where they have
                 a result already, and where they are undefined `status` and `reason`.
         """
-        meta = redacted_values(meta)
+        record = SweepRecord.from_json(redacted_values(record.to_json()))
         with reported(self.address):
             sweep_runs.close_killed(self._connection)
-            run_id = sweep_runs.start_sweep(self._connection, meta, trials)
-            self._parents[run_id] = Parent.of(run_id, meta, trials)
+            run_id = sweep_runs.start_sweep(self._connection, record, trials)
+            self._parents[run_id] = Parent.of(run_id, record, trials)
             reused = {trial["key"] for trial in trials if trial.get("reused")}
             if reused:
-                add_to_sweep(self._connection, reused, meta["id"])
+                add_to_sweep(self._connection, reused, record.asked.id)
             write_views(
-                self._connection, meta["name"], trial_views(meta, {trial["params"]["model"] for trial in trials})
+                self._connection, record.asked.name, trial_views(record, {trial["params"]["model"] for trial in trials})
             )
         return run_id
 
@@ -165,12 +165,12 @@ class Store:
                 self._connection, run_id, status=status, metrics=metrics, artifacts=artifacts, note=note
             )
 
-    def record_timing(self, timing: Mapping[str, Any]) -> str:
+    def record_timing(self, timing: TimingRecord) -> str:
         """The id of the new run of a timing, as `timing_runs.record_timing` takes it."""
         with reported(self.address):
             return record_timing(self._connection, timing)
 
-    def newest_timing(self, planned: list[dict[str, Any]]) -> dict[str, Any] | None:
+    def newest_timing(self, planned: list[dict[str, Any]]) -> TimingRecord | None:
         """As `timing_runs.newest_timing` finds it."""
         with reported(self.address):
             return newest_timing(self._connection, planned)
@@ -184,17 +184,17 @@ class Store:
         with reported(self.address):
             return load_table(self._connection, sweep)
 
-    def plan(self, sweep: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def plan(self, sweep: str) -> tuple[SweepRecord, list[dict[str, Any]]]:
         """A sweep's description and its planned trials, as `start_sweep` was given them."""
         with reported(self.address):
             return sweep_runs.read_plan(self._connection, sweep_runs.find_sweep(self._connection, sweep))
 
-    def load_trials(self, meta: dict[str, Any], trials: list[dict[str, Any]]) -> SweepTable:
+    def load_trials(self, record: SweepRecord, trials: list[dict[str, Any]]) -> SweepTable:
         """As `load`, of trials that were chosen from several sweeps; arguments as of `start_sweep`."""
         with reported(self.address):
-            return load_trials(self._connection, meta, trials)
+            return load_trials(self._connection, record, trials)
 
-    def recorded(self, sweep: str) -> tuple[dict[str, Any], list[Recorded]]:
+    def recorded(self, sweep: str) -> tuple[SweepRecord, list[Recorded]]:
         """A sweep's description, and its trials with every number they have; see `read_recorded`."""
         with reported(self.address):
             return read_recorded(self._connection, sweep)
@@ -240,17 +240,17 @@ class Store:
             Where on a server they are, the part of an address after the host and its slash; where there is nothing to
             draw, where the table of its trials is.
         """
-        meta = table.meta
-        views = trial_views(meta, {*table.trials["model"]})
+        record = table.record
+        views = trial_views(record, {*table.trials["model"]})
         with reported(self.address):
             if charts.sections:
-                write_means(self._connection, meta, charts)
-                views.append(chart_view(meta, charts))
-            write_views(self._connection, meta["name"], views)
+                write_means(self._connection, record, charts)
+                views.append(chart_view(record, charts))
+            write_views(self._connection, record.asked.name, views)
             if charts.sections:
-                delete_other_means(self._connection, meta["run_id"], version_of(charts))
+                delete_other_means(self._connection, record.place.run_id, version_of(charts))
         kind = CHARTS if charts.sections else TRIALS
-        return view_address(self.experiment_id, view_id(meta["name"], kind), table=kind == TRIALS)
+        return view_address(self.experiment_id, view_id(record.asked.name, kind), table=kind == TRIALS)
 
     def _known_finished(self) -> dict[str, str]:
         """As far as this store has read and written; what others write meanwhile is not in it."""

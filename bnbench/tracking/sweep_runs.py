@@ -7,6 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.record.names import Tag
+from bnbench.record.sweep_record import CheckRecord, FoundOut, Place, SweepRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError
 from bnbench.tracking.files import read_json, write_paths, write_text
@@ -26,16 +28,13 @@ from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
 PLAN = "sweep.json"
 """The file of a sweep's run that lists its trials."""
 
-PLACE = ("tracking_uri", "run_id", "experiment_id")
-"""What the store adds to a sweep's description."""
-
 _PAGE = 1000
 _LISTED = 10  # sweeps named in an error
 
 
 def start_sweep(
     connection: Connection,
-    meta: Mapping[str, Any],
+    record: SweepRecord,
     trials: list[dict[str, Any]],
     *,
     tags: Mapping[str, str] | None = None,
@@ -45,8 +44,7 @@ def start_sweep(
 
     Args:
         connection: The open store.
-        meta: The sweep's description, as `SweepTable.meta` has it, with at least `name`, `id`, `question`,
-            `command` and `tuning_seeds`.
+        record: The sweep's description, which is recorded as it was planned.
         trials: In the planned order: `key`, `params`, and for undefined trials `status` and `reason`.
         tags: What its run has beside what follows from these, or instead.
         start_time: In milliseconds, if not now.
@@ -56,16 +54,16 @@ def start_sweep(
     """
     keys = [trial["key"] for trial in trials]
     if len(set(keys)) < len(keys):
-        raise ValueError(f"sweep {meta['name']} lists {len(keys) - len(set(keys))} of its trials twice")
+        raise ValueError(f"sweep {record.asked.name} lists {len(keys) - len(set(keys))} of its trials twice")
     client = connection.client
     run = client.create_run(
         connection.experiment_id,
         start_time=start_time,
-        run_name=f"{meta['name']}-{meta['id']}",
-        tags={**_tags(meta, trials), **(tags or {})},
+        run_name=record.title,
+        tags={**_tags(record, trials), **(tags or {})},
     )
     run_id = str(run.info.run_id)
-    plan = {"meta": {**meta, **_place(connection, run_id)}, "trials": trials}
+    plan = {"meta": {**record.planned_json(), **asdict(_place(connection, run_id))}, "trials": trials}
     write_text(connection, run_id, PLAN, json.dumps(plan, allow_nan=False))
     return run_id
 
@@ -97,22 +95,25 @@ def finish_sweep(
     client.set_terminated(run_id, status, end_time=client.get_run(run_id).info.end_time)
 
 
-def note_check(connection: Connection, run_id: str, tag: str, result: Mapping[str, Any]) -> None:
+def note_check(connection: Connection, run_id: str, tag: str, result: CheckRecord) -> None:
     """Keep with a sweep what came of training its trials again; the newest check of a kind stands.
 
     Args:
         connection: The open store.
         run_id: The sweep's.
         tag: `Tag.VERIFIED` or `Tag.REPRODUCED`.
-        result: JSON-able, and short.
+        result: What came of it.
     """
-    connection.client.set_tag(run_id, tag, json.dumps(result, allow_nan=False))
+    connection.client.set_tag(run_id, tag, json.dumps(asdict(result), allow_nan=False))
 
 
-def checks(run: Run) -> dict[str, Any]:
-    """`verified` and `reproduced`: what `note_check` kept with a sweep, or None."""
-    tags = {"verified": Tag.VERIFIED, "reproduced": Tag.REPRODUCED}
-    return {name: json.loads(run.data.tags[tag]) if tag in run.data.tags else None for name, tag in tags.items()}
+def found_out(run: Run) -> FoundOut:
+    """What a sweep's run says of it: how long it took, and what `note_check` kept with it."""
+    checks = (run.data.tags.get(tag) for tag in (Tag.VERIFIED, Tag.REPRODUCED))
+    verified, reproduced = (None if text is None else CheckRecord(**json.loads(text)) for text in checks)
+    ended = run.info.end_time
+    seconds = None if ended is None else (ended - run.info.start_time) / 1000
+    return FoundOut(wall_seconds=seconds, verified=verified, reproduced=reproduced)
 
 
 def close_killed(connection: Connection) -> int:
@@ -165,19 +166,20 @@ def find_sweep(connection: Connection, sweep: str) -> Run:
     )
 
 
-def read_plan(connection: Connection, run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_plan(connection: Connection, run: Run) -> tuple[SweepRecord, list[dict[str, Any]]]:
     """What `start_sweep` was given: the description and the planned trials.
 
     Raises:
         TrackingError: If the file is not where the store says.
     """
     plan = read_json(connection, run, PLAN)
-    return {**plan["meta"], **_place(connection, run.info.run_id)}, plan["trials"]
+    record = SweepRecord.from_json(plan["meta"])
+    return replace(record, place=_place(connection, run.info.run_id)), plan["trials"]
 
 
-def _place(connection: Connection, run_id: str) -> dict[str, str]:
+def _place(connection: Connection, run_id: str) -> Place:
     """Where a sweep is tracked, which is not where it was once its folder has been moved."""
-    return dict(zip(PLACE, (connection.address.shown, run_id, connection.experiment_id), strict=True))
+    return Place(connection.address.shown, run_id, connection.experiment_id)
 
 
 def read_parent(connection: Connection, run_id: str) -> Parent:
@@ -186,7 +188,7 @@ def read_parent(connection: Connection, run_id: str) -> Parent:
     return Parent(run_id, {Tag.PARENT: run_id}, {}) if plan is None else Parent.of(run_id, *plan)
 
 
-def read_plan_if_kept(connection: Connection, run_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+def read_plan_if_kept(connection: Connection, run_id: str) -> tuple[SweepRecord, list[dict[str, Any]]] | None:
     """`read_plan` of a run id; None where the run was deleted, by `mlflow gc` say, or its files are gone."""
     try:
         return read_plan(connection, connection.client.get_run(run_id))
@@ -220,13 +222,13 @@ def all_runs(connection: Connection, wanted: str) -> list[Run]:
             return runs
 
 
-def _tags(meta: Mapping[str, Any], trials: list[dict[str, Any]]) -> dict[str, str]:
-    seeds = {trial["params"]["seed"] for trial in trials} - {*meta["tuning_seeds"]}
-    return sweep_tags(meta) | {
+def _tags(record: SweepRecord, trials: list[dict[str, Any]]) -> dict[str, str]:
+    seeds = {trial["params"]["seed"] for trial in trials} - {*record.asked.tuning_seeds}
+    return sweep_tags(record) | {
         Tag.KIND: "sweep",
         TRIALS: str(len(trials)),
         Tag.SEEDS: json.dumps(sorted(seeds)),
-        **{f"{Tag.CLAIM}{id}": claim["hash"] for id, claim in meta.get("claims", {}).items()},
+        **{f"{Tag.CLAIM}{id}": claim.hash for id, claim in record.asked.claims.items()},
         PROCESS: this_process(),
-        MLFLOW_RUN_NOTE: f"{meta['question']}\n\n```\n{shlex.join(meta['command'])}\n```"[:TAG_LENGTH],
+        MLFLOW_RUN_NOTE: f"{record.asked.question}\n\n```\n{shlex.join(record.asked.command)}\n```"[:TAG_LENGTH],
     }

@@ -20,6 +20,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from bnbench.record.names import Tag
+from bnbench.record.sweep_record import SweepRecord
 
 TAG_LENGTH = 8000
 """The longest value of a run's tag that MLflow keeps."""
@@ -46,28 +47,28 @@ class Parent:
     arms: Mapping[str, str]
 
     @classmethod
-    def of(cls, run_id: str, meta: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Parent:
+    def of(cls, run_id: str, record: SweepRecord, trials: Sequence[Mapping[str, Any]]) -> Parent:
         """From what the sweep's plan says: its description and its trials."""
         arms = {trial["key"]: trial["arm"] for trial in trials if "arm" in trial}
-        return cls(run_id, sweep_tags(meta) | {Tag.PARENT: run_id, Tag.SWEEPS: meta["id"]}, arms)
+        return cls(run_id, sweep_tags(record) | {Tag.PARENT: run_id, Tag.SWEEPS: record.asked.id}, arms)
 
 
-def sweep_tags(meta: Mapping[str, Any]) -> dict[str, str]:
+def sweep_tags(record: SweepRecord) -> dict[str, str]:
     """Where it comes from: sweep, command, code, versions, machine and user.
 
     Args:
-        meta: The sweep's description, as `SweepTable.meta` has it.
+        record: The sweep's description, as `SweepTable.record` has it.
     """
     tags = {
-        Tag.SWEEP: meta["name"],
-        Tag.SWEEP_ID: meta["id"],
-        Tag.COMMAND: shlex.join(meta["command"])[:TAG_LENGTH],
-        Tag.VERSIONS: " ".join(f"{name}={version}" for name, version in meta.get("versions", {}).items()),
-        Tag.CPU: str(meta.get("hardware", {}).get("cpu", "")),
+        Tag.SWEEP: record.asked.name,
+        Tag.SWEEP_ID: record.asked.id,
+        Tag.COMMAND: shlex.join(record.asked.command)[:TAG_LENGTH],
+        Tag.VERSIONS: " ".join(f"{name}={version}" for name, version in record.environment.versions.items()),
+        Tag.CPU: str(record.environment.hardware.get("cpu", "")),
         MLFLOW_SOURCE_NAME: "bnbench",
         MLFLOW_SOURCE_TYPE: "LOCAL",
     }
-    git = meta.get("git", {})
+    git = record.environment.git
     tags |= {tag: str(git[name]) for name, tag in _GIT.items() if name in git}
     with suppress(KeyError, OSError):  # a container may run under an id without a name
         tags[MLFLOW_USER] = getpass.getuser()

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlencode
 
 import mlflow
@@ -15,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
 from bnbench.record.names import ACC_BEST, TEST_ACC, TEST_LOSS, Tag, steps_to
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.mean_runs import metric_names, version_of
 from bnbench.tracking.tags import PLACE
@@ -69,16 +69,16 @@ def view_address(experiment_id: str, view: str, *, table: bool = False) -> str:
     return f"#/experiments/{experiment_id}/runs?{urlencode(query)}&{_AS_TRAINING}"
 
 
-def links(meta: Mapping[str, Any]) -> str:
+def links(record: SweepRecord) -> str:
     """A line of Markdown that leads from a sweep's run to its report and its charts.
 
     Args:
-        meta: The sweep's description, as the store gives it back.
+        record: The sweep's description, as the store gives it back.
     """
-    experiment = meta["experiment_id"]
-    named = {"report": f"#/experiments/{experiment}/runs/{meta['run_id']}/artifacts/report.html?{_AS_TRAINING}"}
+    experiment = record.place.experiment_id
+    named = {"report": f"#/experiments/{experiment}/runs/{record.place.run_id}/artifacts/report.html?{_AS_TRAINING}"}
     for kind in (CHARTS, TRIALS):
-        named[kind] = view_address(experiment, view_id(meta["name"], kind), table=kind == TRIALS)
+        named[kind] = view_address(experiment, view_id(record.asked.name, kind), table=kind == TRIALS)
     return " · ".join(f"[{name}]({address})" for name, address in named.items())
 
 
@@ -87,11 +87,11 @@ def view_id(name: str, kind: str) -> str:
     return f"bnbench-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}-{kind}"
 
 
-def chart_view(meta: Mapping[str, Any], charts: SweepCharts) -> View:
+def chart_view(record: SweepRecord, charts: SweepCharts) -> View:
     """The view of a sweep's means, whose runs `mean_runs.write_means` writes.
 
     Args:
-        meta: The sweep's description.
+        record: The sweep's description.
         charts: Its charts.
     """
     names = metric_names(charts)
@@ -99,10 +99,10 @@ def chart_view(meta: Mapping[str, Any], charts: SweepCharts) -> View:
     sections = [Section(s.title, [_card(chart, names) for chart in s.charts], s.folded) for s in charts.sections]
     outcomes = dict.fromkeys(f"trials {outcome}" for counts in charts.counts.values() for outcome in counts)
     return View(
-        id=view_id(meta["name"], CHARTS),
-        name=f"{meta['name']} ({meta['id']}): charts",
+        id=view_id(record.asked.name, CHARTS),
+        name=f"{record.asked.name} ({record.asked.id}): charts",
         filter=f"tags.`{Tag.KIND}` = 'mean' AND tags.`{Tag.CHARTS}` = '{version_of(charts)}'"
-        f" AND tags.`{Tag.PARENT}` = '{meta['run_id']}' AND attributes.status = 'FINISHED'",
+        f" AND tags.`{Tag.PARENT}` = '{record.place.run_id}' AND attributes.status = 'FINISHED'",
         order=f"metrics.`{PLACE}`",
         sections=sections,
         columns=[f"metrics.`{outcome}`" for outcome in outcomes],
@@ -118,21 +118,25 @@ def _card(chart: MeanChart, names: Mapping[str, str]) -> Chart:
     return Line(metric, None if chart.axis == STEP else names[chart.axis], chart.log)
 
 
-def trial_views(meta: Mapping[str, Any], models: Set[str]) -> list[View]:
+def trial_views(record: SweepRecord, models: Set[str]) -> list[View]:
     """The views of a sweep's trials, and of all trials.
 
     Args:
-        meta: The sweep's description.
+        record: The sweep's description.
         models: What its trials train.
     """
-    others = [key for key in meta.get("arm_keys", ()) if key not in {"norm", "norm.placement"}]
-    tuning = meta["tuning_seeds"] if len(meta["tuning_seeds"]) <= _MOST_CLAUSES else []
-    own = [_OF_TRIALS, f"tags.`{Tag.SWEEPS}` LIKE '%{meta['id']}%'", *(f"params.`seed` != '{seed}'" for seed in tuning)]
-    targets = _targets(meta, models)
+    others = [key for key in record.asked.arm_keys if key not in {"norm", "norm.placement"}]
+    tuning = record.asked.tuning_seeds if len(record.asked.tuning_seeds) <= _MOST_CLAUSES else []
+    own = [
+        _OF_TRIALS,
+        f"tags.`{Tag.SWEEPS}` LIKE '%{record.asked.id}%'",
+        *(f"params.`seed` != '{seed}'" for seed in tuning),
+    ]
+    targets = _targets(record, models)
     usual = ["model", "optimizer.lr", "training.batch_size"]
     return [
         _trials(_ALL, _ALL, _OF_TRIALS, usual, []),
-        _trials(meta["name"], f"{meta['name']} ({meta['id']})", " AND ".join(own), others, targets),
+        _trials(record.asked.name, f"{record.asked.name} ({record.asked.id})", " AND ".join(own), others, targets),
     ]
 
 
@@ -152,10 +156,10 @@ def _trials(name: str, title: str, wanted: str, others: Sequence[str], targets: 
     return View(view_id(name, TRIALS), f"{title}: {TRIALS}", wanted, "params.`seed`", sections, columns)
 
 
-def _targets(meta: Mapping[str, Any], models: Set[str]) -> list[float]:
+def _targets(record: SweepRecord, models: Set[str]) -> list[float]:
     """Each model's highest accuracy whose steps are recorded."""
-    config = meta.get("config")
-    if config is None:
+    config = record.asked.config
+    if not config:
         return []
     given = config["training"]["targets"]
     lists = [given] if given is not None else [config["data"]["targets"].get(model, []) for model in models]

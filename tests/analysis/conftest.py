@@ -10,10 +10,13 @@ import pytest
 
 from bnbench.analysis import SweepTable
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 TableOf = Callable[..., SweepTable]
 
 _META = {
+    "name": "made_up",
+    "id": "0",
     "compare": ["norm", "norm.placement"],
     "contrasts": [],
     "tuning_seeds": [],
@@ -36,6 +39,8 @@ def table_of() -> TableOf:
         }
         trials = pd.DataFrame([{"key": f"k{i}", **default, **row} for i, row in enumerate(rows)])
         trials["tuning"] = trials["seed"].isin(meta.get("tuning_seeds", []))
-        return SweepTable({**_META, **meta}, trials, pd.DataFrame(columns=["key", "step", "examples"]))
+        return SweepTable(
+            SweepRecord.from_json({**_META, **meta}), trials, pd.DataFrame(columns=["key", "step", "examples"])
+        )
 
     return build

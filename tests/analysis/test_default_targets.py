@@ -11,6 +11,7 @@ import pytest
 from bnbench.analysis import SweepTable, arms, targets
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.record import names
+from bnbench.record.sweep_record import DefaultTargets, SweepRecord
 
 GRID = [0, 10, 20, 40]
 
@@ -43,21 +44,23 @@ def sweep(finals: dict[str, list[float]], *, given: float | None = None, **more:
             for index, step in enumerate(GRID):
                 accuracy = 0.25 + (last - 0.25) * index / 3
                 curves.append({"key": key, "step": step, "examples": 8 * step, names.VAL_ACC: accuracy})
-    meta = {"compare": ["norm"], "contrasts": [], "tuning_seeds": [], "varied": ["norm", "seed"], **more}
-    return SweepTable(meta, pd.DataFrame(rows), pd.DataFrame(curves))
+    meta = {
+        "name": "made_up",
+        "id": "0",
+        "compare": ["norm"],
+        "contrasts": [],
+        "tuning_seeds": [],
+        "varied": ["norm", "seed"],
+        **more,
+    }
+    return SweepTable(SweepRecord.from_json(meta), pd.DataFrame(rows), pd.DataFrame(curves))
 
 
 def test_they_lie_at_fixed_shares_of_the_way_to_the_best_arms_mean() -> None:
     table = with_default_targets(sweep({"none": [0.4, 0.5], "batch": [0.95, 0.85]}))
     # From 0.25 to 0.9: half of the way is 0.575, nine tenths 0.835.
-    [found] = table.meta["default_targets"]
-    assert found == {
-        "data": "arrays",
-        "model": "fc",
-        "chance": 0.25,
-        "best": pytest.approx(0.9),
-        "targets": [0.57, 0.83],
-    }
+    chosen = DefaultTargets("arrays", "fc", chance=0.25, best=pytest.approx(0.9), targets=[0.57, 0.83])
+    assert table.record.found_out.default_targets == [chosen]
     assert targets(table) == [0.57, 0.83]
     by_key = table.trials.set_index("key")
     assert by_key[names.reached(0.57)].to_dict() == {"none0": 0, "none1": 0, "batch0": 1, "batch1": 1}
@@ -70,7 +73,7 @@ def test_they_lie_at_fixed_shares_of_the_way_to_the_best_arms_mean() -> None:
 def test_the_rule_does_not_know_which_arm_is_which() -> None:
     one = with_default_targets(sweep({"none": [0.4, 0.5], "batch": [0.95, 0.85]}))
     other = with_default_targets(sweep({"none": [0.95, 0.85], "batch": [0.4, 0.5]}))
-    assert one.meta["default_targets"] == other.meta["default_targets"]
+    assert one.record.found_out.default_targets == other.record.found_out.default_targets
 
 
 def test_trials_that_diverged_or_only_choose_learning_rates_do_not_set_them() -> None:
@@ -79,13 +82,13 @@ def test_trials_that_diverged_or_only_choose_learning_rates_do_not_set_them() ->
     trials.loc[trials["key"] == "batch1", "status"] = "diverged"
     trials.loc[trials["key"] == "batch2", "tuning"] = True
     table = with_default_targets(replace(table, trials=trials))
-    assert table.meta["default_targets"][0]["best"] == 0.65
+    assert table.record.found_out.default_targets[0].best == 0.65
     assert table.trials.set_index("key").loc["batch2", names.reached(0.61)] == 1, "they are told of all trials"
 
 
 def test_where_no_arm_got_anywhere_there_are_none_and_it_is_said() -> None:
     table = with_default_targets(sweep({"none": [0.2], "batch": [0.25]}))
-    assert table.meta["default_targets"][0]["targets"] == targets(table) == []
+    assert table.record.found_out.default_targets[0].targets == targets(table) == []
 
 
 def test_targets_that_were_set_or_refused_or_older_stores_are_left_alone() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from bnbench.analysis import SweepTable, differences, holm, tuned_differences
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 SD = 0.005
 LEVELS = ("none", "batch", "layer", "group")
@@ -48,12 +49,14 @@ def sweep_without_effect(
         },
     )
     meta = {
+        "name": "made_up",
+        "id": "0",
         "compare": ["norm"],
         "contrasts": [f"{level} - none" for level in levels[1:]],
         "tuning_seeds": list(tuning),
         "varied": [*axes, "seed"],
     }
-    return SweepTable(meta, frame, pd.DataFrame(columns=["key", "step", "examples"]))
+    return SweepTable(SweepRecord.from_json(meta), frame, pd.DataFrame(columns=["key", "step", "examples"]))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from bnbench.analysis import SweepTable, robustness
 from bnbench.analysis.significance import mcnemar_p
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 GRID = [0, 1, 2, 4, 8, 16]
 TARGET = 0.8
@@ -41,8 +43,12 @@ def sweep(
             if norm == "batch" and batch_statistics is not None:
                 curve[names.VAL_ACC_BATCH] = value + batch_statistics
             curves.append(curve)
-    meta = {"compare": ["norm"], "contrasts": [], "tuning_seeds": list(tuning)}
-    return SweepTable({**meta, "varied": ["optimizer.lr", "norm", "seed"]}, pd.DataFrame(rows), pd.DataFrame(curves))
+    meta = {"name": "made_up", "id": "0", "compare": ["norm"], "contrasts": [], "tuning_seeds": list(tuning)}
+    return SweepTable(
+        SweepRecord.from_json({**meta, "varied": ["optimizer.lr", "norm", "seed"]}),
+        pd.DataFrame(rows),
+        pd.DataFrame(curves),
+    )
 
 
 def test_every_choice_is_made_once() -> None:
@@ -95,7 +101,7 @@ def test_misses_that_leave_a_bound_leave_an_answer() -> None:
     trials = table.trials.copy()
     slow = (trials["norm"] == "none") & (trials["seed"] < 3)
     trials.loc[slow, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
-    rows = robustness(SweepTable(table.meta, trials, table.curves), "batch", "none")
+    rows = robustness(SweepTable(table.record, trials, table.curves), "batch", "none")
     first_hit = rows[rows["choice"] == f"steps to {TARGET:g}"].iloc[0]
     assert first_hit["answer"] == "a"
     assert first_hit["high"] == math.inf
@@ -107,7 +113,7 @@ def failing(table: SweepTable, norm: str, *, seeds: int) -> SweepTable:
     lost = (trials["norm"] == norm) & (trials["seed"] < seeds)
     trials.loc[lost, names.TEST_ACC] = 0.1
     trials.loc[lost, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
-    return SweepTable(table.meta, trials, table.curves)
+    return SweepTable(table.record, trials, table.curves)
 
 
 def test_where_trials_failed_their_successes_decide_in_place_of_every_accuracy() -> None:
@@ -130,7 +136,7 @@ def test_where_misses_leave_no_ratio_the_trials_that_reached_the_target_decide()
     trials = table.trials.copy()
     missed = ((trials["norm"] == "none") & (trials["seed"] < 9)) | ((trials["norm"] == "batch") & (trials["seed"] == 9))
     trials.loc[missed, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
-    rows = robustness(SweepTable(table.meta, trials, table.curves), "batch", "none")
+    rows = robustness(SweepTable(table.record, trials, table.curves), "batch", "none")
     row = rows[rows["choice"] == f"steps to {TARGET:g}"].iloc[0]
     assert (row["counts"], row["answer"]) == ("9 of 10 against 1 of 10", "a")
     assert row["p"] == mcnemar_p(9, 1)
@@ -144,7 +150,9 @@ def test_each_choice_is_corrected_for_as_many_comparisons_as_the_main_analysis()
     assert (alone[alone["measure"] == names.TEST_ACC]["answer"] == "a").all()
     rates = [0.1 * 1.5**i for i in range(48)]
     many = sweep(dict.fromkeys(rates, 0.02))
-    named = SweepTable({**many.meta, "contrasts": ["batch - none"]}, many.trials, many.curves)
+    named = SweepTable(
+        replace(many.record, asked=replace(many.record.asked, contrasts=["batch - none"])), many.trials, many.curves
+    )
     corrected = robustness(named, "batch", "none")
     assert set(corrected["family"]) == {48}
     assert (corrected["answer"] == "unclear").all()

@@ -15,10 +15,18 @@ from bnbench.analysis import (
 )
 from bnbench.analysis.censored import Ratio
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 GRID = [0, 1, 2, 5, 10, 20, 50, 100]
 TARGET = 0.9
-META = {"compare": ["norm"], "contrasts": ["batch - none"], "tuning_seeds": [], "varied": ["norm", "seed"]}
+META = {
+    "name": "made_up",
+    "id": "0",
+    "compare": ["norm"],
+    "contrasts": ["batch - none"],
+    "tuning_seeds": [],
+    "varied": ["norm", "seed"],
+}
 
 
 def trial(
@@ -49,7 +57,9 @@ def table(trials: list[tuple[dict[str, Any], list[float]]], **meta: Any) -> Swee
         for step, acc in zip(GRID, accuracies, strict=False)
     ]
     columns = ["key", "step", "examples", names.VAL_ACC]
-    return SweepTable({**META, **meta}, pd.DataFrame(rows), pd.DataFrame(curves, columns=columns))
+    return SweepTable(
+        SweepRecord.from_json({**META, **meta}), pd.DataFrame(rows), pd.DataFrame(curves, columns=columns)
+    )
 
 
 LOW = [0.1] * 8

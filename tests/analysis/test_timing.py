@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
 from bnbench.analysis.timing import seconds_ratio, step_seconds, timed_arms, timed_ratios
+from bnbench.record.sweep_record import FoundOut, TimedArm, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 
 _MODELS = {"fc": 1e-3, "cnn": 9e-3}
@@ -28,9 +30,8 @@ def timed(table_of: Callable[..., SweepTable]) -> SweepTable:
     arms = []
     for (model, norm), trials in table.trials.groupby(["model", "norm"], sort=False):
         seconds = _MODELS[model] * _SLOWER[norm] * drift * np.exp(0.01 * noise.standard_normal(6))
-        arms.append({"label": f"{model} {norm}", "keys": trials["key"].tolist(), "seconds_per_step": seconds.tolist()})
-    table.meta["timing"] = {"arms": arms}
-    return table
+        arms.append(TimedArm(f"{model} {norm}", "", seconds.tolist(), trials["key"].tolist()))
+    return _with_timing(table, TimingRecord("timed", arms))
 
 
 def test_a_ratio_is_the_geometric_mean_of_the_rounds_ratios() -> None:
@@ -79,9 +80,15 @@ def test_every_trial_of_an_arm_has_what_was_timed_once(timed: SweepTable) -> Non
 
 
 def test_what_was_not_timed_is_left_out(timed: SweepTable) -> None:
-    timed.meta["timing"]["arms"] = timed.meta["timing"]["arms"][:3]
-    assert timed_ratios(timed)["model"].tolist() == ["fc"]
-    timed.meta["timing"] = None
-    assert step_seconds(timed) == {}
-    assert timed_arms(timed).empty
-    assert timed_ratios(timed).empty
+    timing = timed.record.found_out.timing
+    assert timing is not None
+    some = _with_timing(timed, replace(timing, arms=timing.arms[:3]))
+    assert timed_ratios(some)["model"].tolist() == ["fc"]
+    untimed = _with_timing(timed, None)
+    assert step_seconds(untimed) == {}
+    assert timed_arms(untimed).empty
+    assert timed_ratios(untimed).empty
+
+
+def _with_timing(table: SweepTable, timing: TimingRecord | None) -> SweepTable:
+    return replace(table, record=replace(table.record, found_out=FoundOut(timing=timing)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from bnbench.config import Trial
 from bnbench.config.folder import conf_dir
 from bnbench.data import DATASETS
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.hydra_app import register, task
 from bnbench.sweep.planning.compose import compose, to_config
@@ -76,7 +78,7 @@ def _plan(name: str, *overrides: str) -> Planned:
         "axis": config.sweep.axis,
         "tuning_seeds": list(seeds),
         "varied": varied_keys([trial for trial, _ in trials.values()], grid.axes),
-        "claims": claims_on(name, [conf_dir()]),
+        "claims": {id: asdict(claim) for id, claim in claims_on(name, [conf_dir()]).items()},
         "earlier": [],
     }
     return meta, list(trials.values())
@@ -109,7 +111,9 @@ def fill(
             frame[key] = 0.5
     frame.loc[frame["status"] != "finished", names.TEST_ACC] = np.nan
     return SweepTable(
-        {**meta}, frame, pd.DataFrame(curves, columns=["key", "step", *names.CURVES, *names.MEASURED_CURVES])
+        SweepRecord.from_json(meta),
+        frame,
+        pd.DataFrame(curves, columns=["key", "step", *names.CURVES, *names.MEASURED_CURVES]),
     )
 
 

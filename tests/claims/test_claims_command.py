@@ -20,6 +20,7 @@ from bnbench.claims.ours import Ours, load_ours
 from bnbench.config import Config
 from bnbench.record import names
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.report import markdown_conclusion
 from bnbench.tracking import environment
 from bnbench.tracking.store import Store
@@ -69,7 +70,8 @@ def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSwee
         rng = np.random.default_rng(number)
         meta = {**meta, "versions": environment.versions(), "created": "2026-11-01T00:00:00+00:00", **REST}
         run_id = store.start_sweep(
-            {**meta, "id": f"{number:04x}"}, [{"key": f"{t.key}{number}", "params": t.params} for t, _ in planned]
+            SweepRecord.from_json({**meta, "id": f"{number:04x}"}),
+            [{"key": f"{t.key}{number}", "params": t.params} for t, _ in planned],
         )
         results = []
         for trial, _ in planned:
@@ -83,7 +85,9 @@ def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSwee
         store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[], note="")
     meta = {**whole[0], "versions": environment.versions(), "created": "2026-11-02T00:00:00+00:00", **REST}
     planned = whole[1]
-    store.start_sweep({**meta, "id": "ffff"}, [{"key": t.key, "params": t.params} for t, _ in planned])  # still running
+    store.start_sweep(
+        SweepRecord.from_json({**meta, "id": "ffff"}), [{"key": t.key, "params": t.params} for t, _ in planned]
+    )
     return runs_dir
 
 

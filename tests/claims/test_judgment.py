@@ -13,6 +13,7 @@ from bnbench.claims import Claim, Verdict, claims_touched, judge, not_run
 from bnbench.claims.claim_files import parse_claim, recorded
 from bnbench.claims.values import settings
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 
 GREATER: dict[str, Any] = {"name": "accuracy", "kind": "greater", "contrast": "batch - none", "margin": "1 pp"}
@@ -59,7 +60,9 @@ def table_of(
         "claims": {claim.id: {"hash": claim.hash, "text": recorded(claim)} for claim in claims},
         "earlier": [],
     }
-    return SweepTable({**about, **meta}, trials, pd.DataFrame(columns=["key", "step", *names.CURVES]))
+    return SweepTable(
+        SweepRecord.from_json({**about, **meta}), trials, pd.DataFrame(columns=["key", "step", *names.CURVES])
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 from bnbench.claims import Claim, Verdict, judge, not_run
 from bnbench.config.folder import conf_dir
 from bnbench.record import names
+from bnbench.record.sweep_record import FoundOut, TimedArm, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 
 Params = dict[str, Any]
@@ -311,9 +313,10 @@ def test_seconds_are_steps_times_what_a_step_takes(
     assert "its steps were not timed: python -m bnbench time +sweep=convergence" in seconds.evidence
     rounds = np.array([0.98, 1.0, 1.02, 1.0, 1.01])
     arms = [
-        {"keys": [*table.trials["key"][table.trials["norm"] == norm]], "seconds_per_step": [*(pace * rounds)]}
+        TimedArm(norm, "", [*(pace * rounds)], [*table.trials["key"][table.trials["norm"] == norm]])
         for norm, pace in (("none", 1e-3), ("batch", slower * 1e-3 * rounds))
     ]
-    table.meta["timing"] = {"arms": arms}
+    timing = TimingRecord("convergence", arms)
+    table = replace(table, record=replace(table.record, found_out=FoundOut(timing=timing)))
     (seconds,) = (result for result in judge(claims["C1"], table).results if "seconds" in result.test.name)
     assert seconds.verdict == expected, seconds.evidence

@@ -98,7 +98,7 @@ def _charted(runs: Path) -> dict[str, float]:
     from bnbench.tracking.store import Store
 
     connection = Store.open(None, runs_dir=runs, experiment="bnbench")._connection
-    sweep = package.load("latest", f'runs_dir="{runs}"').table.meta["run_id"]
+    sweep = package.load("latest", f'runs_dir="{runs}"').table.record.place.run_id
     wanted = f"tags.`bnbench.kind` = 'mean' AND tags.`mlflow.parentRunId` = '{sweep}'"
     found = connection.client.search_runs([connection.experiment_id], wanted)
     assert len(found) == 6

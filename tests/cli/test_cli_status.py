@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.running import worker
 from bnbench.sweep.running.status import describe_status, running_keys
 from bnbench.tracking import spool
@@ -71,7 +72,7 @@ def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path,
 
     table = load("latest", f"runs_dir={runs}").table
     [key] = table.trials["key"][table.trials["status"] == "failed"]
-    sweep = {"mlflow.parentRunId": table.meta["run_id"]}
+    sweep = {"mlflow.parentRunId": table.record.place.run_id}
     result = TrialResult(key, {"seed": 1}, "finished", metrics={"test/acc": 0.5}, tags=sweep)
     for place in (folder, other):
         spool.write(place, [result])
@@ -119,10 +120,10 @@ def test_a_running_sweep_says_which_trials_are_running(tmp_path: Path) -> None:
     assert running == {"a", "b", "c"}
     states = {"a": "finished", "b": "missing", "c": "missing", "d": "missing", "e": "undefined", "f": "failed"}
     trials = [TrialState(key, "fc", 0, status, "why") for key, status in states.items()]
-    meta = {"name": "n", "id": "1", "created": "now", "command": ["x"]}
+    record = SweepRecord(Asked("n", "1", created="now", command=["x"]))
 
     def counts(state: Any) -> list[str]:
-        lines = describe_status(Standing(meta, state, trials), running, {"c": "diverged"}, "sync it").splitlines()
+        lines = describe_status(Standing(record, state, trials), running, {"c": "diverged"}, "sync it").splitlines()
         return lines[2].split()
 
     assert counts("running") == ["fc", "3", "1", "1", "1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from bnbench.analysis.timing import step_seconds, timed_ratios
 from bnbench.bench.time_arms import time_arms
 from bnbench.bench.workloads import trials_of
+from bnbench.record.sweep_record import TimingRecord
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.tracking.store import Store
 
@@ -27,31 +29,30 @@ def test_arms_are_timed_once_for_each_arithmetic_and_any_sweep_of_them_has_it(tm
     words = [*_ARMS, "seed=0,1", f"runs_dir={tmp_path}"]
     with hydra_sweep(words) as hydra:
         table = time_arms(hydra, words, 3, 0.01, say=lines.append)
-    timing = table.meta["timing"]
-    assert [arm["label"] for arm in timing["arms"]] == [
+    timing = table.record.found_out.timing
+    assert timing is not None
+    assert [arm.label for arm in timing.arms] == [
         "none  batch_size=1",
         "none  batch_size=8",
         "batch  batch_size=8",
     ]
-    assert [len(arm["keys"]) for arm in timing["arms"]] == [4, 4, 4], "two seeds and two rates; undefined ones not"
-    assert all(len(arm["seconds_per_step"]) == 3 for arm in timing["arms"])
-    assert all(0 < seconds < 1 for arm in timing["arms"] for seconds in arm["seconds_per_step"])
+    assert [len(arm.keys) for arm in timing.arms] == [4, 4, 4], "two seeds and two rates; undefined ones not"
+    assert all(len(arm.seconds_per_step) == 3 for arm in timing.arms)
+    assert all(0 < seconds < 1 for arm in timing.arms for seconds in arm.seconds_per_step)
     assert timed_ratios(table)[["training.batch_size", "a", "b"]].to_numpy().tolist() == [[8, "batch", "none"]]
     assert any(line.startswith("3 arms in turns, 3 rounds, one process on one thread") for line in lines)
 
     # A sweep recorded later finds it by what a step's arithmetic depends on.
     store = Store.open(None, runs_dir=tmp_path, experiment="bnbench", create=False)
-    arm = timing["arms"][-1]
+    arm = timing.arms[-1]
     words = ["data=digits", "model.width=8", "norm=batch", "training.batch_size=8", "optimizer.lr=0.3"]
     [trial] = trials_of(words, [77])
-    meta = {**table.meta, "timing": None, "tuning_seeds": []}
-    store.start_sweep(meta, [{"key": "k", "params": trial.params}])
+    store.start_sweep(table.record, [{"key": "k", "params": trial.params}])
     loaded = store.load("latest")
-    assert step_seconds(loaded)["k"].tolist() == arm["seconds_per_step"]
+    assert step_seconds(loaded)["k"].tolist() == arm.seconds_per_step
     # A newer timing that covers as much is taken instead, one that covers less is not.
-    newer = {"name": "trial", "arms": [{**arm, "seconds_per_step": [5.0]}]}
-    store.record_timing(newer)
-    store.record_timing({"name": "other", "arms": [{**arm, "shape": "0" * 16}]})
+    store.record_timing(TimingRecord("trial", [replace(arm, seconds_per_step=[5.0])]))
+    store.record_timing(TimingRecord("other", [replace(arm, shape="0" * 16)]))
     assert step_seconds(store.load("latest"))["k"].tolist() == [5.0]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from bnbench.analysis import SweepTable
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 
 MakeSweep = Callable[..., SweepTable]
 
@@ -53,7 +54,7 @@ def build_sweep(
         status: A trial's status, from its params and level.
         targets: Of every model, or by model.
         grid_points: Steps at which curves are measured.
-        meta: Replaces keys of the sweep's meta.
+        meta: Replaces keys of the sweep's record, as JSON has them.
     """
     axes = dict(axes or {})
     rows, curves = [], []
@@ -81,7 +82,7 @@ def build_sweep(
         trials[column] = trials[column].astype(float)
     columns = ["key", "step", "examples", *names.CURVES]
     return SweepTable(
-        {**_meta(list(axes), tuning_seeds), **(meta or {})},
+        SweepRecord.from_json({**_meta(list(axes), tuning_seeds), **(meta or {})}),
         trials,
         pd.DataFrame(curves, columns=columns) if curves else pd.DataFrame(columns=columns).astype({"step": int}),
     )

@@ -253,7 +253,7 @@ def test_an_unknown_format_is_answered_before_anything_is_written(make_sweep: An
 
 def test_a_sweep_without_trials_is_answered_in_a_line(make_sweep: Any, tmp_path: Path) -> None:
     full = make_sweep()
-    empty = SweepTable(full.meta, full.trials[:0], full.curves[:0])
+    empty = SweepTable(full.record, full.trials[:0], full.curves[:0])
     with pytest.raises(ConfigError, match=r"^sweep placement-3f9a1c has no trial: there is nothing to report$"):
         write_report(empty, tmp_path)
 

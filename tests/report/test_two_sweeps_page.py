@@ -13,7 +13,6 @@ import pytest
 from bnbench.analysis.two_sweeps import matched_settings, same_digits
 from bnbench.config import ConfigError
 from bnbench.record import names
-from bnbench.record.sweep_table import SweepTable
 from bnbench.report import write_comparison
 from bnbench.report.two_sweeps_page import compare_sweeps
 
@@ -75,9 +74,10 @@ def test_a_contrast_that_turned_round_is_called_a_contradiction(make_sweep: Any)
 
 
 def test_what_else_differs_is_named(make_sweep: Any) -> None:
-    a, b = make_sweep(), make_sweep(seeds=range(50, 60), meta={"versions": {"bnbench": "0.2.0", "torch": "2.13.0"}})
+    other = {"versions": {"bnbench": "0.2.0", "torch": "2.13.0"}}
+    a, b = make_sweep(), make_sweep(seeds=range(50, 60), meta=other)
     b.trials["training.steps"] = 900
-    b.meta["data"] = [{**b.meta["data"][0], "checksum": "cd" * 32}]
+    b.record.asked.data[0] = replace(b.record.asked.data[0], checksum="cd" * 32)
     told = unlike(a, b)
     assert "training.steps is 800 in the first and 900 in the second." in told
     assert "The images of mnist_5k differ" in told
@@ -89,7 +89,7 @@ def test_what_else_differs_is_named(make_sweep: Any) -> None:
 def test_sweeps_without_a_common_setting_say_so(make_sweep: Any, tmp_path: Path) -> None:
     a, b = make_sweep(axes={"optimizer.lr": (0.1,)}), make_sweep(axes={"optimizer.lr": (0.3,)})
     for table in (a, b):
-        table.meta["varied"].append("optimizer.lr")
+        table.record.asked.varied.append("optimizer.lr")
     outcome, _ = write_comparison(a, b, tmp_path)
     assert outcome.sentences == ["The two sweeps have no setting in common: there is nothing to compare."]
     assert outcome.tables == []
@@ -108,6 +108,6 @@ def test_every_format_is_written_twice_alike(make_sweep: Any, tmp_path: Path) ->
 
 def test_an_empty_sweep_is_answered_in_a_line(make_sweep: Any, tmp_path: Path) -> None:
     full = make_sweep()
-    empty = SweepTable({**full.meta, "id": "0"}, full.trials[:0], full.curves[:0])
+    empty = replace(make_sweep(meta={"id": "0"}), trials=full.trials[:0], curves=full.curves[:0])
     with pytest.raises(ConfigError, match="sweep placement-0 has no trial"):
         write_comparison(full, replace(empty), tmp_path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bnbench.record.sweep_record import FoundOut, TimedArm, TimingRecord
 from bnbench.report.contents import contents
 from bnbench.report.table import Table
 from bnbench.report.window_and_time_tables import timing_tables, window_tables
@@ -54,13 +56,12 @@ def test_what_was_timed_is_told_with_its_ratio_and_only_then(make_sweep: Any) ->
         level: sweep.trials[sweep.trials["norm"] == norm]["key"].tolist()
         for level, norm in (("none", "none"), ("before", "batch"))
     }
-    sweep.meta["timing"] = {
-        "disturbed": True,
-        "arms": [
-            {"label": "none", "keys": keys["none"], "seconds_per_step": [0.001, 0.002]},
-            {"label": "before", "keys": keys["before"], "seconds_per_step": [0.0015, 0.003]},
-        ],
-    }
+    arms = [
+        TimedArm("none", "", [0.001, 0.002], keys["none"]),
+        TimedArm("before", "", [0.0015, 0.003], keys["before"]),
+    ]
+    known = FoundOut(timing=TimingRecord("placement", arms, disturbed=True))
+    sweep = replace(sweep, record=replace(sweep.record, found_out=known))
     arms, ratios = timing_tables(sweep)
     assert "geometric mean of 2 rounds; something else ran meanwhile" in arms.title
     assert [row[:2] for row in _shown(arms)] == [["none", "1.41"], ["batch", "2.12"]]

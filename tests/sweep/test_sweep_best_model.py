@@ -11,6 +11,7 @@ import bnbench
 from bnbench.data import load_data, split_data
 from bnbench.record.names import TEST_ACC, VAL_ACC, VAL_ACC_FINAL
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.running.best_model import best_trial
 from bnbench.tracking.store import Store
 
@@ -19,7 +20,7 @@ def _recorded(arm: str, seed: int, accuracy: float, *, tuning: bool = False, sta
     curve = [(0, 0.99), (10, 1 - accuracy)]  # on too few images
     metrics = {VAL_ACC_FINAL: accuracy}
     result = TrialResult(f"{arm}{seed}", {"norm": arm, "seed": seed}, status, metrics=metrics, curves={VAL_ACC: curve})
-    return Recorded(result, {}, tuning)
+    return Recorded(result, SweepRecord(Asked("a", "1")), tuning)
 
 
 def test_the_best_arm_is_best_on_average_and_gives_its_best_trial() -> None:
@@ -52,14 +53,14 @@ def test_the_logged_model_is_the_best_arms_with_its_signature_and_needs(
     store = Store.open(None, runs_dir=runs_dir, experiment="bnbench", create=False)
     connection = store._connection
     (logged,) = connection.client.search_logged_models([connection.experiment_id])
-    meta, recorded = store.recorded("latest")
-    best = best_trial(recorded, meta["arm_keys"])
+    record, recorded = store.recorded("latest")
+    best = best_trial(recorded, record.asked.arm_keys)
     assert best is not None
-    assert logged.source_run_id == meta["run_id"]
+    assert logged.source_run_id == record.place.run_id
     assert logged.tags["bnbench.key"] == best.result.key
     assert float(logged.tags[TEST_ACC]) == best.result.metrics[TEST_ACC]
     folder = Path(str(logged.artifact_location).removeprefix("file://"))
-    needs = {f"{name}=={meta['versions'][name]}" for name in ("bnbench", "torch", "numpy", "mlflow")}
+    needs = {f"{name}=={record.environment.versions[name]}" for name in ("bnbench", "torch", "numpy", "mlflow")}
     assert {*(folder / "requirements.txt").read_text().split()} == needs
     assert [path.name for path in folder.rglob("*") if path.suffix in {".pkl", ".pickle"}] == []
 

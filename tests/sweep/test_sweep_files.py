@@ -16,6 +16,7 @@ from bnbench.analysis import levels, strata
 from bnbench.analysis.significance import seeds_suffice
 from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.config.folder import conf_dir
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.compose import compose, to_config
 from bnbench.sweep.planning.describe import varied_keys
@@ -68,8 +69,8 @@ def test_a_file_plans_and_compares_what_its_header_says(
 def _table(made: Plan, compare: list[str], varied: list[str]) -> SweepTable:
     """The sweep's table before anything was trained."""
     rows = [{"key": p.trial.key, "status": "missing", "tuning": False, **p.trial.params} for p in made.planned]
-    meta: dict[str, Any] = {"compare": compare, "contrasts": [], "varied": varied, "tuning_seeds": []}
-    return SweepTable(meta, pd.DataFrame(rows), pd.DataFrame())
+    record = SweepRecord(Asked("planned", "0", compare=compare, varied=varied))
+    return SweepTable(record, pd.DataFrame(rows), pd.DataFrame())
 
 
 def _contrasts(table: SweepTable) -> set[str]:

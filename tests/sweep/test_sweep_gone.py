@@ -23,7 +23,7 @@ _WORDS = ["data=digits", "model.width=8", "norm=none,batch", "training.steps=6",
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sweeps, of which the second trained nothing itself; then MLflow's own tool has removed the first."""
     runs = tmp_path_factory.mktemp("runs")
-    first = bnbench.run(*_WORDS, "seed=0,1", f"runs_dir={runs}").table.meta
+    first = bnbench.run(*_WORDS, "seed=0,1", f"runs_dir={runs}").table.record
     bnbench.run(*_WORDS, "seed=0", f"runs_dir={runs}")
     uri = f"sqlite:///{runs}/mlflow.db"
     MlflowClient(uri).delete_run(first["run_id"])
@@ -53,14 +53,14 @@ def test_a_sweep_whose_trials_another_one_trained_is_verified_and_reproduced_wit
     with hydra_sweep(["hydra.launcher.n_jobs=1", f"runs_dir={runs}"]) as hydra:
         reproduce("latest", hydra, say=said.append)
     assert said[-1] == "identical"
-    conditions = bnbench.load("latest", f"runs_dir={runs}").table.meta["conditions"]
+    conditions = bnbench.load("latest", f"runs_dir={runs}").table.record.found_out.conditions
     assert len(conditions["versions"]) == 1
 
 
 def test_a_sweep_whose_own_files_are_gone_is_answered_in_one_line(
     runs: Path, verified: Callable[[], list[str]]
 ) -> None:
-    run_id = bnbench.load("latest", f"runs_dir={runs}").table.meta["run_id"]
+    run_id = bnbench.load("latest", f"runs_dir={runs}").table.record.place.run_id
     (runs / "artifacts" / run_id / "artifacts" / "sweep.json").unlink()
     with pytest.raises(TrackingError, match=r"no readable sweep\.json in .* put the folder that was there back") as e:
         verified()

@@ -12,6 +12,7 @@ from bnbench.config import ConfigError, Trial
 from bnbench.data import DATASETS
 from bnbench.record import names
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.planning.rebuild import rebuild
 
 _META = {"config": {"data": {"root": None, "download": True}}}
@@ -51,9 +52,9 @@ def test_a_trial_is_rebuilt_from_the_params_that_its_run_has(
 
 def test_the_place_of_the_images_is_the_sweep_s_or_the_one_that_is_given(make_trial: Callable[..., Trial]) -> None:
     result = TrialResult("k", make_trial({}).params, "finished")
-    meta = {"config": {"data": {"root": "/there", "download": False}}}
-    assert (rebuild(result, meta).data.root, rebuild(result, meta).data.download) == ("/there", False)
-    assert rebuild(result, meta, root="/here").data.root == "/here"
+    record = SweepRecord(Asked("there", "1", config={"data": {"root": "/there", "download": False}}))
+    assert (rebuild(result, record).data.root, rebuild(result, record).data.download) == ("/there", False)
+    assert rebuild(result, record, root="/here").data.root == "/here"
 
 
 @pytest.mark.parametrize("other", [{"norm": "dyt"}, {"data": "svhn"}, {"norm.temperature": 1.0}])

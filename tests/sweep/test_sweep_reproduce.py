@@ -91,25 +91,27 @@ def test_a_sweep_is_identical_in_packs_and_what_was_recorded_stays_as_it_was(
     before = bnbench.load("latest", setting).table
     said = again("latest", setting)
     assert (said.lines[-1], said.error) == ("identical", "")
-    title = f"trial-{before.meta['id']}"
+    title = f"trial-{before.record.asked.id}"
     folder = runs / "reproduced" / f"{title}-1"
     assert said.lines[0] == f"{title}: 8 of 8 trials again, into {folder}"
     after = bnbench.load("latest", setting).table
     pd.testing.assert_frame_equal(after.trials, before.trials)
-    assert (after.meta["reproduced"]["trials"], after.meta["reproduced"]["identical"]) == (8, 8)
+    reproduced = after.record.found_out.reproduced
+    assert reproduced is not None
+    assert (reproduced.trials, reproduced.identical) == (8, 8)
     new = bnbench.load("latest", f'runs_dir="{folder}"').table
     assert set(new.trials["status"]) == {"finished", "diverged", "undefined"}
     pd.testing.assert_frame_equal(new.trials, before.trials)
     pd.testing.assert_frame_equal(new.curves, before.curves)
-    assert new.meta["id"] != before.meta["id"]
-    assert f"trained {title} again" in new.meta["notes"][0]
+    assert new.record.asked.id != before.record.asked.id
+    assert f"trained {title} again" in new.record.asked.notes[0]
 
 
 def test_a_manifest_holds_what_the_store_holds(runs: Path, record: Path) -> None:
     connection = connect(Address.resolve(None, runs), experiment="bnbench", create=False)
-    meta, trials = read_recorded(connection, "latest")
+    stored_record, trials = read_recorded(connection, "latest")
     read, from_file = read_manifest(record)
-    assert (read["id"], read["command"]) == (meta["id"], meta["command"])
+    assert (read.asked, read.plan) == (stored_record.asked, stored_record.plan)
     for stored, filed in zip(trials, from_file, strict=True):
         given = {key: value for key, value in stored.result.params.items() if value is not None}
         assert filed.result.params == given
@@ -150,15 +152,15 @@ def test_what_has_changed_is_said_before_training_and_as_the_cause(record: Path,
 
 
 def test_other_images_are_said_before_training(record: Path, again: Callable[..., Said]) -> None:
-    meta = json.loads(record.read_text())
-    meta["data"][0]["checksum"] = "f" * 64 + ":" + "0" * 64
-    meta["trials"] = [{**trial, "key": trial["key"][::-1]} for trial in meta["trials"]]
+    written = json.loads(record.read_text())
+    written["data"][0]["checksum"] = "f" * 64 + ":" + "0" * 64
+    written["trials"] = [{**trial, "key": trial["key"][::-1]} for trial in written["trials"]]
     for name in ("trials.csv", "curves.csv"):
         text = (record.parent / name).read_text()
-        for trial in meta["trials"]:
+        for trial in written["trials"]:
             text = text.replace(trial["key"][::-1], trial["key"])
         (record.parent / name).write_text(text)
-    record.write_text(json.dumps(meta))
+    record.write_text(json.dumps(written))
     said = again(record, sample=1)
     assert said.lines[1].startswith("checksum of the data ffffffffffff when recorded, ")
     assert said.lines[1].endswith(" now: other images give other numbers")

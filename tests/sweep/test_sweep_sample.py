@@ -10,6 +10,7 @@ import pytest
 
 from bnbench.config import Trial
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.again.sample import choose
 
 
@@ -31,7 +32,7 @@ def recorded(make_trial: Callable[..., Trial]) -> list[Recorded]:
     ]
 
 
-_ORIGIN = {"config": {"data": {"root": None, "download": False}}}
+_ORIGIN = SweepRecord(Asked("digits", "1", config={"data": {"root": None, "download": False}}))
 _VARIED = ["seed", "model", "norm", "norm.placement", "optimizer.lr"]
 
 
@@ -65,6 +66,7 @@ def test_trials_of_own_data_are_chosen_from_where_their_sweep_found_the_images(
     path = tmp_path / "own.npz"
     np.savez(path, images=np.resize(np.arange(256, dtype=np.uint8), (120, 4, 4)), labels=np.arange(120) % 3)
     trials = [make_trial({"data.name": "arrays", "data.path": str(path), "seed": seed}) for seed in (0, 1)]
-    origin = {"config": {"data": {**_ORIGIN["config"]["data"], "path": str(path)}}}
+    data = {**_ORIGIN.asked.config["data"], "path": str(path)}
+    origin = SweepRecord(Asked("mine", "1", config={"data": data}))
     results = [Recorded(TrialResult(trial.key, trial.params, "finished"), origin, False) for trial in trials]
     assert choose(results, ["seed"], 1) == results[:1]

@@ -10,6 +10,7 @@ import pytest
 from bnbench.config import Config, Trial
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_record import Asked, Environment, SweepRecord
 from bnbench.sweep.again.since_recorded import changes, likely_cause, notes
 from bnbench.sweep.planning.rebuild import Again
 from bnbench.tracking import environment
@@ -23,11 +24,12 @@ def case(make_trial: Callable[..., Trial]) -> Callable[..., Again]:
 
     def make(*, key: str = "", versions: Any = None, cpu: str = "", tags: Any = None) -> Again:
         trial = make_trial({})
-        origin = {
-            "versions": environment.versions() if versions is None else versions,
-            "hardware": {"cpu": cpu or environment.hardware()["cpu"]},
-            "git": {"commit": "c" * 40},
-        }
+        known = Environment(
+            environment.versions() if versions is None else versions,
+            git={"commit": "c" * 40},
+            hardware={"cpu": cpu or environment.hardware()["cpu"]},
+        )
+        origin = SweepRecord(Asked("recorded", "1"), known)
         tags = {Tag.DATA_CHECKSUM: "d" * 64, **_NOW, **(tags or {})}
         result = TrialResult(key or trial.key, trial.params, "finished", tags=tags)
         return Again(Recorded(result, origin, False), Config(), trial, "d" * 64)

@@ -108,7 +108,7 @@ def test_trials_trained_in_packs_give_the_same_digits_alone_and_only_that_is_kep
     runs: Path, first: str, verified: Callable[..., Said]
 ) -> None:
     before, table = _files(runs), _load(runs, first)
-    assert table.meta["verified"] is None
+    assert table.record.found_out.verified is None
     said = verified(sweep=first, sample=None)
     assert (said.lines[-1], said.error) == ("12 of 12 trials retrained alone gave the same digits", "")
     assert sum(": same: " in line for line in said.lines) == 12
@@ -117,14 +117,15 @@ def test_trials_trained_in_packs_give_the_same_digits_alone_and_only_that_is_kep
     assert _files(runs) == before
     again = _load(runs, first)
     pd.testing.assert_frame_equal(again.trials, table.trials)
-    verified_ = again.meta["verified"]
-    assert (verified_["trials"], verified_["identical"], verified_["near"]) == (12, 12, 0)
-    assert verified_["cpu"] == environment.hardware()["cpu"]
-    assert {**again.meta, "verified": None} == table.meta
+    verified_ = again.record.found_out.verified
+    assert verified_ is not None
+    assert (verified_.trials, verified_.identical, verified_.near) == (12, 12, 0)
+    assert verified_.cpu == environment.hardware()["cpu"]
+    assert replace(again.record, found_out=replace(again.record.found_out, verified=None)) == table.record
 
 
 def test_what_a_trial_was_trained_under_is_read_back(runs: Path, first: str) -> None:
-    conditions = _load(runs, first).meta["conditions"]
+    conditions = _load(runs, first).record.found_out.conditions
     assert (conditions["device"], conditions["threads"]) == (["cpu"], ["1"])
     assert {len(values) for values in conditions.values()} == {1}
     assert "MKL_CBWR=AUTO,STRICT" in conditions["blas"][0]
@@ -135,8 +136,8 @@ def test_a_trial_that_another_sweep_trained_is_verified_with_that_sweep_s_target
 ) -> None:
     words = ["data=digits", "model.width=20", "norm=batch", "optimizer.lr=0.5", "seed=0", "training.steps=12"]
     sweep = bnbench.run(*words, "training.targets=[0.7]", "hydra.launcher.n_jobs=1", f"runs_dir={runs}")
-    assert sweep.table.meta["plan"]["reused"] == 1
-    said = verified(sweep=sweep.table.meta["run_id"])
+    assert sweep.table.record.plan.reused == 1
+    said = verified(sweep=sweep.table.record.place.run_id)
     assert said.lines[-1] == "1 of 1 trial retrained alone gave the same digits"
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from bnbench.record import names
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking.store import Store
 
 _STEPS = (0, 1, 2, 3, 5, 8, 13, 20)
@@ -93,6 +94,6 @@ def start(store: Store) -> Callable[..., str]:
             "git": {"commit": "c" * 40, "dirty": True},
             **more,
         }
-        return store.start_sweep(meta, [{"key": r.key, "params": r.params} for r in results])
+        return store.start_sweep(SweepRecord.from_json(meta), [{"key": r.key, "params": r.params} for r in results])
 
     return start_sweep

@@ -10,6 +10,7 @@ import pytest
 
 from bnbench.config import ConfigError
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
 
 
@@ -20,7 +21,7 @@ def archive() -> SweepArchive:
     planned = [{"key": result.key, "params": result.params} for result in results]
     run = {"status": "FINISHED", "started": 1, "ended": 2, "tags": {}, "metrics": {}}
     files = {"report.html": b"<p>\xff", "figures/a b.svg": b"<svg>"}
-    return SweepArchive({"name": "placement, mine", "id": "0a1b"}, planned, run, results, None, files)
+    return SweepArchive(SweepRecord(Asked("placement, mine", "0a1b")), planned, run, results, None, files)
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_any_damage_is_refused_in_one_line_or_does_not_touch_the_content(archive
         said = _refusal(path)
         if said is None:
             read = read_archive(path)
-            assert (read.meta, read.planned, read.results) == (archive.meta, archive.planned, archive.results)
+            assert (read.record, read.planned, read.results) == (archive.record, archive.planned, archive.results)
         else:
             assert "\n" not in said
             refused += 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from bnbench.config import ConfigError
 from bnbench.record import names
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, ClaimRecord, Environment, Place, SweepRecord
 from bnbench.tracking import handed_on
 from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
 from bnbench.tracking.store import Store
@@ -34,18 +36,9 @@ def archive(store: Store, results: list[TrialResult], start: Start, tmp_path: Pa
     """A sweep of which another one trained the first trial, read back from its file."""
     before = start(results[:1], name="earlier", id="ffff", versions={"numpy": "1"}, hardware={"cpu": "old"})
     store.record(results[:1], before)
+    asked = Asked("placement", "0a1b", "?", ["x"], tuning_seeds=[100], claims={"C1": ClaimRecord("h", {})})
     run_id = store.start_sweep(
-        {
-            "name": "placement",
-            "id": "0a1b",
-            "question": "?",
-            "command": ["x"],
-            "tuning_seeds": [100],
-            "claims": {"C1": {"hash": "h"}},
-            "versions": {"numpy": "2"},
-            "hardware": {"cpu": "new"},
-            "git": {},
-        },
+        SweepRecord(asked, Environment({"numpy": "2"}, hardware={"cpu": "new"})),
         [{"key": r.key, "params": r.params, "arm": "a", "reused": r is results[0]} for r in results],
     )
     store.record(results[1:4], run_id)
@@ -79,12 +72,11 @@ def test_a_sweep_that_was_handed_on_is_the_same_in_another_store(
     here, there = store.load("placement"), other.load("latest")
     pd.testing.assert_frame_equal(here.trials, there.trials)
     pd.testing.assert_frame_equal(here.curves, there.curves)
-    place = {"tracking_uri", "run_id", "experiment_id"}
-    assert {**here.meta, **dict.fromkeys(place)} == {**there.meta, **dict.fromkeys(place)}
-    assert there.meta["run_id"] == added.run_id
+    assert replace(here.record, place=Place()) == replace(there.record, place=Place())
+    assert there.record.place.run_id == added.run_id
     origins = [one.origin for one in other.recorded("latest")[1]]
-    assert [origin["versions"]["numpy"] for origin in origins] == ["1", "2", "2", "2", "2"]
-    assert [origin["hardware"]["cpu"] for origin in origins] == ["old", *["new"] * 4]
+    assert [origin.environment.versions["numpy"] for origin in origins] == ["1", "2", "2", "2", "2"]
+    assert [origin.environment.hardware["cpu"] for origin in origins] == ["old", *["new"] * 4]
     [mine], [theirs] = [s.sweeps()[:1] for s in (store, other)]
     assert {**mine, "run_id": ""} == {**theirs, "run_id": ""}
 
@@ -146,7 +138,7 @@ def test_loading_that_was_broken_off_goes_on(
     added = other.add_archive(archive)
     assert (added.is_new, added.trials, added.known) == (False, 0, 4)
     took = (archive.run["ended"] - archive.run["started"]) / 1000
-    assert other.load("latest").meta["wall_seconds"] == took
+    assert other.load("latest").record.found_out.wall_seconds == took
     assert _count(other) == {"sweep": 1, "trial": 4}
 
 

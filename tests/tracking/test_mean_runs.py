@@ -59,7 +59,7 @@ def _one_by_one(connection: Any, runs: Any) -> Any:
 
 def shown(store: Store, table: Any, charts: SweepCharts) -> list[Run]:
     """What MLflow's page loads for the charts' address."""
-    view, connection = chart_view(table.meta, charts), store._connection
+    view, connection = chart_view(table.record, charts), store._connection
     order = [f"{view.order} ASC"]
     return [*connection.client.search_runs([connection.experiment_id], view.filter, max_results=100, order_by=order)]
 
@@ -94,7 +94,7 @@ def test_what_mlflow_draws_of_groups_is_the_mean_and_its_interval(
     assert drawn(written, runs, "fc widths 64 64 test accuracy")["before"] == {0: (30, 30, 30)}
     assert {run.data.metrics["trials collapsed"] for run in runs} == {3}
     assert {run.data.tags["mlflow.note.content"] for run in runs} == {"what it is a mean of"}
-    assert {run.data.tags[names.Tag.PARENT] for run in runs} == {table.meta["run_id"]}
+    assert {run.data.tags[names.Tag.PARENT] for run in runs} == {table.record.place.run_id}
 
 
 def test_every_chart_has_a_card_of_a_metric_that_is_there(store: Store, start: Start, make_result: Make) -> None:
@@ -102,7 +102,7 @@ def test_every_chart_has_a_card_of_a_metric_that_is_there(store: Store, start: S
     table, charts = store.load("latest"), charts_of()
     store.write_charts(table, charts)
     there = {key for run in shown(store, table, charts) for key in run.data.metrics}
-    named = chart_view(table.meta, charts)._state()["compareRunCharts"]
+    named = chart_view(table.record, charts)._state()["compareRunCharts"]
     assert {card["metricKey"] for card in named} == there  # MLflow makes charts of its own of what is not named
     cards = [card for card in named if not card["deleted"]]
     assert len({card["metricKey"] for card in cards}) == 4
@@ -122,7 +122,9 @@ def test_again_changes_nothing_and_other_charts_take_their_place(
     def ids(charts: SweepCharts) -> set[str]:
         written.write_charts(table, charts)
         found = {run.info.run_id for run in shown(written, table, charts)}
-        assert found == {run.info.run_id for run in mean_runs._mean_runs(written._connection, table.meta["run_id"])}
+        assert found == {
+            run.info.run_id for run in mean_runs._mean_runs(written._connection, table.record.place.run_id)
+        }
         return found
 
     first = ids(charts_of())
@@ -163,7 +165,7 @@ def test_after_a_kill_the_earlier_charts_or_the_new_ones_are_drawn_and_whole(
         assert len(now) == 6
         if done:
             break
-    kept = mean_runs._mean_runs(connection, table.meta["run_id"])
+    kept = mean_runs._mean_runs(connection, table.record.place.run_id)
     assert [run.info.status for run in kept].count("FINISHED") == 6
     assert allowed > 3
 

@@ -10,16 +10,19 @@ import pytest
 from mlflow import MlflowClient
 
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.tracking.server import running_server
 from bnbench.tracking.store import Store
 
 Make = Callable[..., TrialResult]
-_META = {"name": "a", "id": "1", "question": "?", "command": ["x"], "tuning_seeds": []}
+_RECORD = SweepRecord(Asked("a", "1", "?", ["x"]))
 
 
 def _record(runs_dir: Path, results: list[TrialResult], id: str = "1") -> str:
     store = Store.open(None, runs_dir=runs_dir, experiment="bnbench")
-    run_id = store.start_sweep({**_META, "id": id}, [{"key": r.key, "params": r.params} for r in results])
+    run_id = store.start_sweep(
+        SweepRecord(Asked("a", id, "?", ["x"])), [{"key": r.key, "params": r.params} for r in results]
+    )
     store.record(results, run_id)
     report = runs_dir / "report.html"
     report.write_text("the report")
@@ -45,7 +48,7 @@ def test_a_moved_or_copied_folder_is_read_and_written_where_it_is(home: Path, ma
     moved = reader.load("latest")
     pd.testing.assert_frame_equal(moved.trials, before.trials)
     pd.testing.assert_frame_equal(moved.curves, before.curves)
-    assert moved.meta["tracking_uri"] == f"sqlite:///{new}/mlflow.db"
+    assert moved.record.place.tracking_uri == f"sqlite:///{new}/mlflow.db"
     reader.record([make_result(2, status="failed", reason="broken as well")])  # as `sync` does
     run_id = _record(new, [make_result(3)], id="2")
     assert (new / "artifacts" / run_id / "artifacts" / "report.html").read_text() == "the report"
@@ -79,7 +82,7 @@ def test_a_process_that_runs_while_another_sees_the_folder_elsewhere_writes_to_i
     here, there = home / "runs", home / "mounted"
     here.mkdir(parents=True)
     store = Store.open(None, runs_dir=here, experiment="bnbench")
-    run_id = store.start_sweep(_META, [])
+    run_id = store.start_sweep(_RECORD, [])
     shutil.copytree(here, there)
     with_files_there = Store.open(None, runs_dir=there, experiment="bnbench")
     with_files_there.show_files_here()
@@ -97,7 +100,7 @@ def test_files_that_somebody_keeps_elsewhere_on_purpose_stay_there(home: Path, m
     elsewhere.mkdir(parents=True)
     client.create_experiment("own", artifact_location=elsewhere.as_uri())
     store = Store.open(None, runs_dir=runs, experiment="own")
-    run_id = store.start_sweep(_META, [])
+    run_id = store.start_sweep(_RECORD, [])
     assert (elsewhere / run_id / "artifacts" / "sweep.json").exists()
-    assert Store.open(None, runs_dir=runs, experiment="own").load("latest").meta["id"] == "1"
+    assert Store.open(None, runs_dir=runs, experiment="own").load("latest").record.asked.id == "1"
     assert client.get_experiment_by_name("own").artifact_location == elsewhere.as_uri()

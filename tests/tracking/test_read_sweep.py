@@ -11,6 +11,7 @@ import pytest
 
 from bnbench.record import names
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking import TrackingError
 from bnbench.tracking.store import Store
 
@@ -122,7 +123,7 @@ def test_planned_trials_without_a_result_are_missing_undefined_or_failed(
     undefined = {"key": "u", "params": make_result(3).params, "status": "undefined", "reason": "one value"}
     planned = [{"key": result.key, "params": result.params} for result in (missing, failed, diverged)]
     meta = {"name": "a", "id": "1", "question": "?", "command": ["x"], "tuning_seeds": [100]}
-    store.start_sweep(meta, [*planned, undefined])
+    store.start_sweep(SweepRecord.from_json(meta), [*planned, undefined])
     store.record([failed, diverged], None)
     trials = store.load("latest").trials
     assert trials["status"].tolist() == ["missing", "failed", "diverged", "undefined"]
@@ -163,22 +164,22 @@ def test_the_newest_finished_run_of_a_trial_counts(store: Store, make_result: Ma
     assert trials[names.TEST_ACC].tolist() == [0.3]
 
 
-def test_meta_comes_back_with_where_it_was_tracked(store: Store, start: Start) -> None:
+def test_the_record_comes_back_with_where_it_was_tracked(store: Store, start: Start) -> None:
     run_id = start([])
-    assert "wall_seconds" not in store.load("latest").meta
+    assert store.load("latest").record.found_out.wall_seconds is None
     store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[], note="")
-    meta = store.load("latest").meta
-    assert meta["question"] == "Before or after?"
-    assert meta["command"] == ["python", "-m", "bnbench", "+sweep=placement"]
-    assert meta["run_id"] == run_id
-    assert meta["experiment_id"] == store.experiment_id
-    assert meta["tracking_uri"] == store.address.uri
-    assert 0 <= meta["wall_seconds"] < 60
+    record = store.load("latest").record
+    assert record.asked.question == "Before or after?"
+    assert record.asked.command == ["python", "-m", "bnbench", "+sweep=placement"]
+    assert record.place.run_id == run_id
+    assert record.place.experiment_id == store.experiment_id
+    assert record.place.tracking_uri == store.address.uri
+    assert 0 <= record.found_out.wall_seconds < 60
 
 
 def test_a_sweep_is_found_by_run_id_full_name_name_and_latest(store: Store, start: Start) -> None:
     runs = {id: start([], name=name, id=id) for name, id in [("a", "1"), ("a", "2"), ("b", "3")]}
-    found = {sweep: store.load(sweep).meta["id"] for sweep in (runs["1"], "a-1", "a", "b", "latest")}
+    found = {sweep: store.load(sweep).record.asked.id for sweep in (runs["1"], "a-1", "a", "b", "latest")}
     assert found == {runs["1"]: "1", "a-1": "1", "a": "2", "b": "3", "latest": "3"}
     assert [(sweep["name"], sweep["id"], sweep["trials"]) for sweep in store.sweeps()] == [
         ("b", "3", 0),
@@ -208,4 +209,4 @@ def test_trials_of_sweeps_under_other_versions_are_told_by_them(store: Store, ma
     store.record([old], start([old], id="old", versions={"numpy": "1"}))
     sweep = start([old, new], id="new", versions={"numpy": "2"})
     store.record([new], sweep)
-    assert store.load(sweep).meta["conditions"]["versions"] == ["numpy=1", "numpy=2"]
+    assert store.load(sweep).record.found_out.conditions["versions"] == ["numpy=1", "numpy=2"]

@@ -13,6 +13,7 @@ import pytest
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking import TrackingError, bulk, server
 from bnbench.tracking.address import Address
 from bnbench.tracking.server import running_server, serve_ui
@@ -34,7 +35,9 @@ def test_the_server_shows_the_page_and_records_and_reads_like_the_database(
             assert b"<title>MLflow</title>" in answer.read()
         there = Store.open(page, runs_dir=tmp_path, experiment="remote")
         meta = {"name": "a", "id": "1", "question": "?", "command": ["x"], "tuning_seeds": []}
-        run_id = there.start_sweep(meta, [{"key": result.key, "params": result.params} for result in results])
+        run_id = there.start_sweep(
+            SweepRecord.from_json(meta), [{"key": result.key, "params": result.params} for result in results]
+        )
         there.record(results, run_id)
         remote, finished = there.load("latest"), there.finished()
         for mean in (1, 2, 2):

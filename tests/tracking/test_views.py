@@ -135,7 +135,7 @@ def test_an_address_names_a_view_that_the_experiment_has(store: Store, start: St
     tags = store._connection.client.get_experiment(store.experiment_id).tags
     ids = {key.removeprefix(TAG) for key in tags if key.startswith(TAG)}
     assert len(ids) == 3
-    for address in (*addresses, *re.findall(r"\]\((.*?)\)", views.links(table.meta))):
+    for address in (*addresses, *re.findall(r"\]\((.*?)\)", views.links(table.record))):
         assert re.search(r"artifacts/report\.html\?|viewStateShareKey=(" + "|".join(ids) + ")&", address)
     assert "bnbench" in tags["mlflow.note.content"]
 

@@ -34,7 +34,7 @@ _BARS = (
 
 def draw(table: SweepTable) -> list[Figure]:
     """A figure for the sweep's axis, with the differences, and one for each other axis of interest that varies."""
-    own = table.meta["axis"]
+    own = table.record.asked.axis
     others = [key for key in (LEARNING_RATE, BATCH_SIZE) if key != own]
     return [_draw_axis(table, axis, differences=axis == own) for axis in (own, *others) if axis is not None]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnbench.claims.history import earlier_sweeps
 from bnbench.config import Size
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.sweep.planning.describe import arm_keys, varied_keys
 from bnbench.sweep.planning.file_trials import FileTrials, Params, params_of, trials_of_file
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bnbench.tracking.store import Store
 
 # A sweep as the store lists it, its description, and its planned trials.
-ReadSweep = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]
+ReadSweep = tuple[dict[str, Any], SweepRecord, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
         store: Where trials are recorded.
     """
     plans = [(listed, *store.plan(listed["run_id"])) for listed in store.sweeps()]
-    of_full_size = any(meta["config"]["sweep"]["size"] == Size.full for _, meta, _ in plans if meta["name"] == sweep)
+    of_full_size = any(
+        record.asked.config["sweep"]["size"] == Size.full for _, record, _ in plans if record.asked.name == sweep
+    )
     for size in [Size.full] * of_full_size + [Size.quick]:
         typed = [f"+sweep={sweep}", *words, f"sweep.size={size}"]
         with hydra_sweep(typed) as hydra:
@@ -66,9 +69,9 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
     needed, here, finished = file.defined, environment.versions(), store.finished()
     arms = {_without_seed(params) for params in needed}
     entries: dict[Params, dict[str, Any]] = {}
-    sources: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for sweep, meta, planned in plans:
-        if any(meta["versions"].get(name) != here[name] for name in ("numerics", "torch")):
+    sources: list[tuple[dict[str, Any], SweepRecord]] = []
+    for sweep, record, planned in plans:
+        if any(record.environment.versions.get(name) != here[name] for name in ("numerics", "torch")):
             continue
         fitting = {params_of(entry["params"]): entry for entry in planned if entry["key"] in finished}
         new = {
@@ -76,12 +79,12 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
             for params, entry in fitting.items()
             if params not in entries
             and _without_seed(params) in arms
-            and (params in needed or entry["params"]["seed"] not in meta["tuning_seeds"])
+            and (params in needed or entry["params"]["seed"] not in record.asked.tuning_seeds)
         }
         if new:
             entries |= new
-            sources.append((sweep, meta))
-    recorded, names = len(needed & entries.keys()), [f"{sweep['name']}-{sweep['id']}" for sweep, _ in sources]
+            sources.append((sweep, record))
+    recorded, names = len(needed & entries.keys()), [record.title for _, record in sources]
     if recorded < len(needed):
         return Evidence(None, len(needed), recorded, names)
     undefined = [
@@ -89,32 +92,34 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
         for trial in file.trials
         if (reason := undefined_reason(trial)) is not None
     ]
-    table = store.load_trials(_meta(file, sources), [*entries.values(), *undefined])
+    table = store.load_trials(_description(file, sources), [*entries.values(), *undefined])
     return Evidence(table, len(needed), recorded, names)
 
 
-def _meta(file: FileTrials, sources: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+def _description(file: FileTrials, sources: Sequence[tuple[dict[str, Any], SweepRecord]]) -> SweepRecord:
     """A description as of one sweep that trained all of them, compared as the file says."""
     asked = file.asked
     config = asked.config.sweep
-    own = [meta for _, meta in sources if meta["name"] == asked.name]
+    own = [record for _, record in sources if record.asked.name == asked.name]
     earlier = earlier_sweeps(asked.name, [sweep for sweep, _ in sources])[1:]
-    known = {sweep["id"]: sweep for meta in own for sweep in meta.get("earlier", [])}
-    data = {data["name"]: data for _, meta in reversed(sources) for data in meta["data"]}
+    known = {sweep.id: sweep for record in own for sweep in record.asked.earlier}
+    data = {data.name: data for _, record in reversed(sources) for data in record.asked.data}
     varied = varied_keys(file.trials, asked.grid.axes)
-    return {
-        **sources[0][1],
-        "name": asked.name,
-        "compare": list(config.compare),
-        "contrasts": list(config.contrasts),
-        "axis": config.axis,
-        "tuning_seeds": list(config.tuning_seeds),
-        "varied": varied,
-        "arm_keys": arm_keys(file.trials, varied),
-        "data": [*data.values()],
-        "claims": own[0].get("claims", {}) if own else {},
-        "earlier": [*(known | {sweep["id"]: sweep for sweep in earlier}).values()],
-    }
+    newest = sources[0][1]
+    described = replace(
+        newest.asked,
+        name=asked.name,
+        compare=list(config.compare),
+        contrasts=list(config.contrasts),
+        axis=config.axis,
+        tuning_seeds=list(config.tuning_seeds),
+        varied=varied,
+        arm_keys=arm_keys(file.trials, varied),
+        data=[*data.values()],
+        claims=own[0].asked.claims if own else {},
+        earlier=[*(known | {sweep.id: sweep for sweep in earlier}).values()],
+    )
+    return replace(newest, asked=described)
 
 
 def _without_seed(params: Params) -> Params:

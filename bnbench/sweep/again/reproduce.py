@@ -16,6 +16,7 @@ from bnbench.config import Config, ConfigError, TrackingConfig
 from bnbench.config.trial import flatten
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.report.manifest import read_manifest
 from bnbench.sweep.again.checks import keep_check
 from bnbench.sweep.again.compare import compare, known_metrics
@@ -29,16 +30,13 @@ from bnbench.sweep.planning.plan import DataLoader, Plan, Planned
 from bnbench.sweep.planning.rebuild import Again, again
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.pack_widths import calibrated
-from bnbench.sweep.running.run import execute, sweep_meta
+from bnbench.sweep.running.run import execute, new_record
 
 if TYPE_CHECKING:
     from bnbench.tracking.connect import Connection
 
-# Of the new sweep's description; all else is the recorded one's.
-_OWN = ("id", "command", "config", "data", "versions", "git", "hardware", "created", "wall_seconds", "plan")
-
-# Of the recorded one's: what was found out after it was planned, or says where it is tracked.
-_FOUND_OUT = ("conditions", "verified", "reproduced", "timing", "tracking_uri", "run_id", "experiment_id")
+# Of what the new sweep asks; all else is what the recorded one asked.
+_OWN = ("id", "command", "config", "data", "created")
 
 
 def reproduce(
@@ -66,23 +64,23 @@ def reproduce(
     """
     config = hydra.settings
     runs_dir = Path(config.runs_dir).expanduser().absolute()
-    meta, planned, connection = _read(source, config, runs_dir)
-    title = f"{meta['name']}-{meta['id']}"
+    record, planned, connection = _read(source, config, runs_dir)
+    title = record.title
     folder = _folder(into, runs_dir / "reproduced" / title)
-    trained = [record for record in planned if record.trained]
+    trained = [one for one in planned if one.trained]
     if not trained:
         raise ConfigError(f"sweep {title} has no finished trial to reproduce; train it first")
-    chosen = planned if sample is None else choose(trained, meta["varied"], sample, config.data.root)
+    chosen = planned if sample is None else choose(trained, record.asked.varied, sample, config.data.root)
     images = DataLoader(runs_dir / "cache")
     cases = [again(r, images, config.data.root) for r in chosen if r.trained or r.result.status == "undefined"]
     left_out = len(chosen) - len(cases)
     say(f"{title}: {len(cases)} of {count(len(planned), 'trial')} again, into {folder}")
     for note in [f"{count(left_out, 'trial')} without recorded numbers left out"] * bool(left_out) + notes(cases):
         say(note)
-    results = _train(hydra, cases, meta, runs_dir, folder, say)
-    verdicts, other = _compare(cases, results, known_metrics(record.result for record in trained), meta["varied"])
+    results = _train(hydra, cases, record, runs_dir, folder, say)
+    verdicts, other = _compare(cases, results, known_metrics(one.result for one in trained), record.asked.varied)
     if connection is not None:
-        keep_check(connection, meta, Tag.REPRODUCED, verdicts, say)
+        keep_check(connection, record, Tag.REPRODUCED, verdicts, say)
     if other:
         raise SweepFailedError(f"{count(verdicts['other'], 'trial')} of {len(cases)} gave other digits, first {other}")
     say(f"{verdicts['same']} of {count(len(cases), 'trial')} gave the recorded digits")
@@ -90,7 +88,7 @@ def reproduce(
     say(f"{count(near, 'trial')} more agree as far as two devices can" if near else "identical")
 
 
-def _read(source: str, config: Config, runs_dir: Path) -> tuple[dict[str, Any], list[Recorded], Connection | None]:
+def _read(source: str, config: Config, runs_dir: Path) -> tuple[SweepRecord, list[Recorded], Connection | None]:
     """The sweep's description and trials, and the store they come from, if it is one."""
     path = Path(source).expanduser()
     if path.suffix == ".json":
@@ -118,7 +116,7 @@ def _folder(given: Path | None, usual: Path) -> Path:
 def _train(
     hydra: HydraSweep,
     cases: Sequence[Again],
-    meta: Mapping[str, Any],
+    record: SweepRecord,
     runs_dir: Path,
     folder: Path,
     say: Callable[[str], None],
@@ -142,16 +140,18 @@ def _train(
     workers = min(hydra.workers, max(1, len(plan.packs)))
     say(f"{count(len(plan.packs), 'pack')} on {count(workers, 'worker')}, about {duration(plan.seconds / workers)}")
     config = replace(hydra.settings, runs_dir=str(folder), tracking=TrackingConfig())
-    own = sweep_meta(config, meta["name"], plan, [], workers, sys.argv[1:])
-    recorded = {key: value for key, value in meta.items() if key not in _FOUND_OUT}
-    described = {**own, **recorded, **{key: own[key] for key in _OWN}}  # an older record may lack a key
-    described["notes"] = [*meta["notes"], f"This sweep trained {meta['name']}-{meta['id']} again, to compare them."]
+    own = new_record(config, record.asked.name, plan, [], workers, sys.argv[1:])
+    asked = replace(
+        record.asked,
+        **{key: getattr(own.asked, key) for key in _OWN},
+        notes=[*record.asked.notes, f"This sweep trained {record.title} again, to compare them."],
+    )
     store = Store.open(None, runs_dir=folder, experiment=config.tracking.experiment)
     with suppress(SweepFailedError):  # which trials failed, and why, is found when they are compared
-        execute(hydra, config, described, plan, store, folder, say)
+        execute(hydra, config, replace(own, asked=asked), plan, store, folder, say)
     address = Address.resolve(None, folder)
     connection = connect(address, experiment=config.tracking.experiment, create=False)
-    return {record.result.key: record.result for record in read_recorded(connection, "latest")[1]}
+    return {one.result.key: one.result for one in read_recorded(connection, "latest")[1]}
 
 
 def _planned(case: Again, usual: Mapping[str, Any]) -> Planned:

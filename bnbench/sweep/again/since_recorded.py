@@ -66,7 +66,7 @@ def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[C
     from bnbench.tracking import environment
 
     origin, tags = again.recorded.origin, again.recorded.result.tags
-    then, here = origin["versions"], environment.versions()
+    then, here = origin.environment.versions, environment.versions()
     on_cpu = {Tag.DEVICE: "cpu"} if again.trial.training.device == Device.cpu else {}
     now = {Tag.KERNELS: described_settings(), **on_cpu} if conditions is None else conditions
     found = [
@@ -74,13 +74,13 @@ def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[C
         ("numerics version", then.get("numerics"), here.get("numerics")),
         *((name, then.get(name), here.get(name)) for name in ("torch", *_PACKAGES)),
         *((_CONDITIONS[tag], tags.get(tag), now.get(tag)) for tag in CONDITIONS),
-        ("CPU", origin["hardware"].get("cpu"), environment.hardware().get("cpu")),
+        ("CPU", origin.environment.hardware.get("cpu"), environment.hardware().get("cpu")),
     ]
     changed = [Change(what, old, new) for what, old, new in found if old and new and old != new]
     same = again.trial.key == again.recorded.result.key or again.trial.params != again.recorded.result.params
     if not same and not any(change.in_key for change in changed):
         # A key is made of these and the params; older sweeps did not record the numerics version.
-        commit = origin.get("git", {}).get("commit", "unknown")[:_DIGITS]
+        commit = origin.environment.git.get("commit", "unknown")[:_DIGITS]
         old = f"of bnbench {then.get('bnbench')} (commit {commit})"
         changed.insert(0, Change("numerics version", old, here["numerics"]))
     return changed

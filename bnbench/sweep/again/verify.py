@@ -51,13 +51,13 @@ def verify(
     connection = connect(address, experiment=config.tracking.experiment, create=False)
     images = DataLoader(runs_dir / "cache")
     with reported(address):
-        meta, planned = read_recorded(connection, sweep)
-    title = f"{meta['name']}-{meta['id']}"
-    recorded = [record for record in planned if record.trained]
+        record, planned = read_recorded(connection, sweep)
+    title = record.title
+    recorded = [one for one in planned if one.trained]
     if not recorded:
         raise ConfigError(f"sweep {title} has no finished trial to verify; train it first")
-    chosen = choose(recorded, meta["varied"], len(recorded) if sample is None else sample, config.data.root)
-    cases = [again(record, images, config.data.root) for record in chosen]
+    chosen = choose(recorded, record.asked.varied, len(recorded) if sample is None else sample, config.data.root)
+    cases = [again(one, images, config.data.root) for one in chosen]
     _refuse_others(cases)
     workers = min(workers, len(cases))
     seconds = [training_seconds([case.trial], alone=case.alone) for case in cases]
@@ -65,8 +65,8 @@ def verify(
     say(f"{title}: {len(cases)} of {count(len(recorded), 'recorded trial')}, each alone, about {about}")
     for note in notes(cases):
         say(note)
-    known = known_metrics(record.result for record in recorded)
-    labelled = sorted(meta["varied"], key=lambda key: key == "seed")  # the seed last
+    known = known_metrics(one.result for one in recorded)
+    labelled = sorted(record.asked.varied, key=lambda key: key == "seed")  # the seed last
     verdicts: Counter[str] = Counter()
     for number, (case, now) in enumerate(zip(cases, _train(cases, runs_dir / "cache", workers), strict=True), start=1):
         found = compare(case.recorded.result, now, known, case.trial.training.precision)
@@ -74,7 +74,7 @@ def verify(
         say(f"{number} of {len(cases)}  {arm_label(case.trial, labelled)}: {found.text}")
     near = f", {verdicts['near']} more agree as far as two devices can" if verdicts["near"] else ""
     say(f"{verdicts['same']} of {count(len(cases), 'trial')} retrained alone gave the same digits{near}")
-    keep_check(connection, meta, Tag.VERIFIED, verdicts, say)
+    keep_check(connection, record, Tag.VERIFIED, verdicts, say)
     if verdicts["other"]:
         raise SweepFailedError(f"{count(verdicts['other'], 'trial')} of {title} did not give the recorded digits")
 

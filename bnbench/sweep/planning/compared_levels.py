@@ -165,6 +165,7 @@ def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable
     """The sweep before anything of it is trained, as far as levels and settings go."""
     import pandas as pd
 
+    from bnbench.record.sweep_record import Asked, SweepRecord
     from bnbench.record.sweep_table import MISSING, SweepTable, param_column
 
     trials = [p.trial for p in planned]
@@ -175,8 +176,8 @@ def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable
     }
     for name in dict.fromkeys(key for trial in trials for key in trial.params):
         columns[name] = param_column([trial.params.get(name) for trial in trials])
-    meta = {"compare": config.sweep.compare, "varied": varied_keys(trials, grid.axes)}
-    return SweepTable(meta, pd.DataFrame(columns), pd.DataFrame())
+    asked = Asked("", "", compare=config.sweep.compare, varied=varied_keys(trials, grid.axes))
+    return SweepTable(SweepRecord(asked), pd.DataFrame(columns), pd.DataFrame())
 
 
 def _meeting(table: SweepTable) -> list[str]:

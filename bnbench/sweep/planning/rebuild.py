@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, Device, Trial, schema
 from bnbench.data import DATASETS, OWN
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.version import __version__
 from bnbench.sweep.planning.compose import set_values
 from bnbench.sweep.planning.plan import DataLoader
@@ -60,7 +59,7 @@ def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Ag
     return Again(recorded, config, images.trial(config), images.load(config).checksum)
 
 
-def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = None) -> Config:
+def rebuild(result: TrialResult, record: SweepRecord, *, root: str | None = None) -> Config:
     """The configuration that gives a recorded trial again.
 
     Its params define it and its recorded metrics name its targets; of the sweep's own configuration only the place
@@ -74,7 +73,7 @@ def rebuild(result: TrialResult, meta: Mapping[str, Any], *, root: str | None = 
         if params[key] not in known:
             raise ConfigError(f"trial {result.key} has {key}={params[key]}, unknown to bnbench {__version__}")
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}
-    data = meta["config"]["data"]
+    data = record.asked.config["data"]
     values["training.device"] = params.get("training.device", Device.cpu) if has_gpu() else Device.cpu
     values |= {"data.root": root or data["root"], "data.path": data.get("path"), "data.download": data["download"]}
     heads = (key.partition("/val_acc_") for key in result.metrics)

@@ -28,8 +28,8 @@ def log_best(store: Store, run_id: str, cache: Path, root: str | None, say: Call
         root: Where the images are, if not where the sweep found them.
         say: Where a line for the user goes.
     """
-    meta, recorded = store.recorded(run_id)
-    best = best_trial(recorded, meta["arm_keys"])
+    record, recorded = store.recorded(run_id)
+    best = best_trial(recorded, record.asked.arm_keys)
     if best is None:
         say("model: none logged, for no trial finished")
         return
@@ -39,7 +39,7 @@ def log_best(store: Store, run_id: str, cache: Path, root: str | None, say: Call
         # In a process of its own, set up as a sweep's worker is: with one job joblib would train in this one.
         [now] = Parallel(n_jobs=2)([delayed(_train)(case, cache, weights)])
         before, after = best.result.metrics[TEST_ACC], now.metrics[TEST_ACC]
-        tags = {Tag.KEY: now.key, Tag.SWEEP_ID: meta["id"], TEST_ACC: str(after)}
+        tags = {Tag.KEY: now.key, Tag.SWEEP_ID: record.asked.id, TEST_ACC: str(after)}
         model_id = store.log_model(run_id, weights, tags)
     said = "as recorded" if after == before else f"recorded: {before}"
     say(f"model: models:/{model_id}, of trial {now.key}, test accuracy {after} ({said})")

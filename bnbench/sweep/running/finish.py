@@ -54,7 +54,7 @@ def publish(
     point_latest(folder)
     columns = shutil.get_terminal_size((100, 24)).columns
     conclusion = terminal_conclusion(table, columns)
-    note = f"{links(table.meta)}\n\n{markdown_conclusion(table)}"
+    note = f"{links(table.record)}\n\n{markdown_conclusion(table)}"
     store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
     say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
     say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")

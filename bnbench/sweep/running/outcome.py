@@ -24,7 +24,7 @@ def check_outcome(table: SweepTable, trained: Collection[str]) -> None:
     trials = table.trials[table.trials["key"].isin(set(trained))]
     failed = trials[trials["status"] == "failed"]
     if len(failed):
-        shown = [key for key in [*table.meta["varied"], "seed"] if key in trials]
+        shown = [key for key in [*table.record.asked.varied, "seed"] if key in trials]
         lines = []
         for _, row in failed.iterrows():
             name = " ".join(f"{key}={row[key]}" for key in dict.fromkeys(shown))

@@ -103,7 +103,7 @@ class Sweep:
         return f"{terminal_conclusion(self.table, 100)}\n\n{terminal_table(self.table, 100)}"
 
     def __repr__(self) -> str:
-        return f"Sweep({self.table.meta['name']!r}, {len(self.trials)} trials, {str(self.folder)!r})"
+        return f"Sweep({self.table.record.asked.name!r}, {len(self.trials)} trials, {str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
         """The report, as a notebook shows it: in a frame, so that its style stays its own."""

@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from bnbench.data import dataset_info
 from bnbench.record import names
 from bnbench.record.checkpoints import begun_packs
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, ClaimRecord, DataRecord, Environment, PlanCounts, SweepRecord
 from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, curve_images, describe_plan, varied_keys
 from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
@@ -93,24 +95,28 @@ def run_sweep(
     say(describe_plan(plan, grid.axes, workers, remarks))
     if config.plan_only:
         return None
-    meta = sweep_meta(config, name, plan, grid.axes, workers, command_line)
-    meta["claims"] = _judged_here(claims, hydra, config, plan, command_line)
-    meta["earlier"] = earlier_sweeps(name, stores[0].sweeps()) if plan.finished else []
-    meta["notes"] += [*asked.notes, *(f"{line}." for line in remarks)]
-    return execute(hydra, config, meta, plan, stores[0], runs_dir, say)
+    record = new_record(config, name, plan, grid.axes, workers, command_line)
+    known = replace(
+        record.asked,
+        notes=[*asked.notes, *(f"{line}." for line in remarks)],
+        claims=_judged_here(claims, hydra, config, plan, command_line),
+        earlier=earlier_sweeps(name, stores[0].sweeps()) if plan.finished else [],
+    )
+    record = replace(record, asked=known)
+    return execute(hydra, config, record, plan, stores[0], runs_dir, say)
 
 
 def _judged_here(
-    claims: Mapping[str, dict[str, Any]], hydra: HydraSweep, config: Config, plan: Plan, command_line: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+    claims: Mapping[str, ClaimRecord], hydra: HydraSweep, config: Config, plan: Plan, command_line: Sequence[str]
+) -> dict[str, ClaimRecord]:
     """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is."""
     left_out: dict[str, int] = Counter()
     as_in_file = all(word.startswith(_OF_NO_TRIAL) for word in command_line)
-    for sweep in {claim["text"]["sweep"] for claim in claims.values()} if not as_in_file else ():
+    for sweep in {claim.text["sweep"] for claim in claims.values()} if not as_in_file else ():
         words = [f"+sweep={sweep}", f"sweep.size={config.sweep.size}"]
         file = trials_of_file(hydra.typed_instead(words), words)
         left_out[sweep] = missing_from(file, (p.trial for p in plan.planned))
-    return {id: {**claim, "left_out": left_out[claim["text"]["sweep"]]} for id, claim in claims.items()}
+    return {id: replace(claim, left_out=left_out[claim.text["sweep"]]) for id, claim in claims.items()}
 
 
 def _open_store(config: Config, runs_dir: Path) -> Store:
@@ -123,7 +129,7 @@ def _open_store(config: Config, runs_dir: Path) -> Store:
 def execute(
     hydra: HydraSweep,
     config: Config,
-    meta: dict[str, Any],
+    record: SweepRecord,
     plan: Plan,
     store: Store,
     runs_dir: Path,
@@ -134,7 +140,7 @@ def execute(
     Args:
         hydra: Launches the packs.
         config: Of the sweep.
-        meta: Its description, as `SweepTable.meta` has it.
+        record: Its description.
         plan: What to train.
         store: Where it is recorded.
         runs_dir: Where it is written.
@@ -150,10 +156,10 @@ def execute(
     from bnbench.tracking import spool
     from bnbench.tracking.drain import Drain
 
-    folder = sweep_folder(runs_dir, meta["name"], meta["id"])
+    folder = sweep_folder(runs_dir, record.asked.name, record.asked.id)
     waiting = spool.make_folder(runs_dir, store.address, config.tracking.experiment)
     spool.check_writable(waiting)
-    run_id = store.start_sweep(meta, planned_entries(plan, meta["arm_keys"]))
+    run_id = store.start_sweep(record, planned_entries(plan, record.asked.arm_keys))
     place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
     jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
     timed = [(job, plan.pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
@@ -219,10 +225,10 @@ def _undefined(planned: Planned, run_id: str) -> TrialResult:
     )
 
 
-def sweep_meta(
+def new_record(
     config: Config, name: str, plan: Plan, axes: Sequence[str], workers: int, command_line: Sequence[str]
-) -> dict[str, Any]:
-    """A sweep's description, as `SweepTable.meta` has it before the store adds where it is."""
+) -> SweepRecord:
+    """A sweep's description, before it is trained."""
     from bnbench.tracking import environment
 
     trials = [p.trial for p in plan.planned]
@@ -230,46 +236,46 @@ def sweep_meta(
     data: dict[str, list[Trial]] = {}
     for trial in trials:
         data.setdefault(trial.data.name, []).append(trial)
-    return {
-        "name": name,
-        "id": uuid.uuid4().hex[:8],
-        "question": config.sweep.question,
-        "command": ["python", "-m", "bnbench", *command_line],
-        "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
-        "compare": list(config.sweep.compare),
-        "contrasts": list(config.sweep.contrasts),
-        "axis": config.sweep.axis,
-        "tuning_seeds": list(config.sweep.tuning_seeds),
-        "varied": varied,
-        "arm_keys": arm_keys(trials, varied),
-        "data": [_data(name, using) for name, using in data.items()],
-        "versions": environment.versions(),
-        "git": environment.git_state(Path.cwd()),
-        "hardware": environment.hardware(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_seconds": None,
-        "plan": {
-            "trials": len(trials),
-            "duplicates": plan.duplicates,
-            "reused": len(plan.finished),
-            "undefined": len(plan.undefined),
-            "packs": len(plan.packs),
-            "workers": workers,
-        },
-        "notes": [],
-    }
+    container = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert isinstance(container, dict)
+    return SweepRecord(
+        Asked(
+            name=name,
+            id=uuid.uuid4().hex[:8],
+            question=config.sweep.question,
+            command=["python", "-m", "bnbench", *command_line],
+            config={str(key): value for key, value in container.items()},
+            compare=list(config.sweep.compare),
+            contrasts=list(config.sweep.contrasts),
+            axis=config.sweep.axis,
+            tuning_seeds=list(config.sweep.tuning_seeds),
+            varied=varied,
+            arm_keys=arm_keys(trials, varied),
+            data=[_data(name, using) for name, using in data.items()],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        Environment(environment.versions(), environment.git_state(Path.cwd()), environment.hardware()),
+        PlanCounts(
+            trials=len(trials),
+            duplicates=plan.duplicates,
+            reused=len(plan.finished),
+            undefined=len(plan.undefined),
+            packs=len(plan.packs),
+            workers=workers,
+        ),
+    )
 
 
-def _data(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
+def _data(name: str, trials: Sequence[Trial]) -> DataRecord:
     info = dataset_info(trials[-1].data)
     train = {trial.data.train_examples or info.train for trial in trials}
-    return {
-        "name": name,
-        "source": info.summary,
-        "checksum": trials[-1].data_checksum,
-        "train": max(train),
-        "val": info.val,
-        "val_curve": curve_images(trials),
-        "test": info.test,
-        "largest_class": info.largest_class,
-    }
+    return DataRecord(
+        name=name,
+        source=info.summary,
+        checksum=trials[-1].data_checksum,
+        train=max(train),
+        val=info.val,
+        test=info.test,
+        val_curve=curve_images(trials),
+        largest_class=info.largest_class,
+    )

@@ -35,7 +35,7 @@ def describe_status(standing: Standing, running: Collection[str], waiting: Mappi
         waiting: The status of each trial whose result has not been recorded yet, by key.
         sync: The command that records them.
     """
-    meta = standing.meta
+    record = standing.record
     total = dict.fromkeys(_COLUMNS, 0)
     rows: dict[str, dict[str, int]] = {}
     failed = []
@@ -47,7 +47,7 @@ def describe_status(standing: Standing, running: Collection[str], waiting: Mappi
         if column == "failed":
             failed.append(trial)
     width = max(len("all"), *(len(label) for label in rows), 0)
-    lines = [f"{meta['name']}-{meta['id']}: {_WORDS[standing.state]}; started {meta['created']}"]
+    lines = [f"{record.title}: {_WORDS[standing.state]}; started {record.asked.created}"]
     lines.append(" " * width + "".join(f"  {name:>7}" for name in _COLUMNS))
     shown = [*rows.items(), *([("all", total)] if len(rows) > 1 else [])]
     lines += [f"{label:<{width}}" + "".join(f"  {row[name] or '-':>7}" for name in _COLUMNS) for label, row in shown]
@@ -58,7 +58,7 @@ def describe_status(standing: Standing, running: Collection[str], waiting: Mappi
     if waiting:
         lines.append(f"{count(len(waiting), 'result')} not yet in the tracking store; `{sync}` delivers")
     if standing.state != "running" and (total["to do"] or total["failed"]):
-        lines.append(f"go on with: {shlex.join(meta['command'])}")
+        lines.append(f"go on with: {shlex.join(record.asked.command)}")
     return "\n".join(lines)
 
 
