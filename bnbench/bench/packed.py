@@ -21,6 +21,7 @@ from bnbench.config import Statistics, Trial  # noqa: E402
 from bnbench.data import ImageData  # noqa: E402
 from bnbench.packing.paces import best_width  # noqa: E402
 from bnbench.packing.pack import Pack  # noqa: E402
+from bnbench.packing.packed_trials import PackedTrials  # noqa: E402
 from bnbench.packing.partition import CANDIDATES  # noqa: E402
 from bnbench.training import fit as training  # noqa: E402
 from bnbench.training.data_module import Block  # noqa: E402
@@ -40,7 +41,7 @@ _LONG_STEP_SECONDS = 0.3
 class BarePack(PackModule):
     """A pack's module with a training step that needs no Trainer: the step itself is the one that sweeps take."""
 
-    def __init__(self, packed: Pack, images: PackImages, trials: Sequence[Trial]) -> None:
+    def __init__(self, packed: Pack, images: PackImages, trials: PackedTrials) -> None:
         super().__init__(packed, images, trials)
         update = self.configure_optimizers()
         # What Lightning's wrapper of an optimizer has of it.
@@ -62,11 +63,11 @@ class BarePack(PackModule):
 
 def make_pack(trials: Sequence[Trial], data: ImageData) -> BarePack:
     """Those trials as one pack, as `training.fit` makes it."""
-    packed, slots = training.make_pack(trials, data)
-    images = PackImages(data, slots, slots[0].training.device)
+    packed, packed_trials = training.make_pack(trials, data)
+    images = PackImages(data, packed_trials)
     if packed.needs_population:
         estimate_population(packed, images)
-    return BarePack(packed, images, slots)
+    return BarePack(packed, images, packed_trials)
 
 
 class Side:
@@ -109,7 +110,7 @@ class Side:
     def _loss(self) -> float:
         module = self._module
         rows = module.images.first_train_rows(_PROBE_IMAGES)
-        loss = self._trials[0].training.loss
+        loss = module.trials.shared.training.loss
         values = evaluate(module.pack, module.images, rows, loss, batch=_PROBE_IMAGES, statistics=Statistics.batch).loss
         return float(values[: len(self._trials)].mean())
 

@@ -1,4 +1,4 @@
-"""A network that is trained alone, in the clothes of a pack: so there is one way to train."""
+"""A network that cannot be packed, as a pack of one slot: so there is one way to train."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from bnbench.norms.statistics_norm import StatisticsNorm
 from bnbench.packing import attributes
 from bnbench.packing.pack import Pack
-from bnbench.tensors.memory_layout import Layout, trial_rows
+from bnbench.tensors.memory_layout import trial_rows
 from bnbench.tensors.seeding import derive, reseed
 
 
-class Lone(Pack):
+class LonePack(Pack):
     """One network in the only slot; it computes as plain torch does, whatever is in it.
 
     Parameters and buffers have shape (1, …), as a pack's; the network works on their only row, and a buffer that its
@@ -30,12 +30,10 @@ class Lone(Pack):
     steps: Tensor
 
     def __init__(self, net: nn.Module, seed: int) -> None:
-        nn.Module.__init__(self)
-        self.slots = 1
-        self.layout = Layout.channels_last
-        self.linear = []
-        self.norms = [module for module in net.modules() if isinstance(module, StatisticsNorm)]
-        self.net, self._views = _rows(net)
+        rows, views = _rows(net)
+        norms = [module for module in net.modules() if isinstance(module, StatisticsNorm)]
+        super().__init__(rows, 1, norms, linear=[])
+        self._views = views
         self.register_buffer("steps", torch.zeros(1), persistent=False)
         self._seed = seed
         self._evaluated = 0
@@ -91,7 +89,7 @@ class Lone(Pack):
     def put_attributes(self, values: Mapping[str, Any]) -> None:
         attributes.put(self._alone[0], values)
 
-    def train(self, mode: bool = True) -> Lone:
+    def train(self, mode: bool = True) -> LonePack:
         super().train(mode)
         self._alone[0].train(mode)
         return self

@@ -1,8 +1,9 @@
-"""K networks of equal shape as one module: the only thing that is ever trained."""
+"""The networks of a pack's trials as one module: the only thing that is ever trained."""
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -26,54 +27,46 @@ from bnbench.tensors.memory_layout import Layout, fold_images, select_slots, tri
 _CONTAINERS = (nn.Sequential, nn.ModuleList)  # may be empty
 
 
-def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> Pack:
-    """The networks as one, padded with copies of the last where the layout asks for more slots.
+class Pack(nn.Module, ABC):
+    """The networks of K trials as one module, each in a slot: folded into one another, or a single one as it is.
 
-    Args:
-        nets: One a trial.
-        pixels: Names of the conv layers to train as linear ones, from `single_pixel_layers`; not with weight decay.
-
-    Raises:
-        UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied or frozen, or a module
-            that is not a leaf owns a parameter or a buffer.
-    """
-    channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
-    width = aligned_width(len(nets), channels)
-    return Pack([*nets, *[nets[-1]] * (width - len(nets))], pixels)
-
-
-class Pack(nn.Module):
-    """K networks in K slots, the last of them perhaps padding; made by `pack`.
-
-    Every parameter and buffer has the lone network's name and shape (K, …): its k-th row is slot k's. Of kernels on
-    1x1 maps the parameter is the middle; `slot_state` has them whole.
+    Every parameter and buffer of `net` has the lone network's name and shape (K, …): its k-th row is slot k's. Of
+    kernels on 1x1 maps the parameter is the middle; `slot_state` has them whole.
 
     Attributes:
+        net: Owns the parameters and buffers.
         slots: K.
-        layout: How `forward` wants its images stored.
         norms: The norms that keep statistics, in the order of the network.
         linear: The linear layers that multiply with their weights as they are.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> None:
+    def __init__(self, net: nn.Module, slots: int, norms: list[StatisticsNorm], linear: list[FoldedLinear]) -> None:
         super().__init__()
-        for net in nets:
-            _refuse_tied_and_frozen(net)
-        self.slots = len(nets)
-        self.net = _fold(nets, "", pixels)
-        convolves = any(isinstance(leaf, FoldedConv2d | FoldedPixelConv2d) for leaf in self.net.modules())
-        self.layout = Layout.channels_last if convolves else Layout.feature_major
-        linear = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedLinear)]
-        self.linear = [leaf for leaf in linear if not isinstance(leaf, FoldedStandardizedLinear)]
-        self.norms = [leaf for leaf in self.net.modules() if isinstance(leaf, StatisticsNorm)]
+        self.net, self.slots, self.norms, self.linear = net, slots, norms, linear
 
+    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (K, classes, N), contiguous, of folded images (N, K*C, H, W)."""
-        return trial_rows(self.net(x), self.slots)
+        """Logits (K, classes, N), contiguous, of what `fold` made of images."""
 
+    @abstractmethod
     def fold(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """`forward`'s input from images (K, N, C, H, W)."""
-        return fold_images(images, self.layout, dtype)
+        """`forward`'s input, in new memory, from images (K, N, C, H, W)."""
+
+    @abstractmethod
+    def width_of(self, trials: int) -> int:
+        """Slots that a pack of so many of these trials has."""
+
+    @abstractmethod
+    def select(self, slots: Sequence[int]) -> None:
+        """Keep some slots and forget the others; a slot may be kept twice. Parameters stay the same objects."""
+
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """What the network changed since it was made and holds in no parameter or buffer; plain data, by name."""
+
+    @abstractmethod
+    def put_attributes(self, values: Mapping[str, Any]) -> None:
+        """Take in what `attributes` gave."""
 
     @property
     def has_running_statistics(self) -> bool:
@@ -97,34 +90,12 @@ class Pack(nn.Module):
         pixels = {f"{n}.weight": m for n, m in self.net.named_modules() if isinstance(m, FoldedPixelConv2d)}
         return state | {name: leaf.kernel(slot) for name, leaf in pixels.items()}
 
-    def attributes(self) -> dict[str, Any]:
-        """What the network changed since it was made and holds in no parameter or buffer; plain data, by name."""
-        return {}
-
-    def put_attributes(self, values: Mapping[str, Any]) -> None:
-        """Take in what `attributes` gave."""
-
     def sizes(self) -> tuple[int, int]:
         """How many trainable parameters and running statistics each trial has."""
         state = self.slot_state(0)
         sizes = {name: state.pop(name).numel() for name, _ in self.net.named_parameters()}
         trainable = sum(sizes[name] for name, parameter in self.net.named_parameters() if parameter.requires_grad)
         return trainable, sum(value.numel() for value in state.values())
-
-    def width_of(self, trials: int) -> int:
-        """Slots that a pack of so many of these trials has."""
-        convs = [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedConv2d | FoldedPixelConv2d)]
-        return aligned_width(trials, [leaf.weight.shape[1] for leaf in convs])
-
-    def select(self, slots: Sequence[int]) -> None:
-        """Keep some slots and forget the others; a slot may be kept twice. Parameters stay the same objects."""
-        for value in (*self.net.parameters(), *self.net.buffers()):
-            value.data = select_slots(value.data, slots)
-            value.grad = None
-        for norm in self.net.modules():
-            if isinstance(norm, ChannelNorm):
-                norm.select(slots)
-        self.slots = len(slots)
 
     def clear(self, slot: int) -> None:
         """Zero a slot's parameters and buffers, so that a diverged trial's NaNs cost no time."""
@@ -133,13 +104,80 @@ class Pack(nn.Module):
                 value[slot].zero_()
 
 
+class FoldedPack(Pack):
+    """K networks of equal shape folded into one that trains them all at once; made by `pack`.
+
+    Args:
+        nets: One a slot.
+        pixels: Names of the conv layers to train as linear ones.
+
+    Attributes:
+        layout: How `forward` wants its images stored.
+    """
+
+    def __init__(self, nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> None:
+        for net in nets:
+            _refuse_tied_and_frozen(net)
+        folded = _fold(nets, "", pixels)
+        linear = [leaf for leaf in folded.modules() if isinstance(leaf, FoldedLinear)]
+        super().__init__(
+            folded,
+            len(nets),
+            norms=[leaf for leaf in folded.modules() if isinstance(leaf, StatisticsNorm)],
+            linear=[leaf for leaf in linear if not isinstance(leaf, FoldedStandardizedLinear)],
+        )
+        self.layout = Layout.channels_last if self._convs() else Layout.feature_major
+
+    def forward(self, x: Tensor) -> Tensor:
+        return trial_rows(self.net(x), self.slots)
+
+    def fold(self, images: Tensor, dtype: torch.dtype) -> Tensor:
+        return fold_images(images, self.layout, dtype)  # (N, K*C, H, W)
+
+    def _convs(self) -> list[FoldedConv2d | FoldedPixelConv2d]:
+        return [leaf for leaf in self.net.modules() if isinstance(leaf, FoldedConv2d | FoldedPixelConv2d)]
+
+    def width_of(self, trials: int) -> int:
+        return aligned_width(trials, [leaf.weight.shape[1] for leaf in self._convs()])
+
+    def select(self, slots: Sequence[int]) -> None:
+        for value in (*self.net.parameters(), *self.net.buffers()):
+            value.data = select_slots(value.data, slots)
+            value.grad = None
+        for norm in self.net.modules():
+            if isinstance(norm, ChannelNorm):
+                norm.select(slots)
+        self.slots = len(slots)
+
+    def attributes(self) -> dict[str, Any]:
+        return {}  # a network that changes any is trained alone
+
+    def put_attributes(self, values: Mapping[str, Any]) -> None:
+        assert not values, "a folded network changes no attributes"
+
+
+def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> FoldedPack:
+    """The networks as one, padded with copies of the last where the layout asks for more slots.
+
+    Args:
+        nets: One a trial.
+        pixels: Names of the conv layers to train as linear ones, from `single_pixel_layers`; not with weight decay.
+
+    Raises:
+        UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied or frozen, or a module
+            that is not a leaf owns a parameter or a buffer.
+    """
+    channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
+    width = aligned_width(len(nets), channels)
+    return FoldedPack([*nets, *[nets[-1]] * (width - len(nets))], pixels)
+
+
 def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.Module:
     first = nets[0]
     kinds = {type(net) for net in nets}
     if len(kinds) > 1:
-        names = sorted(
-            {kind.__name__ for kind in kinds}
-        )  # a parametrized layer has a class of its own in every network
+        # A parametrized layer has a class of its own in every network.
+        names = sorted({kind.__name__ for kind in kinds})
         raise UnpackableError(f"{path or 'the network'} differs in kind: {names}")
     rule: Callable[[Sequence[Any]], nn.Module] | None = RULES.get(type(first)) or getattr(type(first), "fold", None)
     if path in pixels:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bnbench.config import ALL_NORMS, ConfigError, Trial
 from bnbench.config.factory import one_line
 from bnbench.models import build_model
-from bnbench.packing.lone import Lone
+from bnbench.packing.lone import LonePack
 from bnbench.tensors.seeding import generator_states, generators_kept, reseed
 
 _EXAMPLES = 8
@@ -88,7 +88,7 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
 
     in_torch, net = network(), network()
     watch = _Watch(net)
-    watched, repeated, resumed = Lone(net, trial.seed), Lone(network(), trial.seed), Lone(network(), trial.seed)
+    watched, repeated, resumed = (LonePack(each, trial.seed) for each in (net, network(), network()))
     action = f"a training step on {examples} images"
     try:
         first = _step_and_evaluation(watched, images)
@@ -151,11 +151,11 @@ class _Watch:
             self.learns |= {name: None for name, value in buffers.items() if not torch.equal(value, now[name])}
 
 
-def _values(lone: Lone) -> dict[str, Tensor]:
+def _values(lone: LonePack) -> dict[str, Tensor]:
     return dict([*lone.named_parameters(), *lone.named_buffers()])
 
 
-def _step_and_evaluation(lone: Lone, images: Tensor) -> list[Tensor]:
+def _step_and_evaluation(lone: LonePack, images: Tensor) -> list[Tensor]:
     """A step of plain gradient descent and an evaluation: the logits of both, each (N, classes)."""
     x = lone.fold(images, images.dtype)
     logits = lone.train()(x.clone())[0].t()  # a forward may write into its input
@@ -168,12 +168,12 @@ def _step_and_evaluation(lone: Lone, images: Tensor) -> list[Tensor]:
 
 def _in_torch(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
     """The same with a network as torch has it."""
-    reseed(Lone.training_seed(seed, step))
+    reseed(LonePack.training_seed(seed, step))
     logits = net.train()(x.clone())
     net.zero_grad()
     _loss(logits).backward()  # type: ignore[no-untyped-call]
     _descend(net)
-    reseed(Lone.evaluation_seed(seed, step + 1, 1))
+    reseed(LonePack.evaluation_seed(seed, step + 1, 1))
     with torch.no_grad():
         return [logits.detach(), net.eval()(x.clone())]
 

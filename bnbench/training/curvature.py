@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from bnbench.config import Trial
 from bnbench.packing.pack import Pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.tensors.seeding import generator
 from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import example_losses
@@ -21,13 +21,13 @@ _PROBES = 2
 _BASIS_BYTES = 256 * 2**20
 
 
-def loss_spectrum(pack: Pack, images: PackImages, trials: Sequence[Trial], rows: Sequence[Tensor]) -> Spectrum:
+def loss_spectrum(pack: Pack, images: PackImages, trials: PackedTrials, rows: Sequence[Tensor]) -> Spectrum:
     """Eigenvalues of the Hessian of the mean training loss by all parameters, of every slot.
 
     Args:
         pack: The networks, in training mode; left as they are.
         images: Where the rows point.
-        trials: One a slot; their seeds draw the random vectors.
+        trials: Of the pack; their seeds draw the random vectors.
         rows: Batches of the loss, each (K, N).
     """
     P = sum(parameter[0].numel() for parameter in pack.parameters())
@@ -45,7 +45,7 @@ class _Double:
     """Some of a pack's slots in double precision, with as many copies of the last as the layout asks for."""
 
     def __init__(
-        self, pack: Pack, images: PackImages, trials: Sequence[Trial], rows: Sequence[Tensor], slots: list[int]
+        self, pack: Pack, images: PackImages, trials: PackedTrials, rows: Sequence[Tensor], slots: list[int]
     ) -> None:
         self._slots = len(slots)
         kept = slots + slots[-1:] * (pack.width_of(len(slots)) - len(slots))
@@ -56,7 +56,7 @@ class _Double:
         self._parameters = [*self._pack.parameters()]
         self._buffers = Copies(self._pack.buffers())
         self._images = images.of(kept).double()
-        self._trials = [trials[slot] for slot in kept]
+        self._trials = trials.select(kept)
         self._rows = [part[kept] for part in rows]
 
     def spectrum(self) -> Spectrum:
@@ -67,7 +67,7 @@ class _Double:
 
     def _direction(self, like: Tensor, draw: int) -> Tensor:
         """A random one of each trial's own, (K, P)."""
-        streams = [generator(trial.seed, "hessian", draw) for trial in self._trials]
+        streams = [generator(trial.seed, "hessian", draw) for trial in self._trials.by_slot]
         return torch.stack([torch.randn(like.shape[1], generator=g, dtype=like.dtype) for g in streams]).to(like)
 
     def _gradient(self, at: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class _Double:
         for rows in self._rows:
             x, labels = self._images.batch(self._pack, rows)
             with torch.enable_grad():
-                loss = example_losses(self._pack(x), labels, self._trials[0].training.loss).mean(1).sum()
+                loss = example_losses(self._pack(x), labels, self._trials.shared.training.loss).mean(1).sum()
                 gradients = torch.autograd.grad(loss, self._parameters)
             total += torch.cat([gradient.flatten(1) for gradient in gradients], 1)
         return total / len(self._rows)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytorch_lightning as pl
 from torch import Tensor
 
-from bnbench.config import Trial
 from bnbench.config.evaluation_grid import evaluation_steps, measured_steps
 from bnbench.data import ImageData
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.training.image_batches import PackImages
 
 _MAX_BLOCK = 128
@@ -37,14 +37,14 @@ class PackDataModule(pl.LightningDataModule):
 
     Args:
         data: The images.
-        trials: One a slot; they agree on batch size, steps and grid.
+        trials: Of the pack.
     """
 
-    def __init__(self, data: ImageData, trials: Sequence[Trial]) -> None:
+    def __init__(self, data: ImageData, trials: PackedTrials) -> None:
         super().__init__()
-        self.images = PackImages(data, trials, trials[0].training.device)
-        self.steps = trials[0].steps
-        self._ends = _block_ends(sorted({*evaluation_steps(trials[0]), *measured_steps(trials[0])}))
+        self.images = PackImages(data, trials)
+        self.steps = trials.shared.steps
+        self._ends = _block_ends(sorted({*evaluation_steps(trials.shared), *measured_steps(trials.shared)}))
 
     def train_dataloader(self) -> Iterator[Block]:
         done = self.trainer.global_step if self.trainer is not None else 0

@@ -13,8 +13,9 @@ from torch import Tensor
 from bnbench.config import Measure, Statistics, Trial
 from bnbench.data import ImageData, largest_class
 from bnbench.models import build_model
-from bnbench.packing.lone import Lone
+from bnbench.packing.lone import LonePack
 from bnbench.packing.pack import Pack, pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.packing.pixels import single_pixel_layers
 from bnbench.record import names
 from bnbench.record.results import TrialResult
@@ -59,22 +60,23 @@ def fit(
         training was broken off.
     """
     started = time.time()
-    packed, slots = make_pack(trials, data, alone)
+    packed, packed_trials = make_pack(trials, data, alone)
+    shared = packed_trials.shared
     parameters, statistics = packed.sizes()
-    blocks = PackDataModule(data, slots)
+    blocks = PackDataModule(data, packed_trials)
     if packed.needs_population:
         estimate_population(packed, blocks.images)
-    module = PackModule(packed, blocks.images, slots)
-    recorder = CurveRecorder(trials[0], len(trials), len(blocks.images.splits[0].val))
-    measurer = MeasureRecorder(trials[0], len(trials))
-    where = conditions(trials[0].training.device)
+    module = PackModule(packed, blocks.images, packed_trials)
+    recorder = CurveRecorder(shared, len(trials), len(blocks.images.splits[0].val))
+    measurer = MeasureRecorder(shared, len(trials))
+    where = conditions(shared.training.device)
     file = None if checkpoints is None else PackFile(checkpoints, [trial.key for trial in trials], where)
     callbacks = [recorder, measurer, ProgressReporter(report, len(trials))]
-    every = trials[0].training.checkpoint_every
+    every = shared.training.checkpoint_every
     if file is not None and every is not None:
         callbacks.append(Checkpointer(file.path, every))
     with generators_kept():
-        train(module, blocks, callbacks, trials[0], file)
+        train(module, blocks, callbacks, shared, file)
         final = _test(module, len(trials))
     look(packed)
     ended = time.time()
@@ -90,7 +92,7 @@ def fit(
                     names.Tag.SLOT: str(slot),
                     names.Tag.PACK_WIDTH: str(len(trials)),
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
-                    names.Tag.ALONE: str(isinstance(packed, Lone)).lower(),
+                    names.Tag.ALONE: str(alone).lower(),
                     **where,
                 },
                 parameters=parameters,
@@ -103,26 +105,28 @@ def fit(
     return results
 
 
-def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool = False) -> tuple[Pack, list[Trial]]:
-    """The trials' networks as one, and the trial of each of its slots: padding trains the last one again.
+def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool = False) -> tuple[Pack, PackedTrials]:
+    """The trials' networks as one, and the trial of each of its slots.
 
     Args:
         trials: At least one.
         data: The images.
         alone: Whether the one trial is trained as plain torch does.
     """
+    packed_trials = PackedTrials(trials)
+    shared = packed_trials.shared
     nets = [build_model(trial, data.shape, data.classes) for trial in trials]
     if alone:
-        [trial], [net] = trials, nets
-        return Lone(net.to(trial.training.device), trial.seed), [trial]
-    decays = trials[0].optimizer.weight_decay > 0  # all of them do, or none
+        [net] = nets
+        return LonePack(net.to(shared.training.device), shared.seed), packed_trials
+    decays = shared.optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
-    return packed.to(trials[0].training.device), [*trials, *[trials[-1]] * (packed.slots - len(trials))]
+    return packed.to(shared.training.device), packed_trials.padded(packed.slots)
 
 
 def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
     """Final test metrics by trial; nothing for what is not finite, or has diverged."""
-    pack, images, trial = module.pack, module.images, module.trials[0]
+    pack, images, trial = module.pack, module.images, module.trials.shared
     if pack.has_running_statistics:
         estimate_population(pack, images)
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnbench.config import Trial
 from bnbench.data import ImageData, Split, pixels, scaling, split_data
 from bnbench.packing.pack import Pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.tensors.seeding import generator
 
 
@@ -52,24 +52,28 @@ class PackImages:
 
     Args:
         data: The images, uint8.
-        trials: One a slot.
-        device: Where the images are kept and batches gathered.
+        trials: Of the pack.
+        device: Where the images are kept and batches gathered; None for the device that the trials are trained on.
     """
 
-    def __init__(self, data: ImageData, trials: Sequence[Trial], device: torch.device | str = "cpu") -> None:
-        self.images = torch.from_numpy(pixels(data, trials[0].data.scaling)).to(device)
+    def __init__(self, data: ImageData, trials: PackedTrials, device: torch.device | str | None = None) -> None:
+        shared = trials.shared
+        device = device or shared.training.device
+        self.images = torch.from_numpy(pixels(data, shared.data.scaling)).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
         by_seed = {
             t.seed: split_data(data, kind=t.data.split, seed=t.seed, train_examples=t.data.train_examples)
-            for t in trials
+            for t in trials.by_slot
         }
-        self.splits: list[Split] = [by_seed[t.seed] for t in trials]
-        self._batch_size = trials[0].training.batch_size
-        self._seeds = [t.seed for t in trials]
-        self._orders = {t.seed: BatchOrder(t.seed, by_seed[t.seed].train, t.training.batch_size) for t in trials}
-        scales = {t.seed: scaling(data, by_seed[t.seed], t.data.scaling) for t in trials}
-        dtype = getattr(torch, trials[0].training.precision)
-        factors, shifts = (torch.from_numpy(np.stack([scales[t.seed][i] for t in trials])) for i in (0, 1))
+        self.splits: list[Split] = [by_seed[t.seed] for t in trials.by_slot]
+        self._batch_size = shared.training.batch_size
+        self._seeds = [t.seed for t in trials.by_slot]
+        self._orders = {
+            t.seed: BatchOrder(t.seed, by_seed[t.seed].train, t.training.batch_size) for t in trials.by_slot
+        }
+        scales = {t.seed: scaling(data, by_seed[t.seed], t.data.scaling) for t in trials.by_slot}
+        dtype = getattr(torch, shared.training.precision)
+        factors, shifts = (torch.from_numpy(np.stack([scales[t.seed][i] for t in trials.by_slot])) for i in (0, 1))
         self._scale = factors.to(device, dtype).view(1, -1, 1, 1)
         self._shift = shifts.to(device, dtype).view(1, -1, 1, 1)
 

@@ -117,7 +117,7 @@ def _activations(probe: Probe) -> dict[str, Tensor]:
     measured = dict(zip(names.ACTIVATION_PERCENTILES.values(), percentiles, strict=True))
     measured[names.ACTIVATION_LARGEST] = activations.largest(hidden.inputs)
     measured[names.ACTIVATION_DEAD] = activations.dead(hidden.lowest, hidden.highest)
-    if probe.module.trials[0].model.activation in _BOUNDED:
+    if probe.module.trials.shared.model.activation in _BOUNDED:
         measured[names.ACTIVATION_SATURATED] = activations.saturated(hidden.inputs)
     if probe.before is not None:
         keys = (names.ACTIVATION_DRIFT_PERCENTILES, names.ACTIVATION_DRIFT_MEAN, names.ACTIVATION_DRIFT_VARIANCE)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from bnbench.config import Trial
 from bnbench.config.schedule_catalog import lr_factor
 from bnbench.optimizers.per_trial import PackOptimizer, make_optimizer
 from bnbench.packing.pack import Pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.training.data_module import Block
 from bnbench.training.image_batches import PackImages
-from bnbench.training.losses import correct, example_losses
+from bnbench.training.losses import correct
+from bnbench.training.step import train_step
 
 _OWN = "pack_module"
 _ATTRIBUTES = "attributes"
@@ -40,21 +41,20 @@ class PackModule(pl.LightningModule):
         examples: Training images a slot since then.
     """
 
-    def __init__(self, pack: Pack, images: PackImages, trials: Sequence[Trial]) -> None:
+    def __init__(self, pack: Pack, images: PackImages, trials: PackedTrials) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.pack = pack
         self.images = images
-        self.trials = list(trials)
+        self.trials = trials
         self.diverged_at: list[int | None] = [None] * pack.slots
         self.started_in = [*range(pack.slots)]
         self.reset_training_metrics()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pack(x)  # type: ignore[no-any-return]
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return make_optimizer(self.pack.parameters(), [trial.optimizer for trial in self.trials], self.pack.linear)
+        return make_optimizer(
+            self.pack.parameters(), [trial.optimizer for trial in self.trials.by_slot], self.pack.linear
+        )
 
     def reset_training_metrics(self) -> None:
         """Start the next interval's training loss and accuracy."""
@@ -66,18 +66,15 @@ class PackModule(pl.LightningModule):
     def training_step(self, block: Block, batch_idx: int) -> None:
         optimizer: Any = self.optimizers()
         update: PackOptimizer = optimizer.optimizer
+        loss = self.trials.shared.training.loss
         losses = []
         block_rows = block.rows if len(self.started_in) == block.rows.shape[1] else block.rows[:, self.started_in]
         for step, rows in enumerate(block_rows, start=block.start):
             update.set_lrs(self.lrs(step))
-            x, labels = self.images.batch(self.pack, rows)
-            logits = self(x)
-            loss = example_losses(logits, labels, self.trials[0].training.loss).mean(1)
-            optimizer.zero_grad()
-            self.manual_backward(loss.sum())
-            optimizer.step()
-            losses.append(loss.detach())
-            self.correct_sums += correct(logits.detach(), labels)
+            images, labels = self.images.batch(self.pack, rows)
+            step_losses, logits = train_step(self.pack, images, labels, loss, optimizer, self.manual_backward)
+            losses.append(step_losses)
+            self.correct_sums += correct(logits, labels)
             self.examples += labels.shape[1]
         table = torch.stack(losses, 1).to(torch.float64)
         self.losses = torch.cat([self.losses, table], 1)
@@ -85,7 +82,7 @@ class PackModule(pl.LightningModule):
 
     def lrs(self, step: int) -> list[float]:
         """Each slot's learning rate for one update, counted from 0."""
-        return [t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials]
+        return [t.lr * lr_factor(t.schedule, step, t.steps) for t in self.trials.by_slot]
 
     def _freeze_diverged(self, losses: Tensor, start: int, optimizer: PackOptimizer) -> None:
         finite = torch.isfinite(losses)
@@ -109,7 +106,7 @@ class PackModule(pl.LightningModule):
     def _keep(self, slots: list[int]) -> None:
         self.pack.select(slots)
         self.images = self.images.of(slots)
-        self.trials = [self.trials[slot] for slot in slots]
+        self.trials = self.trials.select(slots)
         self.started_in = [self.started_in[slot] for slot in slots]
         self.losses, self.correct_sums = self.losses[slots], self.correct_sums[slots]
 
@@ -143,7 +140,7 @@ class PackModule(pl.LightningModule):
         """Each slot's mean training loss since the last reset, (K,); NaN before any step."""
         total = self.losses.new_zeros(len(self.losses))
         for part in torch.split(self.losses, _SUMMED, 1):  # each trial's sum runs along its own row
-            total += part.contiguous().sum(1) * self.trials[0].training.batch_size
+            total += part.contiguous().sum(1) * self.trials.shared.training.batch_size
         return total / self.examples
 
     def train_acc(self) -> Tensor:

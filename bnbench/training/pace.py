@@ -13,9 +13,9 @@ from bnbench.data import ImageData
 from bnbench.optimizers.per_trial import make_optimizer
 from bnbench.training.fit import make_pack
 from bnbench.training.image_batches import PackImages
-from bnbench.training.losses import example_losses
 from bnbench.training.population import estimate_population
 from bnbench.training.process import prepare_process
+from bnbench.training.step import train_step
 
 _SECONDS = 0.5
 
@@ -36,21 +36,18 @@ def measure_pace(trial: Trial, data: ImageData, widths: Sequence[int]) -> dict[i
 
 def _step_seconds(trial: Trial, data: ImageData, width: int) -> float:
     """Of the median step, after a first one."""
-    packed, slots = make_pack([trial] * width, data)
-    images = PackImages(data, slots, slots[0].training.device)
+    packed, trials = make_pack([trial] * width, data)
+    images = PackImages(data, trials)
     if packed.needs_population:
         estimate_population(packed, images)
-    optimizer = make_optimizer(packed.parameters(), [t.optimizer for t in slots], packed.linear)
+    optimizer = make_optimizer(packed.parameters(), [t.optimizer for t in trials.by_slot], packed.linear)
     (rows,) = images.train_rows(0, 1)
     times: list[float] = []
     until = None
     while until is None or time.perf_counter() < until:
         started = time.perf_counter()
         x, labels = images.batch(packed, rows)
-        loss = example_losses(packed(x), labels, trial.training.loss).mean(1)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss.sum())
-        optimizer.step()
+        train_step(packed, x, labels, trial.training.loss, optimizer)
         if trial.training.device == Device.cuda:
             torch.cuda.synchronize()
         ended = time.perf_counter()

@@ -23,6 +23,7 @@ from bnbench.training.measures.activations import Units, describe
 from bnbench.training.measures.hessian import Spectrum
 from bnbench.training.module import PackModule
 from bnbench.training.population import estimate_population
+from bnbench.training.step import train_step
 from bnbench.training.unchanged import State, unchanged
 
 _IMAGES = 128
@@ -70,7 +71,7 @@ class Probe:
         self.step = step
         self.before = before
         self.layers = [m for m in self.pack.net.modules() if isinstance(m, FoldedLinear | FoldedConv2d)]
-        self._optimizer, self._state = optimizer, state
+        self._optimizer, self._state, self._loss = optimizer, state, module.trials.shared.training.loss
         self._blocks = [m for m in self.pack.net.modules() if isinstance(m, Block)]
 
     @property
@@ -114,15 +115,11 @@ class Probe:
                 parameter.data.copy_(value)
         for layer in self.pack.linear:
             layer.descent = None
-        loss = self._loss()
-        with torch.enable_grad():
-            gradients = torch.autograd.grad(loss.sum(), of)
-        return loss.detach(), [*gradients]
-
-    def _loss(self) -> Tensor:
         x, labels = self.next_batch
         with torch.enable_grad():
-            return example_losses(self.pack(x), labels, self.module.trials[0].training.loss).mean(1)
+            loss = example_losses(self.pack(x), labels, self._loss).mean(1)
+            gradients = torch.autograd.grad(loss.sum(), of)
+        return loss.detach(), [*gradients]
 
     @cached_property
     def gradients(self) -> dict[nn.Parameter, Tensor]:
@@ -134,10 +131,8 @@ class Probe:
         """The parameters' values after the next step."""
         self._state.restore()
         self._optimizer.set_lrs(self.lrs)
-        self._optimizer.zero_grad()
         with torch.enable_grad():
-            self._loss().sum().backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+            train_step(self.pack, *self.next_batch, self._loss, self._optimizer)
         return [parameter.detach().clone() for parameter in self.parameters]
 
     @cached_property
@@ -147,7 +142,7 @@ class Probe:
         Where norms look at the batch, in batches of the trial's own size: those of the first steps, as many whole ones
         as 128 images make, at least one. Else in one.
         """
-        N = self.module.trials[0].training.batch_size
+        N = self.module.trials.shared.training.batch_size
         rows = self.images.first_train_rows(max(N, _IMAGES // N * N))
         return torch.split(rows, N, 1) if self.pack.norms else (rows,)
 
@@ -171,21 +166,20 @@ class Probe:
 
     def accuracy(self, statistics: Statistics) -> Tensor:
         """Accuracy on the validation images that evaluations use, (K,)."""
-        count = evaluation_examples(self.module.trials[0], len(self.images.splits[0].val))
+        count = evaluation_examples(self.module.trials.shared, len(self.images.splits[0].val))
         return self._evaluate(self.images.rows("val", count), statistics).acc
 
     def on_last_batch(self) -> Evaluation:
         """Loss and accuracy on the batch just trained on (before any step: the first one), as evaluations see it."""
         last = max(self.step - 1, 0)
         (rows,) = self.images.train_rows(last, last + 1)
-        return self._evaluate(rows, self.module.trials[0].norm.inference)
+        return self._evaluate(rows, self.module.trials.shared.norm.inference)
 
     def _evaluate(self, rows: Tensor, statistics: Statistics) -> Evaluation:
         self._state.restore()
         if statistics == Statistics.precise:
             estimate_population(self.pack, self.images)
-        loss = self.module.trials[0].training.loss
-        return evaluate(self.pack, self.images, rows, loss, statistics=statistics)
+        return evaluate(self.pack, self.images, rows, self._loss, statistics=statistics)
 
     def spectrum(self) -> Spectrum:
         """The Hessian's of the mean loss on `batches`."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 from bnbench.packing.leaves import RULES, UnpackableError
-from bnbench.packing.lone import Lone
+from bnbench.packing.lone import LonePack
 from bnbench.packing.pack import pack
 
 IMAGE, CHANNELS, K, N = (2, 7, 6), 6, 3, 4
@@ -181,7 +181,7 @@ def test_packed_it_computes_what_it_does_alone_or_is_refused(kind, options):
 def test_trained_alone_it_is_itself(kind, options):
     net = network(kind, options, 0)
     steps = [images(seed, 1) for seed in range(2)]
-    lone = Lone(copy.deepcopy(net), 0)
+    lone = LonePack(copy.deepcopy(net), 0)
     mine = record(lambda x: lone(lone.fold(x, torch.float64))[0].t(), lone, steps)
     for value, judge in zip(mine, record(net, net, [x[0] for x in steps]), strict=True):
         torch.testing.assert_close(value.squeeze(0) if value.dim() > judge.dim() else value, judge)

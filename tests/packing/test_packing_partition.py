@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from bnbench.config import Trial, schema
 from bnbench.packing.memory import trial_bytes
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.packing.partition import partition
 
 
@@ -99,3 +100,14 @@ def test_a_trial_takes_more_memory_with_what_needs_it():
 def test_workers_share_what_one_pack_would_hold_if_their_parts_are_worth_it(count, workers, sizes):
     packs = partition([trial(seed, 0.1) for seed in range(count)], workers=workers)
     assert sorted(map(len, packs), reverse=True) == sizes
+
+
+def test_a_pack_of_trials_that_do_not_agree_in_what_packs_share_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must agree on Trial\.signature"):
+        PackedTrials([trial(0, 0.1, "training.batch_size=8"), trial(0, 0.1, "training.batch_size=4")])
+
+
+def test_slots_beyond_the_trials_train_the_last_one_again() -> None:
+    trials = PackedTrials([trial(seed, 0.1) for seed in range(3)])
+    assert [t.seed for t in trials.padded(5).by_slot] == [0, 1, 2, 2, 2]
+    assert [t.seed for t in trials.select([2, 0]).by_slot] == [2, 0]

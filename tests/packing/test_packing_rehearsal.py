@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bnbench.config import ConfigError, Trial, schema
 from bnbench.models.own import survey
-from bnbench.packing.lone import Lone
+from bnbench.packing.lone import LonePack
 from bnbench.packing.packability import packability
 from bnbench.packing.rehearsal import Rehearsal, rehearse
 from bnbench.tensors.seeding import generator_states
@@ -136,7 +136,7 @@ def test_what_a_pack_would_share_or_lose_is_trained_alone(change, names, trial_w
 
 
 def test_a_buffer_that_is_assigned_is_a_part_of_the_state() -> None:
-    lone = Lone(Net(blend), 0)
+    lone = LonePack(Net(blend), 0)
     [net] = lone._alone
     for _ in range(2):
         lone.train()(torch.rand(9, *IMAGES))
@@ -246,7 +246,7 @@ def test_what_a_lone_network_draws_depends_on_seed_step_and_pass_alone(change) -
 
     def outputs(seed: int, *, passes: int) -> list[Tensor]:
         torch.manual_seed(3)
-        lone = Lone(Net(change), seed)
+        lone = LonePack(Net(change), seed)
         torch.rand(seed + passes), np.random.rand(), random.random()
         lone.eval()
         found = []

@@ -85,22 +85,24 @@ def _network(draw: Any) -> tuple[tuple[int, int, int], list[str]]:
     )
     if draw(st.booleans(), label="drops"):
         fixed.append("model.dropout=0.5")
+    if draw(st.booleans(), label="decays"):
+        fixed.append("optimizer.weight_decay=0.001")
     return shape, [*model, *fixed, "training.steps=8", "training.targets=[0.1,0.5]"]
 
 
-def _own(draw: Any, seed: int, drops: bool) -> list[str]:
-    """What is a trial's own."""
+def _own(draw: Any, seed: int, network: list[str]) -> list[str]:
+    """What is a trial's own; all trials of a pack drop units or none does, and likewise for decay."""
     drawn = _any(
         draw,
         optimizer__lr=[1e-3, 0.01, 0.1, 1.0],
         optimizer__momentum=[0.0, 0.5, 0.9],
         optimizer__beta1=[0.5, 0.9],
         optimizer__beta2=[0.9, 0.999],
-        optimizer__weight_decay=[0.0, 1e-3],
         norm__momentum=[0.1, 0.37, 1.0],
         model__init=[init for init in Init if init != Init.own],  # of networks of one's own
         model__init_gain=[0.3, 1.0, 2.0],
-        **({"model__dropout": [0.2, 0.5]} if drops else {}),
+        **({"model__dropout": [0.2, 0.5]} if "model.dropout=0.5" in network else {}),
+        **({"optimizer__weight_decay": [1e-4, 1e-2]} if "optimizer.weight_decay=0.001" in network else {}),
         schedule__name=["constant", "cosine", "linear"],
     )
     return [f"seed={seed}", *drawn]
@@ -142,11 +144,12 @@ def _hold(
         images = images_of(*shape)
         healthy = draw(st.integers(1, largest), label="healthy")
         sick = draw(st.integers(1, 3), label="sick")
-        drops = "model.dropout=0.5" in network
-        trials = [trial_of(*network, *_own(draw, slot // 2, drops)) for slot in range(healthy)]
+        decays = "optimizer.weight_decay=0.001" in network
+        diseases = [how for how in _SICK if decays or not any("weight_decay" in override for override in how)]
+        trials = [trial_of(*network, *_own(draw, slot // 2, network)) for slot in range(healthy)]
         for number in range(sick):
-            worse = draw(st.sampled_from(_SICK), label="sick")
-            trials.append(trial_of(*network, *_own(draw, number, drops), *worse))
+            worse = draw(st.sampled_from(diseases), label="sick")
+            trials.append(trial_of(*network, *_own(draw, number, network), *worse))
         alone = [_numbers(fit([trial], images)[0]) for trial in trials]
         lost.update(step for _, step, *_ in alone if step is not None)
         everywhere = draw(st.permutations(range(len(trials))), label="order")

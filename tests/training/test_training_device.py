@@ -9,10 +9,11 @@ from bnbench.optimizers.per_trial import make_optimizer
 from bnbench.tensors import device
 from bnbench.training.fit import make_pack
 from bnbench.training.image_batches import PackImages
-from bnbench.training.losses import correct, example_losses
+from bnbench.training.losses import correct
 from bnbench.training.measuring import TAKERS
 from bnbench.training.module import PackModule
 from bnbench.training.probe import probe
+from bnbench.training.step import train_step
 
 READS_VALUES = {"noisy_batch"}  # draws its noise from a step that it reads back, which meta tensors do not have
 
@@ -27,14 +28,12 @@ def test_meta_tensors_are_refused_beside_cpu_ones():
 def test_a_step_makes_nothing_on_the_cpu(model, norm, trial_of, images_of):
     data = images_of(1, 8, 8)
     trial = trial_of(f"model.name={model}", "model.width=4", f"norm.name={norm}", "optimizer.name=adam")
-    packed, slots = make_pack([trial, trial], data)
+    packed, packed_trials = make_pack([trial, trial], data)
     packed = packed.to("meta")
-    images = PackImages(data, slots, "meta")
-    optimizer = make_optimizer(packed.parameters(), [slot.optimizer for slot in slots], packed.linear)
+    images = PackImages(data, packed_trials, "meta")
+    optimizer = make_optimizer(packed.parameters(), [slot.optimizer for slot in packed_trials.by_slot], packed.linear)
     x, labels = images.batch(packed, images.train_rows(0, 1)[0])
-    logits = packed(x)
-    example_losses(logits, labels, trial.training.loss).mean(1).sum().backward()
-    optimizer.step()
+    _, logits = train_step(packed, x, labels, trial.training.loss, optimizer)
     assert correct(logits, labels).device.type == "meta"
     assert packed.eval()(images.batch(packed, images.rows("val", 3))[0]).device.type == "meta"
 
@@ -43,10 +42,10 @@ def test_a_step_makes_nothing_on_the_cpu(model, norm, trial_of, images_of):
 def test_measures_make_nothing_on_the_cpu(model, trial_of, images_of):
     data = images_of(1, 8, 8)
     trial = trial_of(f"model.name={model}", "model.width=4", "model.depth=3", "norm.name=batch", "optimizer.name=adam")
-    packed, slots = make_pack([trial, trial], data)
+    packed, packed_trials = make_pack([trial, trial], data)
     packed = packed.to("meta")
-    module = PackModule(packed, PackImages(data, slots, "meta"), slots)
-    optimizer = make_optimizer(packed.parameters(), [slot.optimizer for slot in slots], packed.linear)
+    module = PackModule(packed, PackImages(data, packed_trials, "meta"), packed_trials)
+    optimizer = make_optimizer(packed.parameters(), [slot.optimizer for slot in packed_trials.by_slot], packed.linear)
     with probe(module, optimizer, 1, None) as looking:
         for measure, take in TAKERS.items():
             if measure != Measure.hessian:  # eigenvalues of meta tensors are not implemented

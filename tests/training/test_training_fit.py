@@ -15,6 +15,7 @@ from bnbench.data import split_data
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.packing.pack import pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.record import names
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.evaluate import evaluate
@@ -204,8 +205,7 @@ def test_evaluation_under_batch_statistics_leaves_the_running_ones_and_the_mode_
 
 def pack_of(trials, data):
     packed = pack([build_model(trial, data.shape, data.classes) for trial in trials])
-    slots = [*trials, *[trials[-1]] * (packed.slots - len(trials))]
-    return packed, PackImages(data, slots)
+    return packed, PackImages(data, PackedTrials(trials).padded(packed.slots))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_one_seed_repeats_and_two_seeds_differ_in_every_number(trial_of, images_
 
 def test_arms_of_one_seed_start_from_the_same_loss(trial_of, images_of):
     arms = [(), ("optimizer.lr=0.5",), ("optimizer.weight_decay=0.1",), ("schedule.name=cosine",)]
-    results = fit([trial_of(*SHORT, *arm) for arm in arms], images_of(1, 6, 6))
+    results = [fit([trial_of(*SHORT, *arm)], images_of(1, 6, 6))[0] for arm in arms]  # decay has a pack of its own
     assert len({result.curves[names.TRAIN_LOSS][0] for result in results}) == 1
     assert len({result.curves[names.VAL_LOSS][0] for result in results}) == 1
     assert len({result.curves[names.VAL_LOSS][-1] for result in results}) == 4
@@ -348,7 +348,7 @@ def test_batch_norm_over_a_single_value_is_refused_while_training(trial_of, imag
 
 def test_a_block_knows_where_it_starts(trial_of, images_of):
     trial = trial_of(*SHORT)
-    first, second, *_ = PackDataModule(images_of(1, 6, 6), [trial, trial]).train_dataloader()
+    first, second, *_ = PackDataModule(images_of(1, 6, 6), PackedTrials([trial, trial])).train_dataloader()
     assert (first.start, second.start) == (0, 1)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bnbench.config import ConfigError
 from bnbench.config.evaluation_grid import coarse_steps, evaluation_examples, evaluation_steps, measured_steps
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.training.data_module import PackDataModule
 
 
@@ -110,7 +111,7 @@ def blocks_of(trial_of, images_of, *overrides: str, done: int = 0):
         global_step = done
 
     trials = [trial_of(*overrides, "training.batch_size=4", f"seed={seed}") for seed in (0, 1)]
-    module = PackDataModule(images_of(1, 2, 2), trials)
+    module = PackDataModule(images_of(1, 2, 2), PackedTrials(trials))
     module.trainer = Trainer() if done else None
     return list(module.train_dataloader()), evaluation_steps(trials[0])
 

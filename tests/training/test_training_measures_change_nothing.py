@@ -90,12 +90,12 @@ def test_a_probe_leaves_no_trace(norm, optimizer, trial_of, images_of):
         "norm.groups=1",
     )
     trials = [trial_of(*overrides, "training.batch_size=14", f"seed={seed}") for seed in range(2)]
-    packed, slots = make_pack(trials, data)
-    images = PackImages(data, slots)
+    packed, packed_trials = make_pack(trials, data)
+    images = PackImages(data, packed_trials)
     if packed.needs_population:
         estimate_population(packed, images)
-    module = PackModule(packed, images, slots)
-    adam = make_optimizer(packed.parameters(), [t.optimizer for t in slots], packed.linear)
+    module = PackModule(packed, images, packed_trials)
+    adam = make_optimizer(packed.parameters(), [t.optimizer for t in packed_trials.by_slot], packed.linear)
     for parameter in packed.parameters():
         parameter.grad = torch.full_like(parameter, 0.01)
     adam.step()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bnbench.data import scaling, split_data
 from bnbench.models import build_model
 from bnbench.packing.pack import pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.tensors.memory_layout import Layout
 from bnbench.tensors.seeding import derive, generator
 from bnbench.training.image_batches import BatchOrder, PackImages
@@ -74,10 +75,11 @@ def test_one_seed_sees_one_order_in_every_arm_and_every_pack(trial_of, images_of
     data = images_of(1, 2, 2)
     arms = [trial_of(*arm, "seed=3", "training.batch_size=8") for arm in ARMS]
     others = [trial_of(f"seed={seed}", "training.batch_size=8") for seed in range(3)]
-    rows = PackImages(data, arms).train_rows(5, 40)
-    assert rows.shape == (35, 4, 8)
-    assert all(torch.equal(rows[:, 0], rows[:, k]) for k in range(4))
-    mixed = PackImages(data, [others[0], arms[2], others[1], others[2]]).train_rows(5, 40)
+    rows, *of_other_arms = (PackImages(data, PackedTrials([arm])).train_rows(5, 40) for arm in arms)
+    assert rows.shape == (35, 1, 8)
+    assert all(torch.equal(rows, other) for other in of_other_arms)
+    same = trial_of("seed=3", "training.batch_size=8")
+    mixed = PackImages(data, PackedTrials([others[0], same, others[1], others[2]])).train_rows(5, 40)
     assert torch.equal(mixed[:, 1], rows[:, 0])
     assert not torch.equal(mixed[:, 0], mixed[:, 2])
 
@@ -85,7 +87,7 @@ def test_one_seed_sees_one_order_in_every_arm_and_every_pack(trial_of, images_of
 def test_training_never_sees_validation_or_test_images(trial_of, images_of):
     data = images_of(1, 2, 2)
     trials = [trial_of(f"seed={seed}", "data.split=by_seed", "training.batch_size=8") for seed in range(3)]
-    images = PackImages(data, trials)
+    images = PackImages(data, PackedTrials(trials))
     rows = images.train_rows(0, 30)
     for k, seed in enumerate(range(3)):
         split = split_data(data, kind="by_seed", seed=seed)
@@ -97,7 +99,7 @@ def test_training_never_sees_validation_or_test_images(trial_of, images_of):
 def test_training_sees_each_image_of_its_subset_once_an_epoch_and_no_other(trial_of, images_of):
     data = images_of(1, 2, 2)
     trials = [trial_of(f"seed={seed}", "data.train_examples=24", "training.batch_size=8") for seed in range(2)]
-    rows = PackImages(data, trials).train_rows(0, 6)  # two epochs
+    rows = PackImages(data, PackedTrials(trials)).train_rows(0, 6)  # two epochs
     subset = sorted(split_data(data, kind="fixed", seed=0).train[:24].tolist())
     for k in range(2):
         for epoch in (rows[:3, k], rows[3:, k]):
@@ -112,8 +114,8 @@ def test_a_batch_is_each_trials_images_on_its_own_scale(model, kind, precision, 
     overrides = (f"model.name={model}", "model.width=2", f"data.scaling={kind}", "data.split=by_seed")
     trials = [trial_of(*overrides, f"training.precision={precision}", f"seed={seed}") for seed in range(2)]
     packed = pack([build_model(trial, data.shape, data.classes) for trial in trials])
-    slots = [*trials, *[trials[-1]] * (packed.slots - 2)]
-    images = PackImages(data, slots)
+    packed_trials = PackedTrials(trials).padded(packed.slots)
+    images = PackImages(data, packed_trials)
     rows = images.train_rows(0, 1)[0][:, :6]
     x, labels = images.batch(packed, rows)
     K = packed.slots
@@ -123,7 +125,7 @@ def test_a_batch_is_each_trials_images_on_its_own_scale(model, kind, precision, 
     assert stored.is_contiguous()
     for k in range(K):
         assert labels[k].tolist() == data.labels[rows[k]].tolist()
-        split = split_data(data, kind="by_seed", seed=slots[k].seed)
+        split = split_data(data, kind="by_seed", seed=packed_trials.by_slot[k].seed)
         scale, shift = scaling(data, split, kind)
         pixels = data.images[rows[k]]
         pixels = (np.where(pixels < 128, 0, 255) if kind == "binary" else pixels).astype(precision)
@@ -137,7 +139,7 @@ def test_gathering_a_batch_leaves_the_images_as_they_were(trial_of, images_of):
     before = data.images.copy()
     trial = trial_of("model.width=3")
     packed = pack([build_model(trial, data.shape, data.classes)])
-    images = PackImages(data, [trial, trial])
+    images = PackImages(data, PackedTrials([trial, trial]))
     images.batch(packed, images.rows("val", 12))
     assert np.array_equal(data.images, before)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bnbench.config import DataConfig, OptimizerConfig, Trial
 from bnbench.data import ImageData, load_own
 from bnbench.optimizers.per_trial import make_optimizer
-from bnbench.packing.lone import Lone
+from bnbench.packing.lone import LonePack
 from bnbench.packing.packability import packability, reason_against_packs
 from bnbench.packing.partition import partition
 from bnbench.training.fit import fit
@@ -122,7 +122,7 @@ def test_a_lone_network_trains_as_in_plain_torch(name: str) -> None:
     net = Dense().double()
     plain = Dense().double()
     plain.load_state_dict(net.state_dict())
-    lone = Lone(net, seed=0)
+    lone = LonePack(net, seed=0)
     lr, momentum = 0.05, 0.9 if name == "momentum" else 0.0
     ours = make_optimizer(lone.parameters(), [OptimizerConfig(name=name, lr=lr, momentum=0.9)])
     theirs = (
@@ -155,7 +155,7 @@ def test_what_a_lone_forward_draws_depends_on_its_seed_and_step_alone() -> None:
 
     def first_two(seed: int) -> list[Tensor]:
         torch.manual_seed(0)
-        lone = Lone(Functional(lambda y: F.dropout(y, 0.5)), seed)
+        lone = LonePack(Functional(lambda y: F.dropout(y, 0.5)), seed)
         torch.rand(seed + 3)
         return [lone(lone.fold(x, torch.float32)).detach() for _ in range(2)]
 

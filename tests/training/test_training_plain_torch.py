@@ -16,6 +16,7 @@ from torch import nn
 
 from bnbench.models import build_model
 from bnbench.packing.pack import pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.module import PackModule
 
@@ -178,9 +179,10 @@ class StepByStep(pl.Callback):
 
 
 def trial_overrides(case: tuple[str, ...], slot: int) -> list[str]:
-    """Whatever may differ within a pack differs."""
+    """Whatever may differ within a pack differs; the trials of a pack decay their weights, or none of them does."""
     model, norm, placement, activation, optimizer, loss = case
     name = "momentum" if optimizer == "nesterov" else optimizer
+    decay = [0.001, 0.01, 1e-4][slot] if placement == "before" else 0.0
     fast = 0.003 if name.startswith("adam") else 0.05
     schedules = [
         ["schedule.name=constant"],
@@ -201,7 +203,7 @@ def trial_overrides(case: tuple[str, ...], slot: int) -> list[str]:
         "training.eval_every=1",  # so that every block is one step
         f"seed={slot}",
         f"optimizer.lr={fast * [1, 0.3, 2][slot]}",
-        f"optimizer.weight_decay={[0.0, 0.01, 1e-4][slot]}",
+        f"optimizer.weight_decay={decay}",
         f"optimizer.momentum={[0.9, 0.5, 0.8][slot]}",
         f"optimizer.beta1={[0.9, 0.5, 0.95][slot]}",
         f"optimizer.beta2={[0.999, 0.9, 0.99][slot]}",
@@ -216,8 +218,8 @@ def test_each_of_100_packed_steps_is_a_step_of_plain_torch(case, trial_of, image
     data = images_of(1, 8, 8)
     trials = [trial_of(*trial_overrides(case, slot)) for slot in range(K)]
     packed = pack([build_model(trial, data.shape, data.classes) for trial in trials])
-    slots = [*trials, *[trials[-1]] * (packed.slots - K)]
-    blocks = PackDataModule(data, slots)
+    packed_trials = PackedTrials(trials).padded(packed.slots)
+    blocks = PackDataModule(data, packed_trials)
     judge = StepByStep(data, trials, case)
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -230,7 +232,7 @@ def test_each_of_100_packed_steps_is_a_step_of_plain_torch(case, trial_of, image
         enable_model_summary=False,
         callbacks=[judge],
     )
-    trainer.fit(PackModule(packed, blocks.images, slots), datamodule=blocks)
+    trainer.fit(PackModule(packed, blocks.images, packed_trials), datamodule=blocks)
     assert judge.steps == list(range(STEPS))
     assert judge.moved.min() > 0.03, "and the steps were real ones"
 

@@ -8,6 +8,7 @@ from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.frozen import FrozenBatchNorm
 from bnbench.packing.pack import pack
+from bnbench.packing.packed_trials import PackedTrials
 from bnbench.record import names
 from bnbench.training.evaluate import evaluate
 from bnbench.training.fit import fit
@@ -22,7 +23,7 @@ DOUBLE = ("training.precision=float64",)
 def packed(trial_of, images_of):
     """Two packed trials of different seeds with their images."""
     trials = [trial_of(*FC, *DOUBLE, f"seed={seed}") for seed in range(2)]
-    return pack([build_model(t, (1, 8, 8), 10) for t in trials]), PackImages(images_of(1, 8, 8), trials)
+    return pack([build_model(t, (1, 8, 8), 10) for t in trials]), PackImages(images_of(1, 8, 8), PackedTrials(trials))
 
 
 def test_the_first_layer_s_population_is_that_of_all_its_inputs(packed):
@@ -73,7 +74,7 @@ def test_right_after_an_estimate_precise_statistics_agree_with_batch_statistics_
 def test_frozen_norms_are_given_the_population_of_the_initial_weights(trial_of, images_of):
     trial = trial_of(*FC, *DOUBLE, "norm.name=frozen_batch", "training.steps=3", "optimizer.lr=0.01")
     net = pack([build_model(trial, (1, 8, 8), 10)] * 2)
-    images = PackImages(images_of(1, 8, 8), [trial] * 2)
+    images = PackImages(images_of(1, 8, 8), PackedTrials([trial, trial]))
     assert net.needs_population
     assert not net.has_running_statistics
     estimate_population(net, images)
@@ -100,7 +101,7 @@ def test_a_run_records_accuracy_under_each_kind_of_statistics(inference, trial_o
 def test_one_image_at_a_time_under_batch_statistics_is_a_constant_prediction_of_an_fc_network(trial_of, images_of):
     trial = trial_of(*FC, "training.steps=5")
     net = pack([build_model(trial, (1, 8, 8), 10)] * 2).eval()
-    images = PackImages(images_of(1, 8, 8), [trial] * 2)
+    images = PackImages(images_of(1, 8, 8), PackedTrials([trial, trial]))
     net.use_statistics(Statistics.batch)
     logits = [net(images.batch(net, images.rows("test", n + 1)[:, n:])[0]) for n in range(5)]
     assert all(torch.equal(logits[0], other) for other in logits)
