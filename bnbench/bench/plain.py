@@ -73,7 +73,7 @@ def parameter_count(net: nn.Module) -> int:
 
 def plain_optimizer(config: OptimizerConfig, lr: float, net: nn.Module, **options: bool) -> torch.optim.Optimizer:
     """torch's optimizer with the configuration's settings; `fused=True` takes its fused kernel."""
-    return optimizer_class(config.name).plain(net.parameters(), config, lr, **options)
+    return optimizer_class(config.name).torch_optimizer(net.parameters(), config, lr, **options)
 
 
 def batch_loss(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:

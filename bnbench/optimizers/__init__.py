@@ -1,1 +1,1 @@
-"""Every optimizer, by the name that `optimizer=` takes."""
+"""The optimizers, which update all trials of a pack, each with its own settings."""

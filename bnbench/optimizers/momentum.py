@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum."""
+"""Stochastic gradient descent with momentum, for packs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bnbench.optimizers.per_trial import SlotBySlot
 
 
 class PackMomentum(SlotBySlot):
-    """Stochastic gradient descent with (Nesterov) momentum."""
+    """Stochastic gradient descent with momentum, or with Nesterov's if `nesterov`."""
 
     buffers = ("momentum_buffer",)
 
     @classmethod
-    def plain(
-        cls, params: Iterable[nn.Parameter], config: OptimizerConfig, lr: float, **how: bool
+    def torch_optimizer(
+        cls, params: Iterable[nn.Parameter], config: OptimizerConfig, lr: float, **options: bool
     ) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             params,
@@ -26,11 +26,11 @@ class PackMomentum(SlotBySlot):
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
-            **how,
+            **options,
         )
 
     def _update_slot(
-        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
+        self, slot: int, steps: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
     ) -> None:
         config = self.configs[slot]
         torch._fused_sgd_(
@@ -43,5 +43,5 @@ class PackMomentum(SlotBySlot):
             dampening=0.0,
             nesterov=config.nesterov,
             maximize=False,
-            is_first_step=self.taken == 1,
+            is_first_step=self.steps_taken == 1,
         )

@@ -1,4 +1,4 @@
-"""Optimizers of a pack: every trial has its own hyperparameters and gets torch's own fused update."""
+"""The base classes of optimizers of a pack, in which every trial has its hyperparameters and torch's fused update."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from bnbench.tensors.memory_layout import select_slots
 
 
 class PackOptimizer(torch.optim.Optimizer, ABC):
-    """Updates each slot of stacked parameters (K, …) by itself.
+    """Updates stacked parameters (K, …), each slot with its own settings.
 
-    The update is equal to the bit to `torch.optim`'s with `fused=True`. (Fused and default updates of torch differ by
-    about 1e-7.) A slot that is not active is left alone, which is all that freezing a diverged trial takes; so is a
-    parameter that no gradient reached, as in torch.
+    The update is equal to the bit to that of `torch.optim` with `fused=True`. (Fused and default updates of torch
+    differ by about 1e-7.) A slot that is not active stays as it is, which is how a trial that diverged is frozen; so
+    does a parameter that no gradient reached, as in torch.
 
     Args:
         params: Parameters of shape (K, …).
-        configs: One a slot.
-        layers: Linear layers whose weights are among the parameters, for an optimizer that updates them as it computes
-            their gradients.
+        configs: The section `optimizer` of each slot's configuration.
+        layers: Linear layers whose weights are among the parameters, for an optimizer that updates those weights in
+            the backward pass.
 
     Attributes:
-        active: By slot, whether it is updated. What was once inactive stays so.
-        taken: Steps so far.
-        missed: By parameter, those of them in which no gradient reached it.
+        active: For each slot, whether it is updated. A slot that is not active never becomes active again.
+        steps_taken: How many steps there were so far.
+        steps_missed: For each parameter, in how many of those no gradient reached it.
     """
 
     def __init__(
@@ -42,23 +42,33 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         self.configs = list(configs)
         self.active = [True] * len(configs)
         self._params = [p for group in self.param_groups for p in group["params"]]
-        self.taken = 0
-        self.missed = [0] * len(self._params)
+        self.steps_taken = 0
+        self.steps_missed = [0] * len(self._params)
         self.set_lrs([config.lr for config in configs])
 
     def set_lrs(self, lrs: Sequence[float]) -> None:
-        """Say each slot's learning rate, before the backward pass of the step it is for."""
+        """Set the learning rate of each slot. Call it before the backward pass of the step that it is for."""
         self.lrs = [*lrs]
 
     @abstractmethod
     def _update(self, grads: list[Tensor | None]) -> None:
-        """Every active slot's update, in place, from a gradient for each of `_params`; None for those without."""
+        """Update every active slot in place.
+
+        Args:
+            grads: The gradient of each of `_params`, in the parameter's memory layout; None if it has none.
+        """
 
     @classmethod
-    def plain(
-        cls, params: Iterable[nn.Parameter], config: OptimizerConfig, lr: float, **how: bool
+    def torch_optimizer(
+        cls, params: Iterable[nn.Parameter], config: OptimizerConfig, lr: float, **options: bool
     ) -> torch.optim.Optimizer:
-        """torch's own optimizer of one trial's parameters, with the same settings; `how` is `fused=True`, or nothing.
+        """The optimizer of `torch.optim` with the same settings, for the parameters of a single trial.
+
+        Args:
+            params: The parameters.
+            config: The section `optimizer` of the trial's configuration.
+            lr: The learning rate.
+            options: `fused=True`, or nothing.
 
         Raises:
             ConfigError: If torch has none; one line.
@@ -66,7 +76,7 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
         raise ConfigError(f"torch has no optimizer={config.name}, to compare bnbench's with")
 
     def select(self, slots: Sequence[int]) -> None:
-        """Keep some slots, after the parameters were reduced to them."""
+        """Keep these slots alone. The parameters must hold no others any more."""
         self.configs = [self.configs[slot] for slot in slots]
         self.active = [self.active[slot] for slot in slots]
         for state in self.state.values():
@@ -76,38 +86,38 @@ class PackOptimizer(torch.optim.Optimizer, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "taken": self.taken,
-            "missed": [*self.missed],
+            "taken": self.steps_taken,
+            "missed": [*self.steps_missed],
             "active": [*self.active],
             "state": [{**self.state[p]} for p in self._params],
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take a state in, in place: updates go through views of it."""
-        self.taken, self.missed, self.active = saved["taken"], [*saved["missed"]], [*saved["active"]]
+        """Load a state in place, because `SlotBySlot` updates it through views."""
+        self.steps_taken, self.steps_missed, self.active = saved["taken"], [*saved["missed"]], [*saved["active"]]
         for p, values in zip(self._params, saved["state"], strict=True):
             for name, value in values.items():
                 self.state[p][name].copy_(value)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every active slot, from the gradients in `.grad`."""
+        """Update every active slot once, from the gradients in `.grad`."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self.taken += 1
-        grads = [None if p.grad is None else _like(p.grad, p) for p in self._params]
-        self.missed = [missed + (grad is None) for missed, grad in zip(self.missed, grads, strict=True)]
+        self.steps_taken += 1
+        grads = [None if p.grad is None else _in_layout_of(p, p.grad) for p in self._params]
+        self.steps_missed = [missed + (grad is None) for missed, grad in zip(self.steps_missed, grads, strict=True)]
         self._update(grads)
         return loss
 
 
 class SlotBySlot(PackOptimizer):
-    """Torch's own fused kernels, called on one slot's views at a time: their learning rate is one number.
+    """Calls torch's fused kernels on the views of one slot at a time, because they take a single learning rate.
 
     Attributes:
-        buffers: Names of the state that is kept for each parameter.
+        buffers: Names of the tensors of a parameter's shape that are kept for each parameter.
     """
 
     buffers: tuple[str, ...]
@@ -119,43 +129,54 @@ class SlotBySlot(PackOptimizer):
         for p in self._params:
             for name in self.buffers:
                 self.state[p][name] = torch.zeros_like(p, memory_format=torch.preserve_format)
-        self._view()
+        self._make_views()
 
     @abstractmethod
     def _update_slot(
-        self, slot: int, taken: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
+        self, slot: int, steps: list[int], params: list[Tensor], grads: list[Tensor], *buffers: list[Tensor]
     ) -> None:
-        """One slot's update, in place, of parameters that so many gradients have reached."""
+        """Update one slot in place.
 
-    def _view(self) -> None:
-        kept = ([self.state[p][name] for p in self._params] for name in self.buffers)
-        self._views = [_by_slot(self._params), *map(_by_slot, kept)]
+        Args:
+            slot: The slot.
+            steps: For each parameter, in how many steps a gradient reached it.
+            params: Flat views of the slot's parameters.
+            grads: Flat views of their gradients.
+            buffers: For each name in `buffers`, flat views of that state of the parameters.
+        """
+
+    def _make_views(self) -> None:
+        states = ([self.state[p][name] for p in self._params] for name in self.buffers)
+        self._views = [_views_by_slot(self._params), *map(_views_by_slot, states)]
 
     def select(self, slots: Sequence[int]) -> None:
         super().select(slots)
-        self._view()
+        self._make_views()
 
     def _update(self, grads: list[Tensor | None]) -> None:
         reached = [i for i, grad in enumerate(grads) if grad is not None]
-        by_slot = _by_slot([grad for grad in grads if grad is not None])
-        taken = [self.taken - self.missed[i] for i in reached]
+        grad_views = _views_by_slot([grad for grad in grads if grad is not None])
+        steps = [self.steps_taken - self.steps_missed[i] for i in reached]
         for slot, active in enumerate(self.active):
             if active and reached:
                 views = (views[slot] for views in self._views)
                 params, *buffers = views if len(reached) == len(grads) else ([v[i] for i in reached] for v in views)
-                self._update_slot(slot, taken, params, by_slot[slot], *buffers)
+                self._update_slot(slot, steps, params, grad_views[slot], *buffers)
 
 
 def make_optimizer(
     params: Iterable[nn.Parameter], configs: Sequence[OptimizerConfig], layers: Iterable[FoldedLinear] = ()
 ) -> PackOptimizer:
-    """The optimizer that the configurations, which agree on its name, ask for.
+    """The optimizer of a pack.
 
     Args:
-        params: Parameters of shape (K, …), of which those that are frozen (`requires_grad=False`) stay.
-        configs: One a slot.
+        params: Parameters of shape (K, …). Those that are frozen (`requires_grad=False`) are not updated.
+        configs: The section `optimizer` of each slot's configuration; all have the same `name`.
         layers: Linear layers whose weights are among the parameters and may be updated in the backward pass; see
             `PackSGD`.
+
+    Raises:
+        ConfigError: If the name is unknown; one line.
     """
     return optimizer_class(configs[0].name)([p for p in params if p.requires_grad], configs, layers)
 
@@ -173,22 +194,22 @@ def optimizer_class(name: str) -> type[PackOptimizer]:
 
 
 def by_row(values: Tensor, dim: int) -> Tensor:
-    """A number a slot, (K,), in a shape that broadcasts over a parameter (K, …) of `dim` dimensions."""
+    """One number for each slot, (K,), in a shape that broadcasts over a parameter (K, …) of `dim` dimensions."""
     return values.view(-1, *[1] * (dim - 1))
 
 
-def _by_slot(stacked: Sequence[Tensor]) -> list[list[Tensor]]:
-    """K lists of views, one list a slot with a view a parameter.
+def _views_by_slot(stacked: Sequence[Tensor]) -> list[list[Tensor]]:
+    """For each of K slots, a list of views of its part of each tensor.
 
-    A view is flat, in the order of memory: torch's kernels would first copy what is dense in another order, as conv
-    weights are.
+    A view is flat, in the order of memory. Of a tensor that is dense in another order, as conv weights are, torch's
+    kernels would first make a copy.
     """
     flat = (t.detach().as_strided((len(t), t.stride(0)), (t.stride(0), 1)) for t in stacked)
     return [list(views) for views in zip(*(t.unbind(0) for t in flat), strict=True)]
 
 
-def _like(grad: Tensor, param: Tensor) -> Tensor:
-    """The gradient in the parameter's memory order, which the fused kernels take for granted."""
+def _in_layout_of(param: Tensor, grad: Tensor) -> Tensor:
+    """The gradient in the memory layout of its parameter, which the fused kernels assume it to have."""
     if grad.stride() == param.stride():
         return grad
     return torch.empty_like(param).copy_(grad)

@@ -47,7 +47,7 @@ class State:
         self.parameters = parameters.values
         state = Copies(value for state in optimizer.state.values() for value in state.values())
         self._copies = (parameters, Copies(pack.buffers()), state)
-        self._taken, self._missed, self._lrs = optimizer.taken, [*optimizer.missed], optimizer.lrs
+        self._taken, self._missed, self._lrs = optimizer.steps_taken, [*optimizer.steps_missed], optimizer.lrs
         self._descents = [(layer, layer.descent) for layer in pack.linear]
 
     def restore(self) -> None:
@@ -56,7 +56,7 @@ class State:
             copies.put_back()
         for parameter, gradient in self._gradients:
             parameter.grad = gradient
-        self._optimizer.taken, self._optimizer.missed = self._taken, [*self._missed]
+        self._optimizer.steps_taken, self._optimizer.steps_missed = self._taken, [*self._missed]
         self._optimizer.set_lrs(self._lrs)
         for layer, descent in self._descents:
             layer.descent = descent

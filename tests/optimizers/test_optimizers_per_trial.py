@@ -1,4 +1,4 @@
-"""The vector optimizers, judged by torch.optim's fused ones on each trial's own tensors, to the bit."""
+"""The optimizers of packs, judged to the bit by torch.optim's fused ones on the tensors of each trial alone."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ CASES = {
 
 
 def configs(case: str, K: int = 5) -> list[OptimizerConfig]:
-    """Every hyperparameter that may vary within a pack varies."""
+    """K configurations that differ in every hyperparameter that may vary within a pack."""
     return [
         OptimizerConfig(
             **CASES[case],
@@ -40,8 +40,8 @@ def configs(case: str, K: int = 5) -> list[OptimizerConfig]:
     ]
 
 
-def torchs(params: list[nn.Parameter], config: OptimizerConfig, lr: float) -> torch.optim.Optimizer:
-    return optimizer_class(config.name).plain(params, config, lr, fused=True)
+def torch_optimizer(params: list[nn.Parameter], config: OptimizerConfig, lr: float) -> torch.optim.Optimizer:
+    return optimizer_class(config.name).torch_optimizer(params, config, lr, fused=True)
 
 
 def random(shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> torch.Tensor:
@@ -58,24 +58,24 @@ def stacked(dtype: torch.dtype, K: int = 5) -> list[nn.Parameter]:
 def set_grads(params: list[nn.Parameter], step: int) -> list[torch.Tensor]:
     grads = [random(tuple(p.shape), 1000 * step + i, p.dtype) for i, p in enumerate(params)]
     for p, grad in zip(params, grads, strict=True):
-        p.grad = grad  # the 4-D one in another memory order than its parameter
+        p.grad = grad  # for the 4-D parameter it has another memory layout than the parameter
     return grads
 
 
-def test_every_optimizer_is_judged_here_or_in_a_file_of_its_own_and_has_a_configuration_file():
-    judged = {file.stem.removeprefix("test_optimizers_") for file in Path(__file__).parent.glob("test_*.py")}
-    assert judged.union(case["name"] for case in CASES.values()) >= {*OPTIMIZERS}
+def test_every_optimizer_has_tests_and_a_configuration_file():
+    with_test_file = {file.stem.removeprefix("test_optimizers_") for file in Path(__file__).parent.glob("test_*.py")}
+    assert with_test_file.union(case["name"] for case in CASES.values()) >= {*OPTIMIZERS}
     assert {file.stem for file in (conf_dir() / "optimizer").glob("*.yaml")} == {*OPTIMIZERS}
 
 
-def test_an_unknown_optimizer_is_answered_with_the_known_ones():
+def test_an_unknown_optimizer_is_answered_with_the_allowed_names():
     with pytest.raises(ConfigError, match=r"^optimizer=adagrad is unknown; allowed: sgd, .*adamw$"):
         make_optimizer(stacked(torch.float32), [OptimizerConfig(name="adagrad")] * 5)
 
 
-def test_an_optimizer_that_torch_lacks_says_so_where_torchs_is_asked_for():
+def test_an_optimizer_that_torch_lacks_cannot_be_compared_with_torch_s():
     with pytest.raises(ConfigError, match=r"^torch has no optimizer=sgd, to compare bnbench's with$"):
-        PackOptimizer.plain(stacked(torch.float32), OptimizerConfig(), 0.1)
+        PackOptimizer.torch_optimizer(stacked(torch.float32), OptimizerConfig(), 0.1)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -85,8 +85,8 @@ def test_an_optimizer_keeps_as_many_tensors_as_its_entry_says(case):
     set_grads(params, 0)
     optimizer.step()
     for p in params:
-        held = [value for value in optimizer.state[p].values() if value.shape == p.shape]
-        assert len(held) == OPTIMIZERS[CASES[case]["name"]].states
+        buffers = [value for value in optimizer.state[p].values() if value.shape == p.shape]
+        assert len(buffers) == OPTIMIZERS[CASES[case]["name"]].states
 
 
 @pytest.mark.parametrize("key", [f.name for f in fields(OptimizerConfig) if not f.name.startswith(("name", "lr_"))])
@@ -95,15 +95,15 @@ def test_a_key_changes_an_update_exactly_if_the_entry_says_that_it_is_used(name,
     """A trial's identity holds the keys that its optimizer uses: another one must not change its numbers."""
     usual = OptimizerConfig(name=OptimizerName[name], lr=0.1, weight_decay=0.1)
     values = {"lr": 0.2, "nesterov": True, "eps": 0.1}
-    ends = []
+    results = []
     for config in (usual, replace(usual, **{key: values.get(key, 0.5)})):
         params = stacked(torch.float64, 1)
         optimizer = make_optimizer(params, [config])
         for step in range(3):
             set_grads(params, step)
             optimizer.step()
-        ends.append(params)
-    assert same(*ends) == (key not in OPTIMIZERS[name].keys)
+        results.append(params)
+    assert same(*results) == (key not in OPTIMIZERS[name].keys)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -112,7 +112,7 @@ def test_twenty_steps_give_each_slot_the_bits_of_torchs_fused_update(case, dtype
     params = stacked(dtype)
     optimizer = make_optimizer(params, configs(case))
     lone = [[nn.Parameter(p.detach()[k].clone()) for p in params] for k in range(5)]
-    judges = [torchs(ps, config, config.lr) for ps, config in zip(lone, configs(case), strict=True)]
+    judges = [torch_optimizer(ps, config, config.lr) for ps, config in zip(lone, configs(case), strict=True)]
     for step in range(STEPS):
         grads = set_grads(params, step)
         optimizer.set_lrs([lr / (1 + step) for lr in LRS])  # a schedule
@@ -120,7 +120,7 @@ def test_twenty_steps_give_each_slot_the_bits_of_torchs_fused_update(case, dtype
         for k, judge in enumerate(judges):
             judge.param_groups[0]["lr"] = optimizer.lrs[k]
             for p, grad in zip(lone[k], grads, strict=True):
-                p.grad = torch.empty_like(p).copy_(grad[k])  # the fused kernels want the parameter's memory order
+                p.grad = torch.empty_like(p).copy_(grad[k])  # the fused kernels need the parameter's memory layout
             judge.step()
             for i, p in enumerate(lone[k]):
                 assert torch.equal(params[i][k], p), (step, k, SHAPES[i])
@@ -133,7 +133,7 @@ def test_twenty_steps_give_each_slot_the_bits_of_torchs_fused_update(case, dtype
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_update_is_torchs_default_one_but_for_rounding(case):
+def test_the_update_is_that_of_torch_s_default_optimizer_up_to_rounding(case):
     params = stacked(torch.float64)
     optimizer = make_optimizer(params, configs(case))
     lone = [[nn.Parameter(p.detach()[k].clone()) for p in params] for k in range(5)]
@@ -158,7 +158,7 @@ def test_the_update_is_torchs_default_one_but_for_rounding(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_frozen_slot_keeps_its_bits_and_its_neighbours_do_not_notice(case):
+def test_a_frozen_slot_keeps_its_bits_and_changes_those_of_no_other(case):
     runs = []
     for frozen in (None, 0, 2, 4):
         params = stacked(torch.float32)
@@ -166,57 +166,57 @@ def test_a_frozen_slot_keeps_its_bits_and_its_neighbours_do_not_notice(case):
         for step in range(8):
             if step == 3 and frozen is not None:
                 optimizer.active[frozen] = False
-                kept = everything(optimizer, frozen)
+                before = slot_state(optimizer, frozen)
             set_grads(params, step)
             if step >= 3 and frozen is not None:
                 for p in params:
                     p.grad[frozen] = torch.nan
             optimizer.step()
-        runs.append([everything(optimizer, k) for k in range(5)])
+        runs.append([slot_state(optimizer, k) for k in range(5)])
         if frozen is not None:
-            assert same(runs[-1][frozen], kept)
+            assert same(runs[-1][frozen], before)
             assert all(same(runs[-1][k], runs[0][k]) for k in range(5) if k != frozen)
             assert not same(runs[-1][frozen], runs[0][frozen])
 
 
-def everything(optimizer: PackOptimizer, slot: int) -> list[torch.Tensor]:
-    """A slot's parameters and what the optimizer remembers of them."""
+def slot_state(optimizer: PackOptimizer, slot: int) -> list[torch.Tensor]:
+    """Copies of the parameters of a slot and of the buffers that the optimizer keeps for them."""
     params = optimizer.param_groups[0]["params"]
     buffers = [value for p in params for value in optimizer.state[p].values()]
     return [value.detach()[slot].clone() for value in [*params, *buffers]]
 
 
-def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf, 1e30])
 def test_one_slots_learning_rate_or_gradient_does_not_reach_another(case, poison):
     results = []
-    for sick in (False, True):
+    for poisoned in (False, True):
         params = stacked(torch.float32)
         optimizer = make_optimizer(params, configs(case))
-        if sick:
+        if poisoned:
             optimizer.set_lrs([*LRS[:3], poison, *LRS[4:]])
         for step in range(3):
             set_grads(params, step)
-            if sick:
+            if poisoned:
                 for p in params:
                     p.grad[3] = poison
             optimizer.step()
-        results.append([everything(optimizer, k) for k in (0, 1, 2, 4)])
-    assert all(same(one, other) for one, other in zip(*results, strict=True))
+        results.append([slot_state(optimizer, k) for k in (0, 1, 2, 4)])
+    assert all(same(healthy, poisoned) for healthy, poisoned in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_a_slot_with_momentum_zero_is_plain_gradient_descent(nesterov):
-    heavy = [
+    configs_with_momentum = [
         OptimizerConfig(name=OptimizerName.momentum, momentum=momentum, nesterov=nesterov, lr=0.1)
         for momentum in (0.9, 0.0, 0.5)
     ]
     params, plain = stacked(torch.float32, 3), stacked(torch.float32, 3)
-    optimizers = [make_optimizer(params, heavy), make_optimizer(plain, [OptimizerConfig(lr=0.1)] * 3)]
+    optimizers = [make_optimizer(params, configs_with_momentum), make_optimizer(plain, [OptimizerConfig(lr=0.1)] * 3)]
     for step in range(3):
         for optimizer, ps in zip(optimizers, (params, plain), strict=True):
             set_grads(ps, step)
@@ -228,31 +228,31 @@ def test_a_slot_with_momentum_zero_is_plain_gradient_descent(nesterov):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_parameter_that_no_gradient_reached_is_left_alone_as_in_torch(case):
-    """Judge: torch.optim on each trial's own tensors, to the bit. A forward may leave layers out."""
+    """Judge: torch.optim on the tensors of each trial alone, to the bit. A forward may leave layers out."""
     params = stacked(torch.float32)
     optimizer = make_optimizer(params, configs(case))
     lone = [[nn.Parameter(p[k].detach().clone()) for p in params] for k in range(5)]
-    # One a parameter: torch's fused SGD fails where some have no momentum yet.
-    judges = [torchs([p], c, c.lr) for own, c in zip(lone, configs(case), strict=True) for p in own]
+    # An optimizer for each parameter: torch's fused SGD fails if some parameters have no momentum buffer yet.
+    judges = [torch_optimizer([p], c, c.lr) for ps, c in zip(lone, configs(case), strict=True) for p in ps]
     for step in range(6):
         set_grads(params, step)
         for i, p in enumerate(params):
-            for own in lone:
-                own[i].grad = None
+            for lone_params in lone:
+                lone_params[i].grad = None
             if (step + i) % 3 == 0 or (step == 4 and i < 4):
                 p.grad = None
                 continue
-            for k, own in enumerate(lone):
-                own[i].grad = torch.empty_like(own[i]).copy_(p.grad[k])
+            for k, lone_params in enumerate(lone):
+                lone_params[i].grad = torch.empty_like(lone_params[i]).copy_(p.grad[k])
         optimizer.step()
         for judge in judges:
             judge.step()
     for i, p in enumerate(params):
-        for k, own in enumerate(lone):
-            assert torch.equal(p[k], own[i])
+        for k, lone_params in enumerate(lone):
+            assert torch.equal(p[k], lone_params[i])
 
 
-def test_a_frozen_parameter_stays():
+def test_a_frozen_parameter_is_not_updated():
     params = stacked(torch.float32)
     params[1].requires_grad_(False)
     before = params[1].clone()

@@ -110,7 +110,7 @@ def test_a_probe_leaves_no_trace(norm, optimizer, trial_of, images_of):
         descents = [layer.descent for layer in packed.linear]
         hooks = [(*m._forward_hooks, *m._forward_pre_hooks) for m in packed.modules()]
         modes = [(m.training, getattr(m, "statistics", None)) for m in packed.modules()]
-        return [descents, hooks, modes, [p.requires_grad for p in packed.parameters()], adam.taken, adam.lrs]
+        return [descents, hooks, modes, [p.requires_grad for p in packed.parameters()], adam.steps_taken, adam.lrs]
 
     before, set_before = everything(), settings()
     with probe(module, adam, 1, None) as looking:
