@@ -1,8 +1,8 @@
-"""The oracles: normalizations in NumPy, as the papers have them, to judge any other implementation by.
+"""The oracles: normalizations in NumPy, as in the papers, by which other implementations are judged.
 
-They are slow, plain and independent of torch. Give them double precision: they compute in the precision of
-their input. `gamma` and `beta` are the papers' names of what torch calls `weight` and `bias`, and `momentum`
-is always the weight of the *new* batch.
+They are slow, plain and independent of torch. They compute in the precision of their input, which should be double.
+`gamma` and `beta` are the papers' names of what torch calls `weight` and `bias`, and `momentum` is always the weight of
+the *new* batch.
 """
 
 from bnbench.reference.batch_norm import BatchNormCache, batchnorm_backward, batchnorm_forward

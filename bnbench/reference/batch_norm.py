@@ -1,4 +1,4 @@
-"""Batch normalization of (N, C) inputs, one pair of statistics a feature, forward and backward."""
+"""Batch normalization of (N, C) inputs, forward and backward, with one mean and variance for each feature."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bnbench.reference.state import BatchNormState, check_state, update_running
 
 
 class BatchNormCache(NamedTuple):
-    """What the backward pass needs of a forward pass.
+    """The values of a forward pass that the backward pass needs.
 
     Attributes:
         x_hat: The normalized input before gamma and beta, shape (N, C).
-        gamma: Shape (C,).
-        std: What the input was divided by, sqrt(variance + eps), shape (C,).
+        gamma: The scale, shape (C,).
+        std: sqrt(variance + eps), by which the input was divided, shape (C,).
         mode: "train" or "test".
     """
 
@@ -29,24 +29,24 @@ class BatchNormCache(NamedTuple):
 def batchnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: BatchNormState
 ) -> tuple[np.ndarray, BatchNormCache]:
-    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, each column by itself.
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, for each column.
 
-    In train mode mean and variance (divisor N) are the batch's, and are blended into the running ones; in
-    test mode they are the running ones, which stay as they are. With N = 1 in train mode the variance is 0
-    and the output is beta whatever the input.
+    In train mode mean and variance (divisor N) are those of the batch, and are blended into the running ones; in test
+    mode they are the running ones, which stay as they are. With N = 1 in train mode the variance is 0, and the output
+    is beta whatever the input.
 
     Args:
         x: Input, shape (N, C).
         gamma: Scale, shape (C,).
         beta: Offset, shape (C,).
-        bn_param: The state; `running_mean` and `running_var` in it are replaced in train mode, so the same
-            dict passed again goes on from there. Made by `torch_state` or `tutorial_state`.
+        bn_param: The state, made by `torch_state` or `tutorial_state`. In train mode its `running_mean` and
+            `running_var` are replaced, so that the next call with the same dict continues from them.
 
     Returns:
-        (y, cache): y of shape (N, C), and what `batchnorm_backward` wants.
+        (y, cache): y of shape (N, C), and the argument of `batchnorm_backward`.
 
     Raises:
-        ValueError: On a mode other than "train" and "test", and on any state or shape that would be misread.
+        ValueError: If the mode is unknown, or the state or a shape is not as described.
 
     References:
         Ioffe & Szegedy (2015), arXiv:1502.03167, algorithms 1 and 2.
@@ -83,9 +83,9 @@ def batchnorm_backward(dout: np.ndarray, cache: BatchNormCache) -> tuple[np.ndar
 
     In train mode, with means over the batch:
         dx = gamma / std * (dout - mean(dout) - x_hat * mean(dout * x_hat))
-    The two means are what flows through the batch's own mean and variance. So dx sums to 0 over the batch: a
-    bias added before batch norm has gradient 0. With N = 1, dx itself is 0. In test mode the statistics are
-    constants, and dx = gamma / std * dout.
+    The two means are the gradient through the batch's mean and variance. So dx sums to 0 over the batch: a bias added
+    before batch norm has gradient 0. With N = 1, dx is 0. In test mode the statistics are constants,
+    and dx = gamma / std * dout.
 
     Args:
         dout: Gradient of the loss with respect to the output, shape (N, C).

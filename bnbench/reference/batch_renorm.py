@@ -1,4 +1,4 @@
-"""Batch renormalization: batch norm corrected towards what the running statistics would have given."""
+"""Batch renormalization: batch norm corrected towards the output that the running statistics would give."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ def batch_renorm(
     r_max: float,
     d_max: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """y = gamma * ((x - mean) / std * r + d) + beta, and the running statistics after it.
+    """y = gamma * ((x - mean) / std * r + d) + beta, and the running statistics after this batch.
 
-    In train mode mean and std = sqrt(variance + eps) are the batch's (divisor N), r and d are
-    `renorm_correction` with the running statistics as they were *before* this batch, and gradients take r and
-    d for constants: they flow through mean and std as in batch norm, r times as large. In test mode
+    In train mode mean and std = sqrt(variance + eps) are those of the batch (divisor N). r and d are given by
+    `renorm_correction` from the running statistics *before* this batch. To gradients r and d are constants: gradients
+    flow through mean and std as in batch norm, r times as large. In test mode
     y = gamma * (x - running_mean) / running_std + beta.
 
-    Where r and d are not clipped, training and test give the same output from the same running statistics;
-    with r_max = 1 and d_max = 0 it is batch norm. It is defined at one value a channel, where x_hat is d.
+    If r and d are not clipped, training and test give the same output from the same running statistics. With r_max = 1
+    and d_max = 0 it is batch norm. It is defined on one value per channel, for which x_hat is d.
 
-    What runs is the *standard deviation*, eps already in it, not the variance of batch norm: a running
-    variance gives other numbers, since the mean of roots is not the root of the mean.
+    The running statistic is the *standard deviation*, which includes eps, and not the variance as in batch norm. A
+    running variance would give other numbers, for the mean of roots is not the root of the mean.
 
     Args:
         x: Input, shape (N, C) or (N, C, H, W).
         gamma: Scale, shape (C,); None is 1.
         beta: Offset, shape (C,); None is 0.
-        running_mean: Shape (C,).
-        running_std: Shape (C,), positive, in units of `x`.
+        running_mean: Running mean, shape (C,).
+        running_std: Running standard deviation, shape (C,), positive, in units of `x`.
         mode: "train" or "test".
-        momentum: Weight of the new batch in the running statistics, in [0, 1]; the paper's alpha, 0.01 there.
+        momentum: Weight of the new batch in the running statistics, in [0, 1]; the paper's alpha, which is 0.01.
         eps: Added to the batch's variance.
-        r_max: At least 1; the paper goes from 1 to 3 over the first steps of training.
-        d_max: At least 0; the paper goes from 0 to 5.
+        r_max: Largest r, at least 1; in the paper it grows from 1 to 3 over the first steps of training.
+        d_max: Largest d, at least 0; in the paper it grows from 0 to 5.
 
     Returns:
-        (y, running_mean, running_std): the new statistics in train mode, those given in test mode.
+        (y, running_mean, running_std): y of the shape of x; the updated statistics in train mode, the arguments in test
+        mode.
 
     Raises:
-        ValueError: On an unknown mode, r_max < 1 or d_max < 0.
+        ValueError: If the mode is unknown, r_max < 1 or d_max < 0.
 
     References:
         Ioffe (2017), arXiv:1702.03275, algorithm 1.
@@ -81,12 +82,13 @@ def renorm_correction(
     """r = std / running_std within [1/r_max, r_max], d = (mean - running_mean) / running_std within ±d_max.
 
     Args:
-        mean: The batch's, shape (C,).
-        std: The batch's sqrt(variance + eps), shape (C,).
-        running_mean: Shape (C,).
-        running_std: Shape (C,); sqrt(running_var + eps) for a layer that runs the variance.
-        r_max: At least 1.
-        d_max: At least 0.
+        mean: Mean of the batch, shape (C,).
+        std: sqrt(variance + eps) of the batch, shape (C,).
+        running_mean: Running mean, shape (C,).
+        running_std: Running standard deviation, shape (C,); sqrt(running_var + eps) for a layer that averages the
+            variance.
+        r_max: Largest r, at least 1.
+        d_max: Largest d, at least 0.
 
     Returns:
         (r, d), each (C,), without units.

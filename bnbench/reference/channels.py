@@ -1,4 +1,4 @@
-"""How values a channel, or an element of one example, meet an input whose channels are axis 1."""
+"""Broadcasts values per channel, or per element of an example, against an input whose channels are axis 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def per_channel(values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """`values` of shape (C,) as (1, C, 1, …), to broadcast against `x` of shape (N, C, …).
 
     Raises:
-        ValueError: If there is not one value a channel: NumPy would stretch a single one, or meet another
+        ValueError: If there is not one value per channel: NumPy would broadcast a single value, or along another
             axis.
     """
     if np.shape(values) != (x.shape[1],):
@@ -18,12 +18,12 @@ def per_channel(values: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def per_element(values: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """`values` of the shape of one example as they are; of shape (C,) as `per_channel` has them."""
+    """`values` as they are if they have the shape of one example; else, of shape (C,), the result of `per_channel`."""
     return values if np.shape(values) == x.shape[1:] else per_channel(values, x)
 
 
 def affine(x_hat: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None) -> np.ndarray:
-    """gamma * x_hat + beta channel by channel; None stands for 1 and 0."""
+    """gamma * x_hat + beta for each channel; a gamma of None is 1, a beta of None is 0."""
     y = x_hat
     if gamma is not None:
         y = per_channel(gamma, x_hat) * y
@@ -33,5 +33,5 @@ def affine(x_hat: np.ndarray, gamma: np.ndarray | None, beta: np.ndarray | None)
 
 
 def spatial_axes(x: np.ndarray) -> tuple[int, ...]:
-    """(2, 3) for images, () for features without positions."""
+    """The axes of positions: (2, 3) for (N, C, H, W), () for (N, C)."""
     return tuple(range(2, x.ndim))

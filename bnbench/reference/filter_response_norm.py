@@ -1,4 +1,4 @@
-"""Filter response normalization: each map by its root mean square, then a learned threshold."""
+"""Filter response normalization: each map is divided by its root mean square, then cut at a learned threshold."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def filter_response_norm(
 ) -> np.ndarray:
     """z = max(y, tau), y = gamma * x / sqrt(nu² + |eps|) + beta, nu² the mean of x² over one (n, c) map.
 
-    No mean is subtracted and no other example is seen: the same in training and in test, and at batch size 1.
-    The maximum is the thresholded linear unit (TLU), which takes the activation's place: put no other after
-    it. Without it (`tau=None`) this is the norm alone.
+    No mean is subtracted, and no example depends on another: it does the same in training and test, and at batch size
+    1. The maximum is the thresholded linear unit (TLU), which takes the place of the activation. Without it
+    (`tau=None`) this is the norm alone.
 
-    On a 1×1 map, and for (N, C), nu² is x² and y is nearly the sign of x: the paper then learns eps, from
-    1e-4, and uses 1e-6 elsewhere.
+    On a 1×1 map, and for (N, C), nu² is x² and y is nearly the sign of x. There the paper learns eps, starting from
+    1e-4; elsewhere it uses 1e-6.
 
     Args:
         x: Input, shape (N, C, H, W), or (N, C).
         gamma: Scale, shape (C,); None is 1.
         beta: Offset, shape (C,); None is 0.
-        tau: Threshold, shape (C,), in units of y, learned from 0; None is no threshold.
-        eps: One for all, or learned with shape (C,); its absolute value is used.
+        tau: Threshold, shape (C,), in units of y; it is learned, starting from 0. None is no threshold.
+        eps: A number, or learned values of shape (C,). The absolute value is used.
 
     Returns:
         z, of the shape of x.

@@ -1,4 +1,4 @@
-"""Group normalization: each group of channels of each example by its own statistics."""
+"""Group normalization: each group of channels of each example is normalized with its own statistics."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def group_norm(
     *,
     eps: float,
 ) -> np.ndarray:
-    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, mean and variance over one group of one example.
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, with mean and variance over one group of one example.
 
-    A group is C / groups neighbouring channels with all their positions (divisor C*H*W / groups). One group
-    is layer norm, C groups are instance norm. The same in training and in test.
+    A group is C / groups neighbouring channels with all their positions (divisor C*H*W / groups). With one group it is
+    layer norm, with C groups instance norm. It does the same in training and test.
 
     Args:
         x: Input, shape (N, C) or (N, C, H, W).
-        groups: How many; divides C.
-        gamma: Scale a channel, not a group: shape (C,); None is 1.
+        groups: How many groups; it must divide C.
+        gamma: Scale per channel, not per group, shape (C,); None is 1.
         beta: Offset, shape (C,); None is 0.
         eps: Added to the variance, inside the root.
 
     Returns:
-        The normalized x, of its shape.
+        The normalized x, of the shape of x.
 
     Raises:
         ValueError: If `groups` does not divide C.

@@ -1,4 +1,4 @@
-"""Instance normalization: each channel of each image by its own statistics over its positions."""
+"""Instance normalization: each channel of each image is normalized with its statistics over positions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bnbench.reference.functional import batch_normalization, moments
 def instance_norm(
     x: np.ndarray, gamma: np.ndarray | None = None, beta: np.ndarray | None = None, *, eps: float
 ) -> np.ndarray:
-    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, mean and divisor-H*W variance of each map.
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, with the mean and the variance (divisor H*W) of each map.
 
-    The same in training and in test. It is what batch norm computes at batch size 1, and a constant added to
-    a channel is removed. On a 1×1 map the output is beta, whatever the input.
+    It does the same in training and test. At batch size 1 batch norm computes the same. A constant added to a channel
+    is removed. On a 1×1 map the output is beta, whatever the input.
 
     Args:
         x: Input, shape (N, C, H, W).
@@ -23,10 +23,10 @@ def instance_norm(
         eps: Added to the variance, inside the root.
 
     Returns:
-        The normalized x, of its shape.
+        The normalized x, of the shape of x.
 
     Raises:
-        ValueError: If `x` has no positions to average over, as (N, C) has not.
+        ValueError: If `x` has no positions to average over, as (N, C).
 
     References:
         Ulyanov, Vedaldi & Lempitsky (2016), arXiv:1607.08022.

@@ -1,4 +1,4 @@
-"""Layer normalization: each example by its own statistics over everything in it."""
+"""Layer normalization: each example is normalized with its statistics over channels and positions."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from bnbench.reference.functional import batch_normalization, moments
 def layer_norm(
     x: np.ndarray, gamma: np.ndarray | None = None, beta: np.ndarray | None = None, *, eps: float
 ) -> np.ndarray:
-    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, mean and divisor-C*H*W variance of each example.
+    """y = gamma * (x - mean) / sqrt(variance + eps) + beta, with mean and variance (divisor C*H*W) of each example.
 
-    The same in training and in test, and at any batch size. A constant added to *one* channel is not removed
-    (one added to all is), so a bias before it is not redundant.
+    It does the same in training and test, and at any batch size. A constant added to *one* channel is not removed (one
+    added to all channels is), so a bias before it is not redundant.
 
     Args:
         x: Input, shape (N, C) or (N, C, H, W).
-        gamma: Scale of shape (C,), one a channel (torch's GroupNorm with one group), or of the shape of one
-            example, one an element (torch's LayerNorm); the same thing for (N, C). None is 1.
-        beta: Offset, likewise; None is 0.
+        gamma: Scale per channel, shape (C,), as in torch's GroupNorm with one group; or per element, of the shape of
+            one example, as in torch's LayerNorm. For (N, C) these are the same. None is 1.
+        beta: Offset, of a shape that gamma may have; None is 0.
         eps: Added to the variance, inside the root.
 
     Returns:
-        The normalized x, of its shape.
+        The normalized x, of the shape of x.
 
     References:
         Ba, Kiros & Hinton (2016), arXiv:1607.06450, section 3.

@@ -1,4 +1,4 @@
-"""Online normalization: each example by the statistics of those before it, forward and backward."""
+"""Online normalization, forward and backward: each example is normalized with statistics of those before it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 
 class OnlineNormState(NamedTuple):
-    """What is carried from example to example; every field has shape (C,).
+    """The state that is carried from example to example; every field has shape (C,).
 
     Attributes:
-        mean: Of the examples so far.
-        variance: Of the examples so far.
-        error_along_y: What the gradients so far had along the normalized output.
-        error_along_one: What they had along 1.
+        mean: Average mean of the examples so far.
+        variance: Average variance of the examples so far.
+        error_along_y: Sum of the components of the gradients so far along the normalized output.
+        error_along_one: Sum of their components along 1.
     """
 
     mean: np.ndarray
@@ -31,19 +31,20 @@ def online_norm_state(features: int) -> OnlineNormState:
 def online_norm_forward(
     x: np.ndarray, state: OnlineNormState, *, decay: float, eps: float
 ) -> tuple[np.ndarray, np.ndarray, OnlineNormState]:
-    """y_t = (x_t - mean_(t-1)) / sqrt(variance_(t-1) + eps) for the examples t = 1 … N in turn.
+    """y_t = (x_t - mean_(t-1)) / sqrt(variance_(t-1) + eps) for one example t = 1 … N after the other.
 
-    The affine is the caller's. Statistics move after each example, so that a batch of N gives what N batches of
-    one give.
+    It has no affine. The statistics are updated after each example, so that a batch of N gives what N batches of one
+    give.
 
     Args:
-        x: Shape (N, C, P), P positions (1 for features).
-        state: Before the first example.
+        x: Input, shape (N, C, P), with P positions (1 for features).
+        state: The state before the first example.
         decay: Weight of the old statistics, in [0, 1]; the paper's alpha_f.
         eps: Added to the variance.
 
     Returns:
-        (y, std, state): y of the shape of x, what each example was divided by, (N, C), and the state after.
+        (y, std, state): y of the shape of x; the std by which each example was divided, (N, C); and the state after the
+        last example.
 
     References:
         Chiley et al. (2019), arXiv:1905.05894, equations 8.
@@ -62,20 +63,20 @@ def online_norm_forward(
 def online_norm_backward(
     dout: np.ndarray, y: np.ndarray, std: np.ndarray, state: OnlineNormState, *, decay: float
 ) -> tuple[np.ndarray, OnlineNormState]:
-    """The controlled gradient: over time it has nothing along y and nothing along 1.
+    """The controlled gradient, which over time has no component along y and none along 1.
 
-    Batch norm's has neither within each batch. It is no derivative of the forward pass: the statistics depend on all
-    earlier examples, and are held constant.
+    Batch norm's gradient has none within each batch. The controlled gradient is not the derivative of the forward pass,
+    in which the statistics depend on all earlier examples: here they are constants.
 
     Args:
-        dout: Gradient by y, shape (N, C, P).
+        dout: Gradient of the loss with respect to y, shape (N, C, P).
         y: From `online_norm_forward`.
         std: From `online_norm_forward`.
-        state: Before the first example.
-        decay: The paper's alpha_b.
+        state: The state before the first example.
+        decay: The paper's alpha_b, in [0, 1].
 
     Returns:
-        (dx, state): dx of the shape of dout, and the state after.
+        (dx, state): dx of the shape of dout, and the state after the last example.
 
     References:
         Chiley et al. (2019), arXiv:1905.05894, equations 10 to 12.

@@ -1,4 +1,4 @@
-"""RMS normalization: each example by its root mean square, without subtracting a mean."""
+"""RMS normalization: each example is divided by its root mean square; no mean is subtracted."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from bnbench.reference.channels import per_element
 
 
 def rms_norm(x: np.ndarray, gamma: np.ndarray | None = None, *, eps: float) -> np.ndarray:
-    """y = gamma * x / sqrt(mean(x²) + eps), the mean over everything in one example.
+    """y = gamma * x / sqrt(mean(x²) + eps), with the mean over channels and positions of one example.
 
-    Layer norm without its mean and without beta: a constant added to the input is not removed. The same in
-    training and in test. The paper has no eps; it stands inside the root here, as in torch.
+    It is layer norm without subtracting the mean and without beta: a constant added to the input is not removed. It
+    does the same in training and test. The paper has no eps; here it is inside the root, as in torch.
 
     Args:
         x: Input, shape (N, C) or (N, C, H, W).
-        gamma: Scale of shape (C,), one a channel, or of the shape of one example (torch's RMSNorm); the same
-            thing for (N, C). None is 1.
+        gamma: Scale per channel, shape (C,), or per element, of the shape of one example, as in torch's RMSNorm. For
+            (N, C) these are the same. None is 1.
         eps: Added to the mean square.
 
     Returns:
-        The normalized x, of its shape.
+        The normalized x, of the shape of x.
 
     References:
         Zhang & Sennrich (2019), arXiv:1910.07467, equation 4.

@@ -1,4 +1,4 @@
-"""Batch normalization of (N, C, H, W) inputs, one pair of statistics a channel, forward and backward."""
+"""Batch normalization of (N, C, H, W) inputs, forward and backward, with one mean and variance per channel."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from bnbench.reference.state import BatchNormState
 def spatial_batchnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, bn_param: BatchNormState
 ) -> tuple[np.ndarray, BatchNormCache]:
-    """`batchnorm_forward` with every position of every image as one more example: N*H*W values a channel.
+    """`batchnorm_forward` of the N*H*W values of each channel, for which every position counts as an example.
 
-    One image is therefore enough, if its map is larger than 1×1: the statistics are then that image's own.
+    So a single image can be normalized if its map is larger than 1×1, with the statistics of that image.
 
     Args:
         x: Input, shape (N, C, H, W).
         gamma: Scale, shape (C,).
         beta: Offset, shape (C,).
-        bn_param: The state, as for `batchnorm_forward`; its variance's divisor is N*H*W - ddof.
+        bn_param: The state, as for `batchnorm_forward`; the divisor of its variance is N*H*W - ddof.
 
     Returns:
-        (y, cache): y of shape (N, C, H, W), and what `spatial_batchnorm_backward` wants.
+        (y, cache): y of shape (N, C, H, W), and the argument of `spatial_batchnorm_backward`.
 
     Raises:
-        ValueError: As `batchnorm_forward` does.
+        ValueError: If x has another number of axes, or if `batchnorm_forward` raises it.
 
     References:
         Ioffe & Szegedy (2015), arXiv:1502.03167, section 3.2.
@@ -37,7 +37,15 @@ def spatial_batchnorm_forward(
 
 
 def spatial_batchnorm_backward(dout: np.ndarray, cache: BatchNormCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients by x, gamma and beta, shapes (N, C, H, W), (C,), (C,), from `dout` of shape (N, C, H, W)."""
+    """Gradients of a loss with respect to x, gamma and beta; see `batchnorm_backward`.
+
+    Args:
+        dout: Gradient of the loss with respect to the output, shape (N, C, H, W).
+        cache: From `spatial_batchnorm_forward`.
+
+    Returns:
+        (dx, dgamma, dbeta), shapes (N, C, H, W), (C,), (C,).
+    """
     dx, dgamma, dbeta = batchnorm_backward(_rows(dout), cache)
     return _images(dx, dout.shape), dgamma, dbeta
 

@@ -1,4 +1,4 @@
-"""The state a NumPy batch norm carries from call to call: a dict, made by name, checked, updated in place."""
+"""The state that a NumPy batch norm carries from call to call: a dict that is checked and updated in place."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ _REQUIRED = ("mode", "eps", "momentum")
 class BatchNormState(TypedDict, total=False):
     """The `bn_param` of the NumPy tutorials, a plain dict at run time.
 
-    Its `momentum` is torch's, the weight of the *new* batch. The tutorials' `momentum` 0.9 is the weight of
-    the old one, as TensorFlow's `decay` and Keras' `momentum` are: pass `decay_to_momentum(0.9)`.
+    Its `momentum` is torch's, the weight of the *new* batch. The tutorials' `momentum` 0.9 is the weight of the old
+    statistics, as are TensorFlow's `decay` and Keras' `momentum`: pass `decay_to_momentum(0.9)`.
 
     Attributes:
         mode: "train" (the batch's statistics, blended into the running ones) or "test" (the running ones).
         eps: Added to the variance, inside the root.
         momentum: Weight of the new batch in the running statistics, in [0, 1].
-        running_mean: Shape (C,). May be missing while training: then it starts at 0, as in the tutorials.
-        running_var: Shape (C,). Likewise; torch's starts at 1, see `torch_state`.
-        ddof: 0 or 1, as `np.var` means it: `running_var` blends the variance with divisor N - ddof. The batch
-            itself is always normalized with divisor N. 0 where missing.
+        running_mean: Running mean, shape (C,). If it is missing in train mode, it starts at 0, as in the tutorials.
+        running_var: Running variance, shape (C,). If it is missing in train mode, it starts at 0; torch's starts at 1,
+            see `torch_state`.
+        ddof: 0 or 1, as in `np.var`: the variance of divisor N - ddof is blended into `running_var`. The batch is
+            always normalized with divisor N. The default is 0.
     """
 
     mode: Required[str]
@@ -37,9 +38,9 @@ class BatchNormState(TypedDict, total=False):
 def tutorial_state(
     features: int, *, mode: str = "train", eps: float = 1e-5, momentum: float = 0.1, ddof: int = 0
 ) -> BatchNormState:
-    """The NumPy tutorials' start: running variance 0, divisor N, their momentum 0.9 being 0.1 here.
+    """The initial state of the NumPy tutorials: running variance 0, divisor N, and momentum 0.1 (0.9 in their words).
 
-    Used in test mode before any training it divides by sqrt(eps): inputs come out 316 times as large.
+    In test mode before any training it divides by sqrt(eps), so that outputs are 316 times as large as inputs.
     """
     return BatchNormState(
         mode=mode,
@@ -54,14 +55,14 @@ def tutorial_state(
 def torch_state(
     features: int, *, mode: str = "train", eps: float = 1e-5, momentum: float = 0.1, ddof: int = 1
 ) -> BatchNormState:
-    """torch's start: running variance 1, divisor N - 1. Untrained, test mode hardly changes its input."""
+    """torch's initial state: running variance 1, divisor N - 1. Test mode before any training hardly changes inputs."""
     state = tutorial_state(features, mode=mode, eps=eps, momentum=momentum, ddof=ddof)
     state["running_var"] = np.ones(features)
     return state
 
 
 def decay_to_momentum(decay: float) -> float:
-    """Torch's momentum, the weight of the new batch, from TensorFlow's decay, that of the old statistics.
+    """Torch's momentum, the weight of the new batch, from TensorFlow's decay, the weight of the old statistics.
 
     >>> decay_to_momentum(0.75)
     0.25
@@ -72,7 +73,7 @@ def decay_to_momentum(decay: float) -> float:
 
 
 def momentum_to_decay(momentum: float) -> float:
-    """TensorFlow's decay, the weight of the old statistics, from torch's momentum, that of the new batch.
+    """TensorFlow's decay, the weight of the old statistics, from torch's momentum, the weight of the new batch.
 
     >>> momentum_to_decay(0.25)
     0.75
@@ -83,19 +84,19 @@ def momentum_to_decay(momentum: float) -> float:
 
 
 def check_state(state: BatchNormState, features: int) -> None:
-    """Refuse a state that would be silently misread.
+    """Raise an error for a state that would be misunderstood.
 
     Raises:
-        ValueError: On an unknown or missing key (a misspelt `running_mean` would otherwise start afresh at
-            every call), an unknown mode, a value out of range, or statistics of the wrong shape.
+        ValueError: If a key is unknown or missing (with a misspelt `running_mean` the mean would start at 0 in every
+            call), the mode is unknown, a value is out of range, or statistics have the wrong shape.
     """
-    known = BatchNormState.__annotations__
-    unknown = sorted(set(state) - set(known))
+    allowed = BatchNormState.__annotations__
+    unknown = sorted(set(state) - set(allowed))
     if unknown:
-        raise ValueError(f"bn_param has unknown keys {unknown}; allowed: {', '.join(known)}")
+        raise ValueError(f"bn_param has unknown keys {unknown}; allowed: {', '.join(allowed)}")
     missing = [key for key in _REQUIRED if key not in state]
     if missing:
-        raise ValueError(f"bn_param lacks {missing}; tutorial_state(C) and torch_state(C) make a whole one")
+        raise ValueError(f"bn_param lacks {missing}; tutorial_state(C) and torch_state(C) make a complete one")
     if state["mode"] not in MODES:
         raise ValueError(f"mode={state['mode']!r} is unknown; allowed: {', '.join(MODES)}")
     if not 0 <= state["momentum"] <= 1:
@@ -103,15 +104,15 @@ def check_state(state: BatchNormState, features: int) -> None:
     if not 0 <= state["eps"] < np.inf:
         raise ValueError(f"eps={state['eps']} is added to a variance; allowed: finite, at least 0")
     if state.get("ddof", 0) not in (0, 1):
-        raise ValueError(f"ddof={state['ddof']} is taken off N, the running variance's divisor; allowed: 0, 1")
+        raise ValueError(f"ddof={state['ddof']} is subtracted from N in the running variance's divisor; allowed: 0, 1")
     _check_statistics(state, features)
 
 
 def _check_statistics(state: BatchNormState, features: int) -> None:
-    given = {name: np.shape(state[name]) for name in ("running_mean", "running_var") if name in state}
-    if len(given) == 1 or (not given and state["mode"] == "test"):
-        raise ValueError(f"mode={state['mode']!r} needs running_mean and running_var; found {list(given)}")
-    for name, shape in given.items():
+    shapes = {name: np.shape(state[name]) for name in ("running_mean", "running_var") if name in state}
+    if len(shapes) == 1 or (not shapes and state["mode"] == "test"):
+        raise ValueError(f"mode={state['mode']!r} needs running_mean and running_var; found {list(shapes)}")
+    for name, shape in shapes.items():
         if shape != (features,):
             raise ValueError(f"{name} has shape {shape}, the input has {features} channels")
 
@@ -119,13 +120,14 @@ def _check_statistics(state: BatchNormState, features: int) -> None:
 def update_running(state: BatchNormState, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
     """Blend one batch's statistics into the running ones: (1 - momentum) * old + momentum * new.
 
-    With one value a channel the divisor N - 1 does not exist: `running_var` is left as it was, never NaN.
+    With one value per channel the variance of divisor N - 1 does not exist: `running_var` then stays as it was, and
+    never becomes NaN.
 
     Args:
-        state: Its arrays are replaced, not written into.
-        mean: The batch's, shape (C,).
-        variance: The batch's with divisor N, shape (C,).
-        count: N, the values a channel has in this batch, positions included.
+        state: The state, in which arrays are replaced; they are not written into.
+        mean: Mean of the batch, shape (C,).
+        variance: Variance of the batch with divisor N, shape (C,).
+        count: N, the number of values per channel in this batch, including positions.
     """
     momentum, ddof = state["momentum"], state.get("ddof", 0)
     old_mean = state.get("running_mean", np.zeros_like(mean))

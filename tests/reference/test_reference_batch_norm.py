@@ -41,7 +41,7 @@ def torch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, eps: float
 def assert_agrees_with_torch(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dout: np.ndarray, *, rtol: float
 ) -> None:
-    """Two training passes, then one in test mode, each with its gradients and the statistics after it."""
+    """Compare outputs, gradients and statistics of two training passes and one in test mode with those of torch."""
     forward, backward = passes(x)
     state = torch_state(x.shape[1], eps=1e-3, momentum=0.3)
     norm = torch_norm(x, gamma, beta, eps=1e-3, momentum=0.3)
@@ -78,14 +78,14 @@ def test_output_gradients_and_statistics_are_those_of_torch(shape):
 def test_random_shapes_and_offsets_agree_with_torch(shape, offset, seed):
     c = shape[1]
     x, dout = values(*shape, seed=seed) + offset, values(*shape, seed=seed + 1)
-    # rounding a mean of 1e4 moves it by 1e-12, and eps = 1e-3 lets at most 1 / sqrt(eps) = 32 of it through,
-    # once more for each further power of 1 / std in the gradient
+    # A mean of 1e4 is rounded by 1e-12. An output multiplies that by 1 / sqrt(eps) = 32 at most, a gradient once more
+    # for each further power of 1 / std.
     rtol = 1e-12 if offset > -1e4 else 1e-8
     assert_agrees_with_torch(x, values(c, seed=seed + 2), values(c, seed=seed + 3), dout, rtol=rtol)
 
 
 def staged_backward(x: np.ndarray, gamma: np.ndarray, dout: np.ndarray, eps: float) -> tuple[np.ndarray, ...]:
-    """The gradients of training mode, one node of the computational graph at a time, for (N, C)."""
+    """The gradients in train mode for (N, C), computed one node of the computational graph after the other."""
     n = len(x)
     mean = x.sum(axis=0) / n
     centred = x - mean
@@ -93,13 +93,13 @@ def staged_backward(x: np.ndarray, gamma: np.ndarray, dout: np.ndarray, eps: flo
     std = np.sqrt(variance + eps)
     inverse = 1 / std
     x_hat = centred * inverse
-    # and back; y = gamma * x_hat + beta
+    # the backward pass; y = gamma * x_hat + beta
     d_beta, d_gamma, d_x_hat = dout.sum(axis=0), (dout * x_hat).sum(axis=0), dout * gamma
     d_inverse = (d_x_hat * centred).sum(axis=0)  # x_hat = centred * inverse
     d_std = -d_inverse / std**2  # inverse = 1 / std
     d_variance = 0.5 * d_std / std  # std = sqrt(variance + eps)
     d_square = np.ones_like(x) / n * d_variance  # variance = mean of squares
-    d_centred = d_x_hat * inverse + 2 * centred * d_square  # reached on two paths
+    d_centred = d_x_hat * inverse + 2 * centred * d_square  # its gradient arrives on two paths
     d_mean = -d_centred.sum(axis=0)  # centred = x - mean
     d_x = d_centred + np.ones_like(x) / n * d_mean  # mean = sum / n
     return d_x, d_gamma, d_beta
@@ -132,7 +132,7 @@ def test_gradients_are_the_slopes_of_the_output(shape, mode):
         return (forward(x, gamma, beta, torch_state(3, mode=mode, eps=1e-2))[0] * dout).sum()
 
     dx, dgamma, dbeta = backward(dout, forward(x, gamma, beta, torch_state(3, mode=mode, eps=1e-2))[1])
-    # central differences err by h² = 1e-10 and by rounding / h = 1e-11
+    # central differences have errors of h² = 1e-10 and of rounding / h = 1e-11
     np.testing.assert_allclose(dx, numeric_gradient(lambda at: loss(x=at), x), rtol=1e-7, atol=1e-8)
     np.testing.assert_allclose(dgamma, numeric_gradient(lambda at: loss(gamma=at), gamma), rtol=1e-7, atol=1e-8)
     np.testing.assert_allclose(dbeta, numeric_gradient(lambda at: loss(beta=at), beta), rtol=1e-7, atol=1e-8)
@@ -162,8 +162,8 @@ def test_memory_order_does_not_matter():
     expected, _ = spatial_batchnorm_forward(x, gamma, beta, torch_state(4))
     channels_last = np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)
     assert not channels_last.flags.c_contiguous
-    got, _ = spatial_batchnorm_forward(channels_last, gamma, beta, torch_state(4))
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
+    actual, _ = spatial_batchnorm_forward(channels_last, gamma, beta, torch_state(4))
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_integers_are_normalized_as_numbers():
@@ -172,7 +172,7 @@ def test_integers_are_normalized_as_numbers():
 
 
 @pytest.mark.parametrize(
-    ("forward", "shape", "gamma", "said"),
+    ("forward", "shape", "gamma", "message"),
     [
         (batchnorm_forward, (2, 3, 4, 4), 3, r"\(2, 3, 4, 4\).*\(N, C\)"),
         (batchnorm_forward, (0, 3), 3, r"\(0, 3\).*N >= 1"),
@@ -180,6 +180,6 @@ def test_integers_are_normalized_as_numbers():
         (batchnorm_forward, (2, 3), 1, r"gamma has shape \(1,\).*3 channels"),
     ],
 )
-def test_a_shape_that_would_broadcast_to_something_else_is_refused(forward, shape, gamma, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_shape_that_would_broadcast_to_something_else_is_refused(forward, shape, gamma, message):
+    with pytest.raises(ValueError, match=message):
         forward(np.zeros(shape), np.ones(gamma), np.zeros(3), torch_state(3))

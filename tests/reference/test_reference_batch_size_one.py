@@ -1,4 +1,4 @@
-"""One value a channel, and the bias before and after: exact statements, on the oracle and on torch."""
+"""One value per channel, and a bias before or after the norm: exact statements about the oracle and torch."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def values(*shape: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e8])
-def test_with_one_value_a_channel_the_output_is_beta_and_the_gradient_zero(shape, scale):
+def test_with_one_value_per_channel_the_output_is_beta_and_the_gradient_zero(shape, scale):
     x, dout = scale * values(*shape), values(*shape, seed=1)
     spatial = len(shape) == 4
     forward, backward = (
@@ -38,20 +38,20 @@ def test_with_one_value_a_channel_the_output_is_beta_and_the_gradient_zero(shape
     np.testing.assert_array_equal(dbeta, dout.ravel())
 
 
-def test_weights_before_one_value_a_channel_have_gradient_zero():
+def test_weights_before_a_norm_of_one_value_per_channel_have_gradient_zero():
     u, weight, dout = values(1, 4), values(3, 4, seed=1), values(1, 3, seed=2)
     _, cache = batchnorm_forward(u @ weight.T, GAMMA, BETA, torch_state(3))
     dx, _, _ = batchnorm_backward(dout, cache)
     np.testing.assert_array_equal(dx.T @ u, np.zeros_like(weight))
 
 
-def test_torch_refuses_what_the_theorem_is_about():
+def test_torch_refuses_one_value_per_channel():
     for norm, shape in ((nn.BatchNorm1d(3), (1, 3)), (nn.BatchNorm2d(3), (1, 3, 1, 1))):
         with pytest.raises(ValueError, match="more than 1 value per channel"):
             norm(torch.zeros(shape))
 
 
-def test_the_divisor_n_minus_one_does_not_exist_and_nothing_becomes_nan():
+def test_a_running_variance_of_divisor_n_minus_one_stays_and_does_not_become_nan():
     state = torch_state(3, momentum=0.25)
     x = values(1, 3)
     for _ in range(3):
@@ -60,7 +60,7 @@ def test_the_divisor_n_minus_one_does_not_exist_and_nothing_becomes_nan():
     np.testing.assert_allclose(state["running_mean"], (1 - 0.75**3) * x[0], rtol=1e-12)
 
 
-def test_the_divisor_n_gives_a_variance_of_zero_that_is_blended():
+def test_a_running_variance_of_divisor_n_is_blended_with_zero():
     state = torch_state(3, momentum=0.25, ddof=0)
     batchnorm_forward(values(1, 3), GAMMA, BETA, state)
     np.testing.assert_array_equal(state["running_var"], np.full(3, 0.75))
@@ -87,7 +87,7 @@ EXACT_DOUT = np.array([[0.5, 2.0], [-1.25, 4.0], [3.0, -0.75], [0.25, 8.0]])
 
 
 def bias_gradient(u: np.ndarray, bias: list[float], *, relu: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The gradient by a bias before batch norm, directly or with a ReLU between; and the output."""
+    """The gradient with respect to a bias before batch norm, directly or with a ReLU between, and the output."""
     z = u + bias
     active = z > 0 if relu else np.ones_like(z)
     y, cache = batchnorm_forward(z * active, np.array([2.0, 4.0]), np.zeros(2), tutorial_state(2, eps=0))

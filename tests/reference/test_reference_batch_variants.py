@@ -49,7 +49,7 @@ def test_batch_renorm_follows_the_paper_value_by_value(shape):
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4, 2)])
-def test_unclipped_batch_renorm_trains_with_what_it_is_tested_with(shape):
+def test_unclipped_batch_renorm_gives_the_same_in_train_and_test_mode(shape):
     x = values(*shape)
     y, _, _ = renorm(x, r_max=1e9, d_max=1e9)
     test, mean, std = renorm(x, mode="test")
@@ -62,13 +62,13 @@ def test_unclipped_batch_renorm_trains_with_what_it_is_tested_with(shape):
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4, 2)])
-def test_batch_renorm_without_room_is_batch_norm(shape):
+def test_batch_renorm_with_limits_of_no_correction_is_batch_norm(shape):
     x = values(*shape)
     np.testing.assert_allclose(renorm(x, r_max=1, d_max=0)[0], batch_norm(x), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
-def test_batch_renorm_is_defined_on_one_value_a_channel(shape):
+def test_batch_renorm_is_defined_on_one_value_per_channel(shape):
     x = values(*shape)
     y, _, std = renorm(x, d_max=1e9)
     np.testing.assert_allclose(y.ravel(), GAMMA * (x.ravel() - MEAN) / STD + BETA, rtol=1e-12)
@@ -80,7 +80,7 @@ def test_gradients_through_batch_renorm_are_those_of_batch_norm_times_r():
     leaf = torch.from_numpy(x).requires_grad_()
     mean, std = leaf.mean(0), (leaf.var(0, unbiased=False) + 1e-3).sqrt()
     limits = {"r_max": 1.5, "d_max": 0.4}
-    # the stop-gradient: r and d come in as numbers
+    # no gradient flows through r and d, which are NumPy arrays here
     r, d = renorm_correction(mean.detach().numpy(), std.detach().numpy(), MEAN, STD, **limits)
     y = ((leaf - mean) / std * torch.from_numpy(r) + torch.from_numpy(d)) * torch.from_numpy(GAMMA)
     y = y + torch.from_numpy(BETA)
@@ -90,9 +90,11 @@ def test_gradients_through_batch_renorm_are_those_of_batch_norm_times_r():
     np.testing.assert_allclose(batchnorm_backward(dout, cache)[0], judge.numpy(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("limits", "said"), [((0.5, 1), "r_max=0.5"), ((1, -1), "d_max=-1"), ((np.nan, 1), "r_max")])
-def test_reversed_renorm_limits_are_refused(limits, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(
+    ("limits", "message"), [((0.5, 1), "r_max=0.5"), ((1, -1), "d_max=-1"), ((np.nan, 1), "r_max")]
+)
+def test_reversed_renorm_limits_are_refused(limits, message):
+    with pytest.raises(ValueError, match=message):
         renorm(values(4, 3), r_max=limits[0], d_max=limits[1])
 
 
@@ -104,7 +106,7 @@ def test_batch_renorm_refuses_an_unknown_mode():
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 2, 4)])
 @pytest.mark.parametrize("ghost_size", [2, 3])
 def test_each_ghost_batch_is_normalized_by_itself(shape, ghost_size):
-    x = values(*shape) + np.arange(6.0).reshape(6, *[1] * (len(shape) - 1))  # no two ghosts alike
+    x = values(*shape) + np.arange(6.0).reshape(6, *[1] * (len(shape) - 1))  # so that ghost batches differ
     y = ghost_batch_norm(x, GAMMA, BETA, torch_state(3, eps=1e-3), ghost_size=ghost_size)
     axes = (0, *range(2, len(shape)))
     column = (1, 3) + (1,) * (len(shape) - 2)
@@ -119,7 +121,7 @@ def test_ghost_batches_are_blended_one_after_the_other():
     x, state = values(6, 3) + np.arange(6.0)[:, None], torch_state(3, momentum=0.25)
     ghost_batch_norm(x, GAMMA, BETA, state, ghost_size=2)
     parts = [x[:2], x[2:4], x[4:]]
-    weights = [0.25 * 0.75**2, 0.25 * 0.75, 0.25]  # the last counts most
+    weights = [0.25 * 0.75**2, 0.25 * 0.75, 0.25]  # the last one has the largest weight
     mean = sum(w * part.mean(axis=0) for w, part in zip(weights, parts, strict=True))
     var = 0.75**3 + sum(w * part.var(axis=0, ddof=1) for w, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(state["running_mean"], mean, rtol=1e-12)
@@ -127,7 +129,7 @@ def test_ghost_batches_are_blended_one_after_the_other():
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 2, 4)])
-def test_one_ghost_of_the_whole_batch_is_batch_norm(shape):
+def test_a_ghost_batch_of_the_whole_batch_is_batch_norm(shape):
     x = values(*shape)
     y = ghost_batch_norm(x, GAMMA, BETA, torch_state(3, eps=1e-3), ghost_size=6)
     np.testing.assert_array_equal(y, batch_norm(x))
@@ -139,7 +141,7 @@ def test_ghost_size_does_not_matter_in_test_mode():
     np.testing.assert_allclose(y, GAMMA * x / np.sqrt(1.001) + BETA, rtol=1e-12, atol=1e-14)
 
 
-def test_ghosts_of_one_example_give_beta():
+def test_ghost_batches_of_one_example_give_beta():
     y = ghost_batch_norm(values(4, 3), GAMMA, BETA, torch_state(3), ghost_size=1)
     np.testing.assert_array_equal(y, np.tile(BETA, (4, 1)))
 

@@ -1,4 +1,4 @@
-"""The oracles that look at one example at a time, judged by torch where it has them, else by loops."""
+"""The oracles of norms over single examples, judged by torch if it has them, else by loops."""
 
 import numpy as np
 import pytest
@@ -48,20 +48,20 @@ def test_layer_norm_with_elementwise_affine_is_that_of_torch(shape, offset):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_group_norm_is_that_of_torch(shape, groups):
     x = values(*shape)
-    # torch.group_norm, not F.group_norm, which refuses one value a group at batch size 1
+    # F.group_norm refuses one value per group at batch size 1, torch.group_norm does not
     judge = torch.group_norm(*tensors(x), groups, *tensors(GAMMA, BETA), 1e-3)
     assert_same(group_norm(x, groups, GAMMA, BETA, eps=1e-3), judge)
     assert_same(group_norm(x, groups, eps=1e-3), torch.group_norm(*tensors(x), groups, eps=1e-3))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_layer_norm_with_an_affine_a_channel_is_group_norm_with_one_group(shape):
+def test_layer_norm_with_an_affine_per_channel_is_group_norm_with_one_group(shape):
     x = values(*shape)
     assert_same(layer_norm(x, GAMMA, BETA, eps=1e-3), F.group_norm(*tensors(x), 1, *tensors(GAMMA, BETA), 1e-3))
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 3, 5), (1, 6, 4, 1), (2, 6, 7)])
-def test_instance_norm_is_that_of_torch_and_group_norm_with_a_group_a_channel(shape):
+def test_instance_norm_is_that_of_torch_and_group_norm_with_a_group_per_channel(shape):
     x = values(*shape)
     ours = instance_norm(x, GAMMA, BETA, eps=1e-3)
     assert_same(
@@ -83,7 +83,7 @@ def test_rms_norm_is_that_of_torch(shape):
     assert_same(rms_norm(x, eps=1e-3), F.rms_norm(*tensors(x), shape[1:], eps=1e-3))
 
 
-def test_rms_norm_takes_a_gamma_a_channel_on_images():
+def test_rms_norm_takes_a_gamma_per_channel_on_images():
     x = values(2, 6, 3, 5)
     gamma = np.broadcast_to(GAMMA[:, None, None], (6, 3, 5))
     np.testing.assert_array_equal(rms_norm(x, GAMMA, eps=1e-3), rms_norm(x, gamma, eps=1e-3))
@@ -121,7 +121,7 @@ def test_filter_response_norm_of_a_single_value_is_nearly_its_sign(shape):
     y = filter_response_norm(x, eps=1e-4)
     np.testing.assert_allclose(y, x / np.sqrt(x**2 + 1e-4), rtol=1e-12)
     large = np.abs(x) > 0.1
-    np.testing.assert_allclose(y[large], np.sign(x)[large], atol=5e-3)  # eps / (2 x²)
+    np.testing.assert_allclose(y[large], np.sign(x)[large], atol=5e-3)  # the difference is eps / (2 x²)
 
 
 @pytest.mark.parametrize("shape", [(4, 7), (4, 3, 2, 5), (1, 2, 1, 1)])
@@ -184,7 +184,7 @@ def test_instance_norm_without_positions_is_refused():
         instance_norm(values(2, 6), eps=1e-3)
 
 
-def test_an_affine_that_would_meet_another_axis_is_refused():
+def test_an_affine_that_would_broadcast_along_another_axis_is_refused():
     x = values(2, 6, 6, 5)
     for gamma in (np.ones(5), np.ones(1), np.ones((6, 1, 1))):
         for norm in (layer_norm, instance_norm, rms_norm, filter_response_norm):

@@ -29,17 +29,19 @@ def test_the_small_matrix_normalizes_to_the_numbers_worked_by_hand(dtype):
     y = batch_normalization(x, *moments(x, axes=[0]), None, None, 1e-3)
     assert y.dtype == dtype
     row = np.array([0.99992, 0.99998, 0.9995])
-    np.testing.assert_allclose(y, [-row * [1, -1, 1], row * [1, -1, 1]], rtol=0, atol=5e-6)  # five digits given
+    np.testing.assert_allclose(
+        y, [-row * [1, -1, 1], row * [1, -1, 1]], rtol=0, atol=5e-6
+    )  # the expected numbers have five digits
     exact = np.array([2.5, 5, 1]) / np.sqrt([6.251, 25.001, 1.001])
     np.testing.assert_allclose(y[1], exact * [1, -1, 1], rtol=4 * np.finfo(dtype).eps)
 
 
-def test_the_formula_printed_without_its_square_root_is_another_one():
+def test_the_formula_printed_without_its_square_root_gives_other_numbers():
     x = np.array(MATRIX, dtype=float)
     mean, variance = moments(x, axes=0)
     printed = (x - mean) / (variance + 1e-3)
     y = batch_normalization(x, mean, variance, None, None, 1e-3)
-    np.testing.assert_allclose(y.std(axis=0), 1, atol=1e-3)  # eps beside a variance of 1
+    np.testing.assert_allclose(y.std(axis=0), 1, atol=1e-3)  # eps changes a variance of 1
     np.testing.assert_allclose(printed.std(axis=0), [0.4, 0.2, 1], atol=1e-3)  # 1 / deviation
     assert np.abs(y - printed)[:, :2].min() > 0.5
     np.testing.assert_allclose(y[:, 2], printed[:, 2], atol=1e-3)  # a variance of 1 hides the mistake
@@ -50,7 +52,7 @@ def test_axes_are_those_averaged_over_in_every_layout():
     mean, variance = moments(x, axes=[0, 1, 2])
     assert mean.shape == variance.shape == (64,)
     channel = x[..., 5].astype(np.float64)
-    # float32 sums of 131,072 values: 1e-4 is far under the 1e-2 between the channels of one image
+    # float32 sums of 131,072 values are less exact than 1e-4; the channels of one image differ by 1e-2
     np.testing.assert_allclose([mean[5], variance[5]], [channel.mean(), channel.var()], rtol=1e-4)
     assert [m.shape for m in moments(x[:2], axes=[0, 1, 3])] == [(32,), (32,)]
     assert [m.shape for m in moments(x[:2], axes=0)] == [(32, 32, 64), (32, 32, 64)]
@@ -59,15 +61,17 @@ def test_axes_are_those_averaged_over_in_every_layout():
 def test_the_two_layouts_of_an_image_have_the_same_moments():
     nchw = values(3, 5, 4, 2)
     nhwc = np.moveaxis(nchw, 1, -1)
-    for one, other in zip(moments(nchw, axes=[0, 2, 3]), moments(nhwc, axes=[0, 1, 2]), strict=True):
-        assert one.shape == (5,)
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+    for first, last in zip(moments(nchw, axes=[0, 2, 3]), moments(nhwc, axes=[0, 1, 2]), strict=True):
+        assert first.shape == (5,)
+        np.testing.assert_allclose(first, last, rtol=1e-12, atol=1e-15)
 
 
 def test_fully_connected_axes_on_an_image_are_wrong_without_an_error():
-    x = values(6, 4, 4, 4) + np.arange(4.0)[:, None, None]  # (N, C, H, W), channel c around c
+    x = values(6, 4, 4, 4) + np.arange(4.0)[:, None, None]  # (N, C, H, W), channel c has mean c
     right = batch_normalization(x, *moments(x, axes=[0, 2, 3], keepdims=True), None, None, 0)
-    wrong = batch_normalization(x, *moments(x, axes=[0, 1, 2]), None, None, 0)  # those of NHWC: W = C hides it
+    wrong = batch_normalization(
+        x, *moments(x, axes=[0, 1, 2]), None, None, 0
+    )  # the axes of NHWC; with W = C there is no error
     np.testing.assert_allclose(right.mean(axis=(0, 2, 3)), 0, atol=1e-12)
     assert wrong.shape == right.shape
     assert np.abs(wrong.mean(axis=(0, 2, 3))).max() > 0.5
@@ -80,7 +84,7 @@ def test_moments_without_kept_axes_do_not_fit_channels_first():
 
 
 @pytest.mark.parametrize("axes", [1, [1], (1,), -2, [-2], range(1, 2), []])
-def test_axes_may_be_one_or_several_or_none(axes):
+def test_axes_may_be_one_or_several_or_an_empty_list(axes):
     x = values(2, 3, 4)
     over = tuple(np.atleast_1d(np.array(axes, dtype=int)))
     for keepdims in (False, True):
@@ -112,9 +116,9 @@ def test_a_large_offset_keeps_the_digits_that_the_naive_formula_loses(dtype):
     exact = float(statistics.pvariance([Fraction(float(v)) for v in x]))  # rational arithmetic: no rounding
     variance = moments(x, axes=0)[1]
     naive = (x * x).mean() - x.mean() ** 2
-    # the rounding of the mean enters squared: (1e4 * eps)² beside a variance of 1 (1e-6 in double)
+    # the error of the mean counts squared: (1e4 * eps)², beside a variance of 1 (1e-6 in double)
     assert variance == pytest.approx(exact, rel=1e-5 if dtype == np.float32 else 1e-12)
-    # its own error is 1e8 * eps beside that variance: 12 in float32, .02 in double
+    # the error of the naive variance is 1e8 * eps, over that variance 12 in float32 and 0.02 in double
     assert abs(naive - exact) / exact > (0.1 if dtype == np.float32 else 1e-3)
 
 
@@ -137,7 +141,7 @@ def test_offset_and_scale_may_be_left_out(offset, scale):
     np.testing.assert_allclose(y, judge + (0 if offset is None else offset), rtol=1e-12, atol=1e-14)
 
 
-def test_everything_broadcasts_against_the_last_axes():
+def test_all_arguments_broadcast_against_the_last_axes():
     x = values(2, 4, 3)
     per_example = values(2, 1, 1, seed=1) ** 2
     y = batch_normalization(x, 1.0, per_example, values(4, 3, seed=2), values(3, seed=3), 1e-3)
@@ -148,7 +152,7 @@ def test_everything_broadcasts_against_the_last_axes():
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-def test_global_normalization_uses_gamma_only_when_asked_to(scaled):
+def test_global_normalization_uses_gamma_only_with_scale_after_normalization(scaled):
     t = values(2, 4, 4, 3)
     m, v = moments(t, axes=[0, 1, 2])
     beta, gamma = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])
@@ -159,11 +163,11 @@ def test_global_normalization_uses_gamma_only_when_asked_to(scaled):
 
 
 def test_the_arguments_have_the_names_tensorflow_users_know():
-    t, one = np.array([3.0, 5.0]), np.array([1.0])
+    t, ones = np.array([3.0, 5.0]), np.array([1.0])
     mean, variance = moments(x=t, axes=[0], keepdims=True)
     y = batch_normalization(x=t, mean=mean, variance=variance, offset=None, scale=None, variance_epsilon=0)
     z = batch_norm_with_global_normalization(
-        t=t, m=mean, v=variance, beta=one, gamma=one, variance_epsilon=0, scale_after_normalization=True
+        t=t, m=mean, v=variance, beta=ones, gamma=ones, variance_epsilon=0, scale_after_normalization=True
     )
     assert y.tolist() == [-1, 1]
     assert z.tolist() == [0, 2]
