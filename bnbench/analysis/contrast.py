@@ -9,14 +9,14 @@ and 12.3 and 12.6 % would without it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from bnbench.analysis.design import LEARNING_RATE, Design, setting_of
 from bnbench.analysis.intervals import (
     Interval,
     are_equal,
@@ -25,24 +25,32 @@ from bnbench.analysis.intervals import (
     pair_by_seed,
     skewness,
 )
-from bnbench.analysis.levels import level_labels, levels, strata
-from bnbench.analysis.outcomes import count_outcomes, succeeded
+from bnbench.analysis.outcomes import Outcomes, count_outcomes, succeeded
 from bnbench.analysis.power import detectable_difference
 from bnbench.analysis.significance import ALPHA, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
-from bnbench.analysis.summary import contrasts, split_by
-from bnbench.analysis.tuning import LEARNING_RATE, tuned_learning_rates
+from bnbench.analysis.tuning import TunedRate
 from bnbench.record import names
 from bnbench.record.columns import metric_columns
-from bnbench.record.sweep_table import SweepTable
 
 Rates = Literal["matched", "best"]
 """Whether two levels are compared at equal learning rates, or each at the one its tuning seeds chose."""
 
-Answer = Literal["a", "b", "unclear"]
-"""Which of two levels is better, as far as a sweep can tell."""
-
 _SKEWED = 1.0
 _COUNTED = ("planned", "missing", "finished", "diverged", "collapsed", "undefined")
+
+
+class Side(NamedTuple):
+    """One of two levels that are compared.
+
+    Attributes:
+        level: Its name.
+        outcomes: How its trials ended.
+        tuned: Its own learning rate, where each level is at its own.
+    """
+
+    level: str
+    outcomes: Outcomes
+    tuned: TunedRate | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,27 +62,53 @@ class Contrast:
 
     Attributes:
         where: The stratum.
-        a, b: The levels.
+        sides: The levels a and b.
         measure: The metric's key.
         differences: By seed, ascending.
-        counts: `planned_a`, `missing_a` (not trained yet), `finished_a`, `diverged_a`, `collapsed_a`, `undefined_a`,
-            and the same of b.
         p_mcnemar: Exact p that both arms' trials are equally likely to succeed; NaN without a pair that ended.
-        chosen: `lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` where each level is at its own learning rate; else empty.
         family: How many primary comparisons are judged together; 0 for an exploratory one.
         adjusted_p: Holm's p in that family; NaN for an exploratory one.
     """
 
     where: dict[str, Any]
-    a: str
-    b: str
+    sides: tuple[Side, Side]
     measure: str
     differences: pd.Series[float]
-    counts: dict[str, int]
     p_mcnemar: float
-    chosen: dict[str, Any]
     family: int = 0
     adjusted_p: float = math.nan
+
+    @property
+    def a(self) -> str:
+        """The level that b is subtracted from."""
+        return self.sides[0].level
+
+    @property
+    def b(self) -> str:
+        """The level that is subtracted."""
+        return self.sides[1].level
+
+    @property
+    def n(self) -> int:
+        """Pairs."""
+        return len(self.differences)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How the trials of either level ended: `planned_a`, `missing_a`, `finished_a` and so on, then those of b."""
+        named = zip("ab", self.sides, strict=True)
+        return {f"{name}_{x}": getattr(side.outcomes, name) for x, side in named for name in _COUNTED}
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """`lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` where each level is at its own learning rate; else empty."""
+        tuned = [(x, side.tuned) for x, side in zip("ab", self.sides, strict=True) if side.tuned]
+        return {f"lr_{x}": own.rate for x, own in tuned} | {f"at_edge_{x}": own.at_edge for x, own in tuned}
+
+    @property
+    def at_edge(self) -> list[str]:
+        """The levels whose tuned learning rate is at its grid's edge; none at equal learning rates."""
+        return [side.level for side in self.sides if side.tuned and side.tuned.at_edge]
 
     @property
     def primary(self) -> bool:
@@ -84,44 +118,18 @@ class Contrast:
     @property
     def descriptive(self) -> bool:
         """Whether a trial of either arm failed: then success rates lead, and the difference is among survivors."""
-        return any(self.counts[f"{outcome}_{side}"] for outcome in ("diverged", "collapsed") for side in "ab")
+        return any(side.outcomes.diverged or side.outcomes.collapsed for side in self.sides)
 
     @property
     def successes(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Of a and of b, how many trials finished and did not collapse, and of how many that ended."""
-        of_a, of_b = (
-            (self.counts[f"finished_{side}"] - self.counts[f"collapsed_{side}"], self._ended(side)) for side in "ab"
-        )
+        of_a, of_b = ((side.outcomes.succeeded, side.outcomes.ended) for side in self.sides)
         return of_a, of_b
-
-    def _ended(self, side: str) -> int:
-        return self.counts[f"finished_{side}"] + self.counts[f"diverged_{side}"]
-
-    @property
-    def answer(self) -> Answer:
-        """Which level is better, as far as a conclusion may go.
-
-        Where a trial of either arm failed, their successes decide, by the exact McNemar test; or else the interval.
-        Either must survive the correction for the family, Bonferroni's for the successes. Nothing is answered at a
-        learning rate at its grid's edge, nor by so few pairs that chance could have given them all one sign.
-        """
-        if any(self.chosen.get(f"at_edge_{side}", False) for side in "ab"):
-            return "unclear"
-        if self.descriptive:
-            (hits_a, of_a), (hits_b, of_b) = self.successes
-            if not self.p_mcnemar * max(1, self.family) <= ALPHA:
-                return "unclear"
-            return "a" if hits_a * of_b > hits_b * of_a else "b"
-        low, high = self.interval.low, self.interval.high
-        corrected = not self.primary or self.adjusted_p <= ALPHA
-        if low is None or high is None or not corrected or not self.seeds_suffice or low <= 0 <= high:
-            return "unclear"
-        return "a" if (low > 0) == (_better(self.measure) != "lower") else "b"
 
     @property
     def seeds_suffice(self) -> bool:
         """Whether so few pairs can be told from chance at all, by their signs, in a family of this size."""
-        return seeds_suffice(len(self.differences), max(1, self.family), ALPHA)
+        return seeds_suffice(self.n, max(1, self.family), ALPHA)
 
     @cached_property
     def interval(self) -> Interval:
@@ -166,84 +174,53 @@ class Contrast:
 
     @property
     def row(self) -> dict[str, Any]:
-        """The contrast as a row of `differences`; what does not exist is NaN."""
+        """The contrast as a line of `differences.csv`; what does not exist is NaN."""
+        family, skewed = self.family_interval.columns("family_"), (self.bootstrap or _NONE).columns("bootstrap_")
         return {
             **self.where,
             "a": self.a,
             "b": self.b,
             **self.chosen,
-            "n": self.interval.n,
-            "mean": self.interval.mean,
-            **_bounds(self.interval),
+            **self.interval.columns(""),
             "p": self.p,
             "p_sign_flip": self.sign_flip_p,
             "p_holm": self.adjusted_p,
             "family": self.family,
             "primary": self.primary,
             "seeds_suffice": self.seeds_suffice,
-            **_bounds(self.family_interval, "family_"),
+            **{key: family[key] for key in ("family_low", "family_high")},
             "skewness": self.skewness,
-            **_bounds(self.bootstrap, "bootstrap_"),
+            **{key: skewed[key] for key in ("bootstrap_low", "bootstrap_high")},
             "detectable": self.detectable,
             **self.counts,
             "p_mcnemar": self.p_mcnemar,
             "descriptive": self.descriptive,
         }
 
+    @property
+    def more_is_better(self) -> bool:
+        """Not of a loss; of a measure that bnbench does not know it is taken to be."""
+        return self._metric is None or self._metric.better != "lower"
+
+    @property
+    def _metric(self) -> names.Metric | None:
+        try:
+            return names.metric(self.measure)
+        except KeyError:
+            return None
+
     def _cut(self, interval: Interval) -> Interval:
         """Bounds end where no difference of fractions can lie, which costs no coverage."""
-        if _unit(self.measure) != "fraction" or interval.low is None or interval.high is None:
-            return interval
-        return interval._replace(low=max(interval.low, -1.0), high=min(interval.high, 1.0))
+        return interval.cut(-1.0, 1.0) if self._metric and self._metric.unit == "fraction" else interval
 
 
-def differences(table: SweepTable) -> pd.DataFrame:
-    """One row for each stratum and contrast: the paired difference of test accuracies, a - b.
-
-    Returns:
-        The strata's keys, `a`, `b`, then of `Contrast`: `n`, `mean`, `low`, `high` of its interval; `p`,
-        `p_sign_flip`, `p_holm`; `family`, `primary`, `seeds_suffice`, `family_low`, `family_high`; `skewness`,
-        `bootstrap_low`, `bootstrap_high`; `detectable`; the counts; `p_mcnemar`, `descriptive`. A stratum in which
-        either level was not planned has no row.
-    """
-    return pd.DataFrame([one.row for one in compare_levels(table)])
-
-
-def tuned_differences(table: SweepTable) -> pd.DataFrame:
-    """One row for each stratum (without the learning rate) and contrast, each level at its own learning rate.
-
-    Returns:
-        The columns of `differences`, with those of `Contrast.chosen`. Empty where `tuned_learning_rates` is.
-    """
-    return pd.DataFrame([one.row for one in compare_levels(table, rates="best")])
-
-
-def contrast(
-    table: SweepTable, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched"
-) -> list[Contrast]:
-    """The paired difference a - b in each stratum.
-
-    Args:
-        table: The sweep.
-        a: A level, as `levels` names it.
-        b: Another.
-        measure: A metric key among the table's columns. Steps to a target are censored: `contrast_steps` compares them.
-        rates: At equal learning rates, or each level at its own, which is empty without tuning seeds.
-
-    Raises:
-        ValueError: If the sweep has no such level or measure.
-    """
-    if measure != names.TEST_ACC or not table.record.asked.contrasts:  # exploratory: no family that others belong to
-        _refuse_unknown(table, measure, [(a, b)])
-        return _compared(table, measure, rates, [(a, b)])
-    found = compare_levels(table, measure, rates, pairs=[(a, b)])
-    return [one for one in found if (one.a, one.b) == (a, b)]
+_NONE = Interval(0, math.nan, None, None)
 
 
 def compare_levels(
-    table: SweepTable,
+    design: Design,
     measure: str = names.TEST_ACC,
-    rates: Rates = "matched",
+    tuned: Sequence[TunedRate] | None = None,
     pairs: Sequence[tuple[str, str]] = (),
 ) -> list[Contrast]:
     """Every contrast of the sweep in every stratum, corrected for their number.
@@ -251,99 +228,65 @@ def compare_levels(
     Holm's family is decided before the runs: the contrasts that the sweep file lists, of test accuracy, in all
     strata; those at matched learning rates are one family and those at each level's best another, for they answer
     two questions. Where the file lists none, and for any other measure, comparisons are exploratory: not corrected,
-    and called so.
+    and called so. A stratum in which either level was not planned has no contrast.
 
     Args:
-        table: The sweep.
-        measure: As in `contrast`.
-        rates: As in `contrast`.
+        design: The sweep.
+        measure: A metric key among the table's columns.
+        tuned: The learning rates at which each level is compared; None for equal ones.
         pairs: Levels (a, b) to compare besides the sweep's own, or instead of the reverse of one.
 
     Raises:
         ValueError: If the sweep has no such level or measure.
     """
-    _refuse_unknown(table, measure, pairs)
+    _check(design, measure, pairs)
     reversed_pairs = {(b, a) for a, b in pairs}
-    shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in contrasts(table)]
+    shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in design.pairs]
     shown += [pair for pair in pairs if pair not in shown]
-    listed = {frozenset(pair) for pair in contrasts(table)} if table.record.asked.contrasts else set()
-    found = _compared(table, measure, rates, shown)
+    listed = {frozenset(pair) for pair in design.pairs} if design.table.record.asked.contrasts else set()
+    found = [_compare_arms(arms, measure) for arms in paired_arms(design, tuned, shown)]  # of no family yet
     primary = [i for i, one in enumerate(found) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
     for i, adjusted in zip(primary, holm([found[i].p for i in primary]), strict=True):
         found[i] = replace(found[i], family=len(primary), adjusted_p=adjusted)
     return found
 
 
-def _compared(table: SweepTable, measure: str, rates: Rates, pairs: Sequence[tuple[str, str]]) -> list[Contrast]:
-    """Each pair of levels in each stratum, of no family yet."""
-    return [
-        compare_arms(arm_a, arm_b, measure, where=where, a=a, b=b, chosen=chosen)
-        for where, a, b, chosen, arm_a, arm_b in paired_arms(table, rates, pairs)
-    ]
+class TwoArms(NamedTuple):
+    """The trials of two levels in one stratum, and the learning rate of each where each is at its own."""
+
+    where: dict[str, Any]
+    levels: tuple[str, str]
+    trials: tuple[pd.DataFrame, pd.DataFrame]
+    tuned: tuple[TunedRate | None, TunedRate | None]
 
 
 def paired_arms(
-    table: SweepTable, rates: Rates, pairs: Sequence[tuple[str, str]]
-) -> Iterator[tuple[dict[str, Any], str, str, dict[str, Any], pd.DataFrame, pd.DataFrame]]:
-    """For each stratum and pair of levels: (where, a, b, chosen learning rates, trials of a, trials of b).
-
-    A stratum in which either level was not planned, or has no learning rate to choose, is left out.
-    """
-    labels = level_labels(table)
-    keys = strata(table) if rates == "matched" else [key for key in strata(table) if key != LEARNING_RATE]
-    best = _chosen_rates(table, keys) if rates == "best" else {}
-    for where, group in split_by(table, table.reporting, keys):
-        arms = dict(iter(group.groupby(labels.loc[group.index], sort=False)))
+    design: Design, tuned: Sequence[TunedRate] | None, pairs: Sequence[tuple[str, str]]
+) -> Iterator[TwoArms]:
+    """Each stratum and pair of levels; one in which a level was not planned, or has no rate chosen, is left out."""
+    keys = design.strata if tuned is None else design.conditions
+    rates = {(*setting_of(one.where), one.level): one for one in tuned or ()}
+    for where, group in design.split(design.table.reporting, keys):
+        arms = dict(design.by_level(group))
         for a, b in pairs:
             if a not in arms or b not in arms:
                 continue
-            arm_a, arm_b, chosen = arms[a], arms[b], {}
-            if rates == "best":
-                at_a, at_b = (best.get((*_hashable(where, keys), level)) for level in (a, b))
-                if at_a is None or at_b is None:
-                    continue
-                arm_a = arm_a[arm_a[LEARNING_RATE] == at_a[LEARNING_RATE]]
-                arm_b = arm_b[arm_b[LEARNING_RATE] == at_b[LEARNING_RATE]]
-                chosen = {
-                    f"{name}_{side}": at[column]
-                    for name, column in (("lr", LEARNING_RATE), ("at_edge", "at_edge"))
-                    for side, at in (("a", at_a), ("b", at_b))
-                }
-            yield where, a, b, chosen, arm_a, arm_b
+            if tuned is None:
+                yield TwoArms(where, (a, b), (arms[a], arms[b]), (None, None))
+                continue
+            at_a, at_b = (rates.get((*setting_of(where), level)) for level in (a, b))
+            if at_a and at_b:
+                arm_a, arm_b = (arms[at.level][arms[at.level][LEARNING_RATE] == at.rate] for at in (at_a, at_b))
+                yield TwoArms(where, (a, b), (arm_a, arm_b), (at_a, at_b))
 
 
-def compare_arms(
-    arm_a: pd.DataFrame,
-    arm_b: pd.DataFrame,
-    measure: str = names.TEST_ACC,
-    *,
-    where: Mapping[str, Any],
-    a: str,
-    b: str,
-    chosen: Mapping[str, Any],
-) -> Contrast:
-    """The contrast of two arms' trials, of no family yet."""
-    values_a, values_b = pair_by_seed(_by_seed(arm_a, measure), _by_seed(arm_b, measure))
-    counted = {side: count_outcomes(arm) for side, arm in (("a", arm_a), ("b", arm_b))}
-    return Contrast(
-        where=dict(where),
-        a=a,
-        b=b,
-        measure=measure,
-        differences=values_a - values_b,
-        counts={f"{outcome}_{side}": counted[side][outcome] for side in "ab" for outcome in _COUNTED},
-        p_mcnemar=_p_success(arm_a, arm_b),
-        chosen=dict(chosen),
+def _compare_arms(arms: TwoArms, measure: str) -> Contrast:
+    values_a, values_b = pair_by_seed(*(_by_seed(trials, measure) for trials in arms.trials))
+    side_a, side_b = (
+        Side(level, count_outcomes(trials), tuned)
+        for level, trials, tuned in zip(arms.levels, arms.trials, arms.tuned, strict=True)
     )
-
-
-def _chosen_rates(table: SweepTable, keys: list[str]) -> dict[tuple[Any, ...], dict[Any, Any]]:
-    rows = tuned_learning_rates(table).to_dict("records")
-    return {(*_hashable(row, keys), row["level"]): row for row in rows}
-
-
-def _hashable(values: Mapping[Any, Any], keys: list[str]) -> tuple[Any, ...]:
-    return tuple(None if pd.isna(values[key]) else values[key] for key in keys)
+    return Contrast(arms.where, (side_a, side_b), measure, values_a - values_b, _p_success(*arms.trials))
 
 
 def _by_seed(trials: pd.DataFrame, measure: str) -> pd.Series[float]:
@@ -368,33 +311,14 @@ def _ended(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[trials["status"].isin(["finished", "diverged"])]
 
 
-def _bounds(interval: Interval | None, prefix: str = "") -> dict[str, float]:
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
-    return {f"{prefix}low": np.nan if low is None else low, f"{prefix}high": np.nan if high is None else high}
-
-
-def _better(measure: str) -> str:
-    try:
-        return names.metric(measure).better
-    except KeyError:
-        return "neither"
-
-
-def _unit(measure: str) -> str:
-    try:
-        return names.metric(measure).unit
-    except KeyError:
-        return ""
-
-
-def _refuse_unknown(table: SweepTable, measure: str, pairs: Sequence[tuple[str, str]]) -> None:
-    present = levels(table)
-    for level in (level for pair in pairs for level in pair if level not in present):
-        raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
+def _check(design: Design, measure: str, pairs: Sequence[tuple[str, str]]) -> None:
+    design.check_levels(*(level for pair in pairs for level in pair))
     if measure.startswith(tuple(key(0).partition("/")[0] + "/" for key in (names.steps_to, names.examples_to))):
         raise ValueError(
-            f"{measure} is empty where the target was missed; compare steps with bnbench.analysis.contrast_steps"
+            f"{measure} is empty where the target was missed; "
+            "compare steps with bnbench.analysis.Analysis(table).contrast_steps"
         )
-    if measure != names.TEST_ACC and measure not in table.trials:
-        measured = ", ".join(metric_columns(table.trials))
+    trials = design.table.trials
+    if measure != names.TEST_ACC and measure not in trials:
+        measured = ", ".join(metric_columns(trials))
         raise ValueError(f"{measure} was not measured in this sweep; it has {measured}")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bnbench.analysis.outcomes import largest_class
-from bnbench.analysis.steps import steps_to_accuracy
+from bnbench.analysis.steps import TargetSteps
 from bnbench.record import names
 from bnbench.record.sweep_record import DefaultTargets
 from bnbench.record.sweep_table import SweepTable
@@ -36,6 +36,7 @@ def with_default_targets(table: SweepTable) -> SweepTable:
     given = [column for column in trials.columns if column.startswith(names.reached(0).partition("/")[0] + "/")]
     found: list[DefaultTargets] = []
     columns: dict[str, pd.Series[float]] = {}
+    steps = TargetSteps(table)
     for (data, model), group in trials.groupby([*_SCOPE], sort=False):
         if group[given].notna().any(axis=None):
             continue
@@ -45,7 +46,7 @@ def with_default_targets(table: SweepTable) -> SweepTable:
         own = _targets(chance, best)
         found.append(DefaultTargets(str(data), str(model), chance, best, own))
         for target in own:
-            _add(columns, table, group, target)
+            _add(columns, table, group, target, steps.to_accuracy(target))
     if not found:
         return table
     known = replace(table.record.found_out, default_targets=found)
@@ -65,8 +66,14 @@ def _targets(chance: float, best: float) -> list[float]:
     return [*dict.fromkeys(target for target in between if target > chance)]
 
 
-def _add(columns: dict[str, pd.Series[float]], table: SweepTable, group: pd.DataFrame, target: float) -> None:
-    steps = steps_to_accuracy(table, target).loc[group.index]
+def _add(
+    columns: dict[str, pd.Series[float]],
+    table: SweepTable,
+    group: pd.DataFrame,
+    target: float,
+    first: pd.Series[float],
+) -> None:
+    steps = first.loc[group.index]
     ended = group["status"].isin(["finished", "diverged"])
     values = {
         names.reached(target): steps.notna().astype(float).where(ended),

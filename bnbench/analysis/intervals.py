@@ -14,6 +14,7 @@ So t is enough unless values are skewed, and then neither is exact: bootstrap-t 
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -43,6 +44,17 @@ class Interval(NamedTuple):
         if self.n < 2:
             return "one seed only: no interval possible" if self.n else "no values"
         return f"all {self.n} equal: no interval"
+
+    def cut(self, least: float, most: float) -> Interval:
+        """The same with bounds that end where no value can lie."""
+        if self.low is None or self.high is None:
+            return self
+        return self._replace(low=max(self.low, least), high=min(self.high, most))
+
+    def columns(self, prefix: str) -> dict[str, float]:
+        """As cells of a row: `n`, `mean`, `low` and `high`, each after the prefix; a bound that is not there is NaN."""
+        values = (self.n, self.mean, *(math.nan if bound is None else bound for bound in (self.low, self.high)))
+        return {f"{prefix}{name}": value for name, value in zip(("n", "mean", "low", "high"), values, strict=True)}
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -12,12 +13,47 @@ import pandas as pd
 
 from bnbench.data.catalog import DATASETS
 from bnbench.record import names
-from bnbench.record.sweep_table import MISSING
-
-OUTCOMES = (*names.STATUSES, MISSING)
 
 LUCK = 0.99
 """Of trials that learned nothing, the share that is called collapsed at least."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How some trials ended, in numbers.
+
+    Attributes:
+        planned: All of them.
+        finished: Trained to their budget; of these, some may have `collapsed`.
+        diverged: With a loss that was not finite.
+        undefined: Without a result by definition.
+        failed: With an error.
+        missing: Not trained yet; they have not failed.
+        collapsed: Finished, and no better than luck.
+    """
+
+    planned: int
+    finished: int = 0
+    diverged: int = 0
+    undefined: int = 0
+    failed: int = 0
+    missing: int = 0
+    collapsed: int = 0
+
+    @property
+    def trained(self) -> int:
+        """Those that are not still to be trained."""
+        return self.planned - self.missing
+
+    @property
+    def ended(self) -> int:
+        """Those that finished or diverged, and so could have succeeded."""
+        return self.finished + self.diverged
+
+    @property
+    def succeeded(self) -> int:
+        """Those that finished and did not collapse."""
+        return self.finished - self.collapsed
 
 
 class Chance(NamedTuple):
@@ -97,11 +133,6 @@ def succeeded(trials: pd.DataFrame) -> pd.Series[bool]:
     return pd.Series((trials["status"].to_numpy() == "finished") & ~collapsed(trials).to_numpy(), index=trials.index)
 
 
-def count_outcomes(trials: pd.DataFrame) -> dict[str, int]:
-    """How many were `planned`, how many ended in each of `OUTCOMES`, and how many of the finished `collapsed`."""
-    counts = Counter(trials["status"])
-    return {
-        "planned": len(trials),
-        **{outcome: counts[outcome] for outcome in OUTCOMES},
-        "collapsed": int(collapsed(trials).sum()),
-    }
+def count_outcomes(trials: pd.DataFrame) -> Outcomes:
+    """How the trials ended."""
+    return Outcomes(len(trials), **Counter(trials["status"]), collapsed=int(collapsed(trials).sum()))

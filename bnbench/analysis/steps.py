@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bnbench.analysis.censored import StepsComparison, compare_steps
-from bnbench.analysis.contrast import Rates, paired_arms
-from bnbench.analysis.levels import levels, targets
+from bnbench.analysis.contrast import paired_arms
+from bnbench.analysis.design import Design
+from bnbench.analysis.tuning import TunedRate
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
@@ -26,7 +27,7 @@ class StepsContrast(NamedTuple):
         a, b: The levels.
         target: The validation accuracy.
         sustained: Whether the target had to hold from there to the end.
-        chosen: As in `Contrast`.
+        at_edge: Whether a learning rate that was chosen for a level is at its grid's edge.
         comparison: What was found.
     """
 
@@ -35,113 +36,120 @@ class StepsContrast(NamedTuple):
     b: str
     target: float
     sustained: bool
-    chosen: dict[str, Any]
+    at_edge: bool
     comparison: StepsComparison
 
 
-def steps_to_target(table: SweepTable, target: float, *, sustained: bool = False) -> pd.Series[float]:
-    """Each trial's steps to a target, aligned with `table.trials`.
+class TargetSteps:
+    """How many steps each trial of a sweep took to targets; its curves are gone through once.
 
     Args:
-        table: The sweep.
-        target: One of `targets`.
-        sustained: The first evaluation from which on none is below the target, instead of the first hit. A trial that
-            diverged sustained nothing.
-
-    Returns:
-        Infinity where the target was missed; NaN for a trial that neither finished nor diverged, or was never asked.
-
-    Raises:
-        ValueError: If the sweep did not record this target.
+        table: The sweep, which must not change any more.
     """
-    _refuse_unknown(table, target)
-    trials = table.trials
-    ended = trials["status"].isin(["finished", "diverged"])
-    asked = ended & (trials[names.reached(target)].notna() | (trials["status"] == "diverged"))
-    if sustained:
-        curves = _curves(table)
-        found = [
-            _sustained(*curves[key], target) if status == "finished" and key in curves else np.inf
-            for key, status in zip(trials["key"], trials["status"], strict=True)
-        ]
-        steps = np.array(found, dtype=float)
-    else:
-        steps = np.where(trials[names.reached(target)] == 1, trials[names.steps_to(target)], np.inf)
-    return pd.Series(np.where(asked, steps, np.nan), index=trials.index)
 
+    def __init__(self, table: SweepTable) -> None:
+        self._table = table
 
-def steps_to_accuracy(table: SweepTable, accuracy: float) -> pd.Series[float]:
-    """Each trial's first evaluation on its curve at or above any validation accuracy; NaN where there is none."""
-    curves = _curves(table)
-    first = [
-        next(iter(curves[key][0][curves[key][1] >= accuracy]), np.nan) if key in curves else np.nan
-        for key in table.trials["key"]
-    ]
-    return pd.Series(first, index=table.trials.index, dtype=float)
+    def to_target(self, target: float, *, sustained: bool = False) -> pd.Series[float]:
+        """Each trial's steps to a target, aligned with `table.trials`.
+
+        Args:
+            target: One of `Design.targets`.
+            sustained: The first evaluation from which on none is below the target, instead of the first hit. A trial
+                that diverged sustained nothing.
+
+        Returns:
+            Infinity where the target was missed; NaN for a trial that neither finished nor diverged, or was never
+            asked.
+
+        Raises:
+            ValueError: If the sweep did not record this target.
+        """
+        trials = self._table.trials
+        if names.reached(target) not in trials:
+            recorded = ", ".join(f"{one:g}" for one in Design(self._table).targets) or "none"
+            raise ValueError(f"target {target:g} was not recorded in this sweep; it has {recorded}")
+        ended = trials["status"].isin(["finished", "diverged"])
+        asked = ended & (trials[names.reached(target)].notna() | (trials["status"] == "diverged"))
+        if sustained:
+            hit, steps = trials["status"] == "finished", self._of_each(_sustained, target)
+        else:
+            hit, steps = trials[names.reached(target)] == 1, trials[names.steps_to(target)]
+        return pd.Series(np.where(asked, np.where(hit, steps, np.inf), np.nan), index=trials.index)
+
+    def to_accuracy(self, accuracy: float) -> pd.Series[float]:
+        """Each trial's first evaluation at or above any validation accuracy; NaN where there is none."""
+        return self._of_each(_first, accuracy).replace(np.inf, np.nan)
+
+    def _of_each(self, find: Callable[[np.ndarray, np.ndarray, float], float], target: float) -> pd.Series[float]:
+        trials, curves = self._table.trials, self._curves
+        found = [find(*curves[key], target) if key in curves else np.inf for key in trials["key"]]
+        return pd.Series(found, index=trials.index, dtype=float)
+
+    @cached_property
+    def _curves(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+        """Each trial's evaluation steps, ascending, and validation accuracies there."""
+        curves = self._table.curves
+        if names.VAL_ACC not in curves:
+            return {}
+        measured = curves[curves[names.VAL_ACC].notna()].sort_values("step", kind="stable")
+        return {
+            str(key): (curve["step"].to_numpy(), curve[names.VAL_ACC].to_numpy(dtype=float))
+            for key, curve in measured.groupby("key", sort=False)
+        }
 
 
 def contrast_steps(
-    table: SweepTable,
+    design: Design,
+    steps: TargetSteps,
     a: str,
     b: str,
     target: float,
     *,
     sustained: bool = False,
-    rates: Rates = "matched",
+    tuned: Sequence[TunedRate] | None = None,
 ) -> list[StepsContrast]:
     """Two levels' steps to a target, compared in each stratum in which the target was asked.
 
     Args:
-        table: The sweep.
-        a: A level, as `levels` names it.
+        design: The sweep.
+        steps: Of its trials.
+        a: A level.
         b: Another.
-        target: One of `targets`.
-        sustained: As in `steps_to_target`.
-        rates: At equal learning rates, or each level at its own, which is empty without tuning seeds.
+        target: One of `Design.targets`.
+        sustained: As in `TargetSteps.to_target`.
+        tuned: The learning rates at which each level is compared; None for equal ones.
 
     Raises:
         ValueError: If the sweep has no such level or target.
     """
-    present = levels(table)
-    for level in (level for level in (a, b) if level not in present):
-        raise ValueError(f"level {level!r} is not in this sweep; it compares {', '.join(present)}")
-    steps, found = steps_to_target(table, target, sustained=sustained), []
-    for where, _, _, chosen, arm_a, arm_b in paired_arms(table, rates, [(a, b)]):
-        both = pd.concat([arm_a, arm_b])
+    design.check_levels(a, b)
+    taken, found = steps.to_target(target, sustained=sustained), []
+    for arms in paired_arms(design, tuned, [(a, b)]):
+        both = pd.concat(arms.trials)
         if both[names.reached(target)].isna().all():
             continue
         # Where budgets differ, the smaller is what both had.
         budget = float(both[_BUDGET].min())
-        compared = compare_steps(_by_seed(arm_a, steps, budget), _by_seed(arm_b, steps, budget), budget)
-        found.append(StepsContrast(where, a, b, target, sustained, chosen, compared))
+        taken_a, taken_b = (within_budget(trials, taken, budget) for trials in arms.trials)
+        compared = compare_steps(taken_a, taken_b, budget)
+        at_edge = any(one is not None and one.at_edge for one in arms.tuned)
+        found.append(StepsContrast(arms.where, a, b, target, sustained, at_edge, compared))
     return found
 
 
-def _by_seed(arm: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
-    own = steps.loc[arm.index]
+def within_budget(trials: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
+    """Some trials' steps by seed; infinity beyond the budget, and a trial without steps is left out."""
+    own = steps.loc[trials.index]
     within = own.where(~(own > budget), np.inf)
-    return pd.Series(within.to_numpy(), index=arm["seed"].to_numpy(), dtype=float).dropna()
+    return pd.Series(within.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()
 
 
-@lru_cache(maxsize=4)
-def _curves(table: SweepTable) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-    """Each trial's evaluation steps, ascending, and validation accuracies there."""
-    if names.VAL_ACC not in table.curves:
-        return {}
-    measured = table.curves[table.curves[names.VAL_ACC].notna()].sort_values("step", kind="stable")
-    return {
-        str(key): (curve["step"].to_numpy(), curve[names.VAL_ACC].to_numpy(dtype=float))
-        for key, curve in measured.groupby("key", sort=False)
-    }
+def _first(steps: np.ndarray, accuracies: np.ndarray, target: float) -> float:
+    return float(next(iter(steps[accuracies >= target]), np.inf))
 
 
 def _sustained(steps: np.ndarray, accuracies: np.ndarray, target: float) -> float:
     below = np.flatnonzero(accuracies < target)
     start = int(below[-1]) + 1 if len(below) else 0
     return float(steps[start]) if start < len(steps) else np.inf
-
-
-def _refuse_unknown(table: SweepTable, target: float) -> None:
-    if names.reached(target) not in table.trials:
-        recorded = ", ".join(f"{one:g}" for one in targets(table)) or "none"
-        raise ValueError(f"target {target:g} was not recorded in this sweep; it has {recorded}")

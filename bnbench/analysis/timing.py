@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
+from bnbench.analysis.design import Design
 from bnbench.analysis.intervals import Interval, mean_interval
-from bnbench.analysis.levels import level_labels, levels, strata
-from bnbench.analysis.summary import contrasts, split_by
 from bnbench.record.sweep_record import TimedArm
 from bnbench.record.sweep_table import SweepTable
+
+
+@dataclass(frozen=True, eq=False)
+class TimedLevel:
+    """A timed level within a setting: the seconds of its step, in the geometric mean over the rounds.
+
+    A round that something slowed weighs less there than in a plain mean.
+    """
+
+    where: dict[str, Any]
+    level: str
+    seconds: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class TimedRatio:
+    """How many times as long a step of a takes as one of b, within a setting."""
+
+    where: dict[str, Any]
+    a: str
+    b: str
+    ratio: Interval
 
 
 def step_seconds(table: SweepTable) -> dict[str, np.ndarray]:
@@ -21,7 +42,7 @@ def step_seconds(table: SweepTable) -> dict[str, np.ndarray]:
     Values of one round belong together: the arms took turns in it. Trials that differ in nothing that a step's
     arithmetic depends on, as the seed and the learning rate, share what was timed once.
     """
-    return {key: np.array(arm.seconds_per_step) for arm in _timed_arms(table) for key in arm.keys}
+    return {key: np.array(arm.seconds_per_step) for arm in _recorded_arms(table) for key in arm.keys}
 
 
 def seconds_ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval:
@@ -35,50 +56,42 @@ def seconds_ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Int
     return Interval(logs.n, float(np.exp(logs.mean)), low, high)
 
 
-def timed_arms(table: SweepTable) -> pd.DataFrame:
-    """One row for each timed level within each setting: the setting's keys, `level`, `n`, `seconds`, `low`, `high`.
-
-    `seconds` is the geometric mean over the rounds: a round that something slowed weighs less than in a plain one.
-    """
-    rows = []
-    for values, by_level in _timed(table):
-        for level, seconds in by_level.items():
-            interval = seconds_ratio(seconds, np.ones_like(seconds))
-            bounds = {"seconds": interval.mean, "low": interval.low, "high": interval.high}
-            rows.append({**values, "level": level, "n": interval.n, **bounds})
-    return pd.DataFrame(rows)
+def timed_levels(design: Design) -> list[TimedLevel]:
+    """Each timed level within each setting."""
+    return [
+        TimedLevel(where, level, seconds_ratio(seconds, np.ones_like(seconds)))
+        for where, by_level in _timed(design)
+        for level, seconds in by_level.items()
+    ]
 
 
-def timed_ratios(table: SweepTable) -> pd.DataFrame:
-    """One row for each setting and contrast a - b: its keys, `a`, `b`, `n` rounds, `ratio` a / b, `low`, `high`."""
-    rows = []
-    for values, by_level in _timed(table):
-        for a, b in contrasts(table):
-            if a in by_level and b in by_level:
-                interval = seconds_ratio(by_level[a], by_level[b])
-                bounds = {"ratio": interval.mean, "low": interval.low, "high": interval.high}
-                rows.append({**values, "a": a, "b": b, "n": interval.n, **bounds})
-    return pd.DataFrame(rows)
+def timed_ratios(design: Design) -> list[TimedRatio]:
+    """Each contrast within each setting in which both levels were timed."""
+    return [
+        TimedRatio(where, a, b, seconds_ratio(by_level[a], by_level[b]))
+        for where, by_level in _timed(design)
+        for a, b in design.pairs
+        if a in by_level and b in by_level
+    ]
 
 
-def _timed(table: SweepTable) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+def _timed(design: Design) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Each setting that was timed apart, with the levels timed in it."""
-    known, labels = step_seconds(table), level_labels(table)
+    seconds = step_seconds(design.table)
     found = []
-    for values, group in split_by(table, table.reporting, _settings(table)):
-        timed = group[group["key"].isin(set(known))]
-        first = timed.groupby(labels.loc[timed.index], sort=False)["key"].first()
-        found.append((values, {level: known[first[level]] for level in levels(table) if level in first}))
+    for where, group in design.split(design.table.reporting, _settings(design)):
+        timed = group[group["key"].isin(set(seconds))]
+        found.append((where, {level: seconds[arm["key"].iloc[0]] for level, arm in design.by_level(timed)}))
     return found
 
 
-def _timed_arms(table: SweepTable) -> list[TimedArm]:
+def _recorded_arms(table: SweepTable) -> list[TimedArm]:
     timing = table.record.found_out.timing
     return [] if timing is None else timing.arms
 
 
-def _settings(table: SweepTable) -> list[str]:
+def _settings(design: Design) -> list[str]:
     """The strata's keys but those in which trials differ that were timed as one, as the learning rate."""
-    trials = table.trials
-    own = [trials[trials["key"].isin(set(arm.keys))] for arm in _timed_arms(table)]
-    return [key for key in strata(table) if all(timed[key].nunique(dropna=False) < 2 for timed in own)]
+    trials = design.table.trials
+    own = [trials[trials["key"].isin(set(arm.keys))] for arm in _recorded_arms(design.table)]
+    return [key for key in design.strata if all(timed[key].nunique(dropna=False) < 2 for timed in own)]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bnbench.analysis.design import comparable
 from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
 from bnbench.record import names
 from bnbench.record.columns import metric_columns, param_columns
@@ -110,17 +111,11 @@ def _arms(table: SweepTable, keys: list[str]) -> Iterator[tuple[tuple[Any, ...],
 
 def _at(row: dict[Any, Any], keys: list[str]) -> tuple[Any, ...]:
     """A row's values, in a form that is equal where they are: NaN is not, and lists cannot be looked up."""
-    return tuple(_comparable(row[key]) for key in keys)
-
-
-def _comparable(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(map(_comparable, value))
-    return None if pd.isna(value) else value
+    return tuple(comparable(row[key]) for key in keys)
 
 
 def _values(table: SweepTable, key: str) -> list[Any]:
-    return sorted({_comparable(value) for value in table.trials.get(key, [])} - {None}, key=repr)
+    return sorted({comparable(value) for value in table.trials.get(key, [])} - {None}, key=repr)
 
 
 def _by_seed(trials: pd.DataFrame) -> pd.Series[float]:

@@ -13,7 +13,7 @@ from bnbench.bench.workloads import trials_of
 from bnbench.config import Placement, Trial
 from bnbench.record import names
 from bnbench.record.results import TrialResult
-from bnbench.report import write_report
+from bnbench.report import Contents, write_report
 from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.planning.plan import Plan, Planned
 from bnbench.sweep.running.run import new_record
@@ -57,7 +57,7 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
     started = time.perf_counter()
     table = reader.load(run_id)
     read = time.perf_counter()
-    write_report(table, folder / "report")
+    write_report(Contents(table), folder / "report")
     return {
         "record_ms": 1000 * wall / trials,
         "record_processor_ms": 1000 * processor / trials,

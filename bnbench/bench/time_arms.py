@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from bnbench.analysis.timing import timed_arms, timed_ratios
+from bnbench.analysis import Design, Interval
+from bnbench.analysis.timing import timed_levels, timed_ratios
 from bnbench.bench.lone_trials import Turns, time_lone
 from bnbench.bench.text import aligned
 from bnbench.config import Config, Trial
@@ -101,23 +103,21 @@ def _text(table: SweepTable, turns: Turns) -> Iterator[str]:
             f"SOMETHING ELSE RAN: load {turns.load_before:.2f} before the start, {turns.least_share:.0%} of a core in "
             "the worst turn; do not trust the ratios"
         )
-    arms, ratios = timed_arms(table), timed_ratios(table)
-    n = int(arms["n"].max())
+    design = Design(table)
+    arms = [({**one.where, "level": one.level}, one.seconds) for one in timed_levels(design)]
+    ratios = [({**one.where, "a": one.a, "b": one.b}, one.ratio) for one in timed_ratios(design)]
     yield "milliseconds a training step of a lone trial in plain PyTorch"
-    yield f"  geometric mean (95 % interval) of {count(n, 'round')}"
-    measured = {"n", "seconds", "low", "high"}
-    yield from _rows(arms, [str(key) for key in arms if key not in measured], ["seconds", "low", "high"], 1e3)
-    if len(ratios):
+    yield f"  geometric mean (95 % interval) of {count(max(seconds.n for _, seconds in arms), 'round')}"
+    yield from _rows(arms, 1e3)
+    if ratios:
         yield "a step of the first by one of the second"
         yield "  geometric mean of the rounds' ratios (95 % interval)"
-        measured = {"n", "ratio", "low", "high"}
-        yield from _rows(ratios, [str(key) for key in ratios if key not in measured], ["ratio", "low", "high"], 1.0)
+        yield from _rows(ratios, 1.0)
 
 
-def _rows(frame: pd.DataFrame, keys: list[str], values: list[str], scale: float) -> Iterator[str]:
-    rows: list[Sequence[str]] = [(*keys, "")]
-    for row in frame.to_dict("records"):
-        mean, low, high = (row[key] for key in values)
-        bounds = "" if pd.isna(low) else f" ({scale * low:.3f} to {scale * high:.3f})"
-        rows.append((*("" if pd.isna(row[key]) else str(row[key]) for key in keys), f"{scale * mean:.3f}{bounds}"))
-    yield from aligned(rows, words=len(keys))
+def _rows(found: Sequence[tuple[Mapping[str, Any], Interval]], scale: float) -> Iterator[str]:
+    rows: list[Sequence[str]] = [(*found[0][0], "")]
+    for words, (_, mean, low, high) in found:
+        bounds = "" if low is None or high is None else f" ({scale * low:.3f} to {scale * high:.3f})"
+        rows.append((*("" if pd.isna(word) else str(word) for word in words.values()), f"{scale * mean:.3f}{bounds}"))
+    yield from aligned(rows, words=len(rows[0]) - 1)

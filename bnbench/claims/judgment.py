@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bnbench.analysis import Analysis
 from bnbench.claims.claim import Claim, Combine, Kind, Statistic, Strata, Test, Verdict
 from bnbench.claims.claim_files import parts
 from bnbench.claims.computed import compute
@@ -15,7 +16,6 @@ from bnbench.claims.speed import from_steps
 from bnbench.claims.values import NoDataError, Setting, settings
 from bnbench.claims.wording import evidence_of, evidence_of_test
 from bnbench.record import names
-from bnbench.record.sweep_table import SweepTable
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Judgment:
     remarks: tuple[str, ...] = ()
 
 
-def judge(claim: Claim, table: SweepTable) -> Judgment:
+def judge(claim: Claim, analysis: Analysis) -> Judgment:
     """The claim's verdict on a sweep."""
-    premise = [_result(claim.premise, table)] if claim.premise else []
-    results = [_result(test, table) for test in claim.tests]
+    premise = [_result(claim.premise, analysis)] if claim.premise else []
+    results = [_result(test, analysis) for test in claim.tests]
     decisive = [result.verdict for result in results if result.test.decides]
     verdict = _conjunction(decisive) if claim.combine == Combine.conditions else _over(decisive, Strata.all)
     if premise and premise[0].verdict == Verdict.refuted:
@@ -52,6 +52,7 @@ def judge(claim: Claim, table: SweepTable) -> Judgment:
     elif premise and premise[0].verdict not in {Verdict.supported, Verdict.exact}:
         verdict = Verdict.inconclusive
     everything = [*premise, *results]
+    table = analysis.table
     exploratory, notes = remarks(claim, table)
     sweep = table.record.title
     return Judgment(claim, verdict, evidence_of(everything), tuple(everything), sweep, exploratory, tuple(notes))
@@ -70,47 +71,47 @@ def not_run(claim: Claim, recorded: int = 0, planned: int = 0) -> Judgment:
     return Judgment(claim, Verdict.inconclusive, f"not run; {so_far}{why}")
 
 
-def claims_touched(table: SweepTable, claims: Mapping[str, Claim] | None = None) -> list[Judgment]:
+def claims_touched(analysis: Analysis, claims: Mapping[str, Claim] | None = None) -> list[Judgment]:
     """The judgments on every claim that a sweep is made for.
 
     Claims are taken from the table, where the sweep recorded them before its runs: nothing else is read.
 
     Args:
-        table: The sweep.
+        analysis: Of the sweep.
         claims: Claims written since, say; those that name this sweep and were not recorded are judged too, and are
             exploratory.
     """
-    found = recorded_claims(table)
-    later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == table.record.asked.name}
-    return [_judge_here(claim, table) for claim in {**later, **found}.values()]
+    found = recorded_claims(analysis.table)
+    later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == analysis.table.record.asked.name}
+    return [_judge_here(claim, analysis) for claim in {**later, **found}.values()]
 
 
-def _judge_here(claim: Claim, table: SweepTable) -> Judgment:
+def _judge_here(claim: Claim, analysis: Analysis) -> Judgment:
     """The verdict where the sweep trained what the claim's file asks for; older sweeps do not say whether they did."""
-    known = table.record.asked.claims.get(claim.id)
+    known = analysis.table.record.asked.claims.get(claim.id)
     left_out = 0 if known is None else known.left_out
     if not left_out:
-        return judge(claim, table)
+        return judge(claim, analysis)
     why = f"{left_out:,} of the trials that its sweep's file asks for are not in this sweep"
     return Judgment(claim, Verdict.inconclusive, f"not judged here; {why}")
 
 
-def _result(test: Test, table: SweepTable) -> TestResult:
+def _result(test: Test, analysis: Analysis) -> TestResult:
     if test.missing:
         return TestResult(test, Verdict.inconclusive, f"not run; it needs {test.missing}")
     try:
-        findings = _findings(test, table)
+        findings = _findings(test, analysis)
     except NoDataError as error:
         return TestResult(test, Verdict.inconclusive, f"not run; {error}")
     verdict = _over([finding.verdict for finding in findings], test.strata)
     return TestResult(test, verdict, evidence_of_test(test, findings, verdict), tuple(findings))
 
 
-def _findings(test: Test, table: SweepTable) -> list[Finding]:
+def _findings(test: Test, analysis: Analysis) -> list[Finding]:
     if test.kind == Kind.computed:
-        return [compute(test, table)]
+        return [compute(test, analysis.table)]
     found: list[Finding] = []
-    for setting in settings(test, table):
+    for setting in settings(test, analysis):
         arms = [arm for arm in (setting.a, setting.b) if arm is not None]
         undefined = [level for level, arm in zip(test.levels, arms, strict=False) if arm.undefined]
         if undefined:
@@ -121,7 +122,7 @@ def _findings(test: Test, table: SweepTable) -> list[Finding]:
             note = f"the best learning rate of {' and '.join(filter(None, edge))} lies at the edge of the grid"
             found.append(Finding(setting.where, Verdict.inconclusive, note=note))
         elif test.kind in {Kind.ratio, Kind.near}:
-            found += from_steps(test, setting, table)
+            found += from_steps(test, setting, analysis)
         else:
             found.append(_finding(test, setting))
     return correct(test, found)

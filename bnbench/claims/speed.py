@@ -6,22 +6,20 @@ import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from bnbench.analysis import Analysis
 from bnbench.analysis.censored import Ratio, StepsComparison, compare_steps
-from bnbench.analysis.levels import targets
-from bnbench.analysis.steps import steps_to_target
-from bnbench.analysis.timing import seconds_ratio, step_seconds
+from bnbench.analysis.steps import within_budget
+from bnbench.analysis.timing import seconds_ratio
 from bnbench.claims.claim import Kind, Test, Verdict
 from bnbench.claims.claim_files import SECONDS, SUSTAINED
 from bnbench.claims.decide import Finding, one_sided_p
-from bnbench.claims.values import Arm, NoDataError, Setting
+from bnbench.claims.values import NoDataError, Setting, TestedArm
 from bnbench.record import names
-from bnbench.record.sweep_table import SweepTable
 
 
-def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]:
+def from_steps(test: Test, setting: Setting, analysis: Analysis) -> list[Finding]:
     """A finding for each target that the setting's model has.
 
     Where only the slower arm has misses the ratio is a bound: it can show that this arm is slower, never that it is
@@ -33,13 +31,13 @@ def from_steps(test: Test, setting: Setting, table: SweepTable) -> list[Finding]
     assert setting.b is not None
     both = pd.concat([setting.a.trials, setting.b.trials])
     budget = float(both["training.steps"].min())
-    pace = _pace(table, setting.a, setting.b) if test.measure == SECONDS else _Pace(0.0, 0.0, 0.0)
+    pace = _pace(analysis, setting.a, setting.b) if test.measure == SECONDS else _Pace(0.0, 0.0, 0.0)
     found = []
-    for target in targets(table):
+    for target in analysis.targets:
         if both[names.reached(target)].isna().all():
             continue  # a target of another model
-        steps = steps_to_target(table, target, sustained=test.measure == SUSTAINED)
-        a, b = (_by_seed(arm.trials, steps, budget) for arm in (setting.a, setting.b))
+        steps = analysis.steps.to_target(target, sustained=test.measure == SUSTAINED)
+        a, b = (within_budget(arm.trials, steps, budget) for arm in (setting.a, setting.b))
         found.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget), pace))
     return found
 
@@ -52,22 +50,16 @@ class _Pace(NamedTuple):
     high: float
 
 
-def _pace(table: SweepTable, a: Arm, b: Arm) -> _Pace:
-    seconds = step_seconds(table)
+def _pace(analysis: Analysis, a: TestedArm, b: TestedArm) -> _Pace:
+    seconds = analysis.step_seconds
     timed = [next((seconds[key] for key in arm.trials["key"] if key in seconds), None) for arm in (a, b)]
     if timed[0] is None or timed[1] is None:
-        sweep = table.record.asked.name
+        sweep = analysis.table.record.asked.name
         raise NoDataError(f"its steps were not timed: python -m bnbench time +sweep={sweep}, left alone on the machine")
     ratio = seconds_ratio(timed[0], timed[1])
     if ratio.low is None or ratio.high is None:
         raise NoDataError("its steps were timed in one round only: give time more --rounds")
     return _Pace(math.log(ratio.mean), math.log(ratio.low), math.log(ratio.high))
-
-
-def _by_seed(trials: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
-    own = steps.loc[trials.index]
-    within = own.where(~(own > budget), np.inf)
-    return pd.Series(within.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()
 
 
 def _finding(test: Test, where: dict[str, Any], found: StepsComparison, pace: _Pace) -> Finding:

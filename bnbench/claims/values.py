@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis import level_labels, strata, tuned_learning_rates
+from bnbench.analysis import Analysis
+from bnbench.analysis.design import LEARNING_RATE, comparable
 from bnbench.analysis.outcomes import largest_class, succeeded
-from bnbench.analysis.summary import split_by
-from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.claims.claim import At, Rates, Statistic, Test
 from bnbench.claims.claim_files import TO_TARGETS, TRIAL_OUTCOMES, parts
 from bnbench.record import names
@@ -27,7 +26,7 @@ class NoDataError(Exception):
 
 
 @dataclass(frozen=True)
-class Arm:
+class TestedArm:
     """One level in one setting.
 
     Attributes:
@@ -55,17 +54,17 @@ class Setting:
     """Two arms, or one whose own values are tested, in one setting of everything else."""
 
     where: dict[str, Any]
-    a: Arm
-    b: Arm | None
+    a: TestedArm
+    b: TestedArm | None
 
 
-def settings(test: Test, table: SweepTable) -> list[Setting]:
+def settings(test: Test, analysis: Analysis) -> list[Setting]:
     """Every setting in which the test compares its levels.
 
     Raises:
         NoDataError: If the sweep lacks a level, a measure, a key or the tuning seeds that the test needs.
     """
-    labels = level_labels(table)
+    table, labels = analysis.table, analysis.labels
     a, b = test.levels
     for level in filter(None, (a, b)):
         if level not in set(labels):
@@ -76,21 +75,21 @@ def settings(test: Test, table: SweepTable) -> list[Setting]:
     if test.at:
         curves = [key for key in parts(test.measure) if names.is_curve(key)]
         kept = kept.assign(**{key: _of_curve(table, kept, key, test.at) for key in curves})
-    part = SweepTable(table.record, kept, table.curves)
+    part = Analysis(SweepTable(table.record, kept, table.curves))
     for key in test.along:
         if key not in kept or kept[key].nunique() < 2:
             raise NoDataError(f"the sweep does not vary {key}")
     rates = None if test.rates == Rates.matched else _Chosen(part, test)
-    keys = [key for key in strata(part) if key not in test.along and (rates is None or key != LEARNING_RATE)]
+    keys = [key for key in part.strata if key not in test.along and (rates is None or key != LEARNING_RATE)]
     found = []
-    for where, group in split_by(part, part.reporting, keys):
+    for where, group in part.split(part.table.reporting, keys):
         arms = []
         for level in filter(None, (a, b)):
             trials = group[labels.loc[group.index] == level]
             arms.append(rates.trials(trials, level) if rates and len(trials) else (trials, None, False))
         if all(len(trials) for trials, _, _ in arms):
             values = _values_by_seed(test, [trials for trials, _, _ in arms])
-            made = [Arm(own, _trained_by_seed(arm[0]), *arm) for own, arm in zip(values, arms, strict=True)]
+            made = [TestedArm(own, _trained_by_seed(arm[0]), *arm) for own, arm in zip(values, arms, strict=True)]
             found.append(Setting(where, made[0], made[1] if b else None))
     if not found:
         raise NoDataError(f"no setting of the sweep has {test.contrast}")
@@ -108,24 +107,23 @@ def trained(trials: pd.DataFrame) -> pd.Series[float]:
 class _Chosen:
     """The learning rate of each arm: its own best, or the other's."""
 
-    def __init__(self, table: SweepTable, test: Test) -> None:
-        rows = tuned_learning_rates(table)
-        if rows.empty:
+    def __init__(self, analysis: Analysis, test: Test) -> None:
+        if not analysis.tuned:
             raise NoDataError("the sweep has no tuning seeds and grid of learning rates to choose the best one with")
-        self._keys = [key for key in strata(table) if key != LEARNING_RATE]
-        self._rows = {(*_values(row, self._keys), row["level"]): row for row in rows.to_dict("records")}
+        self._keys = analysis.conditions
+        self._rates = {(*_values(one.where, self._keys), one.level): one for one in analysis.tuned}
         a, b = test.levels
         self._of = {Rates.best_of_a: a, Rates.best_of_b: b}.get(test.rates)
 
     def trials(self, trials: pd.DataFrame, level: str) -> tuple[pd.DataFrame, float | None, bool]:
         """The trials at their chosen learning rate, that rate if it is one, and whether any lies at its grid's edge."""
-        rows = [
-            self._rows.get((*_values(row, self._keys), self._of or level))
+        rates = [
+            self._rates.get((*_values(row, self._keys), self._of or level))
             for row in trials[self._keys].to_dict("records")
         ]
-        lr = pd.Series([row[LEARNING_RATE] if row else np.nan for row in rows], index=trials.index, dtype=float)
+        lr = pd.Series([one.rate if one else np.nan for one in rates], index=trials.index, dtype=float)
         chosen = trials[trials[LEARNING_RATE] == lr]
-        edges = pd.Series([bool(row and row["at_edge"]) for row in rows], index=trials.index, dtype=bool)
+        edges = pd.Series([bool(one and one.at_edge) for one in rates], index=trials.index, dtype=bool)
         one = chosen[LEARNING_RATE].unique()
         return chosen, float(one[0]) if len(one) == 1 else None, bool(edges.loc[chosen.index].any())
 
@@ -259,4 +257,4 @@ def _where(trials: pd.DataFrame, values: Mapping[str, Any]) -> pd.Series[bool]:
 
 
 def _values(row: Mapping[Any, Any], keys: list[str]) -> tuple[Any, ...]:
-    return tuple(None if pd.isna(row[key]) else row[key] for key in keys)
+    return tuple(comparable(row[key]) for key in keys)

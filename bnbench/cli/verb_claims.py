@@ -92,11 +92,12 @@ def _judge(claims: Sequence[Claim], asked: Asked) -> list[Judgment]:
 
 
 def _judge_on(claim: Claim, evidence: Evidence, instead: Sequence[str]) -> Judgment:
+    from bnbench.analysis import Analysis
     from bnbench.claims import judge, not_run
 
     if evidence.table is None:
         return not_run(claim, evidence.recorded, evidence.planned)
-    judgment = judge(claim, evidence.table)
+    judgment = judge(claim, Analysis(evidence.table))
     newest, *others = evidence.sweeps
     judgment = replace(judgment, sweep=f"{newest} and {len(others)} more" if others else newest)
     if not instead:

@@ -48,9 +48,9 @@ def main(words: Sequence[str]) -> None:
 
 def _section(name: str, question: str, sweeps: Sequence[str], table: SweepTable) -> str:
     from bnbench.analysis.default_targets import with_default_targets
-    from bnbench.report import markdown_conclusion
+    from bnbench.report import Contents, markdown_conclusion
 
     versions, date = table.record.environment.versions, table.record.asked.created[:10]
     made = f"{' and '.join(sweeps)}, {date}, numerics version {versions['numerics']}, torch {versions['torch']}"
-    conclusion = markdown_conclusion(with_default_targets(table))
+    conclusion = markdown_conclusion(Contents(with_default_targets(table)))
     return f"{question} (`python -m bnbench +sweep={name}`; {made})\n\n{conclusion}"

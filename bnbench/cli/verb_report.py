@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> None:
     else:
         paths = loaded.report(formats)
         _renew(config, loaded.table)
-        print(terminal_conclusion(loaded.table, 100) + "\n")
+        print(terminal_conclusion(loaded.contents, 100) + "\n")
     for path in paths.values():
         print(f"report: {path}")
 

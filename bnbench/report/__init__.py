@@ -1,7 +1,7 @@
 """What a sweep says: as text, as Markdown, as a page, and as the data behind them."""
 
 from bnbench.report.build import FORMATS, write_comparison, write_report
-from bnbench.report.conclusion import Finding, conclude
+from bnbench.report.contents import Contents
 from bnbench.report.markdown import markdown_conclusion
 from bnbench.report.terminal import terminal_conclusion, terminal_table
 from bnbench.report.two_sweeps_page import Comparison, terminal_comparison
@@ -9,8 +9,7 @@ from bnbench.report.two_sweeps_page import Comparison, terminal_comparison
 __all__ = [
     "FORMATS",
     "Comparison",
-    "Finding",
-    "conclude",
+    "Contents",
     "markdown_conclusion",
     "terminal_comparison",
     "terminal_conclusion",

@@ -12,12 +12,12 @@ from bnbench.analysis import SweepTable
 from bnbench.config import ConfigError
 from bnbench.record.columns import STATE, metric_columns
 from bnbench.record.whole_file import replace_file
+from bnbench.report.contents import Contents
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.manifest import manifest
 from bnbench.report.markdown import to_markdown
-from bnbench.report.robustness_section import robustness_data
-from bnbench.report.subjects import subjects
+from bnbench.report.robustness_section import choice_row
 from bnbench.report.two_sweeps_page import Comparison, compare_sweeps, comparison_markdown, settings_data
 
 _BUDGET = "training.steps"
@@ -27,13 +27,13 @@ FORMATS = ("html", "md", "tex", "csv")
 """What a report can be written as; how it was made is written with each of them."""
 
 
-def write_report(table: SweepTable, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
-    """Write a sweep's report; the same table gives the same bytes.
+def write_report(said: Contents, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
+    """Write a sweep's report; the same contents give the same bytes.
 
     Each file is replaced as a whole, so a reader never meets half of one.
 
     Args:
-        table: The sweep.
+        said: What it says.
         folder: Where to; made if absent.
         formats: Some of `FORMATS`.
 
@@ -44,9 +44,9 @@ def write_report(table: SweepTable, folder: Path, formats: Sequence[str] = FORMA
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
     """
-    _check(formats, table)
-    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](table).items()}
-    written["manifest.json"] = json.dumps(manifest(table), indent=2, allow_nan=False) + "\n"
+    _check(formats, said.table)
+    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](said).items()}
+    written["manifest.json"] = json.dumps(manifest(said.table), indent=2, allow_nan=False) + "\n"
     return _write(folder, written)
 
 
@@ -109,24 +109,24 @@ def curves_csv(table: SweepTable) -> str:
     return _csv(table.curves)
 
 
-def _tables(table: SweepTable) -> dict[str, str]:
+def _tables(said: Contents) -> dict[str, str]:
     """The data and the statistics behind the report, to the last bit."""
-    parts = subjects(table)
-    frames = [one.differences.assign(rates="equal") for one in parts if len(one.differences)]
-    frames += [one.tuned_differences.assign(rates="tuned") for one in parts if len(one.tuned_differences)]
+    parts = said.analysis.subjects
+    differences = [{**found.row, "rates": "equal"} for subject in parts for found in subject.differences]
+    differences += [{**found.row, "rates": "tuned"} for subject in parts for found in subject.tuned_differences]
     return {
-        "trials.csv": trials_csv(table),
-        "curves.csv": curves_csv(table),
-        "arms.csv": _csv(pd.concat([one.arms for one in parts])),
-        "differences.csv": _csv(pd.concat(frames) if frames else pd.DataFrame()),
-        "robustness.csv": _csv(robustness_data(table)),
+        "trials.csv": trials_csv(said.table),
+        "curves.csv": curves_csv(said.table),
+        "arms.csv": _csv(pd.DataFrame([arm.row for subject in parts for arm in subject.arms])),
+        "differences.csv": _csv(pd.DataFrame(differences)),
+        "robustness.csv": _csv(pd.DataFrame([choice_row(choice) for group in said.choices for choice in group])),
     }
 
 
-_WRITERS: dict[str, Callable[[SweepTable], dict[str, str]]] = {
-    "html": lambda table: {"report.html": to_html(table)},
-    "md": lambda table: {"report.md": to_markdown(table)},
-    "tex": lambda table: {"report.tex": to_latex(table)},
+_WRITERS: dict[str, Callable[[Contents], dict[str, str]]] = {
+    "html": lambda said: {"report.html": to_html(said)},
+    "md": lambda said: {"report.md": to_markdown(said)},
+    "tex": lambda said: {"report.tex": to_latex(said)},
     "csv": _tables,
 }
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
-from bnbench.analysis import SweepTable, contrasts, level_labels, levels, strata, targets
+from bnbench.analysis import Analysis, Arm, Contrast, SweepTable
+from bnbench.analysis.caveats import (
+    FEW_SEEDS,
+    LeftOut,
+    RateChoice,
+    absent_contrasts,
+    choice_is_open,
+    family_of,
+    leaves_out_pairs,
+    left_out,
+    mixed_conditions,
+    rate_choice,
+    reported_seeds,
+    sight_of,
+)
 from bnbench.analysis.default_targets import SHARES
-from bnbench.analysis.levels import unmatched
+from bnbench.analysis.design import LEARNING_RATE
 from bnbench.analysis.outcomes import LUCK, chances
-from bnbench.analysis.summary import ALL_PAIRS_OF
-from bnbench.analysis.tuning import LEARNING_RATE, tuning_measure
+from bnbench.analysis.subjects import Subject
+from bnbench.analysis.tuning import TunedRate, tuning_measure
 from bnbench.record import names
 from bnbench.record.sweep_table import MISSING
 from bnbench.report.evaluated import validation_images
 from bnbench.report.number_words import count, key_title, listing, percent, setting, span
-from bnbench.report.subjects import Subject, subjects
 
 _MOST_NAMED = 6  # more arms than this are summed up by level
 
@@ -26,33 +36,38 @@ _CHOSEN_BY = {
     names.ACC_BEST: "the best validation accuracy on the curve, perhaps on fewer images than there are (an older rule)",
 }
 
-_FEW_SEEDS = 10  # the number of reporting seeds below which the smallest effects of interest are not seen
+_LEFT_OUT = {
+    LeftOut.diverged: "diverged, left out of every accuracy and counted as not reaching any target",
+    LeftOut.failed: "ended in an error and are in no number but this one",
+    LeftOut.missing: "not trained yet, and so in no number; they have not failed",
+}
 
 
-def cautions(table: SweepTable) -> list[str]:
+def cautions(analysis: Analysis) -> list[str]:
     """What could mislead, the gravest first, each in a sentence or two."""
-    parts = subjects(table)
+    table, parts = analysis.table, analysis.subjects
     found = [
         *_nothing(table),
-        *_completeness(table),
-        *_confounding(table),
+        *_completeness(analysis),
+        *_confounding(analysis),
         *(line for subject in parts for line in _failures(subject)),
         *_reasons(table),
         *(line for subject in parts for line in _edges(subject)),
-        *_choice_of_rate(table, parts),
-        *_absent_contrasts(table),
-        *_pairs_left_out(table),
-        *_seeds(table),
-        *_comparisons(parts),
-        *_power(parts),
-        *_skewed(parts),
+        *_choice_of_rate(analysis),
+        *_absent_contrasts(analysis),
+        *_pairs_left_out(analysis),
+        *_seeds(analysis),
+        *_comparisons(analysis.tuned_differences, "each level at its own learning rate"),
+        *_comparisons(analysis.differences, "at equal settings"),
+        *(line for subject in parts for line in _power(subject)),
+        *(line for subject in parts for line in _skewed(subject)),
         *_conditions(table),
         *_images(table),
         *_code(table),
         *_default_targets(table),
         *table.record.asked.notes,
     ]
-    if targets(table):
+    if analysis.targets:
         found.append(
             f"Steps to a target are to its first hit on the evaluation grid{_on_images(table)}, and an arm may lose "
             "the target again. One that did not reach it counts as infinitely many steps, as does one that diverged."
@@ -86,29 +101,22 @@ def _on_images(table: SweepTable) -> str:
     return f", on {images[1]} of the {images[0]} validation images" if images and images[1] != images[0] else ""
 
 
-def _confounding(table: SweepTable) -> Iterator[str]:
-    for key in unmatched(table):
+def _confounding(analysis: Analysis) -> Iterator[str]:
+    for key in analysis.unmatched:
         yield f"{key_title(key)} differs between the compared levels: a difference may be its doing."
 
 
 def _failures(subject: Subject) -> Iterator[str]:
-    if subject.arms.empty:
-        return
-    for status, meaning in (
-        ("diverged", "diverged, left out of every accuracy and counted as not reaching any target"),
-        ("collapsed", f"{_luck(subject)}, left out of every accuracy"),
-        ("failed", "ended in an error and are in no number but this one"),
-        (MISSING, "not trained yet, and so in no number; they have not failed"),
-    ):
-        rows = subject.arms[subject.arms[status] > 0]
-        if rows.empty:
-            continue
-        rows = rows.assign(of=rows["planned"] - (0 if status == MISSING else rows[MISSING]))
-        where = [f"{_arm(subject, row)} ({row[status]} of {row['of']})" for _, row in rows.iterrows()]
-        if len(where) > _MOST_NAMED:
-            levels = rows.groupby("level", sort=False)[[status, "of"]].sum()
-            where = [f"{level} ({row[status]} of {row['of']})" for level, row in levels.iterrows()]
-        yield f"{_lead(subject)}{count(rows[status].sum(), 'trial')} {meaning}: {'; '.join(where)}."
+    for why in LeftOut:
+        found = left_out(subject.arms, why)
+        lost: dict[str, list[int]] = {}  # by arm or level: how many of how many
+        for arm, n, of in found:
+            sums = lost.setdefault(_arm(subject, arm) if len(found) <= _MOST_NAMED else arm.level, [0, 0])
+            sums[0], sums[1] = sums[0] + n, sums[1] + of
+        if lost:
+            where = "; ".join(f"{place} ({n} of {of})" for place, (n, of) in lost.items())
+            meaning = _luck(subject) if why == LeftOut.collapsed else _LEFT_OUT[why]
+            yield f"{_lead(subject)}{count(sum(one.n for one in found), 'trial')} {meaning}: {where}."
 
 
 def _luck(subject: Subject) -> str:
@@ -118,7 +126,8 @@ def _luck(subject: Subject) -> str:
         for chance in chances(subject.trials)
     ]
     rule = "finished no better than naming the largest class for every test image would by luck"
-    return f"{rule} ({'; '.join(bounds[:_MOST_NAMED])}: the one-sided {100 * LUCK:g} % bound of a binomial)"
+    bound = f"({'; '.join(bounds[:_MOST_NAMED])}: the one-sided {100 * LUCK:g} % bound of a binomial)"
+    return f"{rule} {bound}, left out of every accuracy"
 
 
 def _reasons(table: SweepTable) -> Iterator[str]:
@@ -129,131 +138,115 @@ def _reasons(table: SweepTable) -> Iterator[str]:
 
 
 def _edges(subject: Subject) -> Iterator[str]:
-    at_edge = subject.tuned[subject.tuned["at_edge"]] if len(subject.tuned) else subject.tuned
-    if len(at_edge):
-        where = "; ".join(_arm(subject, row) for _, row in at_edge.iterrows())
+    where = "; ".join(_arm(subject, one) for one in subject.tuned if one.at_edge)
+    if where:
+        title = setting(subject.where)
         yield (
-            f"Tuned learning rates at the edge of their grid{f', {subject.title}' if subject.title else ''}: "
+            f"Tuned learning rates at the edge of their grid{title and f', {title}'}: "
             f"{where}. A better one may lie beyond, so they do not settle which level is best."
         )
 
 
-def _choice_of_rate(table: SweepTable, parts: tuple[Subject, ...]) -> Iterator[str]:
-    tuned = any(len(subject.tuned) for subject in parts)
-    if tuned:
+def _choice_of_rate(analysis: Analysis) -> Iterator[str]:
+    choice = rate_choice(analysis)
+    if choice == RateChoice.tuned:
         yield (
-            f"Tuned learning rates were chosen on {count(len(table.record.asked.tuning_seeds), 'seed')}, by "
-            f"{_CHOSEN_BY[tuning_measure(table)]}: another few seeds may choose a neighbour."
+            f"Tuned learning rates were chosen on {count(len(analysis.table.record.asked.tuning_seeds), 'seed')}, by "
+            f"{_CHOSEN_BY[tuning_measure(analysis.table)]}: another few seeds may choose a neighbour."
         )
-    if (table.trials["tuning"].astype(bool) & (table.trials["status"] == MISSING)).any():
+    if choice_is_open(analysis):
         yield (
             "Where the trials that choose a level's learning rate are not all trained yet, none is chosen, and the "
             "level is compared at equal learning rates alone."
         )
-    elif tuned:
-        return
-    elif LEARNING_RATE in strata(table):
+    elif choice == RateChoice.untuned:
         yield (
             "No seeds were set aside to choose learning rates, so no level is judged at its best one: "
             "picking it on the seeds that are reported would flatter the pick."
         )
-    else:
+    elif choice == RateChoice.single:
         yield "Each setting was trained at a single learning rate: another may favour another level."
 
 
-def _absent_contrasts(table: SweepTable) -> Iterator[str]:
-    present = levels(table)
-    asked = table.record.asked.contrasts
-    absent = [contrast for contrast in asked if not {*map(str.strip, contrast.split(" - "))} <= {*present}]
+def _absent_contrasts(analysis: Analysis) -> Iterator[str]:
+    absent = absent_contrasts(analysis)
     if absent:
-        yield f"Not shown, for this sweep has only {listing(present)}: the planned {listing(absent)}."
+        yield f"Not shown, for this sweep has only {listing(analysis.levels)}: the planned {listing(absent)}."
 
 
-def _pairs_left_out(table: SweepTable) -> Iterator[str]:
-    present, shown = levels(table), contrasts(table)
-    reference = present[0] if present else ""
-    if len(present) > ALL_PAIRS_OF and shown == [(level, reference) for level in present[1:]]:
+def _pairs_left_out(analysis: Analysis) -> Iterator[str]:
+    if leaves_out_pairs(analysis):
+        first, second, third, *_ = analysis.levels
         yield (
-            f"Each of {len(present) - 1} levels is compared with {reference} alone. Another pair is named before the "
-            f"runs: 'sweep.contrasts=[{present[2]} - {present[1]}]'; nothing is trained twice for it."
+            f"Each of {len(analysis.levels) - 1} levels is compared with {first} alone. Another pair is named before "
+            f"the runs: 'sweep.contrasts=[{third} - {second}]'; nothing is trained twice for it."
         )
 
 
-def _seeds(table: SweepTable) -> Iterator[str]:
-    seeds = table.trained["seed"].nunique() or table.reporting["seed"].nunique()
+def _seeds(analysis: Analysis) -> Iterator[str]:
+    seeds = reported_seeds(analysis)
     if seeds == 0:
         yield "No seed is reported: all of them only choose learning rates."
     elif seeds == 1:
         yield "There is one seed: no interval is possible, and a difference may be chance."
-    elif seeds < _FEW_SEEDS:
+    elif seeds < FEW_SEEDS:
         yield f"There are {seeds} seeds: intervals over so few are wide, and rely on near-normal differences."
 
 
-def _comparisons(parts: tuple[Subject, ...]) -> Iterator[str]:
+def _comparisons(contrasts: Sequence[Contrast], where: str) -> Iterator[str]:
     """How many comparisons are judged, and how."""
-    for frames, where in (
-        ([s.tuned_differences for s in parts], "each level at its own learning rate"),
-        ([s.differences for s in parts], "at equal settings"),
-    ):
-        rows = pd.concat(frames) if any(len(frame) for frame in frames) else pd.DataFrame()
-        judged = rows[rows["low"].notna()] if len(rows) else rows
-        family = int(rows["family"].max()) if len(rows) else 0
-        other = int((~judged["primary"].astype(bool)).sum()) if len(judged) else 0
-        if family > 1:
-            tested = int((rows["primary"] & rows["p_holm"].notna()).sum())
-            without = f" ({family - tested} of them without a p, and counted all the same)" if tested < family else ""
-            yield (
-                f"{family} comparisons {where} were named before the runs and are judged as one family{without}: "
-                "their p is adjusted after Holm, so that of such families without any effect 1 in 20 shows one."
-            )
-        if other > 1:
-            yield (
-                f"{other} comparisons {where} are exploratory, not corrected for their number: of 20 true zeros, "
-                "about one 95 % interval leaves out zero."
-            )
+    size, tested, exploratory = family_of(contrasts)
+    if size > 1:
+        without = f" ({size - tested} of them without a p, and counted all the same)" if tested < size else ""
+        yield (
+            f"{size} comparisons {where} were named before the runs and are judged as one family{without}: "
+            "their p is adjusted after Holm, so that of such families without any effect 1 in 20 shows one."
+        )
+    if exploratory > 1:
+        yield (
+            f"{exploratory} comparisons {where} are exploratory, not corrected for their number: of 20 true zeros, "
+            "about one 95 % interval leaves out zero."
+        )
 
 
-def _power(parts: tuple[Subject, ...]) -> Iterator[str]:
+def _power(subject: Subject) -> Iterator[str]:
     """The smallest difference that the sweep would have shown."""
-    for subject in parts:
-        rows = subject.tuned_differences if len(subject.tuned_differences) else subject.differences
-        known = [float(value) for value in rows["detectable"].dropna()] if len(rows) else []
-        possible = [value for value in known if value <= 1]
-        if possible:
-            low, high = percent(min(possible)), percent(max(possible))
-            yield (
-                f"{_lead(subject)}The sweep could have seen true differences of at least "
-                f"{low if low == high else f'{low} to {high}'} pp in 80 of 100 repetitions: "
-                "smaller ones may be there and not show."
-            )
-        if len(possible) < len(known):
-            blind = count(len(known) - len(possible), "comparison")
-            yield f"{_lead(subject)}{blind} could not have seen any difference: too few pairs are left, too far apart."
+    detectable, blind = sight_of(subject.tuned_differences or subject.differences)
+    if detectable:
+        low, high = percent(min(detectable)), percent(max(detectable))
+        yield (
+            f"{_lead(subject)}The sweep could have seen true differences of at least "
+            f"{low if low == high else f'{low} to {high}'} pp in 80 of 100 repetitions: "
+            "smaller ones may be there and not show."
+        )
+    if blind:
+        what = count(blind, "comparison")
+        yield f"{_lead(subject)}{what} could not have seen any difference: too few pairs are left, too far apart."
 
 
-def _skewed(parts: tuple[Subject, ...]) -> Iterator[str]:
+def _skewed(subject: Subject) -> Iterator[str]:
     """Where the t interval leans on a symmetry that the differences do not have."""
-    for subject in parts:
-        rows = subject.tuned_differences if len(subject.tuned_differences) else subject.differences
-        skewed = rows[rows["bootstrap_low"].notna()] if len(rows) else rows
-        named = [
-            f"{row['a']} - {row['b']} {span(row['bootstrap_low'], row['bootstrap_high'], signed=True)} pp, "
-            f"beside {span(row['low'], row['high'], signed=True)}"
-            for _, row in skewed[:_MOST_NAMED].iterrows()
-        ]
-        if named:
-            more = f" (and {len(skewed) - len(named)} more, in differences.csv)" if len(skewed) > len(named) else ""
-            yield f"{_lead(subject)}Skewed differences, so a bootstrap-t interval beside t's: {'; '.join(named)}{more}."
+    named = [
+        f"{one.a} - {one.b} {span(one.bootstrap.low, one.bootstrap.high, signed=True)} pp, "
+        f"beside {span(one.interval.low, one.interval.high, signed=True)}"
+        for one in subject.tuned_differences or subject.differences
+        if one.bootstrap
+    ]
+    if named:
+        left = len(named) - _MOST_NAMED
+        more = f" (and {left} more, in differences.csv)" if left > 0 else ""
+        shown = "; ".join(named[:_MOST_NAMED])
+        yield f"{_lead(subject)}Skewed differences, so a bootstrap-t interval beside t's: {shown}{more}."
 
 
-def _completeness(table: SweepTable) -> Iterator[str]:
-    trials, planned = table.trained, len(table.reporting)
+def _completeness(analysis: Analysis) -> Iterator[str]:
+    trials, planned = analysis.table.trained, len(analysis.table.reporting)
     to_come = planned - len(trials)
     if to_come:
         yield f"{to_come} of {planned} planned reporting trials are not trained yet: they are in no number below."
     finished = int((trials["status"] == "finished").sum())
     if 0 < finished < len(trials):
-        arms = trials.groupby(level_labels(table).loc[trials.index], sort=False)
+        arms = trials.groupby(analysis.labels.loc[trials.index], sort=False)
         shares = [f"{level} {(arm['status'] == 'finished').sum()} of {len(arm)}" for level, arm in arms]
         of = "trained" if to_come else "planned"
         yield f"Of {len(trials)} {of} reporting trials {finished} finished: {', '.join(shares)}."
@@ -272,13 +265,7 @@ def _code(table: SweepTable) -> Iterator[str]:
 
 
 def _conditions(table: SweepTable) -> Iterator[str]:
-    """Whether trials were trained under unlike conditions, which round alike only within each."""
-    for name, values in table.record.found_out.conditions.items():
-        if len(values) < 2:
-            continue
-        if name == "versions":
-            words = [set(value.split()) for value in values]
-            values = [", ".join(sorted(words[0].union(*words) - words[0].intersection(*words)))]
+    for name, values in mixed_conditions(table.record.found_out.conditions).items():
         yield f"Mixed {name.replace('_', ' ')}, so rounding may differ between trials: {listing(values)}."
 
 
@@ -293,10 +280,12 @@ def _images(table: SweepTable) -> Iterator[str]:
         yield f"{one.name} has {one.test:,} test images, so one image is {100 / one.test:.2g} pp."
 
 
-def _arm(subject: Subject, row: pd.Series[Any]) -> str:
-    at = setting({key: row[key] for key in subject.settings})
-    return f"{row['level']}{f' at {at}' if at else ''}"
+def _arm(subject: Subject, arm: Arm | TunedRate) -> str:
+    where = arm.where | ({LEARNING_RATE: arm.rate} if isinstance(arm, TunedRate) else {})
+    at = setting({key: where[key] for key in subject.settings})
+    return f"{arm.level}{at and f' at {at}'}"
 
 
 def _lead(subject: Subject) -> str:
-    return f"{subject.title}: " if subject.title else ""
+    title = setting(subject.where)
+    return title and f"{title}: "

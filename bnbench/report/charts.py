@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable, strata, tuned_learning_rates
-from bnbench.analysis.intervals import mean_interval
+from bnbench.analysis import Analysis, mean_interval
+from bnbench.analysis.design import LEARNING_RATE, matching, setting_of
 from bnbench.analysis.outcomes import count_outcomes, succeeded
-from bnbench.analysis.summary import matching, split_by
-from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis.subjects import subject_keys
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
 from bnbench.record.sweep_table import MISSING
 from bnbench.report.figures.along_axis import BATCH_SIZE
-from bnbench.report.figures.panels import MOST_PANELS, mean_band, of_levels
+from bnbench.report.figures.panels import MOST_PANELS, mean_band
 from bnbench.report.number_words import count, text
-from bnbench.report.subjects import subject_keys
 
 _WIDE_RANGE = 4  # the largest value of an axis over the smallest: from here on the axis is logarithmic
 _FAILURES = ("collapsed", "diverged", "undefined", "failed", MISSING)
@@ -35,51 +33,51 @@ _NOTE = (
 _Group = tuple[dict[str, Any], pd.DataFrame]
 
 
-def mean_charts(table: SweepTable) -> SweepCharts:
+def mean_charts(analysis: Analysis) -> SweepCharts:
     """For each subject: test accuracies, validation accuracy against step, and the losses.
 
     No trial is left out for how it came out but diverged ones, which have no final accuracy; titles count them. Of
     many settings the first few are drawn, in the report's order.
     """
-    own = subject_keys(table)
-    settings = [key for key in strata(table) if key not in own]
-    reporting = table.reporting
+    reporting = analysis.table.reporting
     sections = []
-    for values, trials in split_by(table, reporting, own):
-        for section in _sections(table, values, settings, trials):
+    for where, trials in analysis.split(reporting, subject_keys(analysis)):
+        for section in _sections(analysis, where, trials):
             drawn = tuple(chart for chart in section.charts if chart.lines)
             sections += [replace(section, charts=drawn)] if drawn else []
     counts = {
-        level: {**count_outcomes(trials), "succeeded": int(succeeded(trials).sum())}
-        for level, trials in of_levels(table, reporting)
+        level: {**asdict(outcomes), "succeeded": outcomes.succeeded}
+        for level, outcomes in ((level, count_outcomes(trials)) for level, trials in analysis.by_level(reporting))
     }
     missing = int((reporting["status"] == MISSING).sum())
     so_far = f" {len(reporting) - missing} of {count(len(reporting), 'trial')} are in so far." if missing else ""
     return SweepCharts(tuple(sections), counts, f"{_NOTE}{so_far}")
 
 
-def _sections(
-    table: SweepTable, values: dict[str, Any], settings: Sequence[str], trials: pd.DataFrame
-) -> Iterator[ChartSection]:
+def _sections(analysis: Analysis, values: dict[str, Any], trials: pd.DataFrame) -> Iterator[ChartSection]:
+    settings = [key for key in analysis.strata if key not in values]
     where = f"{_short(values)}: " if values else ""
-    groups = list(split_by(table, trials, [*settings]))[:MOST_PANELS]
-    accuracies = (*_tuned(table, values, trials), *_accuracies(table, values, settings, trials))
+    groups = list(analysis.split(trials, settings))[:MOST_PANELS]
+    accuracies = (*_tuned(analysis, values, trials), *_accuracies(analysis, values, settings, trials))
     yield ChartSection(f"{where}test accuracy, %", accuracies)
-    curves = (_curve(table, values, group, names.VAL_ACC, "val accuracy") for group in groups)
+    curves = (_curve(analysis, values, group, names.VAL_ACC, "val accuracy") for group in groups)
     yield ChartSection(f"{where}val accuracy, %", tuple(curves))
-    losses = (_curve(table, values, group, key, word) for key, word in _LOSSES.items() for group in groups)
+    losses = (_curve(analysis, values, group, key, word) for key, word in _LOSSES.items() for group in groups)
     yield ChartSection(f"{where}losses", tuple(losses), folded=True)
 
 
-def _tuned(table: SweepTable, values: Mapping[str, Any], trials: pd.DataFrame) -> Iterator[MeanChart]:
+def _tuned(analysis: Analysis, values: Mapping[str, Any], trials: pd.DataFrame) -> Iterator[MeanChart]:
     """Bars of each level at the learning rate that its tuning seeds chose."""
-    rates = matching(tuned_learning_rates(table), values)
-    others = [key for key in strata(table) if key not in {*values, LEARNING_RATE}]
-    for at, chosen in list(split_by(table, rates, others))[:MOST_PANELS] if len(rates) else ():
-        rate_of = dict(zip(chosen["level"], chosen[LEARNING_RATE], strict=True))
+    others = [key for key in analysis.conditions if key not in values]
+    rates: dict[tuple[Any, ...], dict[str, float]] = {}
+    for one in matching(analysis.tuned, values):
+        rates.setdefault(setting_of({key: one.where[key] for key in others}), {})[one.level] = one.rate
+    here = [(at, group) for at, group in analysis.split(trials, others) if setting_of(at) in rates]
+    for at, group in here[:MOST_PANELS]:
+        rate_of = rates[setting_of(at)]
         own = {
             level: arm[arm[LEARNING_RATE] == rate_of[level]]
-            for level, arm in of_levels(table, matching(trials, at))
+            for level, arm in analysis.by_level(group)
             if level in rate_of
         }
         bars = {level: tuple(_final(0, arm)) for level, arm in own.items()}
@@ -87,22 +85,22 @@ def _tuned(table: SweepTable, values: Mapping[str, Any], trials: pd.DataFrame) -
 
 
 def _accuracies(
-    table: SweepTable, values: Mapping[str, Any], settings: Sequence[str], trials: pd.DataFrame
+    analysis: Analysis, values: Mapping[str, Any], settings: Sequence[str], trials: pd.DataFrame
 ) -> Iterator[MeanChart]:
     """Test accuracy along the axis in each setting of the other keys; bars where no number varies."""
-    axis = _axis(table, settings, trials)
+    axis = _axis(analysis, settings, trials)
     others = [key for key in settings if key != axis]
-    for at, group in list(split_by(table, trials, others))[:MOST_PANELS]:
+    for at, group in list(analysis.split(trials, others))[:MOST_PANELS]:
         here = {**values, **at}
         if axis is None:
-            bars = {level: tuple(_final(0, arm)) for level, arm in of_levels(table, group)}
+            bars = {level: tuple(_final(0, arm)) for level, arm in analysis.by_level(group)}
             yield _chart("test accuracy", here, None, bars, group)
             continue
         word, scale = _scale(axis, trials)
         accuracy: dict[str, tuple[Point, ...]] = {}
         share: dict[str, tuple[Point, ...]] = {}
-        for level, arm in of_levels(table, group):
-            rows = [(scale(value[axis]), some) for value, some in split_by(table, arm, [axis]) if pd.notna(value[axis])]
+        for level, arm in analysis.by_level(group):
+            rows = [(scale(value[axis]), some) for value, some in analysis.split(arm, [axis]) if pd.notna(value[axis])]
             accuracy[level] = tuple(point for x, some in rows for point in _final(x, some))
             share[level] = tuple(point for x, some in rows for point in _share(x, some))
         yield _chart("test accuracy", here, word, accuracy, group)
@@ -110,9 +108,9 @@ def _accuracies(
             yield _chart("trials that succeeded", here, word, share, group)
 
 
-def _axis(table: SweepTable, settings: Sequence[str], trials: pd.DataFrame) -> str | None:
+def _axis(analysis: Analysis, settings: Sequence[str], trials: pd.DataFrame) -> str | None:
     """The sweep's axis where it is a number that varies here, or else another such key."""
-    for key in (table.record.asked.axis, LEARNING_RATE, BATCH_SIZE, *settings):
+    for key in (analysis.table.record.asked.axis, LEARNING_RATE, BATCH_SIZE, *settings):
         if key in settings and trials[key].nunique() > 1:
             kinds = pd.api.types
             if kinds.is_numeric_dtype(trials[key]) and not kinds.is_bool_dtype(trials[key]):
@@ -132,13 +130,14 @@ def _scale(axis: str, trials: pd.DataFrame) -> tuple[str, Callable[[float], floa
     return word, float
 
 
-def _curve(table: SweepTable, values: Mapping[str, Any], group: _Group, key: str, what: str) -> MeanChart:
+def _curve(analysis: Analysis, values: Mapping[str, Any], group: _Group, key: str, what: str) -> MeanChart:
     """The means at each step at which all that finished were evaluated."""
     at, trials = group
     lines = {}
-    for level, arm in of_levels(table, trials):
+    for level, arm in analysis.by_level(trials):
         finished = arm.loc[arm["status"] == "finished", "key"]
-        curves = table.curves.loc[table.curves["key"].isin(finished), ["key", "step", key]]
+        curves = analysis.table.curves
+        curves = curves.loc[curves["key"].isin(finished), ["key", "step", key]]
         wide = curves.pivot(index="step", columns="key", values=key).dropna(axis="columns", how="all").dropna()
         if wide.empty:
             continue
@@ -174,7 +173,7 @@ def _chart(
     log: bool = False,
 ) -> MeanChart:
     """Titled with what it shows, where, and how many of its trials failed."""
-    shown, counts = f"{_short(values)} {what}".strip(), count_outcomes(trials)
+    shown, counts = f"{_short(values)} {what}".strip(), asdict(count_outcomes(trials))
     failures = " ".join(f"{counts[how]} {how}" for how in _FAILURES if counts[how])
     key = f"{shown} - {failures}" if failures else shown
     if axis not in (None, STEP):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis
 from bnbench.claims import Judgment, claims_touched
-from bnbench.report.unfinished import is_unfinished
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,12 @@ class ClaimSaid:
     published: list[str]
 
 
-@lru_cache(maxsize=2)  # the conclusion and the section on claims both want them
-def judgments(table: SweepTable) -> tuple[Judgment, ...]:
+def judge_claims(analysis: Analysis) -> list[Judgment]:
     """On every claim that the sweep recorded before its runs; on none before all of its trials are trained.
 
     To test again and again as trials come in would find what is not there.
     """
-    return () if is_unfinished(table) else tuple(claims_touched(table))
+    return [] if analysis.unfinished else claims_touched(analysis)
 
 
 def verdict(judgment: Judgment) -> str:
@@ -45,10 +43,10 @@ def verdict(judgment: Judgment) -> str:
     return f"{judgment.verdict}{', exploratory' if judgment.exploratory else ''}"
 
 
-def claims_said(table: SweepTable) -> list[ClaimSaid]:
-    """Every claim that the sweep recorded before its runs."""
+def claims_said(judgments: Sequence[Judgment]) -> list[ClaimSaid]:
+    """The claims that were judged, in words."""
     said = []
-    for judgment in judgments(table):
+    for judgment in judgments:
         claim = judgment.claim
         others = [result for result in judgment.results if not result.test.decides]
         said.append(

@@ -2,84 +2,117 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis, Choice, SweepTable
+from bnbench.analysis.subjects import Subject
+from bnbench.claims import Judgment
 from bnbench.report.cautions import cautions
-from bnbench.report.claims_section import ClaimSaid, claims_said
+from bnbench.report.claims_section import ClaimSaid, claims_said, judge_claims
 from bnbench.report.conclusion import Finding, conclude, setup_sentence
 from bnbench.report.main_table import main_table
+from bnbench.report.number_words import setting
 from bnbench.report.provenance import created, facts
-from bnbench.report.robustness_section import Robustness, robustness_panel
-from bnbench.report.subjects import subjects
+from bnbench.report.robustness_section import RobustnessPanel, main_choices, robustness_panel
 from bnbench.report.table import Table
 from bnbench.report.tables import arm_table, forest, subject_tables
 from bnbench.report.unfinished import unfinished
 from bnbench.report.window_and_time_tables import timing_tables, window_tables
 
 
-@dataclass(frozen=True)
 class Contents:
-    """A report but its figures.
+    """Everything that a sweep's table supports saying. Each part is made once, when it is first asked for.
 
     Attributes:
-        title: The question, or the sweep's name where it asks none.
-        sweep: Its name and id.
-        created: When it was started.
-        unfinished: How much of it is done, if not all; or empty.
-        setup: What was trained on what.
-        findings: The conclusion.
-        main: The main table; None where no trial is reported.
-        forest: The differences that answer the question, to be drawn; None where nothing is compared.
-        cautions: What could mislead.
-        robustness: The main differences under other choices; None where there is one choice only.
-        numbers: By subject, what the tables above leave out; then learning rates that train, and seconds.
-        claims: The claims that the sweep was made for, judged.
-        facts: What it takes to get the same numbers again.
+        table: The sweep, which must not change any more.
+        analysis: What the statistics say of it.
     """
 
-    title: str
-    sweep: str
-    created: str
-    unfinished: str
-    setup: str
-    findings: list[Finding]
-    main: Table | None
-    forest: Table | None
-    cautions: list[str]
-    robustness: Robustness | None
-    numbers: list[tuple[str, list[Table]]]
-    claims: list[ClaimSaid]
-    facts: list[tuple[str, str]]
+    def __init__(self, table: SweepTable) -> None:
+        self.table = table
+        self.analysis = Analysis(table)
 
+    @property
+    def title(self) -> str:
+        """The question, or the sweep's name where it asks none."""
+        return self.table.record.asked.question or self.table.record.asked.name
 
-@lru_cache(maxsize=2)  # HTML, Markdown and LaTeX of one sweep are made one after the other
-def contents(table: SweepTable) -> Contents:
-    """Everything that the table supports saying."""
-    main, differences = main_table(table), forest(table)
-    return Contents(
-        title=table.record.asked.question or table.record.asked.name,
-        sweep=table.record.title,
-        created=created(table),
-        unfinished=unfinished(table),
-        setup=setup_sentence(table),
-        findings=conclude(table),
-        main=main,
-        forest=differences,
-        cautions=cautions(table),
-        robustness=robustness_panel(table),
-        numbers=_numbers(table),
-        claims=claims_said(table),
-        facts=facts(table),
-    )
+    @property
+    def sweep(self) -> str:
+        """Its name and id."""
+        return self.table.record.title
 
+    @property
+    def created(self) -> str:
+        """When it was started."""
+        return created(self.table)
 
-def _numbers(table: SweepTable) -> list[tuple[str, list[Table]]]:
-    """What the main tables leave out: arms at every learning rate where these were tuned, differences with every p."""
-    parts = subjects(table)
-    main = () if any(len(subject.tuned) for subject in parts) else (arm_table(table, [subject]) for subject in parts)
-    shown = [*main]
-    found = [(one.title, [made for made in subject_tables(table, one) if made not in shown]) for one in parts]
-    found += [("Learning rates", window_tables(table)), ("Time", timing_tables(table))]
-    return [(title, made) for title, made in found if made]
+    @property
+    def unfinished(self) -> str:
+        """How much of it is done, if not all; or empty."""
+        return unfinished(self.analysis)
+
+    @property
+    def setup(self) -> str:
+        """What was trained on what."""
+        return setup_sentence(self.analysis)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """The conclusion."""
+        return conclude(self.analysis, self._judgments)
+
+    @cached_property
+    def main(self) -> Table | None:
+        """The main table; None where no trial is reported."""
+        return main_table(self.analysis)
+
+    @cached_property
+    def forest(self) -> Table | None:
+        """The differences that answer the question, to be drawn; None where nothing is compared."""
+        return forest(self.analysis)
+
+    @cached_property
+    def cautions(self) -> list[str]:
+        """What could mislead."""
+        return cautions(self.analysis)
+
+    @cached_property
+    def choices(self) -> list[list[Choice]]:
+        """The main differences under every choice, by contrast and stratum."""
+        return main_choices(self.analysis)
+
+    @cached_property
+    def robustness(self) -> RobustnessPanel | None:
+        """How the main differences hold under other choices; None where there is one choice only."""
+        return robustness_panel(self.analysis, self.choices)
+
+    @cached_property
+    def numbers(self) -> list[tuple[str, list[Table]]]:
+        """By subject, what the tables above leave out; then learning rates that train, and seconds.
+
+        These are arms at every learning rate where these were tuned, and differences with every p.
+        """
+        parts = self.analysis.subjects
+        shown = [] if self.analysis.tuned else [arm_table(self.analysis, [subject]) for subject in parts]
+        found = [(setting(one.where), [made for made in self.tables(one) if made not in shown]) for one in parts]
+        found += [("Learning rates", window_tables(self.analysis)), ("Time", timing_tables(self.analysis))]
+        return [(title, made) for title, made in found if made]
+
+    def tables(self, subject: Subject) -> list[Table]:
+        """Of one subject: its arms and their differences."""
+        return subject_tables(self.analysis, subject)
+
+    @cached_property
+    def claims(self) -> list[ClaimSaid]:
+        """The claims that the sweep was made for, judged."""
+        return claims_said(self._judgments)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What it takes to get the same numbers again."""
+        return facts(self.table)
+
+    @cached_property
+    def _judgments(self) -> list[Judgment]:
+        return judge_claims(self.analysis)

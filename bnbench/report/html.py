@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnbench.analysis import SweepTable, levels
-from bnbench.report.contents import contents
+from bnbench.report.contents import Contents
 from bnbench.report.figures import draw_figures, level_index
 from bnbench.report.figures.forest import draw_axis, draw_bar
 
 
-def to_html(table: SweepTable) -> str:
+def to_html(said: Contents) -> str:
     """The whole report as HTML, figures included."""
     return render_page(
         "report.html",
-        said=contents(table),
-        figures=draw_figures(table),
-        colours=level_index(table),
-        levels=levels(table),
+        said=said,
+        figures=draw_figures(said.analysis),
+        colours=level_index(said.analysis),
+        levels=said.analysis.levels,
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bnbench.analysis import SweepTable
-from bnbench.report.contents import contents
+from bnbench.report.contents import Contents
 from bnbench.report.table import Cell, Column, Table
 
 _MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
@@ -38,9 +37,8 @@ _SPECIAL = {
 }
 
 
-def to_latex(table: SweepTable) -> str:
+def to_latex(said: Contents) -> str:
     """Every table of the report, with booktabs; an estimate and its interval stand in one cell."""
-    said = contents(table)
     tables = {part: one for part, one in (("main", said.main), ("differences", said.forest)) if one is not None}
     if said.robustness is not None:
         tables["robustness"] = said.robustness.summary

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
-from bnbench.analysis import SweepTable, levels
-from bnbench.analysis.summary import matching, split_by
-from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis import Analysis, Arm
+from bnbench.analysis.design import LEARNING_RATE, matching
+from bnbench.analysis.subjects import Subject
 from bnbench.report.conclusion import headline_target
 from bnbench.report.number_words import text
-from bnbench.report.subjects import Subject, subjects
 from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import (
     arm_table,
@@ -24,27 +21,26 @@ from bnbench.report.tables import (
 )
 
 
-def main_table(table: SweepTable) -> Table | None:
+def main_table(analysis: Analysis) -> Table | None:
     """One row for each setting and level; None for a sweep without arms.
 
     Where learning rates were tuned, each level stands twice: at the rate that was tuned for the first level
     ("none", where there is one), which is the matched comparison, and at its own. Elsewhere every arm has its row.
     """
-    parts = [subject for subject in subjects(table) if len(subject.arms)]
-    if not any(len(subject.tuned) for subject in parts):
-        return arm_table(table, parts)
-    keys = [*parts[0].values, *(key for key in parts[0].settings if key != LEARNING_RATE)]
-    reference = levels(table)[0]
-    columns = [
-        *setting_columns(table, keys),
-        Column(level_title(table)),
+    parts = [subject for subject in analysis.subjects if subject.arms]
+    if not any(subject.tuned for subject in parts):
+        return arm_table(analysis, parts)
+    keys = [*parts[0].where, *(key for key in parts[0].settings if key != LEARNING_RATE)]
+    columns = (
+        *setting_columns(analysis, keys),
+        Column(level_title(analysis)),
         Column("target", numeric=True),
-        *_measured(f"at {reference}'s learning rate"),
+        *_measured(f"at {analysis.levels[0]}'s learning rate"),
         *_measured("at its own"),
-    ]
-    made = [row for subject in parts for row in _rows(table, subject, keys, reference)]
+    )
+    made = [row for subject in parts for row in _rows(analysis, subject, keys)]
     rows = make_rows([cells for cells, _ in made], len(keys), levels=[level for _, level in made])
-    return Table("Test accuracy, % (± half of the 95 % interval); median steps to the target", tuple(columns), rows)
+    return Table("Test accuracy, % (± half of the 95 % interval); median steps to the target", columns, rows)
 
 
 def _measured(group: str) -> list[Column]:
@@ -56,32 +52,29 @@ def _measured(group: str) -> list[Column]:
     ]
 
 
-def _rows(
-    table: SweepTable, subject: Subject, keys: list[str], reference: str
-) -> Iterator[tuple[tuple[Cell, ...], str]]:
-    target = headline_target(table, subject.arms)
+def _rows(analysis: Analysis, subject: Subject, keys: Sequence[str]) -> Iterator[tuple[tuple[Cell, ...], str]]:
+    target = headline_target(subject.arms)
     conditions = [key for key in subject.settings if key != LEARNING_RATE]
-    for values, _ in split_by(table, subject.trials, conditions):
-        arms, tuned = (matching(frame, values) for frame in (subject.arms, subject.tuned))
-        rates = dict(zip(tuned["level"], tuned[LEARNING_RATE], strict=True)) if len(tuned) else {}
-        for level in levels(table):
-            own = arms[arms["level"] == level] if len(arms) else arms
-            if len(own):
+    for where, _ in analysis.split(subject.trials, conditions):
+        rates = {one.level: one.rate for one in matching(subject.tuned, where)}
+        here = matching(subject.arms, where)
+        for level in analysis.levels:
+            arms = [arm for arm in here if arm.level == level]
+            if arms:
                 cells = (
-                    *setting_cells({**subject.values, **values}, keys),
+                    *setting_cells({**subject.where, **where}, keys),
                     Cell(level),
                     Cell("" if target is None else f"{target:g}", target),
-                    *_at(own, rates.get(reference), target),
-                    *_at(own, rates.get(level), target),
+                    *_at(arms, rates.get(analysis.levels[0]), target),
+                    *_at(arms, rates.get(level), target),
                 )
                 yield cells, level
 
 
-def _at(arms: pd.DataFrame, rate: float | None, target: float | None) -> tuple[Cell, ...]:
+def _at(arms: Sequence[Arm], rate: float | None, target: float | None) -> tuple[Cell, ...]:
     """What one level measured at one learning rate; empty cells where no rate could be chosen."""
-    rows = arms[arms[LEARNING_RATE] == rate] if rate is not None else arms[:0]
-    if rows.empty:
-        return (Cell(""),) * 4
-    row = rows.iloc[0]
-    took = Cell("") if target is None else steps_cell(row, target)
-    return Cell(text(row[LEARNING_RATE]), row[LEARNING_RATE]), estimate_cell(row), took, outcome_cell(row)
+    for arm in arms:
+        if rate is not None and arm.where[LEARNING_RATE] == rate:
+            took = Cell("") if target is None else steps_cell(arm, target)
+            return Cell(text(rate), rate), estimate_cell(arm.accuracy), took, outcome_cell(arm.outcomes)
+    return (Cell(""),) * 4

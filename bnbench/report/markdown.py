@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnbench.analysis import SweepTable
-from bnbench.report.contents import Contents, contents
+from bnbench.report.contents import Contents
 from bnbench.report.table import Table
 
 
-def to_markdown(table: SweepTable) -> str:
+def to_markdown(said: Contents) -> str:
     """The whole report but its figures, in GitHub's Markdown."""
-    return "\n".join(_lines(table)) + "\n"
+    return "\n".join(_lines(said)) + "\n"
 
 
-def markdown_conclusion(table: SweepTable) -> str:
+def markdown_conclusion(said: Contents) -> str:
     """What was trained and what came of it, without tables."""
-    return "\n".join(_conclusion(contents(table)))
+    return "\n".join(_conclusion(said))
 
 
-def _lines(table: SweepTable) -> Iterator[str]:
-    said = contents(table)
+def _lines(said: Contents) -> Iterator[str]:
     yield f"# {escape(said.title)}"
     yield from ("", f"Sweep `{said.sweep}`, {said.created}.", "")
     yield from _conclusion(said)

@@ -50,9 +50,9 @@ def p_value(p: float) -> str:
     return "1" if shown.startswith("1") else shown.removeprefix("0")
 
 
-def span(low: float, high: float, *, signed: bool = False) -> str:
+def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
     """An interval of fractions, in percent or percentage points; empty where there is none."""
-    if pd.isna(low):
+    if low is None or high is None:
         return ""
     one = difference if signed else percent
     return f"{one(low)} to {one(high)}"

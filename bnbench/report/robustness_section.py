@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import pandas as pd
-
-from bnbench.analysis import SweepTable, contrasts, levels, strata
-from bnbench.analysis.robustness import robustness
-from bnbench.analysis.summary import split_by
-from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis import Analysis, Choice
+from bnbench.analysis.design import comparable
 from bnbench.record import names
 from bnbench.report.number_words import difference, p_value, setting
 from bnbench.report.table import Cell, Column, Table, make_rows
@@ -28,9 +23,17 @@ _CHOICES = (
 )
 _RULES = "Each is judged as the conclusion is: where trials failed, the counts of successes decide"
 
+_ACCURACIES = {
+    names.TEST_ACC: "test accuracy",
+    names.VAL_ACC_FINAL: "last validation accuracy",
+    names.VAL_ACC: "last validation accuracy on the curve",
+    names.VAL_ACC_BATCH: "last validation accuracy, under batch statistics",
+    names.ACC_BEST: "best validation accuracy",
+}
+
 
 @dataclass(frozen=True)
-class Robustness:
+class RobustnessPanel:
     """How the main contrasts hold.
 
     Attributes:
@@ -44,22 +47,32 @@ class Robustness:
     details: list[Table]
 
 
-def robustness_panel(table: SweepTable) -> Robustness | None:
+def main_choices(analysis: Analysis) -> list[list[Choice]]:
+    """Every choice of the main contrasts, stratum by stratum: those that the sweep names, or else all with its first.
+
+    The main choice of each stratum stands first.
+    """
+    pairs = analysis.pairs
+    if not analysis.table.record.asked.contrasts:
+        pairs = [pair for pair in pairs if analysis.levels[0] in pair]
+    return [group for a, b in pairs[:_MOST_CONTRASTS] for group in analysis.robustness.choices(a, b)]
+
+
+def robustness_panel(analysis: Analysis, choices: Sequence[list[Choice]]) -> RobustnessPanel | None:
     """The panel; None where there is one choice only, or no pair to compare."""
-    rows = robustness_data(table)
-    if rows.empty or not rows["n"].any():
+    # Where nothing can be compared, or yet, no choice says anything.
+    groups = [group for group in choices if any(choice.advantage.n for choice in group)]
+    if max(map(len, groups), default=0) < 2:
         return None
-    keys = [key for key in strata(table) if key != LEARNING_RATE]
-    groups = [
-        (values, a, b, own)
-        for a, b in _main(table)
-        for values, own in _groups(table, rows, keys, a, b)
-        if own["n"].any()  # where nothing can be compared, or yet, no choice says anything
-    ]
-    if max((len(own) for *_, own in groups), default=0) < 2:
-        return None
+    keys, pairs = analysis.conditions, list(dict.fromkeys((group[0].a, group[0].b) for group in groups))
+    groups.sort(
+        key=lambda group: (
+            pairs.index((group[0].a, group[0].b)),
+            *(analysis.rank(key, group[0].where[key]) for key in keys),
+        )
+    )
     columns = (
-        *setting_columns(table, keys),
+        *setting_columns(analysis, keys),
         Column("difference"),
         Column("main analysis"),
         Column("answer"),
@@ -67,48 +80,70 @@ def robustness_panel(table: SweepTable) -> Robustness | None:
         Column("unclear in", numeric=True),
         Column("reversed in", numeric=True),
     )
-    cells = [(*setting_cells(values, keys), *_summary(a, b, own)) for values, a, b, own in groups]
-    return Robustness(
-        sentence=_sentence([own for *_, own in groups]),
+    cells = [(*setting_cells(group[0].where, keys), *_summary(group)) for group in groups]
+    corrected = any(choice.family for group in choices for choice in group)
+    return RobustnessPanel(
+        sentence=_sentence(groups),
         summary=Table(
-            f"The main differences under other choices{'' if rows['family'].any() else ', uncorrected'}",
+            f"The main differences under other choices{'' if corrected else ', uncorrected'}",
             columns,
             make_rows(cells, len(keys)),
         ),
-        details=[_details(values, a, b, own) for values, a, b, own in groups[:_MOST_DETAILS]],
+        details=[_details(group) for group in groups[:_MOST_DETAILS]],
     )
 
 
-@lru_cache(maxsize=2)  # the panel and its data are asked for one after the other
-def robustness_data(table: SweepTable) -> pd.DataFrame:
-    """Every choice of the main contrasts, as `analysis.robustness` has it, with the levels `a` and `b`."""
-    frames = [robustness(table, a, b).assign(a=a, b=b) for a, b in _main(table)]
-    return pd.concat(frames) if any(len(frame) for frame in frames) else pd.DataFrame()
+def choice_row(choice: Choice) -> dict[str, Any]:
+    """A choice as a line of `robustness.csv`."""
+    n, mean, low, high = choice.advantage.columns("").values()
+    return {
+        **choice.where,
+        "choice": _title(choice),
+        "rates": choice.rates,
+        "n": n,
+        "advantage": mean,
+        "low": low,
+        "high": high,
+        "counts": _counts(choice),
+        "p": choice.p,
+        "measure": choice.measure,
+        "family": choice.family,
+        "answer": choice.answer,
+        "holds": choice.holds,
+        "a": choice.a,
+        "b": choice.b,
+    }
 
 
-def _main(table: SweepTable) -> list[tuple[str, str]]:
-    """The contrasts that the sweep names, or else those against its first level."""
-    found = contrasts(table)
-    if not table.record.asked.contrasts:
-        found = [pair for pair in found if levels(table)[0] in pair]
-    return found[:_MOST_CONTRASTS]
+def _title(choice: Choice) -> str:
+    """The choice in words."""
+    if choice.target is not None:
+        what = f"steps to {choice.target:g}{' for good' if choice.sustained else ''}"
+    else:
+        what = "trials that succeeded" if choice.successes else _ACCURACIES[choice.measure]
+    if choice.rates is None:
+        return what
+    at = "each at its best learning rate" if choice.rates == "best" else f"learning rate {choice.rates:g}"
+    return f"{what}, {at}"
 
 
-def _groups(
-    table: SweepTable, rows: pd.DataFrame, keys: list[str], a: str, b: str
-) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    return list(split_by(table, rows[(rows["a"] == a) & (rows["b"] == b)], keys))
+def _counts(choice: Choice) -> str:
+    """`10 of 10 against 3 of 10` where these decide; or empty."""
+    return " against ".join(f"{hits} of {of}" for hits, of in choice.successes or ())
 
 
-def _sentence(groups: list[pd.DataFrame]) -> str:
-    choices = f"{_CHOICES} {_corrected([size for own in groups for size in own['family'].unique()])}"
-    answered = [own for own in groups if own["answer"].iloc[0] != "unclear"]
+def _sentence(groups: Sequence[list[Choice]]) -> str:
+    choices = f"{_CHOICES} {_corrected([choice.family for group in groups for choice in group])}"
+    answered = [group for group in groups if group[0].answer != "unclear"]
     if not answered:
         return f"The main analysis has no answer that other choices could change. {choices}"
-    held, n = sum(int(own["holds"].sum()) for own in answered), sum(len(own) for own in answered)
-    turned = n - held - sum(int((own["answer"] == "unclear").sum()) for own in answered)
+    made = [choice for group in answered for choice in group]
+    held, unclear = sum(choice.holds for choice in made), sum(choice.answer == "unclear" for choice in made)
     of = f" ({len(answered)} of {len(groups)} comparisons)" if len(answered) < len(groups) else ""
-    return f"Where the main analysis has an answer{of}, it holds in {held} of {n}; {turned} reverse it. {choices}"
+    return (
+        f"Where the main analysis has an answer{of}, it holds in {held} of {len(made)}; "
+        f"{len(made) - held - unclear} reverse it. {choices}"
+    )
 
 
 def _corrected(sizes: Sequence[int]) -> str:
@@ -120,49 +155,52 @@ def _corrected(sizes: Sequence[int]) -> str:
     return f"{_RULES}; each choice is corrected for the comparisons that the sweep named, {of} of them."
 
 
-def _summary(a: str, b: str, own: pd.DataFrame) -> tuple[Cell, ...]:
-    first, answers = own["answer"].iloc[0], own["answer"]
-    opposite = {"a": "b", "b": "a"}.get(first, "")
-    held = int(own["holds"].sum())
+def _summary(choices: Sequence[Choice]) -> tuple[Cell, ...]:
+    main, n = choices[0], len(choices)
+    held = sum(choice.holds for choice in choices)
+    unclear = sum(choice.answer == "unclear" for choice in choices)
+    answered = main.answer != "unclear"
+    reversed_in = n - held - unclear if answered else 0
     return (
-        Cell(f"{a} - {b}"),
-        Cell(str(own["choice"].iloc[0])),
-        Cell(_answer(own.iloc[0], a, b)),
-        Cell(f"{held} of {len(own)}" if opposite else "no answer to hold", held / len(own) if opposite else None),
-        Cell(str((answers == "unclear").sum()), float((answers == "unclear").sum())),
-        Cell(str((answers == opposite).sum()) if opposite else "", float((answers == opposite).sum())),
+        Cell(f"{main.a} - {main.b}"),
+        Cell(_title(main)),
+        Cell(_answer(main)),
+        Cell(f"{held} of {n}" if answered else "no answer to hold", held / n if answered else None),
+        Cell(str(unclear), float(unclear)),
+        Cell(str(reversed_in) if answered else "", float(reversed_in)),
     )
 
 
-def _details(values: dict[str, Any], a: str, b: str, own: pd.DataFrame) -> Table:
+def _details(choices: Sequence[Choice]) -> Table:
+    main = choices[0]
     columns = (
         Column("choice"),
-        Column(f"advantage of {a} over {b}", numeric=True),
+        Column(f"advantage of {main.a} over {main.b}", numeric=True),
         Column("95 % interval", numeric=True),
         Column("pairs", numeric=True),
-        Column("adjusted p" if own["family"].any() else "p, uncorrected", numeric=True),
+        Column("adjusted p" if any(choice.family for choice in choices) else "p, uncorrected", numeric=True),
         Column("answer"),
         Column("holds"),
     )
     cells = [
         (
-            Cell(str(row["choice"])),
-            Cell(row["counts"] or _advantage(row["advantage"], row["measure"]), row["advantage"]),
-            Cell(_interval(row)),
-            Cell(str(row["n"]), row["n"]),
-            Cell(p_value(row["p"]), row["p"]),
-            Cell(_answer(row, a, b)),
-            Cell("yes" if row["holds"] else "no"),
+            Cell(_title(choice)),
+            Cell(_counts(choice) or _advantage(choice.advantage.mean, choice.measure), choice.advantage.mean),
+            Cell(_interval(choice)),
+            Cell(str(choice.advantage.n), choice.advantage.n),
+            Cell(p_value(choice.p), choice.p),
+            Cell(_answer(choice)),
+            Cell("yes" if choice.holds else "no"),
         )
-        for _, row in own.iterrows()
+        for choice in choices
     ]
-    where = setting({key: value for key, value in values.items() if not pd.isna(value)})
-    return Table(f"{a} - {b}{where and f', {where}'}, choice by choice", columns, make_rows(cells, 0))
+    where = setting({key: value for key, value in main.where.items() if comparable(value) is not None})
+    return Table(f"{main.a} - {main.b}{where and f', {where}'}, choice by choice", columns, make_rows(cells, 0))
 
 
-def _answer(row: pd.Series[Any], a: str, b: str) -> str:
-    found = {"a": f"{a} leads", "b": f"{b} leads"}.get(row["answer"], "cannot tell")
-    return f"{found}, by success ({row['counts']})" if row["counts"] else found
+def _answer(choice: Choice) -> str:
+    found = {"a": f"{choice.a} leads", "b": f"{choice.b} leads"}.get(choice.answer, "cannot tell")
+    return f"{found}, by success ({_counts(choice)})" if choice.successes else found
 
 
 def _advantage(value: float, measure: str) -> str:
@@ -178,8 +216,8 @@ def _advantage(value: float, measure: str) -> str:
     return f"{difference(value)} pp"
 
 
-def _interval(row: pd.Series[Any]) -> str:
-    if math.isnan(row["low"]):
+def _interval(choice: Choice) -> str:
+    if choice.advantage.low is None or choice.advantage.high is None:
         return ""
-    low, high = (_advantage(row[end], row["measure"]) for end in ("low", "high"))
+    low, high = (_advantage(end, choice.measure) for end in (choice.advantage.low, choice.advantage.high))
     return f"{low.rsplit(' ', 1)[0] if high != 'unbounded' else low} to {high}"

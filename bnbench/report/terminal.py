@@ -5,47 +5,44 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from bnbench.analysis import SweepTable
-from bnbench.report.conclusion import conclude, setup_sentence
-from bnbench.report.subjects import subjects
+from bnbench.report.contents import Contents
+from bnbench.report.number_words import setting
 from bnbench.report.table import Cell, Row, Table
-from bnbench.report.tables import subject_tables
-from bnbench.report.unfinished import unfinished
 
 _GAP = "  "
 _LEAST_WORDS = 16  # a column of words is not made narrower than this
 
 
-def terminal_conclusion(table: SweepTable, width: int) -> str:
+def terminal_conclusion(said: Contents, width: int) -> str:
     """What the sweep says, as wrapped text.
 
     Args:
-        table: The sweep.
+        said: What is to be said.
         width: Characters a line.
     """
-    first = unfinished(table)
-    lines = [*textwrap.wrap(first, width), ""] if first else []
-    lines += textwrap.wrap(setup_sentence(table), width)
-    for finding in conclude(table):
+    lines = [*textwrap.wrap(said.unfinished, width), ""] if said.unfinished else []
+    lines += textwrap.wrap(said.setup, width)
+    for finding in said.findings:
         lines += ["", *([f"On {finding.subject}:"] if finding.subject else [])]
         for sentence in finding.sentences:
             lines += textwrap.wrap(str(sentence), width, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
 
 
-def terminal_table(table: SweepTable, width: int) -> str:
+def terminal_table(said: Contents, width: int) -> str:
     """The arms and their paired differences as aligned text, subject by subject.
 
     Where a table is wider than the terminal, the steps to targets are left out, and a line says so.
 
     Args:
-        table: The sweep.
+        said: What is to be said.
         width: Characters a line.
     """
     blocks = []
-    for subject in subjects(table):
-        for one in subject_tables(table, subject):
-            blocks.append("\n".join([": ".join(filter(None, [subject.title, one.title])), *_layout(one, width)]))
+    for subject in said.analysis.subjects:
+        for one in said.tables(subject):
+            title = ": ".join(filter(None, [setting(subject.where), one.title]))
+            blocks.append("\n".join([title, *_layout(one, width)]))
     return "\n\n".join(blocks)
 
 

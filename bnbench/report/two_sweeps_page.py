@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from bnbench.analysis import SweepTable, differences, strata, tuned_differences
-from bnbench.analysis.intervals import Interval
+from bnbench.analysis import Analysis, Contrast, Interval, SweepTable
+from bnbench.analysis.design import LEARNING_RATE, matching
 from bnbench.analysis.significance import ALPHA
-from bnbench.analysis.summary import matching
-from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.analysis.two_sweeps import MatchedSetting, matched_settings, same_digits, varied_in
+from bnbench.analysis.verdict import Reading, judge_contrast
+from bnbench.report.contrast_words import remark
 from bnbench.report.markdown import escape, markdown_table
 from bnbench.report.number_words import count, difference, listing, percent, setting, span
 from bnbench.report.sweep_differences import unlike
 from bnbench.report.table import Cell, Column, Effect, Table, make_rows
 from bnbench.report.tables import setting_cells, setting_columns
-from bnbench.report.unfinished import is_unfinished, trials_done
-from bnbench.report.verdict import Verdict, remark, verdict
+from bnbench.report.unfinished import trials_done
 
-_Both = tuple[dict[str, Any], "pd.Series[Any]", "pd.Series[Any]"]  # where, and a contrast's row in either sweep
+_Both = tuple[Contrast, Contrast]  # one in either sweep
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,14 @@ def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
     """Everything that two tables, of one store or of two, say about each other."""
     name_a, name_b = (table.record.title for table in (a, b))
     settings, only_a, only_b = matched_settings(a, b)
-    contrasts = list(_contrasts(a, b)) if settings else []
-    made = (_settings_table(a, b, settings), _contrasts_table(a, contrasts))
+    of_a, of_b = Analysis(a), Analysis(b)
+    contrasts = list(_contrasts(of_a, of_b)) if settings else []
+    made = (_settings_table(of_a, b, settings), _contrasts_table(of_a, contrasts))
     return Comparison(
         title=f"{name_a} against {name_b}",
         file=f"against-{name_b}",
         sentences=[
-            *_unfinished(a, b),
+            *_unfinished(of_a, of_b),
             *_overlap(settings, only_a, only_b),
             *_digits(a, b),
             *_settings_said(settings),
@@ -98,10 +97,11 @@ def terminal_comparison(said: Comparison) -> str:
     return "\n".join([said.title, *(f"- {line}" for line in (*said.sentences, *said.cautions))])
 
 
-def _unfinished(a: SweepTable, b: SweepTable) -> Iterator[str]:
-    for table, which in ((a, "first"), (b, "second")):
-        if is_unfinished(table):
-            yield f"{trials_done(table)} in the {which}: it is unfinished, and only trials that are there are compared."
+def _unfinished(a: Analysis, b: Analysis) -> Iterator[str]:
+    for sweep, which in ((a, "first"), (b, "second")):
+        if sweep.unfinished:
+            done = trials_done(sweep.table)
+            yield f"{done} in the {which}: it is unfinished, and only trials that are there are compared."
 
 
 def _overlap(settings: Sequence[MatchedSetting], only_a: int, only_b: int) -> Iterator[str]:
@@ -140,10 +140,9 @@ def _settings_said(settings: Sequence[MatchedSetting]) -> Iterator[str]:
 
 def _agreement(contrasts: Sequence[_Both]) -> Iterator[str]:
     if contrasts:
-        agree = sum(verdict(one) == verdict(other) for _, one, other in contrasts)
-        against = sum(
-            {verdict(one), verdict(other)} == {Verdict.a_leads, Verdict.b_leads} for _, one, other in contrasts
-        )
+        readings = [tuple(judge_contrast(one).reading for one in both) for both in contrasts]
+        agree = sum(first == second for first, second in readings)
+        against = sum({*both} == {Reading.a_leads, Reading.b_leads} for both in readings)
         opposite = f"; {against} contradict each other" if against else "; none contradict each other"
         yield f"{agree} of {count(len(contrasts), 'contrast')} are read the same way in both{opposite}."
 
@@ -154,8 +153,8 @@ def _leaves_out_zero(interval: Interval) -> bool:
     return interval.low > 0 or interval.high < 0
 
 
-def _settings_table(a: SweepTable, b: SweepTable, settings: Sequence[MatchedSetting]) -> Table | None:
-    keys = [key for key in varied_in(a, b) if len({repr(one.where[key]) for one in settings}) > 1]
+def _settings_table(a: Analysis, b: SweepTable, settings: Sequence[MatchedSetting]) -> Table | None:
+    keys = [key for key in varied_in(a.table, b) if len({repr(one.where[key]) for one in settings}) > 1]
     columns = (
         *setting_columns(a, keys),
         Column("first, %", numeric=True),
@@ -180,8 +179,8 @@ def _settings_table(a: SweepTable, b: SweepTable, settings: Sequence[MatchedSett
     return Table(title, columns, make_rows(cells, len(keys), effects=effects)) if settings else None
 
 
-def _contrasts_table(a: SweepTable, contrasts: Sequence[_Both]) -> Table | None:
-    keys = strata(a)
+def _contrasts_table(a: Analysis, contrasts: Sequence[_Both]) -> Table | None:
+    keys = a.strata
     columns = (
         *setting_columns(a, keys),
         Column("difference"),
@@ -190,12 +189,12 @@ def _contrasts_table(a: SweepTable, contrasts: Sequence[_Both]) -> Table | None:
     )
     cells = [
         (
-            *setting_cells({LEARNING_RATE: "each its own", **where}, keys),
-            Cell(f"{one['a']} - {one['b']}"),
-            *(cell for row in (one, other) for cell in (_contrast_cell(row), Cell(remark(row)))),
-            Cell("yes" if verdict(one) == verdict(other) else "no"),
+            *setting_cells({LEARNING_RATE: "each its own", **one.where}, keys),
+            Cell(f"{one.a} - {one.b}"),
+            *(cell for contrast in (one, other) for cell in (_contrast_cell(contrast), Cell(remark(contrast)))),
+            Cell("yes" if judge_contrast(one).reading == judge_contrast(other).reading else "no"),
         )
-        for where, one, other in contrasts
+        for one, other in contrasts
     ]
     return Table("Contrasts in both sweeps", columns, make_rows(cells, len(keys))) if contrasts else None
 
@@ -204,26 +203,23 @@ def _measured(which: str) -> list[Column]:
     return [Column("pp", numeric=True, group=which), Column("reading", group=which)]
 
 
-def _contrasts(a: SweepTable, b: SweepTable) -> Iterator[_Both]:
+def _contrasts(a: Analysis, b: Analysis) -> Iterator[_Both]:
     """The differences of levels that both sweeps show: those at equal learning rates, then at tuned ones."""
-    keys = strata(a)
-    if keys != strata(b):
+    if a.strata != b.strata:
         return
-    for rows_a, rows_b in ((differences(a), differences(b)), (tuned_differences(a), tuned_differences(b))):
-        tuned = "lr_a" in rows_a
-        own = [key for key in keys if not (tuned and key == LEARNING_RATE)]
-        for _, one in rows_a.iterrows():
-            where = {key: one[key] for key in own}
-            others = matching(rows_b, {**where, "a": one["a"], "b": one["b"]})
-            if len(others):
-                yield where, one, others.iloc[0]
+    for of_a, of_b in ((a.differences, b.differences), (a.tuned_differences, b.tuned_differences)):
+        for one in of_a:
+            others = [other for other in matching(of_b, one.where) if (other.a, other.b) == (one.a, one.b)]
+            if others:
+                yield one, others[0]
 
 
-def _contrast_cell(row: pd.Series[Any]) -> Cell:
-    if row["n"] == 0:
+def _contrast_cell(contrast: Contrast) -> Cell:
+    n, mean, low, high = contrast.interval
+    if n == 0:
         return Cell("")
-    ends = f" ({span(row['low'], row['high'], signed=True)})" if pd.notna(row["low"]) else ""
-    return Cell(difference(row["mean"]) + ends, 100 * row["mean"])
+    ends = "" if low is None else f" ({span(low, high, signed=True)})"
+    return Cell(difference(mean) + ends, 100 * mean)
 
 
 def _estimate(interval: Interval, trained: int) -> Cell:

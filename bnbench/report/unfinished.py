@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from bnbench.analysis import Analysis
 from bnbench.record.sweep_table import MISSING, SweepTable
 from bnbench.report.number_words import count
-
-
-def is_unfinished(table: SweepTable) -> bool:
-    """Whether a planned trial is not trained yet."""
-    return bool((table.trials["status"] == MISSING).any())
 
 
 def trials_done(table: SweepTable) -> str:
@@ -22,10 +18,11 @@ def trials_done(table: SweepTable) -> str:
     return f"{done} of {count(len(status), 'trial')} done{errors}"
 
 
-def unfinished(table: SweepTable) -> str:
+def unfinished(analysis: Analysis) -> str:
     """How many trials are done, and what follows from that for everything below; empty where none is to come."""
-    if not is_unfinished(table):
+    if not analysis.unfinished:
         return ""
+    table = analysis.table
     claims = " No claim is judged before all are." if table.record.asked.claims else ""
     return (
         f"{trials_done(table)}: the sweep is unfinished. Only trials that are there "

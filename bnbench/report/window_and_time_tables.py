@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
-from bnbench.analysis import SweepTable
-from bnbench.analysis.timing import timed_arms, timed_ratios
-from bnbench.analysis.windows import learning_rate_windows, window_differences
+from bnbench.analysis import Analysis, Interval
+from bnbench.analysis.design import LEARNING_RATE
 from bnbench.report.number_words import count, text
 from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import level_title, setting_cells, setting_columns
 
 _FEWEST_RATES = 3  # of fewer, a window's width says little
-_ENDS = {"smallest": "at_low_edge", "largest": "at_high_edge"}
 
 
-def window_tables(table: SweepTable) -> list[Table]:
+def window_tables(analysis: Analysis) -> list[Table]:
     """The range of learning rates at which each level trains, and how much wider one's is; empty without a grid."""
-    windows, differences = learning_rate_windows(table), window_differences(table)
-    if windows.empty or table.reporting["optimizer.lr"].nunique() < _FEWEST_RATES:
+    windows = analysis.windows
+    if not windows or analysis.table.reporting[LEARNING_RATE].nunique() < _FEWEST_RATES:
         return []
-    keys = _settings(windows, "level")
+    keys = [*windows[0].where]
     rows = [
         (
-            *setting_cells(row, keys),
-            Cell(row["level"]),
-            *(_rate(row[end], cut=row[at_edge]) for end, at_edge in _ENDS.items()),
-            Cell(f"{row['decades']:.2f}", row["decades"]),
-            Cell(str(row["holes"] or ""), row["holes"]),
-            Cell(str(row["seeds"]), row["seeds"]),
+            *setting_cells(window.where, keys),
+            Cell(window.level),
+            _rate(window.smallest, cut=window.at_low_edge),
+            _rate(window.largest, cut=window.at_high_edge),
+            Cell(f"{window.decades:.2f}", window.decades),
+            Cell(str(window.holes or ""), window.holes),
+            Cell(str(window.seeds), window.seeds),
         )
-        for _, row in windows.iterrows()
+        for window in windows
     ]
     columns = (
-        *setting_columns(table, keys),
-        Column(level_title(table)),
+        *setting_columns(analysis, keys),
+        Column(level_title(analysis)),
         Column("from", numeric=True),
         Column("to", numeric=True),
         Column("decades", numeric=True),
@@ -45,30 +43,27 @@ def window_tables(table: SweepTable) -> list[Table]:
         Column("seeds", numeric=True),
     )
     title = "Learning rates at which at least 80 % of the seeds trained (* the grid ends there)"
-    made = [Table(title, columns, make_rows(rows, len(keys), levels=[*windows["level"]]))]
-    if len(differences):
-        made.append(_wider(table, differences))
-    return made
+    made = Table(title, columns, make_rows(rows, len(keys), levels=[window.level for window in windows]))
+    return [made, _wider(analysis, keys)] if analysis.window_differences else [made]
 
 
 def _rate(value: float, *, cut: bool) -> Cell:
-    return Cell("none") if pd.isna(value) else Cell(f"{text(value)}{'*' if cut else ''}", value)
+    return Cell("none") if math.isnan(value) else Cell(f"{text(value)}{'*' if cut else ''}", value)
 
 
-def _wider(table: SweepTable, differences: pd.DataFrame) -> Table:
-    keys = _settings(differences, "a")
+def _wider(analysis: Analysis, keys: Sequence[str]) -> Table:
     rows = [
         (
-            *setting_cells(row, keys),
-            Cell(f"{row['a']} - {row['b']}"),
-            *_estimate(row["mean"], row["low"], row["high"], signed=True),
-            *_estimate(row["largest_mean"], row["largest_low"], row["largest_high"], signed=True),
-            Cell(str(row["n"]), row["n"]),
+            *setting_cells(found.where, keys),
+            Cell(f"{found.a} - {found.b}"),
+            *_estimate(found.width, signed=True),
+            *_estimate(found.largest, signed=True),
+            Cell(str(found.width.n), found.width.n),
         )
-        for _, row in differences.iterrows()
+        for found in analysis.window_differences
     ]
     columns = (
-        *setting_columns(table, keys),
+        *setting_columns(analysis, keys),
         Column("difference"),
         Column("width", numeric=True),
         Column("95 % interval", numeric=True, bounds=True),
@@ -79,58 +74,40 @@ def _wider(table: SweepTable, differences: pd.DataFrame) -> Table:
     return Table("How much wider, and how much higher it reaches, in decades", columns, make_rows(rows, len(keys)))
 
 
-def timing_tables(table: SweepTable) -> list[Table]:
+def timing_tables(analysis: Analysis) -> list[Table]:
     """What `python -m bnbench time` measured of the sweep's arms; empty where it was not run."""
-    if not table.record.found_out.timing:
-        return []
-    arms, ratios = timed_arms(table), timed_ratios(table)
-    made = []
-    if len(arms):
-        made.append(_timed(table, arms.assign(what=arms["level"]), "seconds", 1000.0, "ms a step", level_title(table)))
-    if len(ratios):
-        both = ratios.assign(what=ratios["a"] + " / " + ratios["b"])
-        made.append(_timed(table, both, "ratio", 1.0, "ratio", "compared"))
-    return made
+    arms = [(one.where, one.level, one.seconds) for one in analysis.timed_levels]
+    ratios = [(one.where, f"{one.a} / {one.b}", one.ratio) for one in analysis.timed_ratios]
+    made = [_timed(analysis, arms, 1000.0, "ms a step", level_title(analysis))] if arms else []
+    return [*made, _timed(analysis, ratios, 1.0, "ratio", "compared")] if ratios else made
 
 
-def _timed(table: SweepTable, frame: pd.DataFrame, value: str, scale: float, unit: str, what: str) -> Table:
-    keys = _settings(frame, "level" if "level" in frame else "a")
-    rows = [
-        (
-            *setting_cells(row, keys),
-            Cell(row["what"]),
-            *_estimate(scale * row[value], *_bounds(row, scale)),
-        )
-        for _, row in frame.iterrows()
-    ]
+def _timed(
+    analysis: Analysis, found: Sequence[tuple[Mapping[str, Any], str, Interval]], scale: float, unit: str, what: str
+) -> Table:
+    keys = [*found[0][0]]
+    rows = [(*setting_cells(where, keys), Cell(name), *_estimate(value, scale)) for where, name, value in found]
     columns = (
-        *setting_columns(table, keys),
+        *setting_columns(analysis, keys),
         Column(what),
         Column(unit, numeric=True),
         Column("95 % interval", numeric=True, bounds=True),
     )
-    rounds = count(frame["n"].max(), "round")
-    timing = table.record.found_out.timing
+    rounds = count(max(value.n for *_, value in found), "round")
+    timing = analysis.table.record.found_out.timing
     disturbed = "; something else ran meanwhile" if timing and timing.disturbed else ""
     title = f"A training step of a lone trial, geometric mean of {rounds}{disturbed}"
     return Table(title, columns, make_rows(rows, len(keys)))
 
 
-def _bounds(row: pd.Series[Any], scale: float) -> tuple[float, float]:
-    low, high = (math.nan if pd.isna(row[end]) else scale * row[end] for end in ("low", "high"))
-    return low, high
+def _estimate(found: Interval, scale: float = 1.0, *, signed: bool = False) -> tuple[Cell, Cell]:
+    def shown(value: float) -> str:
+        return f"{value:{'+' if signed else ''}.2f}".replace("-", "\N{MINUS SIGN}")
 
-
-def _settings(frame: pd.DataFrame, first: str) -> list[str]:
-    """The columns before the first of those that every row of the frame has."""
-    return [*frame.columns[: list(frame.columns).index(first)]]
-
-
-def _estimate(mean: float, low: float, high: float, *, signed: bool = False) -> tuple[Cell, Cell]:
-    sign = "+" if signed else ""
-    shown = [f"{value:{sign}.2f}".replace("-", "\N{MINUS SIGN}") for value in (mean, low, high)]
-    if pd.isna(mean):
+    if math.isnan(found.mean):
         return Cell(""), Cell("")
-    if pd.isna(low):
-        return Cell(shown[0], mean), Cell("")
-    return Cell(shown[0], mean), Cell(f"{shown[1]} to {shown[2]}", low, (low, high))
+    mean = Cell(shown(scale * found.mean), scale * found.mean)
+    if found.low is None or found.high is None:
+        return mean, Cell("")
+    low, high = scale * found.low, scale * found.high
+    return mean, Cell(f"{shown(low)} to {shown(high)}", low, (low, high))

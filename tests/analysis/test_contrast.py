@@ -6,17 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from bnbench.analysis import (
-    compare_levels,
-    contrast,
-    detectable_difference,
-    differences,
-    mcnemar_p,
-    tuned_differences,
-)
+from bnbench.analysis import Analysis, SweepTable, detectable_difference, mcnemar_p
+from bnbench.analysis.verdict import better_level
 from bnbench.record import names
 
 BATCH, LAYER = {"norm": "batch"}, {"norm": "layer"}
@@ -25,6 +20,11 @@ PLANNED = ["batch - none", "layer - none"]
 
 def arm(accuracies: Any, norm: dict[str, Any] | None = None, **more: Any) -> list[dict[str, Any]]:
     return [{"seed": s, names.TEST_ACC: float(acc), **more} | (norm or {}) for s, acc in enumerate(accuracies)]
+
+
+def differences(table: SweepTable) -> pd.DataFrame:
+    """As lines of differences.csv."""
+    return pd.DataFrame([one.row for one in Analysis(table).differences])
 
 
 def draws(n: int, mean: float = 0.9, seed: int = 0) -> np.ndarray:
@@ -68,14 +68,14 @@ def test_without_planned_contrasts_all_is_exploratory(table_of: Any) -> None:
 def test_a_contrast_asked_besides_the_planned_ones_is_exploratory(table_of: Any) -> None:
     rows = arm(draws(8)) + arm(draws(8, seed=1), BATCH) + arm(draws(8, seed=2), LAYER)
     table = table_of(rows, contrasts=PLANNED)
-    (asked,) = contrast(table, "layer", "batch")
+    (asked,) = Analysis(table).contrast("layer", "batch")
     assert (asked.primary, asked.where) == (False, {})
     assert math.isnan(asked.adjusted_p)
 
 
 def test_a_planned_contrast_asked_the_other_way_round_is_the_same_test(table_of: Any) -> None:
     table = table_of(arm(draws(8)) + arm(draws(8, seed=1), BATCH), contrasts=["batch - none"])
-    (one,), (other,) = contrast(table, "batch", "none"), contrast(table, "none", "batch")
+    (one,), (other,) = Analysis(table).contrast("batch", "none"), Analysis(table).contrast("none", "batch")
     assert other.interval.mean == -one.interval.mean
     assert (other.p, other.adjusted_p, other.family) == (one.p, one.adjusted_p, 1)
 
@@ -137,7 +137,7 @@ def test_undefined_trials_are_no_failures(table_of: Any) -> None:
 def test_an_arm_without_the_measure_has_no_pair(table_of: Any) -> None:
     key = names.test_acc_under("batch")
     rows = arm([0.9] * 3, **{key: math.nan}) + arm([0.9] * 3, BATCH, **{key: 0.8})
-    (found,) = contrast(table_of(rows), "batch", "none", key)
+    (found,) = Analysis(table_of(rows)).contrast("batch", "none", key)
     assert found.interval.n == 0
 
 
@@ -146,16 +146,16 @@ def test_a_loss_improves_downwards(table_of: Any) -> None:
     rows = [
         row | {names.TEST_LOSS: loss} for row, loss in zip(none + batch, [*draws(8), *draws(8, 0.8, 1)], strict=True)
     ]
-    (found,) = contrast(table_of(rows), "batch", "none", names.TEST_LOSS)
+    (found,) = Analysis(table_of(rows)).contrast("batch", "none", names.TEST_LOSS)
     assert found.interval.mean == pytest.approx(-0.1, abs=0.02)
-    assert found.answer == "a"
+    assert better_level(found) == "a"
     assert not found.primary
 
 
 def test_a_measure_of_the_untrained_network_counts_failed_trials_too(table_of: Any) -> None:
     key = names.PARAMETERS
     rows = arm([0.9] * 3, **{key: 10.0}) + arm([math.nan] * 3, BATCH, status="diverged", **{key: 12.0})
-    (found,) = contrast(table_of(rows), "batch", "none", key)
+    (found,) = Analysis(table_of(rows)).contrast("batch", "none", key)
     assert (found.interval.n, found.interval.mean) == (3, 2)
 
 
@@ -167,18 +167,18 @@ def test_a_measure_of_the_untrained_network_counts_failed_trials_too(table_of: A
         (
             "batch",
             names.steps_to(0.9),
-            "empty where the target was missed; compare steps with bnbench.analysis.contrast_steps",
+            "empty where the target was missed; compare steps with bnbench.analysis.Analysis",
         ),
         (
             "batch",
             names.examples_to(0.9),
-            "empty where the target was missed; compare steps with bnbench.analysis.contrast_steps",
+            "empty where the target was missed; compare steps with bnbench.analysis.Analysis",
         ),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(table_of: Any, a: str, measure: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        contrast(table_of(arm([0.9]) + arm([0.9], BATCH)), a, "none", measure)
+        Analysis(table_of(arm([0.9]) + arm([0.9], BATCH))).contrast(a, "none", measure)
 
 
 def test_each_levels_best_rate_is_a_family_of_its_own(table_of: Any) -> None:
@@ -190,8 +190,7 @@ def test_each_levels_best_rate_is_a_family_of_its_own(table_of: Any) -> None:
     ]
     table = table_of(rows, contrasts=["batch - none"], tuning_seeds=[100], varied=["optimizer.lr", "norm", "seed"])
     assert differences(table)["family"].tolist() == [3, 3, 3]
-    tuned = tuned_differences(table)
-    assert tuned["family"].tolist() == [1]
-    assert tuned["p_holm"].tolist() == tuned["p"].tolist()
-    (same,) = compare_levels(table, rates="best")
-    assert same.chosen == {"lr_a": 0.3, "lr_b": 0.3, "at_edge_a": False, "at_edge_b": False}
+    (tuned,) = Analysis(table).tuned_differences
+    assert tuned.family == 1
+    assert tuned.adjusted_p == tuned.p
+    assert tuned.chosen == {"lr_a": 0.3, "lr_b": 0.3, "at_edge_a": False, "at_edge_b": False}

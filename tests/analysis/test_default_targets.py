@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bnbench.analysis import SweepTable, arms, targets
+from bnbench.analysis import Analysis, SweepTable
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.record import names
 from bnbench.record.sweep_record import DefaultTargets, SweepRecord
@@ -61,13 +61,13 @@ def test_they_lie_at_fixed_shares_of_the_way_to_the_best_arms_mean() -> None:
     # From 0.25 to 0.9: half of the way is 0.575, nine tenths 0.835.
     chosen = DefaultTargets("arrays", "fc", chance=0.25, best=pytest.approx(0.9), targets=[0.57, 0.83])
     assert table.record.found_out.default_targets == [chosen]
-    assert targets(table) == [0.57, 0.83]
+    assert Analysis(table).targets == [0.57, 0.83]
     by_key = table.trials.set_index("key")
     assert by_key[names.reached(0.57)].to_dict() == {"none0": 0, "none1": 0, "batch0": 1, "batch1": 1}
     assert by_key.loc["batch0", names.steps_to(0.57)] == 20  # 0.25, 0.483, 0.717, 0.95
     assert by_key.loc["batch0", names.examples_to(0.83)] == 320
     assert by_key.loc[["none0", "none1"], names.steps_to(0.57)].isna().all()
-    assert arms(table).set_index("level").loc["batch", names.reached(0.83)] == 2
+    assert [arm.reaches[0.83].hits for arm in Analysis(table).arms if arm.level == "batch"] == [2]
 
 
 def test_the_rule_does_not_know_which_arm_is_which() -> None:
@@ -88,7 +88,7 @@ def test_trials_that_diverged_or_only_choose_learning_rates_do_not_set_them() ->
 
 def test_where_no_arm_got_anywhere_there_are_none_and_it_is_said() -> None:
     table = with_default_targets(sweep({"none": [0.2], "batch": [0.25]}))
-    assert table.record.found_out.default_targets[0].targets == targets(table) == []
+    assert table.record.found_out.default_targets[0].targets == Analysis(table).targets == []
 
 
 def test_targets_that_were_set_or_refused_or_older_stores_are_left_alone() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench.analysis import SweepTable, differences, holm, tuned_differences
+from bnbench.analysis import Analysis, Contrast, SweepTable, holm
 from bnbench.record import names
 from bnbench.record.sweep_record import SweepRecord
 
@@ -59,14 +59,20 @@ def sweep_without_effect(
     return SweepTable(SweepRecord.from_json(meta), frame, pd.DataFrame(columns=["key", "step", "examples"]))
 
 
+def rows_of(found: Sequence[Contrast]) -> pd.DataFrame:
+    """As lines of differences.csv."""
+    return pd.DataFrame([one.row for one in found])
+
+
 @pytest.fixture(scope="module")
 def matched() -> pd.DataFrame:
-    return differences(sweep_without_effect(0, strata=400, levels=LEVELS))
+    return rows_of(Analysis(sweep_without_effect(0, strata=400, levels=LEVELS)).differences)
 
 
 @pytest.fixture(scope="module")
 def tuned() -> pd.DataFrame:
-    return tuned_differences(sweep_without_effect(1, strata=200, levels=LEVELS, rates=RATES, tuning=TUNING))
+    table = sweep_without_effect(1, strata=200, levels=LEVELS, rates=RATES, tuning=TUNING)
+    return rows_of(Analysis(table).tuned_differences)
 
 
 def claimed(frame: pd.DataFrame, column: str = "p") -> float:
@@ -103,8 +109,9 @@ def test_a_family_without_an_effect_seldom_claims_anything(kind: str, request: p
 
 @pytest.mark.slow
 def test_of_many_families_without_an_effect_a_twentieth_claims_anything() -> None:
-    matched = differences(sweep_without_effect(2, strata=1000, levels=LEVELS))
-    tuned = tuned_differences(sweep_without_effect(3, strata=1000, levels=LEVELS, rates=RATES, tuning=TUNING))
+    matched = rows_of(Analysis(sweep_without_effect(2, strata=1000, levels=LEVELS)).differences)
+    table = sweep_without_effect(3, strata=1000, levels=LEVELS, rates=RATES, tuning=TUNING)
+    tuned = rows_of(Analysis(table).tuned_differences)
     for kind, found in (("matched", matched), ("tuned", tuned)):
         corrected, raw = any_claimed(found)
         print(f"1,000 families of 3, {kind}: {corrected:.3f} claim anything; without Holm {raw:.3f};", end=" ")

@@ -57,4 +57,4 @@ def test_of_own_data_recorded_before_the_share_was_no_trial_is_called_collapsed(
 
 def test_only_finished_trials_collapse(table_of: Any) -> None:
     rows = [{**of_own_data(0.1, 0.1, 1000), "status": status} for status in ("finished", "diverged", "failed")]
-    assert count_outcomes(table_of(rows).trials)["collapsed"] == 1
+    assert count_outcomes(table_of(rows).trials).collapsed == 1

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from bnbench.analysis import SweepTable, robustness
+from bnbench.analysis import Analysis, Choice, SweepTable
 from bnbench.analysis.significance import mcnemar_p
 from bnbench.record import names
 from bnbench.record.sweep_record import SweepRecord
@@ -51,49 +52,58 @@ def sweep(
     )
 
 
+def choices(table: SweepTable, a: str = "batch", b: str = "none") -> list[Choice]:
+    """Of a sweep with one stratum, the learning rate apart."""
+    (found,) = Analysis(table).robustness.choices(a, b)
+    return found
+
+
+def by(found: list[Choice], measure: str) -> list[Choice]:
+    return [choice for choice in found if choice.measure == measure]
+
+
 def test_every_choice_is_made_once() -> None:
-    rows = robustness(sweep(dict.fromkeys(RATES, 0.02), tuning=(100,), batch_statistics=0.0), "batch", "none")
+    found = choices(sweep(dict.fromkeys(RATES, 0.02), tuning=(100,), batch_statistics=0.0))
     # Four accuracies and two kinds of steps, at the best and at three learning rates.
-    assert len(rows) == 6 * 4
-    assert rows["choice"].is_unique
-    assert rows["choice"].iloc[0] == "test accuracy, each at its best learning rate"
+    assert len({(one.measure, one.sustained, one.rates) for one in found}) == len(found) == 6 * 4
+    assert (found[0].measure, found[0].rates) == (names.TEST_ACC, "best")
 
 
 def test_a_difference_that_is_always_there_holds_wherever_it_is_measured() -> None:
-    rows = robustness(sweep(dict.fromkeys(RATES, 0.02)), "batch", "none")
-    accuracy = rows[rows["measure"].isin([names.TEST_ACC, names.VAL_ACC])]
-    assert accuracy["holds"].all()
-    assert (accuracy["answer"] == "a").all()
-    assert accuracy["advantage"].between(0.015, 0.025).all()
+    found = choices(sweep(dict.fromkeys(RATES, 0.02)))
+    for choice in by(found, names.TEST_ACC) + by(found, names.VAL_ACC):
+        assert choice.holds
+        assert choice.answer == "a"
+        assert 0.015 < choice.advantage.mean < 0.025
 
 
 def test_fewer_steps_are_an_advantage() -> None:
-    rows = robustness(sweep({0.1: 0.02}), "batch", "none")
-    steps = rows[rows["measure"] == names.steps_to(TARGET)]
-    assert np.allclose(steps["advantage"], np.log(2))
-    mirror = robustness(sweep({0.1: 0.02}), "none", "batch")
-    assert np.allclose(mirror[mirror["measure"] == names.steps_to(TARGET)]["advantage"], -np.log(2))
+    for (a, b), gain in ((("batch", "none"), np.log(2)), (("none", "batch"), -np.log(2))):
+        steps = by(choices(sweep({0.1: 0.02}), a, b), names.steps_to(TARGET))
+        assert [choice.advantage.mean for choice in steps] == pytest.approx([gain, gain])
 
 
 def test_a_difference_that_turns_with_the_learning_rate_does_not_hold_everywhere() -> None:
-    rows = robustness(sweep({0.1: 0.02, 0.3: 0.01, 1.0: -0.03}), "batch", "none")
-    test = rows[rows["measure"] == names.TEST_ACC]
-    assert dict(zip(test["rates"], test["holds"], strict=True)) == {0.1: True, 0.3: True, 1.0: False}
+    test = by(choices(sweep({0.1: 0.02, 0.3: 0.01, 1.0: -0.03})), names.TEST_ACC)
+    assert {choice.rates: choice.holds for choice in test} == {0.1: True, 0.3: True, 1.0: False}
 
 
 def test_an_unclear_main_analysis_holds_nowhere() -> None:
-    rows = robustness(sweep({0.1: 0.02, 0.3: 0.0, 1.0: -0.03}), "batch", "none")
-    test = rows[rows["measure"] == names.TEST_ACC]
-    assert test["rates"].iloc[0] == 0.3
-    assert not test["holds"].any()
+    test = by(choices(sweep({0.1: 0.02, 0.3: 0.0, 1.0: -0.03})), names.TEST_ACC)
+    assert test[0].rates == 0.3
+    assert not any(choice.holds for choice in test)
 
 
 def test_batch_statistics_are_one_more_choice_and_a_level_without_any_keeps_its_accuracy() -> None:
-    rows = robustness(sweep({0.1: 0.02}, batch_statistics=-0.1), "batch", "none")
-    by_measure = rows.set_index("measure")
-    assert by_measure.loc[names.VAL_ACC, "answer"] == "a"
-    assert by_measure.loc[names.VAL_ACC_BATCH, "answer"] == "b"
-    assert names.VAL_ACC_BATCH not in set(robustness(sweep({0.1: 0.02}), "batch", "none")["measure"])
+    found = choices(sweep({0.1: 0.02}, batch_statistics=-0.1))
+    assert [choice.answer for choice in by(found, names.VAL_ACC)] == ["a"]
+    assert [choice.answer for choice in by(found, names.VAL_ACC_BATCH)] == ["b"]
+    assert by(choices(sweep({0.1: 0.02})), names.VAL_ACC_BATCH) == []
+
+
+def first_hit(found: list[Choice]) -> Choice:
+    (one,) = (choice for choice in by(found, names.steps_to(TARGET)) if not choice.sustained)
+    return one
 
 
 def test_misses_that_leave_a_bound_leave_an_answer() -> None:
@@ -101,10 +111,8 @@ def test_misses_that_leave_a_bound_leave_an_answer() -> None:
     trials = table.trials.copy()
     slow = (trials["norm"] == "none") & (trials["seed"] < 3)
     trials.loc[slow, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
-    rows = robustness(SweepTable(table.record, trials, table.curves), "batch", "none")
-    first_hit = rows[rows["choice"] == f"steps to {TARGET:g}"].iloc[0]
-    assert first_hit["answer"] == "a"
-    assert first_hit["high"] == math.inf
+    found = first_hit(choices(replace(table, trials=trials)))
+    assert (found.answer, found.advantage.high) == ("a", math.inf)
 
 
 def failing(table: SweepTable, norm: str, *, seeds: int) -> SweepTable:
@@ -113,22 +121,18 @@ def failing(table: SweepTable, norm: str, *, seeds: int) -> SweepTable:
     lost = (trials["norm"] == norm) & (trials["seed"] < seeds)
     trials.loc[lost, names.TEST_ACC] = 0.1
     trials.loc[lost, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
-    return SweepTable(table.record, trials, table.curves)
+    return replace(table, trials=trials)
 
 
 def test_where_trials_failed_their_successes_decide_in_place_of_every_accuracy() -> None:
-    rows = robustness(failing(sweep({0.1: 0.02}), "none", seeds=10), "batch", "none")
-    first = rows.iloc[0]
-    assert (first["choice"], first["counts"]) == (
-        "trials that succeeded",
-        "10 of 10 against 0 of 10",
-    )
-    assert (first["answer"], first["holds"], first["advantage"]) == ("a", True, 1.0)
-    assert not rows["measure"].isin([names.VAL_ACC, names.ACC_BEST]).any()
-    few = robustness(failing(sweep({0.1: 0.02}), "none", seeds=1), "batch", "none").iloc[0]
-    assert (few["answer"], few["counts"]) == ("unclear", "10 of 10 against 9 of 10")
-    mirror = robustness(failing(sweep({0.1: 0.02}), "none", seeds=10), "none", "batch").iloc[0]
-    assert mirror["answer"] == "b"
+    table = failing(sweep({0.1: 0.02}), "none", seeds=10)
+    found = choices(table)
+    assert found[0].successes == ((10, 10), (0, 10))
+    assert (found[0].answer, found[0].holds, found[0].advantage.mean) == ("a", True, 1.0)
+    assert by(found, names.VAL_ACC) == by(found, names.ACC_BEST) == []
+    few = choices(failing(sweep({0.1: 0.02}), "none", seeds=1))[0]
+    assert (few.answer, few.successes) == ("unclear", ((10, 10), (9, 10)))
+    assert choices(table, "none", "batch")[0].answer == "b"
 
 
 def test_where_misses_leave_no_ratio_the_trials_that_reached_the_target_decide() -> None:
@@ -136,30 +140,23 @@ def test_where_misses_leave_no_ratio_the_trials_that_reached_the_target_decide()
     trials = table.trials.copy()
     missed = ((trials["norm"] == "none") & (trials["seed"] < 9)) | ((trials["norm"] == "batch") & (trials["seed"] == 9))
     trials.loc[missed, [names.steps_to(TARGET), names.reached(TARGET)]] = [16.0, 0.0]
-    rows = robustness(SweepTable(table.record, trials, table.curves), "batch", "none")
-    row = rows[rows["choice"] == f"steps to {TARGET:g}"].iloc[0]
-    assert (row["counts"], row["answer"]) == ("9 of 10 against 1 of 10", "a")
-    assert row["p"] == mcnemar_p(9, 1)
+    found = first_hit(choices(replace(table, trials=trials)))
+    assert (found.successes, found.answer) == (((9, 10), (1, 10)), "a")
+    assert found.p == mcnemar_p(9, 1)
 
 
 def test_each_choice_is_corrected_for_as_many_comparisons_as_the_main_analysis() -> None:
     """A difference that ten pairs show by itself is one of 48 that they cannot tell from chance."""
-    table = sweep(dict.fromkeys(RATES, 0.02))
-    alone = robustness(table, "batch", "none")
-    assert not alone["family"].any()
-    assert (alone[alone["measure"] == names.TEST_ACC]["answer"] == "a").all()
-    rates = [0.1 * 1.5**i for i in range(48)]
-    many = sweep(dict.fromkeys(rates, 0.02))
-    named = SweepTable(
-        replace(many.record, asked=replace(many.record.asked, contrasts=["batch - none"])), many.trials, many.curves
-    )
-    corrected = robustness(named, "batch", "none")
-    assert set(corrected["family"]) == {48}
-    assert (corrected["answer"] == "unclear").all()
+    alone = choices(sweep(dict.fromkeys(RATES, 0.02)))
+    assert {choice.family for choice in alone} == {0}
+    assert {choice.answer for choice in by(alone, names.TEST_ACC)} == {"a"}
+    many = sweep(dict.fromkeys([0.1 * 1.5**i for i in range(48)], 0.02))
+    asked = replace(many.record.asked, contrasts=["batch - none"])
+    corrected = choices(replace(many, record=replace(many.record, asked=asked)))
+    assert {(choice.family, choice.answer) for choice in corrected} == {(48, "unclear")}
 
 
 def test_no_choice_is_answered_at_a_learning_rate_at_its_grids_edge() -> None:
-    table = sweep(dict.fromkeys([0.3, 1.0, 3.0], 0.02), tuning=(100,))  # 0.3 is the best
-    rows = robustness(table, "batch", "none")
-    rows = rows[rows["measure"] == names.TEST_ACC]
-    assert dict(zip(rows["rates"], rows["answer"], strict=True)) == {"best": "unclear", 0.3: "a", 1.0: "a", 3.0: "a"}
+    found = choices(sweep(dict.fromkeys([0.3, 1.0, 3.0], 0.02), tuning=(100,)))  # 0.3 is the best
+    answers = {choice.rates: choice.answer for choice in by(found, names.TEST_ACC)}
+    assert answers == {"best": "unclear", 0.3: "a", 1.0: "a", 3.0: "a"}

@@ -8,12 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bnbench.analysis import (
-    SweepTable,
-    contrast_steps,
-    steps_to_target,
-)
+from bnbench.analysis import Analysis, SweepTable
 from bnbench.analysis.censored import Ratio
+from bnbench.analysis.steps import TargetSteps
 from bnbench.record import names
 from bnbench.record.sweep_record import SweepRecord
 
@@ -70,14 +67,14 @@ LOST = [0.1, 0.2, 0.3, 0.9, 0.92, 0.5, 0.4, 0.3]
 
 def test_a_first_hit_and_a_sustained_one_are_told_apart() -> None:
     made = table([trial(0, RISING), trial(1, LATE), trial(2, LOST), trial(3, LOW)])
-    assert steps_to_target(made, TARGET).tolist() == [5, 5, 5, math.inf]
-    assert steps_to_target(made, TARGET, sustained=True).tolist() == [5, 20, math.inf, math.inf]
+    assert TargetSteps(made).to_target(TARGET).tolist() == [5, 5, 5, math.inf]
+    assert TargetSteps(made).to_target(TARGET, sustained=True).tolist() == [5, 20, math.inf, math.inf]
 
 
 def test_a_diverged_trial_hit_what_it_hit_and_sustained_nothing() -> None:
     made = table([trial(0, RISING[:5], status="diverged"), trial(1, LOW[:3], status="diverged")])
-    assert steps_to_target(made, TARGET).tolist() == [5, math.inf]
-    assert steps_to_target(made, TARGET, sustained=True).tolist() == [math.inf, math.inf]
+    assert TargetSteps(made).to_target(TARGET).tolist() == [5, math.inf]
+    assert TargetSteps(made).to_target(TARGET, sustained=True).tolist() == [math.inf, math.inf]
 
 
 def test_a_diverged_trial_without_metrics_is_a_miss_and_one_without_a_run_says_nothing() -> None:
@@ -85,14 +82,14 @@ def test_a_diverged_trial_without_metrics_is_a_miss_and_one_without_a_run_says_n
     made = table(
         [trial(0, RISING), trial(1, [], status="diverged", **nothing), trial(2, [], status="missing", **nothing)]
     )
-    assert steps_to_target(made, TARGET).tolist()[:2] == [5, math.inf]
-    assert math.isnan(steps_to_target(made, TARGET).iloc[2])
+    assert TargetSteps(made).to_target(TARGET).tolist()[:2] == [5, math.inf]
+    assert math.isnan(TargetSteps(made).to_target(TARGET).iloc[2])
 
 
 def test_levels_are_compared_in_pairs_with_misses_at_the_budget() -> None:
     batch = [trial(seed, RISING, norm="batch") for seed in range(4)]
     none = [trial(seed, [*LOW[:7], 0.95]) for seed in range(3)] + [trial(3, LOW[:2], status="diverged")]
-    (found,) = contrast_steps(table(none + batch), "none", "batch", TARGET)
+    (found,) = Analysis(table(none + batch)).contrast_steps("none", "batch", TARGET)
     assert found.comparison.kind == Ratio.at_least
     assert found.comparison.ratio is not None
     assert found.comparison.ratio.mean == pytest.approx(20)
@@ -102,7 +99,7 @@ def test_levels_are_compared_in_pairs_with_misses_at_the_budget() -> None:
 def test_where_budgets_differ_the_smaller_one_counts() -> None:
     long = [trial(seed, [*LOW[:7], 0.95]) for seed in range(3)]
     short = [trial(seed, RISING[:7], norm="batch", **{"training.steps": 50}) for seed in range(3)]
-    (found,) = contrast_steps(table(long + short), "none", "batch", TARGET)
+    (found,) = Analysis(table(long + short)).contrast_steps("none", "batch", TARGET)
     assert (found.comparison.reached_a, found.comparison.kind) == (0, Ratio.at_least)
     assert found.comparison.ratio is not None
     assert found.comparison.ratio.mean == pytest.approx(50 / 5)
@@ -118,4 +115,4 @@ def test_where_budgets_differ_the_smaller_one_counts() -> None:
 def test_what_is_not_in_the_sweep_is_refused(a: str, target: float, complaint: str) -> None:
     made = table([trial(0, RISING), trial(0, RISING, norm="batch")])
     with pytest.raises(ValueError, match=complaint):
-        contrast_steps(made, a, "none", target)
+        Analysis(made).contrast_steps(a, "none", target)

@@ -9,7 +9,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bnbench.analysis.timing import seconds_ratio, step_seconds, timed_arms, timed_ratios
+from bnbench.analysis import Analysis
+from bnbench.analysis.timing import seconds_ratio, step_seconds
 from bnbench.record.sweep_record import FoundOut, TimedArm, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 
@@ -58,16 +59,18 @@ def test_the_interval_of_a_ratio_covers_as_often_as_it_says() -> None:
 
 
 def test_levels_are_compared_within_what_a_step_depends_on_and_drift_cancels(timed: SweepTable) -> None:
-    ratios = timed_ratios(timed)
-    assert ratios[["model", "a", "b", "n"]].to_numpy().tolist() == [
-        ["fc", "batch", "none", 6],
-        ["cnn", "batch", "none", 6],
+    analysis = Analysis(timed)
+    assert [(one.where, one.a, one.b, one.ratio.n) for one in analysis.timed_ratios] == [
+        ({"model": "fc"}, "batch", "none", 6),
+        ({"model": "cnn"}, "batch", "none", 6),
     ]
-    assert np.allclose(ratios["ratio"], 1.5, rtol=0.02)
-    assert (ratios["high"] / ratios["low"] < 1.05).all()
-    arms = timed_arms(timed)
-    assert list(arms) == ["model", "level", "n", "seconds", "low", "high"]
-    assert arms["seconds"].tolist() == pytest.approx(
+    for _, ratio, low, high in (one.ratio for one in analysis.timed_ratios):
+        assert ratio == pytest.approx(1.5, rel=0.02)
+        assert low is not None
+        assert high is not None
+        assert high / low < 1.05
+    assert [one.level for one in analysis.timed_levels] == ["none", "batch"] * 2
+    assert [one.seconds.mean for one in analysis.timed_levels] == pytest.approx(
         [np.sqrt(3) * t * s for t in _MODELS.values() for s in (1, 1.5)], 0.02
     )
 
@@ -83,11 +86,11 @@ def test_what_was_not_timed_is_left_out(timed: SweepTable) -> None:
     timing = timed.record.found_out.timing
     assert timing is not None
     some = _with_timing(timed, replace(timing, arms=timing.arms[:3]))
-    assert timed_ratios(some)["model"].tolist() == ["fc"]
+    assert [one.where["model"] for one in Analysis(some).timed_ratios] == ["fc"]
     untimed = _with_timing(timed, None)
     assert step_seconds(untimed) == {}
-    assert timed_arms(untimed).empty
-    assert timed_ratios(untimed).empty
+    assert Analysis(untimed).timed_levels == []
+    assert Analysis(untimed).timed_ratios == []
 
 
 def _with_timing(table: SweepTable, timing: TimingRecord | None) -> SweepTable:

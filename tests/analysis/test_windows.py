@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnbench.analysis import learning_rate_windows, window_differences
+from bnbench.analysis import Analysis
 from bnbench.record import names
 
 RATES = [10.0**k for k in (-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1)]
@@ -34,11 +34,11 @@ def test_a_window_is_where_four_fifths_of_the_seeds_train(table_of: Any) -> None
         # Two of ten fail at 0.01, which still trains; three of ten at 0.1, which does not.
         if (row["optimizer.lr"], row["seed"]) in {(RATES[2], 0), (RATES[2], 1), *((RATES[4], s) for s in range(3))}:
             row |= {"status": "diverged", names.TEST_ACC: math.nan}
-    window = learning_rate_windows(table_of(rows, varied=VARIED)).iloc[0]
-    assert (window["smallest"], window["largest"], window["holes"], window["seeds"]) == (RATES[2], RATES[3], 0, 10)
-    assert window["decades"] == pytest.approx(1)
-    assert not window["at_low_edge"]
-    assert not window["at_high_edge"]
+    (window,) = Analysis(table_of(rows, varied=VARIED)).windows
+    assert (window.smallest, window.largest, window.holes, window.seeds) == (RATES[2], RATES[3], 0, 10)
+    assert window.decades == pytest.approx(1)
+    assert not window.at_low_edge
+    assert not window.at_high_edge
 
 
 def test_a_window_that_ends_with_the_grid_says_so_and_one_with_a_hole_too(table_of: Any) -> None:
@@ -46,15 +46,15 @@ def test_a_window_that_ends_with_the_grid_says_so_and_one_with_a_hole_too(table_
     for row in rows:
         if row["optimizer.lr"] == RATES[5]:
             row |= {"status": "diverged", names.TEST_ACC: math.nan}
-    window = learning_rate_windows(table_of(rows, varied=VARIED)).iloc[0]
-    assert window[["at_low_edge", "at_high_edge", "holes"]].tolist() == [True, True, 1]
-    assert window["decades"] == pytest.approx(8 * 0.5)
+    (window,) = Analysis(table_of(rows, varied=VARIED)).windows
+    assert (window.at_low_edge, window.at_high_edge, window.holes) == (True, True, 1)
+    assert window.decades == pytest.approx(8 * 0.5)
 
 
 def test_a_level_that_trains_nowhere_has_a_window_of_zero(table_of: Any) -> None:
-    window = learning_rate_windows(table_of(arm("none", 9, 9), varied=VARIED)).iloc[0]
-    assert (window["decades"], window["holes"]) == (0, 0)
-    assert math.isnan(window["largest"])
+    (window,) = Analysis(table_of(arm("none", 9, 9), varied=VARIED)).windows
+    assert (window.decades, window.holes) == (0, 0)
+    assert math.isnan(window.largest)
 
 
 def test_windows_differ_by_the_paired_t_interval_over_seeds(table_of: Any) -> None:
@@ -62,34 +62,27 @@ def test_windows_differ_by_the_paired_t_interval_over_seeds(table_of: Any) -> No
     for row in rows:  # three seeds of batch lose their largest learning rate
         if row["norm"] == "batch" and row["optimizer.lr"] == RATES[6] and row["seed"] < 3:
             row |= {"status": "diverged", names.TEST_ACC: math.nan}
-    found = window_differences(table_of(rows, varied=VARIED)).iloc[0]
+    (found,) = Analysis(table_of(rows, varied=VARIED)).window_differences
     d = np.array([1.0] * 3 + [1.5] * 7)
     judge = stats.ttest_1samp(d, 0).confidence_interval(0.95)
-    assert (found["a"], found["b"], found["n"]) == ("batch", "none", 10)
-    assert found[["mean", "low", "high"]].tolist() == pytest.approx([d.mean(), judge.low, judge.high])
-    assert found[["largest_mean", "largest_low", "largest_high"]].tolist() == pytest.approx(
-        [d.mean(), judge.low, judge.high]
-    )
-    assert found[["cut_a", "cut_b"]].tolist() == [0, 0]
-
-
-def test_seeds_whose_windows_the_grid_cuts_are_counted(table_of: Any) -> None:
-    found = window_differences(table_of(arm("none", 2, 3) + arm("batch", 2, 8), varied=VARIED)).iloc[0]
-    assert found[["cut_a", "cut_b"]].tolist() == [10, 0]
+    assert (found.a, found.b, found.width.n) == ("batch", "none", 10)
+    for interval in (found.width, found.largest):
+        assert interval == pytest.approx((10, d.mean(), judge.low, judge.high))
 
 
 def test_a_seed_without_all_its_trials_has_no_window(table_of: Any) -> None:
     rows = arm("none", 2, 3) + arm("batch", 2, 6)
     rows[0]["status"] = "missing"
-    assert window_differences(table_of(rows, varied=VARIED)).iloc[0]["n"] == 9
+    assert Analysis(table_of(rows, varied=VARIED)).window_differences[0].width.n == 9
 
 
 def test_strata_have_windows_of_their_own(table_of: Any) -> None:
     rows = arm("none", 2, 3, model="fc") + arm("none", 2, 5, model="cnn")
-    windows = learning_rate_windows(table_of(rows, varied=["model", *VARIED]))
-    assert windows[["model", "decades"]].to_numpy().tolist() == [["fc", pytest.approx(1)], ["cnn", pytest.approx(2)]]
+    fc, cnn = Analysis(table_of(rows, varied=["model", *VARIED])).windows
+    assert (fc.where, cnn.where) == ({"model": "fc"}, {"model": "cnn"})
+    assert (fc.decades, cnn.decades) == pytest.approx((1, 2))
 
 
 def test_without_a_grid_of_learning_rates_there_is_no_window(table_of: Any) -> None:
-    assert learning_rate_windows(table_of([{}])).empty
-    assert window_differences(table_of([{}])).empty
+    assert Analysis(table_of([{}])).windows == []
+    assert Analysis(table_of([{}])).window_differences == []

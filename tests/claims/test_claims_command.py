@@ -185,7 +185,7 @@ def test_a_sweep_s_finding_is_the_conclusion_of_its_report(
     said = page.read_text()
     assert said.startswith("# Findings\n\n## older\n\nFound elsewhere.\n\n## placement\n\nDoes batch norm before")
     assert "Found before" not in said
-    conclusion = markdown_conclusion(load("placement-0001", f"runs_dir={recorded_runs}").table)
+    conclusion = markdown_conclusion(load("placement-0001", f"runs_dir={recorded_runs}").contents)
     assert said.endswith(f"{conclusion}\n")
     once = said
     command("findings", "--save", "page.md", f"runs_dir={recorded_runs}")

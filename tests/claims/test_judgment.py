@@ -9,14 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench.claims import Claim, Verdict, claims_touched, judge, not_run
+from bnbench.analysis import Analysis
+from bnbench.claims import Claim, Judgment, Verdict, claims_touched, not_run
 from bnbench.claims.claim_files import parse_claim, recorded
+from bnbench.claims.judgment import judge as judge_analysed
 from bnbench.claims.values import settings
 from bnbench.record import names
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 
 GREATER: dict[str, Any] = {"name": "accuracy", "kind": "greater", "contrast": "batch - none", "margin": "1 pp"}
+
+
+def judge(claim: Claim, table: SweepTable) -> Judgment:
+    return judge_analysed(claim, Analysis(table))
 
 
 def claim_of(*tests: dict[str, Any], **more: Any) -> Claim:
@@ -182,7 +188,7 @@ def test_both_arms_at_the_others_best_learning_rate() -> None:
     test = {**GREATER, "rates": "best_of_b"}
     assert judge(claim_of(test), table).verdict == Verdict.refuted
     assert judge(claim_of({**test, "rates": "best"}), table).verdict == Verdict.supported
-    (setting,) = settings(claim_of(test).tests[0], table)
+    (setting,) = settings(claim_of(test).tests[0], Analysis(table))
     assert setting.b is not None
     assert (setting.a.lr, setting.b.lr) == (0.01, 0.01)
 
@@ -265,9 +271,11 @@ def test_seeds_added_after_a_report_are_counted_and_named(before: list[dict[str,
 
 def test_the_report_judges_claims_as_they_were_recorded_and_later_ones_as_exploratory() -> None:
     table = table_of(lambda p: 0.05, claims=(OTHER,))
-    (judgment,) = claims_touched(table)
+    (judgment,) = claims_touched(Analysis(table))
     assert (judgment.claim, judgment.exploratory) == (OTHER, False)
-    later = claims_touched(table_of(lambda p: 0.05), {"MINE": CLAIM, "AWAY": claim_of(GREATER, sweep="another")})
+    later = claims_touched(
+        Analysis(table_of(lambda p: 0.05)), {"MINE": CLAIM, "AWAY": claim_of(GREATER, sweep="another")}
+    )
     assert [(judgment.claim.id, judgment.exploratory) for judgment in later] == [("MINE", True)]
 
 
@@ -291,7 +299,9 @@ def test_statistics_over_the_settings_of_a_seed(statistic: str, expected: float)
     expected = {"slope": np.polyfit([1, 2, 4], [*gains.values()], 1)[0], "share": -2 / 3}.get(statistic, expected)
     table = table_of(lambda p: gains[p["model.depth"]], axes={"model.depth": [1, 2, 4]})
     table.trials[names.TEST_ACC] = table.trials[names.TEST_ACC].round(2)  # without the noise
-    (setting,) = settings(claim_of({**GREATER, "statistic": statistic, "along": "model.depth"}).tests[0], table)
+    (setting,) = settings(
+        claim_of({**GREATER, "statistic": statistic, "along": "model.depth"}).tests[0], Analysis(table)
+    )
     assert setting.b is not None
     difference = setting.a.values - setting.b.values
     assert difference.mean() == pytest.approx(expected, abs=0.05 if statistic == "share" else 0.012)
@@ -304,7 +314,7 @@ def test_a_diverged_trial_counts_as_a_constant_prediction_in_a_range() -> None:
         status=lambda p: "diverged" if p["norm"] == "none" and p["model.depth"] == 9 else "finished",
     )
     test = {**GREATER, "contrast": "none - batch", "statistic": "range", "along": "model.depth"}
-    (setting,) = settings(claim_of(test).tests[0], table)
+    (setting,) = settings(claim_of(test).tests[0], Analysis(table))
     assert setting.a.values.mean() == pytest.approx(0.7, abs=0.01)
     assert judge(claim_of(test), table).verdict == Verdict.supported
 

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from bnbench.claims import Claim, Verdict, judge, not_run
+from bnbench.analysis import Analysis
+from bnbench.claims import Claim, Judgment, Verdict, not_run
+from bnbench.claims.judgment import judge as judge_analysed
 from bnbench.config.folder import conf_dir
 from bnbench.record import names
 from bnbench.record.sweep_record import FoundOut, TimedArm, TimingRecord
@@ -26,6 +28,10 @@ MadeUp = Callable[..., SweepTable]
 # Learning rates as the sweeps have them, by model; the truth has its best in the middle.
 _TARGETS: dict[str, tuple[float, ...]] = {"fc": (0.85, 0.9), "cnn": (0.8,)}
 _MIDDLE = {"fc": 0.3, "cnn": 0.003}
+
+
+def judge(claim: Claim, table: SweepTable) -> Judgment:
+    return judge_analysed(claim, Analysis(table))
 
 
 def _scored(params: Params, score: float, rng: np.random.Generator, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bnbench.analysis.timing import step_seconds, timed_ratios
+from bnbench.analysis import Analysis
+from bnbench.analysis.timing import step_seconds
 from bnbench.bench.time_arms import time_arms
 from bnbench.bench.workloads import trials_of
 from bnbench.record.sweep_record import TimingRecord
@@ -39,7 +40,8 @@ def test_arms_are_timed_once_for_each_arithmetic_and_any_sweep_of_them_has_it(tm
     assert [len(arm.keys) for arm in timing.arms] == [4, 4, 4], "two seeds and two rates; undefined ones not"
     assert all(len(arm.seconds_per_step) == 3 for arm in timing.arms)
     assert all(0 < seconds < 1 for arm in timing.arms for seconds in arm.seconds_per_step)
-    assert timed_ratios(table)[["training.batch_size", "a", "b"]].to_numpy().tolist() == [[8, "batch", "none"]]
+    (ratio,) = Analysis(table).timed_ratios
+    assert (ratio.where, ratio.a, ratio.b) == ({"training.batch_size": 8}, "batch", "none")
     assert any(line.startswith("3 arms in turns, 3 rounds, one process on one thread") for line in lines)
 
     # A sweep recorded later finds it by what a step's arithmetic depends on.

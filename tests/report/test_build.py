@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnbench.analysis import SweepTable, arms, tuned_differences
+from bnbench.analysis import Analysis, SweepTable
 from bnbench.config import ConfigError
 from bnbench.record import names
-from bnbench.report import write_report
+from bnbench.report import Contents, write_report
 from bnbench.report.figures import draw_figures
 
 BY_FORMAT = {
@@ -95,7 +95,7 @@ def placement(make_sweep: Any) -> Any:
 @pytest.fixture(scope="module")
 def written(make_sweep: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The files of the placement sweep's report; to be read only."""
-    return write_report(placement(make_sweep), tmp_path_factory.mktemp("report"))
+    return write_report(Contents(placement(make_sweep)), tmp_path_factory.mktemp("report"))
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -126,14 +126,14 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
 def test_a_report_is_written_whatever_became_of_the_trials(make_sweep: Any, tmp_path: Path, case: str) -> None:
-    paths = write_report(make_sweep(**CASES[case]), tmp_path / "made")
+    paths = write_report(Contents(make_sweep(**CASES[case])), tmp_path / "made")
     assert list(paths) == FILES
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == sorted(FILES)
     Page(paths["report.html"].read_text())
 
 
 def test_the_same_table_gives_the_same_bytes(written: dict[str, Path], make_sweep: Any, tmp_path: Path) -> None:
-    again = write_report(placement(make_sweep), tmp_path)
+    again = write_report(Contents(placement(make_sweep)), tmp_path)
     for name in FILES:
         assert written[name].read_bytes() == again[name].read_bytes()
 
@@ -165,7 +165,7 @@ def test_every_chart_says_what_it_shows(written: dict[str, Path]) -> None:
 
 
 def test_subjects_with_a_single_chart_stand_side_by_side(make_sweep: Any) -> None:
-    (row,) = draw_figures(make_sweep(axes={"model": ("fc", "cnn")}))[0].rows
+    (row,) = draw_figures(Analysis(make_sweep(axes={"model": ("fc", "cnn")})))[0].rows
     assert [panel.title for panel in row.panels] == ["fc", "cnn"]
 
 
@@ -179,7 +179,7 @@ def test_words_from_outside_are_escaped(make_sweep: Any, tmp_path: Path) -> None
         axes={"model.activation": ("<b>relu", "tanh")},
         meta={"question": "Is <script>alert(1)</script> | safe?"},
     )
-    paths = write_report(table, tmp_path)
+    paths = write_report(Contents(table), tmp_path)
     html = paths["report.html"].read_text()
     assert "<script>alert" not in html
     assert html.count("<script") == 1
@@ -191,7 +191,7 @@ def test_trials_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) 
     table = placement(make_sweep)
     thirds = np.random.default_rng(0).random(len(table.trials)) / 3
     table.trials[names.TEST_ACC] = thirds
-    rows = read_csv(write_report(table, tmp_path, ["csv"])["trials.csv"])
+    rows = read_csv(write_report(Contents(table), tmp_path, ["csv"])["trials.csv"])
     needed = {
         "key",
         "status",
@@ -209,7 +209,9 @@ def test_trials_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) 
 
 
 def test_steps_that_were_missed_are_empty_in_trials_csv_beside_the_budget(make_sweep: Any, tmp_path: Path) -> None:
-    rows = read_csv(write_report(make_sweep(accuracy=lambda params, level: 0.5), tmp_path, ["csv"])["trials.csv"])
+    rows = read_csv(
+        write_report(Contents(make_sweep(accuracy=lambda params, level: 0.5)), tmp_path, ["csv"])["trials.csv"]
+    )
     assert {row[names.reached(0.9)] for row in rows} == {"0.0"}
     assert {row[names.steps_to(0.9)] for row in rows} == {row[names.examples_to(0.9)] for row in rows} == {""}
     assert {row["training.steps"] for row in rows} == {"800"}
@@ -217,13 +219,13 @@ def test_steps_that_were_missed_are_empty_in_trials_csv_beside_the_budget(make_s
 
 def test_curves_csv_reads_back_to_the_last_bit(make_sweep: Any, tmp_path: Path) -> None:
     table = placement(make_sweep)
-    assert_same(read_csv(write_report(table, tmp_path, ["csv"])["curves.csv"]), table.curves)
+    assert_same(read_csv(write_report(Contents(table), tmp_path, ["csv"])["curves.csv"]), table.curves)
 
 
 def test_the_manifest_is_strict_json_with_the_keys_of_all_trials(make_sweep: Any, tmp_path: Path) -> None:
     table = make_sweep()
     manifest = json.loads(
-        write_report(table, tmp_path, ["md"])["manifest.json"].read_text(), parse_constant=pytest.fail
+        write_report(Contents(table), tmp_path, ["md"])["manifest.json"].read_text(), parse_constant=pytest.fail
     )
     assert [trial["key"] for trial in manifest["trials"]] == table.trials["key"].tolist()
     assert {"command", "config", "versions", "git", "data", "hardware"} <= set(manifest)
@@ -240,14 +242,14 @@ def test_markdown_has_every_table_and_caution(written: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("asked", [["html"], ["md"], ["tex"], ["csv"], ["csv", "md"]])
 def test_only_the_formats_asked_for_are_written(make_sweep: Any, tmp_path: Path, asked: list[str]) -> None:
-    paths = write_report(make_sweep(), tmp_path, asked)
+    paths = write_report(Contents(make_sweep()), tmp_path, asked)
     assert {*paths} == {"manifest.json"}.union(*(BY_FORMAT[kind] for kind in asked))
     assert {path.name for path in tmp_path.iterdir()} == {*paths}
 
 
 def test_an_unknown_format_is_answered_before_anything_is_written(make_sweep: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="format pdf is unknown; allowed: html, md, tex, csv"):
-        write_report(make_sweep(), tmp_path / "made", ["html", "pdf"])
+        write_report(Contents(make_sweep()), tmp_path / "made", ["html", "pdf"])
     assert not (tmp_path / "made").exists()
 
 
@@ -255,7 +257,7 @@ def test_a_sweep_without_trials_is_answered_in_a_line(make_sweep: Any, tmp_path:
     full = make_sweep()
     empty = SweepTable(full.record, full.trials[:0], full.curves[:0])
     with pytest.raises(ConfigError, match=r"^sweep placement-3f9a1c has no trial: there is nothing to report$"):
-        write_report(empty, tmp_path)
+        write_report(Contents(empty), tmp_path)
 
 
 def test_the_sections_stand_in_the_order_in_which_they_are_read(written: dict[str, Path]) -> None:
@@ -268,22 +270,23 @@ def test_the_sections_stand_in_the_order_in_which_they_are_read(written: dict[st
 
 def test_the_statistics_are_written_as_data(make_sweep: Any, tmp_path: Path) -> None:
     table = placement(make_sweep)
-    paths = write_report(table, tmp_path, ["csv"])
-    assert_same(read_csv(paths["arms.csv"]), arms(table))
+    paths = write_report(Contents(table), tmp_path, ["csv"])
+    analysis = Analysis(table)
+    assert_same(read_csv(paths["arms.csv"]), pd.DataFrame([arm.row for arm in analysis.arms]))
     rows = read_csv(paths["differences.csv"])
     assert [row["rates"] for row in rows] == ["equal"] * 18 + ["tuned"] * 6
-    assert_same(rows[18:], tuned_differences(table).assign(rates="tuned"))
+    assert_same(rows[18:], pd.DataFrame([{**one.row, "rates": "tuned"} for one in analysis.tuned_differences]))
 
 
 def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    before = write_report(make_sweep(), tmp_path)["trials.csv"].read_bytes()
+    before = write_report(Contents(make_sweep()), tmp_path)["trials.csv"].read_bytes()
 
     def fail(*_: Path) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_report(make_sweep(seeds=(0, 1)), tmp_path)
+        write_report(Contents(make_sweep(seeds=(0, 1))), tmp_path)
     assert (tmp_path / "trials.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
 
@@ -291,7 +294,7 @@ def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path
 def test_a_perfect_accuracy_is_drawn(make_sweep: Any, tmp_path: Path) -> None:
     table = make_sweep()
     table.curves[names.VAL_ACC] = 1.0
-    charts = re.findall("<svg.*?</svg>", write_report(table, tmp_path)["report.html"].read_text(), re.DOTALL)
+    charts = re.findall("<svg.*?</svg>", write_report(Contents(table), tmp_path)["report.html"].read_text(), re.DOTALL)
     assert charts
     assert not re.search(r"\b(nan|inf)\b", "".join(charts))
 
@@ -301,7 +304,7 @@ def test_a_thousand_trials_take_seconds_and_a_page_that_can_be_sent(make_sweep: 
     table = make_sweep(axes=axes, seeds=range(26), tuning_seeds=(100, 101), grid_points=60)
     assert len(table.trials) == 1008
     started = time.process_time()  # of this process alone, whatever else the machine does
-    path = write_report(table, tmp_path, ["html"])["report.html"]
+    path = write_report(Contents(table), tmp_path, ["html"])["report.html"]
     assert time.process_time() - started < 30  # measured: 8 s
     assert path.stat().st_size < 3e6
 

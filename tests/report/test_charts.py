@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis, SweepTable
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
 from bnbench.record.sweep_table import MISSING
@@ -37,7 +37,7 @@ def table(make_sweep: MakeSweep) -> SweepTable:
 
 @pytest.fixture(scope="module")
 def charts(table: SweepTable) -> SweepCharts:
-    return mean_charts(table)
+    return mean_charts(Analysis(table))
 
 
 def by_key(charts: SweepCharts) -> dict[str, MeanChart]:
@@ -87,11 +87,9 @@ def test_curves_are_means_at_each_step(table: SweepTable, charts: SweepCharts) -
 
 
 def test_bars_are_at_the_rates_that_tuning_seeds_chose(table: SweepTable, charts: SweepCharts) -> None:
-    from bnbench.analysis import tuned_learning_rates
-
     bars = by_key(charts)["fc test accuracy at own lr"]
     assert bars.axis is None
-    rates = tuned_learning_rates(table).set_index(["model", "level"])["optimizer.lr"]
+    rates = {(one.where["model"], one.level): one.rate for one in Analysis(table).tuned}
     for level, (bar,) in bars.lines.items():
         values = of(table, level, "fc", rates["fc", level])[names.TEST_ACC]
         assert bar.mean == pytest.approx(100 * values.mean())
@@ -112,7 +110,7 @@ def test_diverged_trials_are_in_no_mean_and_counted(make_sweep: MakeSweep) -> No
         return "diverged" if level == "none" and (params["seed"] < 3 or params["optimizer.lr"] == 2.5) else "finished"
 
     table = make_sweep(axes=AXES, status=status)
-    found = by_key(mean_charts(table))
+    found = by_key(mean_charts(Analysis(table)))
     accuracies = found["fc test accuracy - 19 diverged"].lines["none"]
     assert [point.x for point in accuracies] == [math.log10(lr) for lr in RATES[:3]]  # nothing finished at the last
     kept = of(table, "none", "fc", 0.1).query("status == 'finished'")
@@ -126,14 +124,14 @@ def test_diverged_trials_are_in_no_mean_and_counted(make_sweep: MakeSweep) -> No
 
 def test_what_is_not_trained_yet_has_not_failed(make_sweep: MakeSweep) -> None:
     late = lambda params, level: MISSING if params["seed"] > 5 else "finished"  # noqa: E731
-    charts = mean_charts(make_sweep(axes=AXES, status=late))
+    charts = mean_charts(Analysis(make_sweep(axes=AXES, status=late)))
     assert "fc test accuracy - 48 missing" in by_key(charts)
     assert not any("succeeded" in key for key in by_key(charts))
     assert "144 of 240 trials are in so far" in charts.note
 
 
 def test_where_no_number_varies_there_are_bars(make_sweep: MakeSweep) -> None:
-    found = by_key(mean_charts(make_sweep(axes={"model.activation": ["relu", "tanh"]})))
+    found = by_key(mean_charts(Analysis(make_sweep(axes={"model.activation": ["relu", "tanh"]}))))
     assert {key for key, chart in found.items() if chart.axis is None} == {
         "activation relu test accuracy",
         "activation tanh test accuracy",
@@ -142,7 +140,7 @@ def test_where_no_number_varies_there_are_bars(make_sweep: MakeSweep) -> None:
 
 def test_a_batch_size_far_apart_is_on_a_logarithmic_axis_and_a_near_one_is_not(make_sweep: MakeSweep) -> None:
     far, near = (
-        by_key(mean_charts(make_sweep(axes={"training.batch_size": sizes})))["test accuracy"]
+        by_key(mean_charts(Analysis(make_sweep(axes={"training.batch_size": sizes}))))["test accuracy"]
         for sizes in ([1, 8, 64], [32, 48, 64])
     )
     assert far.axis == "log10 batch size - test accuracy"
@@ -153,7 +151,7 @@ def test_a_batch_size_far_apart_is_on_a_logarithmic_axis_and_a_near_one_is_not(m
 def test_of_many_settings_the_first_are_drawn_and_their_order_is_no_outcomes(make_sweep: MakeSweep) -> None:
     rates = [0.01 * (i + 1) for i in range(MOST_PANELS + 3)]
     rising = lambda params, level: 0.5 + params["optimizer.lr"]  # noqa: E731
-    charts = mean_charts(make_sweep(axes={"optimizer.lr": rates}, accuracy=rising))
+    charts = mean_charts(Analysis(make_sweep(axes={"optimizer.lr": rates}, accuracy=rising)))
     accuracies, curves, _ = charts.sections
     assert len(accuracies.charts[0].lines["none"]) == len(rates)
     assert [chart.key for chart in curves.charts] == [f"lr {rate:g} val accuracy" for rate in rates[:MOST_PANELS]]
@@ -161,9 +159,9 @@ def test_of_many_settings_the_first_are_drawn_and_their_order_is_no_outcomes(mak
 
 @pytest.mark.parametrize("status", ["undefined", MISSING])
 def test_a_sweep_without_a_result_has_no_charts(make_sweep: MakeSweep, status: str) -> None:
-    assert mean_charts(make_sweep(axes=AXES, status=lambda params, level: status)).sections == ()
+    assert mean_charts(Analysis(make_sweep(axes=AXES, status=lambda params, level: status))).sections == ()
 
 
 def test_of_a_sweep_that_failed_throughout_that_alone_is_drawn(make_sweep: MakeSweep) -> None:
-    charts = mean_charts(make_sweep(axes=AXES, status=lambda params, level: "failed"))
+    charts = mean_charts(Analysis(make_sweep(axes=AXES, status=lambda params, level: "failed")))
     assert [*by_key(charts)] == [f"{model} trials that succeeded - 120 failed" for model in ("fc", "cnn")]

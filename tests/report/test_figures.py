@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnbench.analysis import Analysis
 from bnbench.record import names
 from bnbench.report.figures import by_layer, draw_figures, measured
 from bnbench.report.figures import validation_curves as convergence
@@ -20,7 +21,7 @@ NAN = float("nan")
 
 
 def titles(table: Any) -> list[str]:
-    return [figure.title for figure in draw_figures(table)]
+    return [figure.title for figure in draw_figures(Analysis(table))]
 
 
 @pytest.fixture
@@ -53,14 +54,14 @@ def test_accuracy_is_drawn_against_whatever_of_rate_and_batch_size_varies(make_s
 
 
 def test_what_was_measured_is_drawn_kind_by_kind(with_measures: Any) -> None:
-    figures = measured.draw(with_measures)
+    figures = measured.draw(Analysis(with_measures))
     assert [figure.title for figure in figures] == ["Gradients while training", "Inputs of hidden units while training"]
     assert [[len(row.panels) for row in figure.rows] for figure in figures] == [[1, 1], [2, 2]]  # a row a learning rate
     assert [row.title for row in figures[0].rows] == ["learning rate 0.1", "learning rate 0.3"]
 
 
 def test_a_measure_is_averaged_where_it_was_taken_and_on_a_log_scale_where_it_is_wide(with_measures: Any) -> None:
-    gradients, inputs = measured.draw(with_measures)
+    gradients, inputs = measured.draw(Analysis(with_measures))
     label = re.search('aria-label="([^"]*)"', gradients.rows[0].panels[0].svg)
     assert label
     assert "At the last step: none 1; before 0.1; after 0.01." in label[1]
@@ -75,7 +76,7 @@ def test_gradients_are_drawn_against_the_layer_before_the_first_step_and_after_t
     decade = np.log10(with_measures.curves[names.GRADIENT_FIRST])
     for layer in range(1, 13):
         with_measures.curves[names.layer_gradient(layer)] = 10.0 ** (decade * layer)
-    figure = by_layer.draw(with_measures)
+    figure = by_layer.draw(Analysis(with_measures))
     assert [row.title for row in figure.rows] == ["learning rate 0.1", "learning rate 0.3"]
     before, after = figure.rows[0].panels
     assert (before.title, after.title[:31]) == (
@@ -90,13 +91,13 @@ def test_a_layer_without_a_gradient_is_left_out_of_its_line(with_measures: Any) 
     first = with_measures.curves[names.GRADIENT_FIRST]
     for layer in (1, 2, 3):
         with_measures.curves[names.layer_gradient(layer)] = 0 * first if layer == 2 else first
-    assert "none 1 at layer 1, 1 at layer 3" in by_layer.draw(with_measures).rows[0].panels[0].svg
+    assert "none 1 at layer 1, 1 at layer 3" in by_layer.draw(Analysis(with_measures)).rows[0].panels[0].svg
 
 
 def test_nothing_measured_is_no_figure(make_sweep: Any) -> None:
     table = make_sweep(seeds=(0, 1))
-    assert measured.draw(table) == []
-    assert by_layer.draw(table).rows == ()
+    assert measured.draw(Analysis(table)) == []
+    assert by_layer.draw(Analysis(table)).rows == ()
 
 
 def place(svg: str, kind: str) -> list[float]:
@@ -144,7 +145,7 @@ def test_no_tick_label_is_cut_off(labels: list[str], last: str) -> None:
 
 def test_differences_that_are_all_equal_are_not_drawn_on_a_scale_of_rounding(make_sweep: Any) -> None:
     table = make_sweep(axes={"optimizer.lr": (0.1, 0.3)}, seeds=range(3), noise=0.0)
-    [figure] = [figure for figure in draw_figures(table) if "differences" in figure.title]
+    [figure] = [figure for figure in draw_figures(Analysis(table)) if "differences" in figure.title]
     panels = [panel for row in figure.rows for panel in row.panels if panel.title.endswith("pp")]
     assert panels
     for panel in panels:
@@ -155,14 +156,14 @@ def test_differences_that_are_all_equal_are_not_drawn_on_a_scale_of_rounding(mak
 def test_where_no_pair_is_left_there_is_no_scale(make_sweep: Any) -> None:
     status = lambda params, level: "diverged" if level == "none" else "finished"  # noqa: E731
     table = make_sweep(axes={"optimizer.lr": (0.1, 0.3)}, seeds=range(3), status=status)
-    [figure] = [figure for figure in draw_figures(table) if "differences" in figure.title]
+    [figure] = [figure for figure in draw_figures(Analysis(table)) if "differences" in figure.title]
     [panel] = [panel for row in figure.rows for panel in row.panels if "before - none" in panel.title]
     assert sorted(_numbers(panel.svg)) == [0, 0.1, 0.3]  # no difference, and the learning rates
 
 
 def test_a_measure_that_is_always_the_same_is_drawn_from_zero(with_measures: Any) -> None:
     with_measures.curves[names.ACTIVATION_SATURATED] = with_measures.curves[names.ACTIVATION_SATURATED] * 0
-    inputs = measured.draw(with_measures)[1]
+    inputs = measured.draw(Analysis(with_measures))[1]
     numbers = _numbers(inputs.rows[0].panels[0].svg)
     assert min(numbers) == 0
     assert {0.2, 0.8} <= {*numbers}

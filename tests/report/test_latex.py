@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bnbench.report import Contents
 from bnbench.report.latex import to_latex
 
 LRS = (0.1, 0.3, 1.0)
@@ -36,14 +37,14 @@ def tables(text: str) -> list[tuple[str, list[str]]]:
 
 
 def test_every_line_has_a_cell_for_each_column(make_sweep: Any) -> None:
-    found = tables(to_latex(tuned(make_sweep)))
+    found = tables(to_latex(Contents(tuned(make_sweep))))
     assert len(found) == 3 + 2 * 3 + 2  # arms, differences, other choices; three a model; learning rates
     for kinds, lines in found:
         assert {cells(line) for line in lines} == {len(kinds)}
 
 
 def test_what_is_begun_is_ended(make_sweep: Any) -> None:
-    text = to_latex(tuned(make_sweep, meta={"question": "50 % of {sets} & more_or #less?"}))
+    text = to_latex(Contents(tuned(make_sweep, meta={"question": "50 % of {sets} & more_or #less?"})))
     for kind in ("table", "tabular"):
         assert text.count(f"\\begin{{{kind}}}") == text.count(f"\\end{{{kind}}}") > 0
     body = re.sub(r"\\[{}]", "", text)
@@ -51,27 +52,27 @@ def test_what_is_begun_is_ended(make_sweep: Any) -> None:
 
 
 def test_every_line_of_a_question_is_a_comment(make_sweep: Any) -> None:
-    text = to_latex(tuned(make_sweep, meta={"question": "Does it help\nwith 5% of $x_1?"}))
+    text = to_latex(Contents(tuned(make_sweep, meta={"question": "Does it help\nwith 5% of $x_1?"})))
     before, _, _ = text.partition("\\makeatletter")
     assert "% with 5% of $x_1?\n" in before
     assert all(line.startswith("%") for line in before.splitlines() if line)
 
 
 def test_an_estimate_stands_with_half_its_interval(make_sweep: Any) -> None:
-    text = to_latex(make_sweep(level_names=("none",)))
+    text = to_latex(Contents(make_sweep(level_names=("none",))))
     (kinds, (_, line)) = tables(text)[0]
     assert re.match(r"none & \d\d\.\d\d \$\\pm\$ 0\.\d\d & 10 of 10", line)
     assert len(kinds) == 5  # the interval has no column of its own
 
 
 def test_where_there_is_no_interval_the_cell_says_why(make_sweep: Any) -> None:
-    assert "(one seed)" in to_latex(make_sweep(seeds=(0,)))
-    assert "(all equal)" in to_latex(make_sweep(noise=0.0))
+    assert "(one seed)" in to_latex(Contents(make_sweep(seeds=(0,))))
+    assert "(all equal)" in to_latex(Contents(make_sweep(noise=0.0)))
 
 
 def test_a_lopsided_interval_keeps_both_ends(make_sweep: Any) -> None:
     """An accuracy near 1 has its interval cut there."""
-    text = to_latex(make_sweep(level_names=("none",), accuracy=lambda p, level: 0.999, noise=0.01))
+    text = to_latex(Contents(make_sweep(level_names=("none",), accuracy=lambda p, level: 0.999, noise=0.01)))
     assert re.search(r"none & 99\.\d\d \(9\d\.\d\d to 100\.00\)", text)
 
 
@@ -85,7 +86,7 @@ def test_it_compiles(make_sweep: Any, tmp_path: Path, by: str) -> None:
         tuning_seeds=(100, 101),
         meta={"question": odd},
     )
-    (tmp_path / "report.tex").write_text(to_latex(table), encoding="utf-8")
+    (tmp_path / "report.tex").write_text(to_latex(Contents(table)), encoding="utf-8")
     paper = r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}x\input{report}\end{document}"
     (tmp_path / "paper.tex").write_text(paper)
     name = "report.tex" if by == "itself" else "paper.tex"

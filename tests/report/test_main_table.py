@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from bnbench.analysis.outcomes import OUTCOMES
-from bnbench.report.main_table import main_table
+from bnbench.analysis.outcomes import Outcomes
+from bnbench.report import Contents
 from bnbench.report.tables import outcome_cell
 
 LRS = (0.1, 0.3, 1.0)
@@ -16,7 +15,7 @@ BEST = {"none": 0.3, "before": 1.0, "after": 0.1}
 
 
 def rows(table: Any) -> list[dict[str, str]]:
-    made = main_table(table)
+    made = Contents(table).main
     assert made is not None
     heads = [column.full_title for column in made.columns]
     return [dict(zip(heads, (cell.text for cell in row.cells), strict=True)) for row in made.rows]
@@ -76,5 +75,4 @@ def test_without_tuning_every_arm_has_its_row(make_sweep: Any) -> None:
     ],
 )
 def test_what_became_of_an_arm_s_trials(outcomes: dict[str, int], said: str) -> None:
-    counts = dict.fromkeys([*OUTCOMES, "collapsed"], 0) | outcomes
-    assert outcome_cell(pd.Series({"planned": 10, **counts})).text == said
+    assert outcome_cell(Outcomes(planned=10, **outcomes)).text == said

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from bnbench.analysis import differences, tuned_differences
+from bnbench.analysis import Analysis
+from bnbench.analysis.verdict import Reading, judge_contrast
 from bnbench.record import names
-from bnbench.report.robustness_section import robustness_data, robustness_panel
-from bnbench.report.verdict import Verdict, doubts, verdict
+from bnbench.report import Contents
+from bnbench.report.robustness_section import main_choices
 
 LRS = (0.1, 0.3, 1.0)
 
@@ -20,15 +21,14 @@ def slope(params: Any) -> float:
 
 
 def panel(make_sweep: Any, **more: Any) -> Any:
-    made = robustness_panel(
-        make_sweep(
-            axes={"optimizer.lr": LRS},
-            level_names=("none", "before"),
-            tuning_seeds=(100, 101),
-            meta={"contrasts": ["batch - none"]},
-            **more,
-        )
+    table = make_sweep(
+        axes={"optimizer.lr": LRS},
+        level_names=("none", "before"),
+        tuning_seeds=(100, 101),
+        meta={"contrasts": ["batch - none"]},
+        **more,
     )
+    made = Contents(table).robustness
     assert made is not None
     return made
 
@@ -75,8 +75,9 @@ def test_where_there_is_no_answer_none_is_said_to_hold(make_sweep: Any) -> None:
 
 
 def test_nothing_to_compare_is_no_panel(make_sweep: Any) -> None:
-    assert robustness_panel(make_sweep(level_names=("none",))) is None
-    assert robustness_data(make_sweep(level_names=("none",))).empty
+    said = Contents(make_sweep(level_names=("none",)))
+    assert said.robustness is None
+    assert said.choices == []
 
 
 def failing(params: dict[str, Any], level: str) -> str:
@@ -97,29 +98,31 @@ def test_the_main_row_says_what_the_conclusion_says(make_sweep: Any, tuning: Any
         accuracy=lambda params, level: truth[level] - slope(params),
         status=failing,
     )
-    told = [row for frame in (differences(table), tuned_differences(table)) for _, row in frame.iterrows()]
-    chosen = robustness_data(table)
-    chosen = chosen[chosen["measure"] == names.TEST_ACC]
+    analysis = Analysis(table)
+    told = [*analysis.differences, *analysis.tuned_differences]
+    chosen = [choice for group in main_choices(analysis) for choice in group if choice.measure == names.TEST_ACC]
     assert len(chosen) == len(told)
-    for row in told:
-        rate = row.get("optimizer.lr", "best")
-        own = chosen[(chosen["a"] == row["a"]) & (chosen["b"] == row["b"]) & (chosen["rates"] == rate)].iloc[0]
-        assert own["family"] == row["family"]
-        match verdict(row):
-            case Verdict.a_leads if not doubts(row):
-                assert own["answer"] == "a"
-            case Verdict.b_leads if not doubts(row):
-                assert own["answer"] == "b"
-            case Verdict.diverged if not doubts(row) and row["p_mcnemar"] * row["family"] <= 0.05:
-                assert own["answer"] == ("a" if row["diverged_b"] > row["diverged_a"] else "b")
+    for one in told:
+        rate = one.where.get("optimizer.lr", "best")
+        (own,) = (choice for choice in chosen if (choice.a, choice.b, choice.rates) == (one.a, one.b, rate))
+        assert own.family == one.family
+        reading, doubts = judge_contrast(one)
+        match reading:
+            case Reading.a_leads if not doubts:
+                assert own.answer == "a"
+            case Reading.b_leads if not doubts:
+                assert own.answer == "b"
+            case Reading.failed if not doubts and one.p_mcnemar * one.family <= 0.05:
+                lost_a, lost_b = (side.outcomes.diverged for side in one.sides)
+                assert own.answer == ("a" if lost_b > lost_a else "b")
             case _:
-                assert own["answer"] == "unclear"
+                assert own.answer == "unclear"
 
 
 def test_the_panel_says_which_correction_its_choices_had(make_sweep: Any) -> None:
     corrected = panel(make_sweep)
     assert "corrected for the comparisons that the sweep named, 1 to 3 of them" in corrected.sentence
-    made = robustness_panel(make_sweep(axes={"optimizer.lr": LRS}, meta={"contrasts": []}))
+    made = Contents(make_sweep(axes={"optimizer.lr": LRS}, meta={"contrasts": []})).robustness
     assert made is not None
     assert made.summary.title.endswith(", uncorrected")
     assert "no p is corrected" in made.sentence

@@ -7,21 +7,16 @@ from typing import Any
 
 import pytest
 
-from bnbench.analysis import differences, tuned_learning_rates
-from bnbench.analysis.windows import learning_rate_windows
-from bnbench.report import terminal_conclusion, terminal_table, write_report
-from bnbench.report.cautions import cautions
-from bnbench.report.claims_section import judgments
-from bnbench.report.conclusion import setup_sentence
+from bnbench.analysis import Analysis
+from bnbench.analysis.caveats import choice_is_open
+from bnbench.report import Contents, terminal_conclusion, terminal_table, write_report
+from bnbench.report.claims_section import judge_claims
+from bnbench.report.contrast_words import remark
 from bnbench.report.html import to_html
 from bnbench.report.latex import to_latex
 from bnbench.report.markdown import to_markdown
-from bnbench.report.robustness_section import robustness_panel
-from bnbench.report.subjects import subjects
 from bnbench.report.tables import outcome_cell
 from bnbench.report.two_sweeps_page import compare_sweeps
-from bnbench.report.unfinished import unfinished
-from bnbench.report.verdict import remark
 
 FIRST = "18 of 30 trials done"
 
@@ -39,41 +34,39 @@ def table(make_sweep: Any) -> Any:
 
 
 def test_every_form_of_the_report_begins_with_how_much_is_done(table: Any) -> None:
-    assert unfinished(table).startswith(f"{FIRST}: the sweep is unfinished.")
-    assert terminal_conclusion(table, 100).startswith(FIRST)
-    assert to_latex(table).startswith(f"% {FIRST}")
-    for text, setup in ((to_markdown(table), "Test accuracy after"), (to_html(table), "Test accuracy after")):
+    said = Contents(table)
+    assert said.unfinished.startswith(f"{FIRST}: the sweep is unfinished.")
+    assert terminal_conclusion(said, 100).startswith(FIRST)
+    assert to_latex(said).startswith(f"% {FIRST}")
+    for text, setup in ((to_markdown(said), "Test accuracy after"), (to_html(said), "Test accuracy after")):
         assert 0 < text.index(FIRST) < text.index(setup)
 
 
 def test_a_finished_sweep_says_nothing_of_the_kind(make_sweep: Any) -> None:
-    whole = make_sweep(status=lambda params, level: "failed" if params["seed"] == 0 else "finished")
-    assert unfinished(whole) == ""
+    whole = Contents(make_sweep(status=lambda params, level: "failed" if params["seed"] == 0 else "finished"))
+    assert whole.unfinished == ""
     assert "unfinished" not in to_html(whole) + to_markdown(whole) + terminal_conclusion(whole, 100)
 
 
 def test_trials_that_ended_in_an_error_are_told_apart(make_sweep: Any) -> None:
     table = make_sweep(status=lambda params, level: {0: "failed", 1: "missing"}.get(params["seed"], "finished"))
-    assert unfinished(table).startswith("24 of 30 trials done, 3 trials ended in an error: ")
+    assert Contents(table).unfinished.startswith("24 of 30 trials done, 3 trials ended in an error: ")
 
 
 def test_only_trained_trials_are_counted_and_none_of_the_others_as_failed(table: Any) -> None:
-    told = differences(table).iloc[0]
-    assert (told["n"], told["missing_a"], told["missing_b"]) == (4, 4, 4)
+    contents = Contents(table)
+    told = contents.analysis.differences[0]
+    assert (told.n, *(side.outcomes.missing for side in told.sides)) == (4, 4, 4)
     assert remark(told) == "descriptive, for trials diverged: none 2 of 6"
-    cells = [outcome_cell(row).text for _, row in subjects(table)[0].arms.iterrows()]
+    cells = [outcome_cell(arm.outcomes).text for arm in contents.analysis.arms]
     assert cells == ["4 of 6, 2 diverged, 4 to be trained", *["6 of 6, 4 to be trained"] * 2]
-    assert "over 6 seeds" in setup_sentence(table)
-    said = "\n".join(cautions(table))
-    assert "12 of 30 planned reporting trials are not trained yet" in said
-    assert "Of 18 trained reporting trials 16 finished: none 4 of 6, before 6 of 6, after 6 of 6." in said
-    assert "none (2 of 6)" in said
-    assert "missing" not in terminal_table(table, 200)
+    assert "over 6 seeds" in contents.setup
+    assert "missing" not in terminal_table(contents, 200)
 
 
 def test_pairs_that_are_still_to_come_have_not_failed(make_sweep: Any) -> None:
     table = make_sweep(status=lambda params, level: "missing" if level == "after" else "finished")
-    read = {f"{row['a']} - {row['b']}": remark(row) for _, row in differences(table).iterrows()}
+    read = {f"{one.a} - {one.b}": remark(one) for one in Analysis(table).differences}
     assert read["after - none"] == read["after - before"] == "no pair is trained yet"
 
 
@@ -86,8 +79,8 @@ def test_no_learning_rate_is_chosen_before_all_that_choose_it_are_trained(make_s
         return "missing" if late else "finished"
 
     table = make_sweep(axes=axes, tuning_seeds=seeds, status=status)
-    assert set(tuned_learning_rates(table)["level"]) == {"none", "after"}
-    assert any("not all trained yet, none is chosen" in line for line in cautions(table))
+    assert {one.level for one in Analysis(table).tuned} == {"none", "after"}
+    assert choice_is_open(Analysis(table))
 
 
 def test_a_level_whose_learning_rates_are_not_all_trained_has_no_window_yet(make_sweep: Any) -> None:
@@ -95,17 +88,17 @@ def test_a_level_whose_learning_rates_are_not_all_trained_has_no_window_yet(make
         axes={"optimizer.lr": (0.1, 0.3, 1.0)},
         status=lambda params, level: "missing" if (level, params["optimizer.lr"]) == ("none", 1.0) else "finished",
     )
-    assert set(learning_rate_windows(table)["level"]) == {"before", "after"}
+    assert {window.level for window in Analysis(table).windows} == {"before", "after"}
 
 
 def test_no_claim_is_judged_on_half_a_sweep(make_sweep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bnbench.report.claims_section.claims_touched", lambda table: ["judged"])
-    assert judgments(make_sweep(status=half)) == ()
-    assert judgments(make_sweep()) == ("judged",)
+    monkeypatch.setattr("bnbench.report.claims_section.claims_touched", lambda analysis: ["judged"])
+    assert judge_claims(Analysis(make_sweep(status=half))) == []
+    assert judge_claims(Analysis(make_sweep())) == ["judged"]
 
 
 def test_the_files_say_which_trials_are_to_come(table: Any, tmp_path: Path) -> None:
-    lines = write_report(table, tmp_path)["trials.csv"].read_text().splitlines()
+    lines = write_report(Contents(table), tmp_path)["trials.csv"].read_text().splitlines()
     assert sum(",missing," in line for line in lines) == 12
 
 
@@ -121,6 +114,7 @@ def test_a_comparison_with_an_unfinished_sweep_says_so_first(table: Any, make_sw
 
 
 def test_other_choices_are_not_asked_of_levels_that_are_still_to_be_trained(make_sweep: Any) -> None:
-    made = robustness_panel(make_sweep(status=lambda params, level: "missing" if level == "after" else "finished"))
+    table = make_sweep(status=lambda params, level: "missing" if level == "after" else "finished")
+    made = Contents(table).robustness
     assert made is not None
     assert [row.cells[0].text for row in made.summary.rows] == ["before - none"]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from bnbench.analysis import Analysis
 from bnbench.record.sweep_record import FoundOut, TimedArm, TimingRecord
-from bnbench.report.contents import contents
+from bnbench.report import Contents
 from bnbench.report.table import Table
 from bnbench.report.window_and_time_tables import timing_tables, window_tables
 
@@ -23,7 +24,7 @@ def test_a_window_says_from_where_to_where_a_level_trains_and_how_much_wider_it_
     def status(params: dict[str, Any], level: str) -> str:
         return "diverged" if level == "none" and params["optimizer.lr"] > 0.1 else "finished"
 
-    windows, wider = window_tables(make_sweep(axes=_RATES, level_names=("none", "before"), status=status))
+    windows, wider = window_tables(Analysis(make_sweep(axes=_RATES, level_names=("none", "before"), status=status)))
     assert _shown(windows) == [
         ["none", "0.01*", "0.1", "2.00", "", "10"],
         ["batch", "0.01*", "1*", "3.00", "", "10"],
@@ -37,7 +38,7 @@ def test_a_level_that_trains_nowhere_and_a_gap_are_told(make_sweep: Any) -> None
     def status(params: dict[str, Any], level: str) -> str:
         return "diverged" if level == "none" or params["optimizer.lr"] == 0.1 else "finished"
 
-    windows, _ = window_tables(make_sweep(axes=_RATES, level_names=("none", "before"), status=status))
+    windows, _ = window_tables(Analysis(make_sweep(axes=_RATES, level_names=("none", "before"), status=status)))
     assert _shown(windows) == [
         ["none", "none", "none", "0.00", "", "10"],
         ["batch", "0.01*", "1*", "2.00", "1", "10"],
@@ -46,24 +47,24 @@ def test_a_level_that_trains_nowhere_and_a_gap_are_told(make_sweep: Any) -> None
 
 @pytest.mark.parametrize("rates", [(), (0.1,), (0.1, 1.0)])
 def test_a_few_learning_rates_make_no_window(rates: tuple[float, ...], make_sweep: Any) -> None:
-    assert window_tables(make_sweep(axes={"optimizer.lr": rates} if rates else {})) == []
+    assert window_tables(Analysis(make_sweep(axes={"optimizer.lr": rates} if rates else {}))) == []
 
 
 def test_what_was_timed_is_told_with_its_ratio_and_only_then(make_sweep: Any) -> None:
     sweep = make_sweep(level_names=("none", "before"))
-    assert timing_tables(sweep) == []
+    assert timing_tables(Analysis(sweep)) == []
     keys = {
         level: sweep.trials[sweep.trials["norm"] == norm]["key"].tolist()
         for level, norm in (("none", "none"), ("before", "batch"))
     }
-    arms = [
+    timed = [
         TimedArm("none", "", [0.001, 0.002], keys["none"]),
         TimedArm("before", "", [0.0015, 0.003], keys["before"]),
     ]
-    known = FoundOut(timing=TimingRecord("placement", arms, disturbed=True))
+    known = FoundOut(timing=TimingRecord("made_up", timed, disturbed=True))
     sweep = replace(sweep, record=replace(sweep.record, found_out=known))
-    arms, ratios = timing_tables(sweep)
+    arms, ratios = timing_tables(Analysis(sweep))
     assert "geometric mean of 2 rounds; something else ran meanwhile" in arms.title
     assert [row[:2] for row in _shown(arms)] == [["none", "1.41"], ["batch", "2.12"]]
     assert [row[:2] for row in _shown(ratios)] == [["batch / none", "1.50"]]
-    assert ("Time", [arms, ratios]) in contents(sweep).numbers
+    assert ("Time", [arms, ratios]) in Contents(sweep).numbers

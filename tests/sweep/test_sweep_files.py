@@ -12,9 +12,9 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bnbench.analysis import levels, strata
+from bnbench.analysis import Design
+from bnbench.analysis.design import LEARNING_RATE
 from bnbench.analysis.significance import seeds_suffice
-from bnbench.analysis.tuning import LEARNING_RATE
 from bnbench.config.folder import conf_dir
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.record.sweep_table import SweepTable
@@ -58,7 +58,7 @@ def test_a_file_plans_and_compares_what_its_header_says(
     table = _table(made, asked.compare, varied)
     assert {*asked.contrasts} <= _contrasts(table), "every contrast names two levels"
     if file.parent.name == "sweep" and file.stem not in _TOO_FEW_SEEDS:
-        keys = [key for key in strata(table) if not (asked.tuning_seeds and key == LEARNING_RATE)]
+        keys = [key for key in Design(table).strata if not (asked.tuning_seeds and key == LEARNING_RATE)]
         settings = len(table.trials[keys].drop_duplicates()) if keys else 1
         seeds = table.trials["seed"].nunique() - len(asked.tuning_seeds)
         assert seeds_suffice(seeds, max(1, len(asked.contrasts) * settings)), (
@@ -74,5 +74,5 @@ def _table(made: Plan, compare: list[str], varied: list[str]) -> SweepTable:
 
 
 def _contrasts(table: SweepTable) -> set[str]:
-    own = levels(table)
+    own = Design(table).levels
     return {f"{a} - {b}" for a in own for b in own if a != b}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,7 @@ import pytest
 import bnbench
 from bnbench.config import ConfigError
 from bnbench.record.names import CONDITIONS, Tag
-from bnbench.record.sweep_table import SweepTable
-from bnbench.report import write_report
+from bnbench.report import Contents, write_report
 from bnbench.report.manifest import read_manifest
 from bnbench.sweep.again.reproduce import reproduce
 from bnbench.sweep.hydra_session import hydra_sweep
@@ -30,11 +29,11 @@ from bnbench.tracking.recorded import read_recorded
 def no_pages() -> Iterator[None]:
     """Of a report only its data, which is all that is read here."""
 
-    def write(table: SweepTable, folder: Path) -> dict[str, Path]:
-        return write_report(table, folder, ["csv"]) | {"report.html": folder / "trials.csv"}
+    def write(said: Contents, folder: Path, formats: Sequence[str]) -> dict[str, Path]:
+        return write_report(said, folder, ["csv"]) | {"report.html": folder / "trials.csv"}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bnbench.sweep.running.finish.write_report", write)
+        patch.setattr("bnbench.report.write_report", write)
         yield
 
 

@@ -3,7 +3,7 @@
 matplotlib is imported when they are drawn.
 """
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis
 from bnbench.report.figures import along_axis, by_layer, measured, reaching
 from bnbench.report.figures import validation_curves as convergence
 from bnbench.report.figures.panels import Figure, Panel, PanelRow, level_index
@@ -11,14 +11,14 @@ from bnbench.report.figures.panels import Figure, Panel, PanelRow, level_index
 __all__ = ["Figure", "Panel", "PanelRow", "draw_figures", "level_index"]
 
 
-def draw_figures(table: SweepTable) -> list[Figure]:
+def draw_figures(analysis: Analysis) -> list[Figure]:
     """Every figure that the sweep has data for."""
     drawn = (
-        convergence.draw(table),
-        *along_axis.draw(table),
-        reaching.draw(table),
-        by_layer.draw(table),
-        *measured.draw(table),
+        convergence.draw(analysis),
+        *along_axis.draw(analysis),
+        reaching.draw(analysis),
+        by_layer.draw(analysis),
+        *measured.draw(analysis),
     )
     return [_side_by_side(figure) for figure in drawn if figure.rows]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis
+from bnbench.analysis.subjects import Subject
 from bnbench.record import names
 from bnbench.report.figures.panels import (
     MOST_PANELS,
@@ -17,13 +18,11 @@ from bnbench.report.figures.panels import (
     best_settings,
     colour_of,
     mean_band,
-    of_levels,
     place_powers,
     place_ticks,
 )
 from bnbench.report.figures.svg import WIDE, draw_chart, render
 from bnbench.report.number_words import setting
-from bnbench.report.subjects import Subject, subjects
 
 _CAPTION = (
     "Norms of the loss's gradient by the weights of each layer, from the first to the head: geometric means over the "
@@ -32,40 +31,40 @@ _CAPTION = (
 _MOST_TICKS = 8
 
 
-def draw(table: SweepTable) -> Figure:
+def draw(analysis: Analysis) -> Figure:
     """For each setting one chart a step, one line a level; no rows where gradients were not measured."""
-    keys = [str(key) for key in table.curves.columns if names.is_layer_gradient(str(key))]
-    rows = [row for subject in subjects(table) for row in _rows(table, subject, keys)] if len(keys) > 1 else []
+    keys = [str(key) for key in analysis.table.curves.columns if names.is_layer_gradient(str(key))]
+    rows = [row for subject in analysis.subjects for row in _rows(analysis, subject, keys)] if len(keys) > 1 else []
     return Figure("Gradients against layer", _CAPTION, tuple(row for row in rows if row.panels))
 
 
-def _rows(table: SweepTable, subject: Subject, keys: list[str]) -> Iterator[PanelRow]:
-    for values, trials in best_settings(table, subject, MOST_PANELS // 2):
+def _rows(analysis: Analysis, subject: Subject, keys: list[str]) -> Iterator[PanelRow]:
+    for values, trials in best_settings(analysis, subject, MOST_PANELS // 2):
         finished = trials[trials["status"] == "finished"]
-        points = table.curves.loc[table.curves["key"].isin(finished["key"]), ["key", "step", *keys]]
+        points = analysis.table.curves.loc[analysis.table.curves["key"].isin(finished["key"]), ["key", "step", *keys]]
         points = points.dropna(subset=keys, how="all")
-        where = ", ".join(filter(None, [subject.title, setting(values)]))
+        where = ", ".join(filter(None, [setting(subject.where), setting(values)]))
         steps = sorted({*points["step"].agg(["min", "max"])}) if len(points) else []
         yield PanelRow(
-            where, tuple(_panel(table, finished, points[points["step"] == step], keys, where) for step in steps)
+            where, tuple(_panel(analysis, finished, points[points["step"] == step], keys, where) for step in steps)
         )
 
 
-def _panel(table: SweepTable, finished: pd.DataFrame, points: pd.DataFrame, keys: list[str], where: str) -> Panel:
+def _panel(analysis: Analysis, finished: pd.DataFrame, points: pd.DataFrame, keys: list[str], where: str) -> Panel:
     """The levels' lines at one step."""
     step = int(points["step"].iloc[0])
     when = "before the first step" if step == 0 else f"after step {step:,}"
     chart, axes = draw_chart("layer", width=WIDE)
     gist, ends = [], []
-    for level, arm in of_levels(table, finished):
+    for level, arm in analysis.by_level(finished):
         sizes = points[points["key"].isin(arm["key"])].set_index("key")[keys].T
         logs = sizes.where(sizes > 0).apply(np.log10).dropna()
         if logs.empty or not logs.shape[1]:
             continue
         layers = [1 + keys.index(key) for key in logs.index]
         mean, low, high = (10**line for line in mean_band(logs))
-        axes.plot(layers, mean, color=colour_of(table, level), linewidth=1.6, marker=".", markersize=4)
-        axes.fill_between(layers, low, high, color=colour_of(table, level), alpha=0.2, linewidth=0)
+        axes.plot(layers, mean, color=colour_of(analysis, level), linewidth=1.6, marker=".", markersize=4)
+        axes.fill_between(layers, low, high, color=colour_of(analysis, level), alpha=0.2, linewidth=0)
         ends += [low.min(), high.max()]
         gist.append(f"{level} {mean.iloc[0]:.3g} at layer {layers[0]}, {mean.iloc[-1]:.3g} at layer {layers[-1]}")
     if ends:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis
+from bnbench.analysis.subjects import Subject
 from bnbench.record import names
 from bnbench.report.figures.panels import (
     MOST_PANELS,
@@ -18,14 +19,12 @@ from bnbench.report.figures.panels import (
     best_settings,
     colour_of,
     mean_band,
-    of_levels,
     place_powers,
     place_ticks,
     width_for,
 )
 from bnbench.report.figures.svg import draw_chart, render
 from bnbench.report.number_words import setting
-from bnbench.report.subjects import Subject, subjects
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,45 +38,47 @@ _CAPTION = (
 _WIDE = 30
 
 
-def draw(table: SweepTable) -> list[Figure]:
+def draw(analysis: Analysis) -> list[Figure]:
     """A figure for each kind of measure; none where nothing was measured."""
-    columns = [str(key) for key in table.curves.columns]
+    columns = [str(key) for key in analysis.table.curves.columns]
     measured = [key for key in columns if names.is_curve(key) and key not in names.CURVES]
     measured = [key for key in measured if not names.is_layer_gradient(key)]  # drawn against the layer
     kinds = dict.fromkeys(key.partition("/")[0] for key in measured)
-    return [_draw_kind(table, kind, [key for key in measured if key.startswith(f"{kind}/")]) for kind in kinds]
+    return [_draw_kind(analysis, kind, [key for key in measured if key.startswith(f"{kind}/")]) for kind in kinds]
 
 
-def _draw_kind(table: SweepTable, kind: str, keys: list[str]) -> Figure:
+def _draw_kind(analysis: Analysis, kind: str, keys: list[str]) -> Figure:
     together = [key for key in _PERCENTILES if key in keys]
     charts = [[key] for key in keys if key not in together] + ([together] if together else [])
-    rows = [row for subject in subjects(table) for row in _rows(table, subject, charts)]
+    rows = [row for subject in analysis.subjects for row in _rows(analysis, subject, charts)]
     title = f"{_TITLES.get(kind, kind.capitalize())} while training"
     return Figure(title, _CAPTION.format(wide=_WIDE), tuple(row for row in rows if row.panels))
 
 
-def _rows(table: SweepTable, subject: Subject, charts: list[list[str]]) -> Iterator[PanelRow]:
+def _rows(analysis: Analysis, subject: Subject, charts: list[list[str]]) -> Iterator[PanelRow]:
     """One row a setting, one chart a measure."""
-    for values, trials in best_settings(table, subject, max(1, MOST_PANELS // len(charts))):
+    for values, trials in best_settings(analysis, subject, max(1, MOST_PANELS // len(charts))):
         finished = trials[trials["status"] == "finished"]
-        where = ", ".join(filter(None, [subject.title, setting(values)]))
+        where = ", ".join(filter(None, [setting(subject.where), setting(values)]))
         panels = []
         for keys in charts:
-            points = table.curves.loc[table.curves["key"].isin(finished["key"]), ["key", "step", *keys]].dropna()
+            points = analysis.table.curves.loc[
+                analysis.table.curves["key"].isin(finished["key"]), ["key", "step", *keys]
+            ].dropna()
             if len(points):
                 chart, axes = draw_chart("step", width=width_for(charts))
-                gist = _draw_levels(table, axes, finished, points, keys)
+                gist = _draw_levels(analysis, axes, finished, points, keys)
                 alt = f"{_meaning(keys)}{where and f', {where}'}. At the last step: {gist}."
                 panels.append(Panel(_meaning(keys), render(chart, alt)))
         yield PanelRow(where, tuple(panels))
 
 
-def _draw_levels(table: SweepTable, axes: Axes, finished: pd.DataFrame, points: pd.DataFrame, keys: list[str]) -> str:
+def _draw_levels(analysis: Analysis, axes: Axes, finished: pd.DataFrame, points: pd.DataFrame, keys: list[str]) -> str:
     """Draws every level; returns its mean at the last step in words."""
     values = points[keys].to_numpy()
     log = bool(values.min() > 0 and values.max() > _WIDE * values.min())
     gist = []
-    for level, arm in of_levels(table, finished):
+    for level, arm in analysis.by_level(finished):
         own = points[points["key"].isin(arm["key"])]
         for key in keys:
             wide = own.pivot(index="step", columns="key", values=key).dropna()
@@ -86,7 +87,7 @@ def _draw_levels(table: SweepTable, axes: Axes, finished: pd.DataFrame, points: 
             lines = mean_band(wide.apply(np.log10) if log else wide)
             mean, low, high = (10**line for line in lines) if log else lines
             middle = len(keys) == 1 or key == names.ACTIVATION_PERCENTILES[50]
-            colour = colour_of(table, level)
+            colour = colour_of(analysis, level)
             axes.plot(mean.index, mean, color=colour, linewidth=1.6 if middle else 0.8)
             if middle:
                 axes.fill_between(mean.index, low, high, color=colour, alpha=0.2, linewidth=0)

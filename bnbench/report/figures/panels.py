@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis import SweepTable, level_labels, levels
-from bnbench.analysis.summary import split_by
-from bnbench.analysis.tuning import LEARNING_RATE
+from bnbench.analysis import Analysis
+from bnbench.analysis.design import LEARNING_RATE
+from bnbench.analysis.subjects import Subject
 from bnbench.report.figures.svg import LEVEL_COLOURS, NARROW, WIDE, level_colour
-from bnbench.report.subjects import Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,45 +48,37 @@ class Figure:
     rows: tuple[PanelRow, ...]
 
 
-def level_index(table: SweepTable) -> dict[str, int]:
+def level_index(analysis: Analysis) -> dict[str, int]:
     """Which of the page's level colours is whose: grey is for "none" alone, the others come round again."""
-    others = [level for level in levels(table) if level != "none"]
+    others = [level for level in analysis.levels if level != "none"]
     return {"none": 0, **{level: 1 + i % (LEVEL_COLOURS - 1) for i, level in enumerate(others)}}
 
 
-def colour_of(table: SweepTable, level: str) -> str:
+def colour_of(analysis: Analysis, level: str) -> str:
     """A level's colour in a chart."""
-    return level_colour(level_index(table)[level])
+    return level_colour(level_index(analysis)[level])
 
 
-def settings(table: SweepTable, subject: Subject) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+def settings(analysis: Analysis, subject: Subject) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """The subject's reporting trials by setting, those settings alone in which a trial ran."""
     own = subject.trials[~subject.trials["tuning"].astype(bool)]
-    groups = split_by(table, own, subject.settings)
+    groups = analysis.split(own, subject.settings)
     ran = [(values, trials) for values, trials in groups if trials["status"].isin(["finished", "diverged"]).any()]
     return ran[:MOST_PANELS]
 
 
-def best_settings(table: SweepTable, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+def best_settings(analysis: Analysis, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """As many settings as there is room for: first the learning rate that was tuned for the first level."""
-    found = settings(table, subject)
-    if len(subject.tuned):
-        tuned = subject.tuned[subject.tuned["level"] == levels(table)[0]]
-        found.sort(key=lambda one: one[0].get(LEARNING_RATE) not in {*tuned[LEARNING_RATE]})
+    found = settings(analysis, subject)
+    if subject.tuned:
+        rates = {one.rate for one in subject.tuned if one.level == analysis.levels[0]}
+        found.sort(key=lambda one: one[0].get(LEARNING_RATE) not in rates)
     return found[:room]
 
 
 def width_for(shown: Sequence[Any]) -> float:
     """How wide a chart is drawn when so many stand side by side."""
     return NARROW if len(shown) > 3 else WIDE
-
-
-def of_levels(table: SweepTable, trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The trials of each level that has any."""
-    labels = level_labels(table).loc[trials.index]
-    for level in levels(table):
-        if (labels == level).any():
-            yield level, trials[labels == level]
 
 
 def mean_band(wide: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float], pd.Series[float]]:

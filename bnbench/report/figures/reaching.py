@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis
+from bnbench.analysis.subjects import Subject
 from bnbench.record import names
 from bnbench.report.conclusion import headline_target
 from bnbench.report.figures.panels import (
@@ -13,14 +14,12 @@ from bnbench.report.figures.panels import (
     Panel,
     PanelRow,
     colour_of,
-    of_levels,
     place_ticks,
     settings,
     width_for,
 )
 from bnbench.report.figures.svg import draw_chart, render
 from bnbench.report.number_words import setting
-from bnbench.report.subjects import Subject, subjects
 
 _TITLE = "Seeds that reached a target, against step"
 _CAPTION = (
@@ -30,19 +29,19 @@ _CAPTION = (
 )
 
 
-def draw(table: SweepTable) -> Figure:
+def draw(analysis: Analysis) -> Figure:
     """One chart a setting; the charts of a subject share their target."""
     rows = []
-    for subject in subjects(table):
-        target = headline_target(table, subject.arms)
+    for subject in analysis.subjects:
+        target = headline_target(subject.arms)
         if target is not None:
-            heading = ", ".join(filter(None, [subject.title, f"target {target:g}"]))
-            rows.append(PanelRow(heading, _panels(table, subject, target)))
+            heading = ", ".join(filter(None, [setting(subject.where), f"target {target:g}"]))
+            rows.append(PanelRow(heading, _panels(analysis, subject, target)))
     return Figure(_TITLE, _CAPTION, tuple(row for row in rows if row.panels))
 
 
-def _panels(table: SweepTable, subject: Subject, target: float) -> tuple[Panel, ...]:
-    shown = settings(table, subject)
+def _panels(analysis: Analysis, subject: Subject, target: float) -> tuple[Panel, ...]:
+    shown = settings(analysis, subject)
     ran = pd.concat([trials for _, trials in shown])
     first = float(ran[names.steps_to(target)].fillna(ran["training.steps"]).min())
     panels = []
@@ -50,11 +49,11 @@ def _panels(table: SweepTable, subject: Subject, target: float) -> tuple[Panel, 
         chart, axes = draw_chart("step", width=width_for(shown))
         budget = float(trials["training.steps"].max())
         gist = []
-        for level, arm in of_levels(table, trials[trials["status"].isin(["finished", "diverged"])]):
+        for level, arm in analysis.by_level(trials[trials["status"].isin(["finished", "diverged"])]):
             hits = np.sort(arm.loc[arm[names.reached(target)] == 1, names.steps_to(target)].to_numpy(dtype=float))
             share = 100 * np.arange(len(hits) + 1) / len(arm)
             x = [first / 2, *hits, max(budget, first)]
-            axes.step(x, [*share, share[-1]], where="post", color=colour_of(table, level), linewidth=1.6, alpha=0.9)
+            axes.step(x, [*share, share[-1]], where="post", color=colour_of(analysis, level), linewidth=1.6, alpha=0.9)
             gist.append(
                 f"{level} {len(hits)} of {len(arm)}" + (f", the first by step {hits[0]:,.0f}" if len(hits) else "")
             )
@@ -63,7 +62,7 @@ def _panels(table: SweepTable, subject: Subject, target: float) -> tuple[Panel, 
         axes.set_ylim(-3, 104)
         place_ticks(axes, "x", _round_steps(first / 2, budget))
         place_ticks(axes, "y", [0, 25, 50, 75, 100])
-        where = ", ".join(filter(None, [subject.title, setting(values)]))
+        where = ", ".join(filter(None, [setting(subject.where), setting(values)]))
         alt = f"Trials that reached {target:g}{where and f', {where}'}: {'; '.join(gist)}."
         panels.append(Panel(setting(values), render(chart, alt)))
     return tuple(panels)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bnbench.analysis import SweepTable
+from bnbench.analysis import Analysis
+from bnbench.analysis.subjects import Subject
 from bnbench.record import names
 from bnbench.report.figures.panels import (
     Figure,
@@ -16,14 +17,12 @@ from bnbench.report.figures.panels import (
     PanelRow,
     colour_of,
     mean_band,
-    of_levels,
     place_ticks,
     settings,
     width_for,
 )
 from bnbench.report.figures.svg import draw_chart, render
 from bnbench.report.number_words import listing, percent, setting
-from bnbench.report.subjects import Subject, subjects
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,17 +37,17 @@ _ACCURACY_TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5)
 _ROOM = 0.1  # of the axis, for a label
 
 
-def draw(table: SweepTable) -> Figure:
+def draw(analysis: Analysis) -> Figure:
     """One chart a setting; the charts of a subject share their scale."""
-    rows = [PanelRow(subject.title, _panels(table, subject)) for subject in subjects(table)]
+    rows = [PanelRow(setting(subject.where), _panels(analysis, subject)) for subject in analysis.subjects]
     return Figure(_TITLE, _CAPTION, tuple(row for row in rows if row.panels))
 
 
-def _panels(table: SweepTable, subject: Subject) -> tuple[Panel, ...]:
-    shown = settings(table, subject)
+def _panels(analysis: Analysis, subject: Subject) -> tuple[Panel, ...]:
+    shown = settings(analysis, subject)
     keys = {key for _, trials in shown for key in trials["key"]}
-    measured = table.curves["key"].isin(keys) & (table.curves["step"] > 0)
-    curves = table.curves.loc[measured, ["key", "step", names.VAL_ACC]].dropna()
+    measured = analysis.table.curves["key"].isin(keys) & (analysis.table.curves["step"] > 0)
+    curves = analysis.table.curves.loc[measured, ["key", "step", names.VAL_ACC]].dropna()
     if curves.empty:
         return ()
     accuracy = curves[names.VAL_ACC]
@@ -59,16 +58,17 @@ def _panels(table: SweepTable, subject: Subject) -> tuple[Panel, ...]:
     for values, trials in shown:
         chart, axes = draw_chart("step", width=width_for(shown))
         last = [
-            _draw_level(axes, arm, curves, ceiling, colour_of(table, level)) for level, arm in of_levels(table, trials)
+            _draw_level(axes, arm, curves, ceiling, colour_of(analysis, level))
+            for level, arm in analysis.by_level(trials)
         ]
-        gist = listing([f"{level} {mean}" for (level, _), mean in zip(of_levels(table, trials), last, strict=True)])
+        gist = listing([f"{level} {mean}" for (level, _), mean in zip(analysis.by_level(trials), last, strict=True)])
         axes.set_xscale("log")
         axes.set_yscale("function", functions=(_stretch, _shrink))
         axes.set_ylim(floor, ceiling)
         ticks = _apart([tick for tick in _ACCURACY_TICKS if floor < tick / 100 < ceiling], floor, ceiling)
         place_ticks(axes, "y", [tick / 100 for tick in ticks], [f"{tick:g}" for tick in ticks])
         place_ticks(axes, "x", [10**k for k in range(1 + int(np.log10(curves["step"].max())))])
-        where = ", ".join(filter(None, [_TITLE, subject.title, setting(values)]))
+        where = ", ".join(filter(None, [_TITLE, setting(subject.where), setting(values)]))
         alt = f"{where}. Mean at the last step: {gist}."
         panels.append(Panel(setting(values), render(chart, alt)))
     return tuple(panels)

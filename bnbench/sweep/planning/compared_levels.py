@@ -13,7 +13,7 @@ from bnbench.sweep.planning.grid import Grid, Value
 from bnbench.sweep.planning.plan import Planned
 
 if TYPE_CHECKING:
-    from bnbench.record.sweep_table import SweepTable
+    from bnbench.analysis import Design
 
 Alternatives = Sequence[Mapping[str, Sequence[Value]]]
 
@@ -74,16 +74,14 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
     Raises:
         ConfigError: If each setting has one level only; one line with the keys that `sweep.compare` could name.
     """
-    from bnbench.analysis import levels, strata
-
     config = settled(config, grid, planned)
-    table = _table(config, grid, planned)
-    keys = strata(table)
-    if not config.sweep.compare or not keys or _meeting(table):
+    design = _design(config, grid, planned)
+    keys = design.strata
+    if not config.sweep.compare or not keys or _meeting(design):
         return
     compare = ", ".join(config.sweep.compare)
     raise ConfigError(
-        f"sweep.compare=[{compare}] compares nothing: each setting has one level only ({_listed(levels(table))}); "
+        f"sweep.compare=[{compare}] compares nothing: each setting has one level only ({_listed(design.levels)}); "
         f"add to it what is to be compared, of {', '.join(keys)}, or let {compare} take several values in one setting "
         "(sweep.compare=[] trains without comparing)"
     )
@@ -91,14 +89,12 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
 
 def describe_levels(config: Config, grid: Grid, planned: Sequence[Planned]) -> str:
     """What is compared within what, in a line or two; of a `settled` configuration."""
-    from bnbench.analysis import levels, strata
-
-    table = _table(config, grid, planned)
-    meeting = _meeting(table)
+    design = _design(config, grid, planned)
+    meeting = _meeting(design)
     if not meeting:
         return "compares nothing"
-    alone = [level for level in levels(table) if level not in meeting]
-    within = strata(table)
+    alone = [level for level in design.levels if level not in meeting]
+    within = design.strata
     lines = [f"compares {_listed(meeting)}" + (f" (at each {', '.join(within)})" if within else "")]
     if alone:
         lines.append(f"compared with nothing, for no setting has another level beside it: {_listed(alone)}")
@@ -161,10 +157,11 @@ def _by(planned: Sequence[Planned], given: Callable[[Planned], object], key: str
     return groups
 
 
-def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable:
+def _design(config: Config, grid: Grid, planned: Sequence[Planned]) -> Design:
     """The sweep before anything of it is trained, as far as levels and settings go."""
     import pandas as pd
 
+    from bnbench.analysis import Design
     from bnbench.record.sweep_record import Asked, SweepRecord
     from bnbench.record.sweep_table import MISSING, SweepTable, param_column
 
@@ -177,23 +174,18 @@ def _table(config: Config, grid: Grid, planned: Sequence[Planned]) -> SweepTable
     for name in dict.fromkeys(key for trial in trials for key in trial.params):
         columns[name] = param_column([trial.params.get(name) for trial in trials])
     asked = Asked("", "", compare=config.sweep.compare, varied=varied_keys(trials, grid.axes))
-    return SweepTable(SweepRecord(asked), pd.DataFrame(columns), pd.DataFrame())
+    return Design(SweepTable(SweepRecord(asked), pd.DataFrame(columns), pd.DataFrame()))
 
 
-def _meeting(table: SweepTable) -> list[str]:
+def _meeting(design: Design) -> list[str]:
     """The levels that stand beside another in some setting; where learning rates are tuned, beside it at any."""
-    from bnbench.analysis import level_labels, levels, strata
-    from bnbench.analysis.summary import split_by
-
-    keys = strata(table)
-    if table.trials["tuning"].any():
-        keys = [key for key in keys if key != _LEARNING_RATE]
-    labels = level_labels(table)
+    trials = design.table.trials
+    keys = design.conditions if trials["tuning"].any() else design.strata
     met: set[str] = set()
-    for _, group in split_by(table, table.trials, keys):
-        own = {*labels.loc[group.index]}
+    for _, group in design.split(trials, keys):
+        own = {*design.labels.loc[group.index]}
         met |= own if len(own) > 1 else set()
-    return [level for level in levels(table) if level in met]
+    return [level for level in design.levels if level in met]
 
 
 def _listed(names: Sequence[str]) -> str:

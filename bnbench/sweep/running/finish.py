@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.config import Config
 from bnbench.record.whole_file import draft_of
-from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table, write_report
+from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table
 from bnbench.sweep.planning.describe import duration
 from bnbench.sweep.running.place import ready_command
 from bnbench.sweep.running.published import Sweep
@@ -47,20 +47,20 @@ def publish(
 
     status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
     store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
-    table = with_default_targets(store.load(run_id))
-    renew_charts(store, table)
-    paths = write_report(table, folder)
+    sweep = Sweep(with_default_targets(store.load(run_id)), folder)
+    renew_charts(store, sweep.table)
+    paths = sweep.report()
     shutil.rmtree(folder / "progress", ignore_errors=True)
     point_latest(folder)
     columns = shutil.get_terminal_size((100, 24)).columns
-    conclusion = terminal_conclusion(table, columns)
-    note = f"{links(table.record)}\n\n{markdown_conclusion(table)}"
+    conclusion = terminal_conclusion(sweep.contents, columns)
+    note = f"{links(sweep.table.record)}\n\n{markdown_conclusion(sweep.contents)}"
     store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
-    say(f"\n{conclusion}\n\n{terminal_table(table, columns)}\n")
+    say(f"\n{conclusion}\n\n{terminal_table(sweep.contents, columns)}\n")
     say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
     say(f"charts: {ready_command('ui', config)}")
     say(f"done in {duration(wall_seconds)}")
-    return Sweep(table, folder)
+    return sweep
 
 
 def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from bnbench.record.sweep_table import SweepTable
 
 if TYPE_CHECKING:
     from bnbench.analysis.contrast import Contrast, Rates
-    from bnbench.report import Comparison
+    from bnbench.report import Comparison, Contents
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,6 +40,13 @@ class Sweep:
         """One row for each trial and evaluation step."""
         return self.table.curves
 
+    @cached_property
+    def contents(self) -> Contents:
+        """What its report says, worked out once."""
+        from bnbench.report import Contents
+
+        return Contents(self.table)
+
     def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> list[Contrast]:
         """The paired difference a - b of one measure, in each setting.
 
@@ -55,9 +63,7 @@ class Sweep:
             >>> [one] = sweep.contrast("after", "before", measure="test/acc")  # doctest: +SKIP
             >>> one.interval, one.adjusted_p, one.detectable  # doctest: +SKIP
         """
-        from bnbench.analysis import contrast
-
-        return contrast(self.table, a, b, measure, rates=rates)
+        return self.contents.analysis.contrast(a, b, measure, rates=rates)
 
     def report(self, formats: Sequence[str] | None = None, folder: Path | None = None) -> dict[str, Path]:
         """Write the report again.
@@ -74,7 +80,7 @@ class Sweep:
         """
         from bnbench.report import FORMATS, write_report
 
-        return write_report(self.table, folder or self.folder, FORMATS if formats is None else formats)
+        return write_report(self.contents, folder or self.folder, FORMATS if formats is None else formats)
 
     def compare(
         self, other: Sweep, formats: Sequence[str] | None = None, folder: Path | None = None
@@ -100,7 +106,7 @@ class Sweep:
     def __str__(self) -> str:
         from bnbench.report import terminal_conclusion, terminal_table
 
-        return f"{terminal_conclusion(self.table, 100)}\n\n{terminal_table(self.table, 100)}"
+        return f"{terminal_conclusion(self.contents, 100)}\n\n{terminal_table(self.contents, 100)}"
 
     def __repr__(self) -> str:
         return f"Sweep({self.table.record.asked.name!r}, {len(self.trials)} trials, {str(self.folder)!r})"
@@ -111,5 +117,5 @@ class Sweep:
 
         from bnbench.report.html import to_html
 
-        page = escape(to_html(self.table), quote=True)
+        page = escape(to_html(self.contents), quote=True)
         return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0" title="bnbench report"></iframe>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bnbench.analysis import Analysis
 from bnbench.record.sweep_table import SweepTable
 from bnbench.report.charts import mean_charts
 
@@ -18,4 +19,4 @@ def renew_charts(store: Store, table: SweepTable) -> str:
         store: Where it is recorded.
         table: What it holds of the sweep now.
     """
-    return store.write_charts(table, mean_charts(table))
+    return store.write_charts(table, mean_charts(Analysis(table)))

@@ -1,0 +1,130 @@
+"""Everything that the statistics say of one sweep, each part worked out once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from bnbench.analysis.arms import Arm, measure_arms
+from bnbench.analysis.contrast import Contrast, Rates, compare_levels
+from bnbench.analysis.design import Design, matching
+from bnbench.analysis.robustness import Robustness
+from bnbench.analysis.steps import StepsContrast, TargetSteps, contrast_steps
+from bnbench.analysis.subjects import Subject, subject_keys
+from bnbench.analysis.timing import TimedLevel, TimedRatio, step_seconds, timed_levels, timed_ratios
+from bnbench.analysis.tuning import TunedRate, choose_rates
+from bnbench.analysis.windows import Window, WindowDifference, find_windows
+from bnbench.record import names
+from bnbench.record.sweep_table import MISSING
+
+
+class Analysis(Design):
+    """A sweep's design, and what was found in it. Each part is worked out once, when it is first asked for."""
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """Every level in every stratum."""
+        return measure_arms(self)
+
+    @cached_property
+    def tuned(self) -> list[TunedRate]:
+        """The learning rate that each level's tuning seeds chose, in each stratum; see `choose_rates`."""
+        return choose_rates(self)
+
+    @cached_property
+    def differences(self) -> list[Contrast]:
+        """The contrasts of test accuracy in every stratum, corrected together; see `compare_levels`."""
+        return compare_levels(self)
+
+    @cached_property
+    def tuned_differences(self) -> list[Contrast]:
+        """The same with each level at its own learning rate; nothing where none was tuned."""
+        return compare_levels(self, tuned=self.tuned)
+
+    def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> list[Contrast]:
+        """The paired difference a - b in each stratum.
+
+        Args:
+            a: A level, as `levels` names it.
+            b: Another.
+            measure: A metric key among the table's columns. Steps to a target are censored: `contrast_steps` compares
+                them.
+            rates: At equal learning rates, or each level at its own, which is empty without tuning seeds.
+
+        Raises:
+            ValueError: If the sweep has no such level or measure.
+        """
+        found = compare_levels(self, measure, self._at(rates), [(a, b)])
+        return [one for one in found if (one.a, one.b) == (a, b)]
+
+    @cached_property
+    def steps(self) -> TargetSteps:
+        """How many steps each trial took to targets."""
+        return TargetSteps(self.table)
+
+    def contrast_steps(
+        self, a: str, b: str, target: float, *, sustained: bool = False, rates: Rates = "matched"
+    ) -> list[StepsContrast]:
+        """Two levels' steps to a target in each stratum: see `contrast_steps` of `steps`; rates as in `contrast`."""
+        return contrast_steps(self, self.steps, a, b, target, sustained=sustained, tuned=self._at(rates))
+
+    @cached_property
+    def robustness(self) -> Robustness:
+        """Differences of levels under every defensible choice."""
+        return Robustness(self, self.tuned, self.steps)
+
+    @property
+    def windows(self) -> list[Window]:
+        """The learning rates at which each level trains."""
+        return self._windows[0]
+
+    @property
+    def window_differences(self) -> list[WindowDifference]:
+        """How much wider one level's window is than another's."""
+        return self._windows[1]
+
+    @cached_property
+    def step_seconds(self) -> dict[str, np.ndarray]:
+        """What one training step of a lone trial takes, by key, round by round."""
+        return step_seconds(self.table)
+
+    @cached_property
+    def timed_levels(self) -> list[TimedLevel]:
+        """Seconds a step of each level that was timed."""
+        return timed_levels(self)
+
+    @cached_property
+    def timed_ratios(self) -> list[TimedRatio]:
+        """How many times as long one level's step takes as another's."""
+        return timed_ratios(self)
+
+    @cached_property
+    def subjects(self) -> list[Subject]:
+        """Each data set and model where they vary, or else each value of the first stratum that is no number."""
+        own = subject_keys(self)
+        settings = [key for key in self.strata if key not in own]
+        return [
+            Subject(
+                where,
+                settings,
+                matching(self.arms, where),
+                matching(self.differences, where),
+                matching(self.tuned, where),
+                matching(self.tuned_differences, where),
+                trials,
+            )
+            for where, trials in self.split(self.table.trials, own)
+        ]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a planned trial is not trained yet."""
+        return bool((self.table.trials["status"] == MISSING).any())
+
+    @cached_property
+    def _windows(self) -> tuple[list[Window], list[WindowDifference]]:
+        return find_windows(self)
+
+    def _at(self, rates: Rates) -> list[TunedRate] | None:
+        return self.tuned if rates == "best" else None
