@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnbench.config import Config
+from bnbench.config.workspace import Workspace
 from bnbench.sweep.hydra_app import task
 from bnbench.sweep.hydra_session import compose_one, hydra_session
 
@@ -56,11 +56,9 @@ def load(sweep: str = "latest", *overrides: str) -> Sweep:
 def load_with(sweep: str, config: Config) -> Sweep:
     """`load`, with the settings at hand."""
     from bnbench.analysis.default_targets import with_default_targets
-    from bnbench.sweep.running.finish import sweep_folder
     from bnbench.sweep.running.published import Sweep
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment, create=False)
+    store = Store.open(Workspace.of(config), create=False)
     table = with_default_targets(store.load(sweep))
-    return Sweep(table, sweep_folder(runs_dir, table.record.asked.name, table.record.asked.id))
+    return Sweep(table, store.workspace.sweep_folder(table.record.asked.name, table.record.asked.id))

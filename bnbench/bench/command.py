@@ -20,7 +20,7 @@ from bnbench.bench.sides import SideError, Sides
 from bnbench.bench.sweep_time import time_whole_sweep
 from bnbench.bench.text import tables
 from bnbench.bench.workloads import Workload
-from bnbench.tracking import environment
+from bnbench.config import environment
 
 _BUSY_LOAD = 0.5  # processes that wait for a core, before the start
 _CURVE_POINTS = 100  # of each recorded curve

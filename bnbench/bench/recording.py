@@ -11,13 +11,14 @@ from pathlib import Path
 
 from bnbench.bench.workloads import trials_of
 from bnbench.config import Placement, Trial
+from bnbench.config.workspace import Workspace
 from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.report import Contents, write_report
 from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.planning.plan import Plan, Planned
 from bnbench.sweep.running.run import new_record
-from bnbench.tracking.store import Store
+from bnbench.tracking import Store
 from bnbench.training.measures import summarize_curve
 
 CURVES = (*names.CURVES, names.GRADIENT_SLOPE)
@@ -44,7 +45,8 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
     planned = [trial for trial, _ in zip(_grid(), range(trials), strict=False)]
     plan = Plan([Planned(trial, [], {}, None) for trial in planned], 0, frozenset(), [])
     config = compose_one([*_OVERRIDES, "sweep.contrasts=[before - after]", "sweep.axis=optimizer.lr"])
-    store = Store.open(None, runs_dir=folder, experiment="recording")
+    workspace = Workspace.at(folder, experiment="recording")
+    store = Store.open(workspace)
     run_id = store.start_sweep(
         new_record(config, "recording", plan, _AXES, 1, []), [{"key": t.key, "params": t.params} for t in planned]
     )
@@ -53,7 +55,7 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
         store.record([_result(trial, points) for trial in planned[start : start + _PACK]], run_id)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     store.finish_sweep(run_id, status="FINISHED", metrics={}, artifacts=[], note="")
-    reader = Store.open(None, runs_dir=folder, experiment="recording", create=False)
+    reader = Store.open(workspace, create=False)
     started = time.perf_counter()
     table = reader.load(run_id)
     read = time.perf_counter()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,8 +12,9 @@ from bnbench.analysis.timing import timed_levels, timed_ratios
 from bnbench.bench.lone_trials import Turns, time_lone
 from bnbench.bench.text import aligned
 from bnbench.config import Config, Trial
+from bnbench.config.workspace import Workspace
 from bnbench.packing.paces import shape_of
-from bnbench.record.sweep_record import FoundOut, SweepRecord, TimedArm, TimingRecord
+from bnbench.record.sweep_record import SweepRecord, TimedArm, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.compared_levels import settled
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration, varied_keys
@@ -46,17 +45,16 @@ def time_arms(
         ConfigError: If anything is wrong with the configuration of any trial; before anything is timed.
         TrackingError: If the timing cannot be recorded.
     """
-    from bnbench.tracking.read_sweep import planned_table
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
     request = sweep_request(hydra, words, say)
     config = request.config
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    images = DataLoader(runs_dir / "cache")
+    workspace = Workspace.of(config)
+    images = DataLoader(workspace.cache)
     plan = make_plan(request.points, images, list)
     config = settled(config, request.grid, plan.planned)
     arms = _arms(plan.planned, request.grid.axes)
-    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment)
+    store = Store.open(workspace)
     about = duration(len(arms) * (_WARM_SECONDS + rounds * seconds))
     say(f"{count(len(arms), 'arm')} in turns, {count(rounds, 'round')}, one process on one thread, about {about}")
     trials = {label: (trial, images.load(Config(data=trial.data))) for label, trial in arms.items()}
@@ -64,8 +62,7 @@ def time_arms(
     record = new_record(config, request.name, plan, request.grid.axes, 1, ["time", *words])
     store.record_timing(_timing(record, arms, turns, seconds))
     planned = planned_entries(plan, record.asked.arm_keys)
-    known = FoundOut(timing=store.newest_timing(planned))
-    table = planned_table(replace(record, found_out=known), planned)
+    table = store.planned_table(record, planned)
     say("\n".join(_text(table, turns)))
     return table
 

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import NoReturn
 
 from bnbench.cli import VERBS
 from bnbench.config import Config, ConfigError
 from bnbench.config.nearest import did_you_mean
+from bnbench.config.workspace import Workspace
 
 TRACKED = ("runs_dir", "tracking.*")
 """The keys that say where results are recorded."""
@@ -44,9 +44,9 @@ class Asked:
         return compose_one(self.settings)
 
     @property
-    def runs_dir(self) -> Path:
-        """The absolute folder where everything is written."""
-        return Path(self.config.runs_dir).expanduser().absolute()
+    def workspace(self) -> Workspace:
+        """Where those settings have everything written."""
+        return Workspace.of(self.config)
 
 
 class VerbParser(argparse.ArgumentParser):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bnbench.cli.parser import Asked, VerbParser
 from bnbench.config import ConfigError, Size
+from bnbench.config.workspace import Workspace
 
 if TYPE_CHECKING:
     from bnbench.claims import Claim, Judgment
@@ -75,14 +76,12 @@ def _judge(claims: Sequence[Claim], asked: Asked) -> list[Judgment]:
     from bnbench.claims import not_run
     from bnbench.sweep.again.evidence import find_evidence
     from bnbench.sweep.hydra_session import hydra_sweep
-    from bnbench.tracking import NothingRecordedError
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import NothingRecordedError, Store
 
     with hydra_sweep([*_searchpath(asked), *asked.settings]) as hydra:
         config = hydra.settings
-    runs_dir, experiment = Path(config.runs_dir).expanduser().absolute(), config.tracking.experiment
     try:
-        store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False)
+        store = Store.open(Workspace.of(config), create=False)
     except NothingRecordedError:
         return [not_run(claim) for claim in claims]
     instead = [word for word in asked.settings if not word.startswith(("runs_dir=", "tracking.", "hydra."))]

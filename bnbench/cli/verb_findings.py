@@ -22,13 +22,12 @@ def main(words: Sequence[str]) -> None:
     from bnbench.cli.page_sections import renew_sections
     from bnbench.config.folder import conf_dir
     from bnbench.sweep.again.evidence import find_evidence
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
     parser = VerbParser("findings", names="[SWEEP …]")
     parser.add_argument("--save", metavar="FILE", type=Path, help="renew their sections of this page; others stay")
     asked = parser.read(words)
-    tracking = asked.config.tracking
-    store = Store.open(tracking.uri, runs_dir=asked.runs_dir, experiment=tracking.experiment, create=False)
+    store = Store.open(asked.workspace, create=False)
     asks = questions([conf_dir()], "sweep")
     recorded = {name for sweep in store.sweeps() for name in sweep["name"].split("+")}
     sections = {}

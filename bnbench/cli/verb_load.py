@@ -7,35 +7,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnbench.cli.parser import VerbParser
+from bnbench.config.workspace import Workspace
 
 if TYPE_CHECKING:
-    from bnbench.tracking.archive import SweepArchive
+    from bnbench.tracking import SweepArchive
 
 
 def main(words: Sequence[str]) -> None:
     """Record a sweep that `pack` wrote, as far as it is not here: its trials are known by their keys."""
     from bnbench.sweep.planning.describe import count
-    from bnbench.sweep.running.finish import sweep_folder
     from bnbench.sweep.running.place import ready_command
     from bnbench.sweep.running.refresh_charts import renew_charts
-    from bnbench.tracking.archive import read_archive
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store, read_archive
 
     parser = VerbParser("load", names="FILE")
     asked = parser.read(words)
     if not asked.names:
         parser.error("needs a file")
     archive = read_archive(Path(asked.names[0]).expanduser())
-    config, runs_dir = asked.config, asked.runs_dir
-    store = Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=config.tracking.experiment)
+    config = asked.config
+    store = Store.open(Workspace.of(config))
     added = store.add_archive(archive)
     renew_charts(store, store.load(added.run_id))
     was = "recorded" if added.is_new else "was here already"
     print(f"{archive.title} {was}: {count(added.trials, 'trial')} added, {added.known} known before")
     if added.unlike:
         print(f"{count(added.unlike, 'trial')} known before with other numbers: those recorded here stand")
-    folder = sweep_folder(runs_dir, archive.record.asked.name, archive.record.asked.id)
-    _keep_report(archive, folder)
+    folder = store.workspace.sweep_folder(archive.record.asked.name, archive.record.asked.id)
+    _keep_report(archive, folder, store.workspace)
     if (folder / "report.html").exists():
         print(f"report: {folder / 'report.html'}")
     else:
@@ -43,15 +42,13 @@ def main(words: Sequence[str]) -> None:
     print(f"charts: {ready_command('ui', config, archive.title)}")
 
 
-def _keep_report(archive: SweepArchive, folder: Path) -> None:
+def _keep_report(archive: SweepArchive, folder: Path, workspace: Workspace) -> None:
     """Put the report's files where a sweep of this machine has them, unless it has them."""
-    from bnbench.sweep.running.finish import point_latest
-
     if folder.exists() or not archive.files:
         return
     for name, content in archive.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    if not (folder.parent / "latest").exists():
-        point_latest(folder)
+    if not workspace.latest.exists():
+        workspace.point_latest(folder)

@@ -12,17 +12,15 @@ from bnbench.config import ConfigError
 def main(words: Sequence[str]) -> None:
     """Write a sweep with its trials' numbers and its report as one file, which `load` records elsewhere."""
     from bnbench.sweep.planning.describe import count
-    from bnbench.sweep.running.finish import sweep_folder
-    from bnbench.tracking.archive import write_archive
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store, write_archive
 
     parser = VerbParser("pack", names="[SWEEP]")
     parser.add_argument("--to", metavar="FILE", type=Path, help="the file to write (default: the sweep's name, .zip)")
     asked = parser.read(words)
-    tracking = asked.config.tracking
-    store = Store.open(tracking.uri, runs_dir=asked.runs_dir, experiment=tracking.experiment, create=False)
+    store = Store.open(asked.workspace, create=False)
     archive = store.archived(asked.sweep)
-    path = asked.options.to or Path(f"{sweep_folder(Path(), archive.record.asked.name, archive.record.asked.id)}.zip")
+    folder = store.workspace.sweep_folder(archive.record.asked.name, archive.record.asked.id)
+    path = asked.options.to or Path(f"{folder.name}.zip")
     path = path.expanduser()
     if path.exists():
         raise ConfigError(f"{path} exists; remove it, or name another file with --to")

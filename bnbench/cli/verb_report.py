@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bnbench.cli.parser import VerbParser
 from bnbench.config import Config
+from bnbench.config.workspace import Workspace
 
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
@@ -41,15 +42,12 @@ def main(words: Sequence[str]) -> None:
 def _renew(config: Config, table: SweepTable) -> None:
     """Bring the charts in MLflow up to date too; a store that only lets itself be read is left as it is."""
     import sys
-    from pathlib import Path
 
     from bnbench.sweep.running.refresh_charts import renew_charts
-    from bnbench.tracking import TrackingError
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store, TrackingError
 
-    runs_dir, experiment = Path(config.runs_dir).expanduser().absolute(), config.tracking.experiment
     try:
-        renew_charts(Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=False), table)
+        renew_charts(Store.open(Workspace.of(config), create=False), table)
     except TrackingError as error:
         print(f"the charts in MLflow are as they were: {error}", file=sys.stderr)
 

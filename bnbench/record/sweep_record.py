@@ -107,7 +107,7 @@ class Environment:
     """Where a sweep ran; each part is empty where it is not known.
 
     Attributes:
-        versions: By package, as `tracking.environment.versions` tells them.
+        versions: By package, as `config.environment.versions` tells them.
         git: `commit`, `dirty`, `branch` and `remote` of the folder that it was started in.
         hardware: `cpu`, `cores` and `memory_gib`.
     """

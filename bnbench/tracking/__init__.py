@@ -1,16 +1,39 @@
 """Records trials and sweeps in MLflow, and reads them back; the only package that imports mlflow.
 
-What imports mlflow (1.5 s) is imported from its own module, and late:
-`from bnbench.tracking.store import Store`.
+Everything outside imports what this file names, and nothing from the modules beside it. What imports mlflow (1.5 s) is
+imported when its name is asked for: a worker that only spools its results does without.
 """
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
+from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
 from bnbench.tracking.errors import NothingRecordedError, SpoolError, TrackingError, UndeliveredError
+from bnbench.tracking.process_identity import this_process, was_killed
+from bnbench.tracking.spool import Spool, waiting_results
 
-__all__ = ["NothingRecordedError", "SpoolError", "TrackingError", "UndeliveredError"]
+if TYPE_CHECKING:
+    from bnbench.tracking.standing import Standing, TrialState
+    from bnbench.tracking.store import Store
+
+__all__ = [
+    "NothingRecordedError",
+    "Spool",
+    "SpoolError",
+    "Standing",
+    "Store",
+    "SweepArchive",
+    "TrackingError",
+    "TrialState",
+    "UndeliveredError",
+    "read_archive",
+    "this_process",
+    "waiting_results",
+    "was_killed",
+    "write_archive",
+]
 
 # MLflow reads these when it is imported; who has set them keeps their own.
 for _name, _value in {
@@ -22,3 +45,14 @@ for _name, _value in {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # its errors reach the user as `TrackingError`, without their tracebacks
 }.items():
     os.environ.setdefault(_name, _value)
+
+_NEEDS_MLFLOW = {"Standing": "standing", "Store": "store", "TrialState": "standing"}
+"""The module of each name that is imported when it is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_MLFLOW:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"bnbench.tracking.{_NEEDS_MLFLOW[name]}"), name)

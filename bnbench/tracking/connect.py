@@ -15,7 +15,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from bnbench.tracking.address import Address
+from bnbench.config.store_address import Address
+from bnbench.config.workspace import Workspace
 from bnbench.tracking.database import ready
 from bnbench.tracking.errors import NothingRecordedError, TrackingError, one_line
 from bnbench.tracking.moved import is_here, relocate
@@ -44,13 +45,14 @@ class Connection:
     files: str | None = None
 
 
-def connect(address: Address, *, experiment: str, create: bool) -> Connection:
+def connect(workspace: Workspace, *, create: bool) -> Connection:
     """Open the store; with `create`, make what is missing, and see that the database knows where its files are.
 
     Raises:
         NothingRecordedError: If something is missing and `create` is False.
         TrackingError: If the store cannot be opened.
     """
+    address, experiment = workspace.address, workspace.experiment
     if address.database and not (create or address.database.exists()):
         raise NothingRecordedError(
             f"nothing is recorded in {address.database} yet; train something first, or set runs_dir or tracking.uri"

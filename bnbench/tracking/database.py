@@ -23,8 +23,8 @@ from mlflow.store.db.utils import (
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import Engine
 
+from bnbench.config.store_address import Address
 from bnbench.record.whole_file import draft_of, drafts_of
-from bnbench.tracking.address import Address
 from bnbench.tracking.errors import TrackingError
 
 _BUSY_SECONDS = 60  # that another program may hold a database

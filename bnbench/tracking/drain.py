@@ -12,6 +12,7 @@ from typing import Protocol
 from bnbench.record.results import TrialResult
 from bnbench.tracking import spool
 from bnbench.tracking.errors import SpoolError, TrackingError, UndeliveredError, one_line
+from bnbench.tracking.spool import Spool
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _GIVE_UP_AFTER = 2  # files refused in one round: it is the store, not the file
@@ -26,17 +27,17 @@ class _Recorder(Protocol):
 
 
 class Drain:
-    """Empties the spool folder into the store; a context manager that flushes at its end.
+    """Empties a spool into the store; a context manager that flushes at its end.
 
     A file is deleted after the store has it. While the store refuses, files are kept and tried again
     with growing pauses. A damaged file is renamed to `*.corrupt`, and reported at the end.
 
     Where an exception ends the context, the store gets no more than a moment: what it has not taken by then stays
-    in the spool folder.
+    in the spool.
 
     Args:
         store: Where results go.
-        folder: The spool folder; files that an earlier, killed run left there are delivered too.
+        results: The spool; files that an earlier, killed run left in it are delivered too.
         sweep_run_id: The run of the sweep that trained results that do not say it themselves, or None.
         on_result: Called once for each result when its file is first seen, mostly from the drain's thread,
             whether or not the store takes it: progress does not wait for tracking.
@@ -52,7 +53,7 @@ class Drain:
     def __init__(
         self,
         store: _Recorder,
-        folder: Path,
+        results: Spool,
         sweep_run_id: str | None = None,
         *,
         on_result: Callable[[TrialResult], None] | None = None,
@@ -61,7 +62,7 @@ class Drain:
         sync: str = "python -m bnbench sync",
     ) -> None:
         self._store = store
-        self._folder = folder
+        self._spool = results
         self._sweep_run_id = sweep_run_id
         self._on_result = on_result
         self._period_seconds = period_seconds
@@ -90,10 +91,11 @@ class Drain:
             self.flush()
             return
         self._thread.join(_INTERRUPTED_SECONDS)  # it goes once more over the files
-        left = len(spool.pending(self._folder))
+        left = len(self._spool.pending())
         if left:
             error.add_note(
-                f"{left} file(s) of finished results are kept in {self._folder}; the same command again delivers them"
+                f"{left} file(s) of finished results are kept in {self._spool.folder}; "
+                "the same command again delivers them"
             )
 
     def flush(self) -> None:
@@ -107,9 +109,9 @@ class Drain:
         while not (delivered := self._deliver()) and time.monotonic() < deadline:
             time.sleep(min(_LAST_PAUSE_SECONDS, self._period_seconds))
         if not delivered:
-            left = len(spool.pending(self._folder))
+            left = len(self._spool.pending())
             problems.append(
-                f"{left} file(s) of finished results could not be recorded and are kept in {self._folder}; "
+                f"{left} file(s) of finished results could not be recorded and are kept in {self._spool.folder}; "
                 f"`{self._sync}`, or the next start, delivers them: {self._refusal}"
             )
         if self._damaged:
@@ -120,7 +122,7 @@ class Drain:
     def look(self) -> None:
         """Take note of new files, whether or not the store takes them."""
         with self._one_look:
-            for path in spool.pending(self._folder):
+            for path in self._spool.pending():
                 if path not in self._files:
                     try:
                         results = spool.read(path)
@@ -148,7 +150,7 @@ class Drain:
         self.look()
         with self._one_round:
             refused = 0
-            for path in spool.pending(self._folder):
+            for path in self._spool.pending():
                 try:
                     with spool.claimed(path) as mine:
                         if not mine:

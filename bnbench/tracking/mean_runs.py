@@ -22,9 +22,10 @@ from bnbench.record.names import Tag
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.group_colours import coloured
+from bnbench.tracking.process_identity import this_process
 from bnbench.tracking.sweep_runs import all_runs
 from bnbench.tracking.sweep_tags import TAG_LENGTH, sweep_tags
-from bnbench.tracking.tags import BOUND, PLACE, PROCESS, this_process
+from bnbench.tracking.tags import BOUND, PLACE, PROCESS
 from bnbench.tracking.trial_runs import TrialRun
 from bnbench.tracking.write_runs import write_runs
 

@@ -12,7 +12,7 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from bnbench.tracking import environment
+from bnbench.config import environment
 from bnbench.tracking.connect import Connection
 
 _NEEDED = ("bnbench", "torch", "numpy")

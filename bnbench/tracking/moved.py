@@ -11,7 +11,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.file_utils import local_file_uri_to_path
 from sqlalchemy import func, literal, or_, update
 
-from bnbench.tracking.address import Address
+from bnbench.config.store_address import Address
 
 _PATHS: tuple[tuple[type[Any], str], ...] = (
     (SqlExperiment, "artifact_location"),

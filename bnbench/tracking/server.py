@@ -14,10 +14,9 @@ import urllib.request
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
-from bnbench.tracking.address import Address
+from bnbench.config.store_address import Address
 from bnbench.tracking.errors import NothingRecordedError, TrackingError
 
 _START_SECONDS = 90
@@ -28,10 +27,9 @@ _CALLED = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # who listens to every name, 
 
 
 def serve_ui(
-    uri: str | None,
-    *,
-    runs_dir: Path,
+    address: Address,
     charts: str,
+    *,
     host: str = "127.0.0.1",
     port: int = 5000,
     allowed_hosts: str | None = None,
@@ -40,9 +38,8 @@ def serve_ui(
     """Serve MLflow's UI until Ctrl-C; where the store is a server, say that it serves already.
 
     Args:
-        uri: `tracking.uri`; None is SQLite under `runs_dir`.
-        runs_dir: The folder for everything written.
-        charts: Where on the server the charts to look at are; see `Store.charts`.
+        address: The store's.
+        charts: Where on the server the charts to look at are; see `Store.write_charts`.
         host: The address to listen on. There are no passwords: who reaches it can read, write and delete.
         port: The port to listen on.
         allowed_hosts: What other machines may call this one in their browsers, as MLflow takes it, beside the names
@@ -52,7 +49,6 @@ def serve_ui(
     Raises:
         TrackingError: If there is nothing to show or the server does not start.
     """
-    address = Address.resolve(uri, runs_dir)
     if address.is_server:
         print(f"MLflow is served already: {address.shown}\ncharts: {address.shown}/{charts}")
         if open_browser:

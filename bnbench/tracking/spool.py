@@ -11,74 +11,114 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from bnbench.config.workspace import Workspace
 from bnbench.record.results import TrialResult
 from bnbench.record.whole_file import replace_file
-from bnbench.tracking.address import Address
 from bnbench.tracking.errors import SpoolError, TrackingError, one_line
 
 _ADDRESS = "address.txt"
 _PROBE_BYTES = 2**16  # about what a pack's results take
 
 
-def folder_of(runs_dir: Path, address: Address, experiment: str) -> Path:
-    """Where results wait for this store's experiment."""
-    return runs_dir / "spool" / hashlib.sha256(_store(runs_dir, address, experiment).encode()).hexdigest()[:8]
+@dataclass(frozen=True)
+class Spool:
+    """The results that wait for one experiment of one tracking store.
 
-
-def make_folder(runs_dir: Path, address: Address, experiment: str) -> Path:
-    """`folder_of`, made if absent, with a note of whose it is.
-
-    Raises:
-        TrackingError: If it cannot be made.
+    Attributes:
+        folder: Where their files are; made when the first one is written.
     """
-    folder = folder_of(runs_dir, address, experiment)
-    with _said(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / _ADDRESS).exists():
-            replace_file(folder / _ADDRESS, f"{_store(runs_dir, address, experiment)}\n")
-    return folder
+
+    folder: Path
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Spool:
+        """The results that wait for a workspace's store."""
+        digest = hashlib.sha256(_store_in_words(workspace).encode()).hexdigest()
+        return cls(workspace.spools / digest[:8])
+
+    @classmethod
+    def made_for(cls, workspace: Workspace) -> Spool:
+        """As `of`, with its folder made and a note in it that says which store the results are for.
+
+        Raises:
+            TrackingError: If the folder cannot be made.
+        """
+        spool = cls.of(workspace)
+        with spool._reported():
+            spool.folder.mkdir(parents=True, exist_ok=True)
+            if not (spool.folder / _ADDRESS).exists():
+                replace_file(spool.folder / _ADDRESS, f"{_store_in_words(workspace)}\n")
+        return spool
+
+    def check_writable(self) -> None:
+        """See that a pack's results can be written, before they are trained.
+
+        Raises:
+            TrackingError: If they cannot: a full disk, say, or a folder that is read-only.
+        """
+        probe = self.folder / f".{uuid.uuid4().hex}.draft"
+        with self._reported():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(probe, " " * _PROBE_BYTES, durable=True)
+            probe.unlink()
+
+    def write(self, results: list[TrialResult]) -> Path:
+        """The new file with a pack's results; whole and on the disk once its name can be seen.
+
+        Raises:
+            ValueError: If there are no results, or a number in them is not finite.
+            TrackingError: If the disk does not take it.
+        """
+        if not results:
+            raise ValueError("a spool file needs at least one result")
+        text = "".join(f"{result.to_json()}\n" for result in results)
+        path = self.folder / f"{results[0].key}-{uuid.uuid4().hex}.jsonl"
+        with self._reported():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(path, text, durable=True)
+        return path
+
+    def pending(self) -> list[Path]:
+        """The files not yet delivered, oldest first."""
+        aged = []
+        for path in self.folder.glob("*.jsonl"):
+            try:
+                aged.append((path.stat().st_mtime_ns, path.name, path))
+            except FileNotFoundError:  # delivered by another process since it was listed
+                continue
+        return [path for *_, path in sorted(aged)]
+
+    def read_all(self) -> list[TrialResult]:
+        """The results in all files that can be read, oldest first."""
+        results: list[TrialResult] = []
+        for path in self.pending():
+            with suppress(SpoolError, FileNotFoundError):
+                results += read(path)
+        return results
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """What the system says to a writer, as `TrackingError`."""
+        try:
+            yield
+        except OSError as error:
+            raise TrackingError(
+                f"results cannot be written to {self.folder} ({error.strerror or error}); make room or set runs_dir to "
+                "another place; the same command again trains only what is missing"
+            ) from error
 
 
-def waiting(runs_dir: Path) -> dict[str, int]:
-    """How many trials wait for which store, by its address and experiment; of any sweep."""
-    found = {}
-    for note in sorted((runs_dir / "spool").glob(f"*/{_ADDRESS}")):
-        lines = [path.read_bytes().count(b"\n") for path in pending(note.parent)]
+def waiting_results(workspace: Workspace) -> dict[str, int]:
+    """How many trials of any sweep wait for which store, by its address and experiment."""
+    waiting = {}
+    for note in sorted(workspace.spools.glob(f"*/{_ADDRESS}")):
+        lines = [path.read_bytes().count(b"\n") for path in Spool(note.parent).pending()]
         if lines:
-            found[note.read_text(encoding="utf-8").strip()] = sum(lines)
-    return found
-
-
-def check_writable(folder: Path) -> None:
-    """See that a pack's results can be written, before they are trained.
-
-    Raises:
-        TrackingError: If they cannot: a full disk, say, or a folder that is read-only.
-    """
-    probe = folder / f".{uuid.uuid4().hex}.draft"
-    with _said(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(probe, " " * _PROBE_BYTES, durable=True)
-        probe.unlink()
-
-
-def write(folder: Path, results: list[TrialResult]) -> Path:
-    """The new file with a pack's results; whole and on the disk once its name can be seen.
-
-    Raises:
-        ValueError: If there are no results, or a number in them is not finite.
-        TrackingError: If the disk does not take it.
-    """
-    if not results:
-        raise ValueError("a spool file needs at least one result")
-    text = "".join(f"{result.to_json()}\n" for result in results)
-    path = folder / f"{results[0].key}-{uuid.uuid4().hex}.jsonl"
-    with _said(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text, durable=True)
-    return path
+            waiting[note.read_text(encoding="utf-8").strip()] = sum(lines)
+    return waiting
 
 
 @contextmanager
@@ -98,17 +138,6 @@ def claimed(path: Path) -> Iterator[bool]:
             yield True
 
 
-def pending(folder: Path) -> list[Path]:
-    """The files not yet delivered, oldest first."""
-    found = []
-    for path in folder.glob("*.jsonl"):
-        try:
-            found.append((path.stat().st_mtime_ns, path.name, path))
-        except FileNotFoundError:  # delivered by another process since it was listed
-            continue
-    return [path for *_, path in sorted(found)]
-
-
 def read(path: Path) -> list[TrialResult]:
     """The results in a file.
 
@@ -126,15 +155,6 @@ def read(path: Path) -> list[TrialResult]:
     return results
 
 
-def read_all(folder: Path) -> list[TrialResult]:
-    """The results in all files that can be read, oldest first."""
-    results: list[TrialResult] = []
-    for path in pending(folder):
-        with suppress(SpoolError, FileNotFoundError):
-            results += read(path)
-    return results
-
-
 def remove(path: Path) -> None:
     """Forget a delivered file."""
     path.unlink(missing_ok=True)
@@ -149,19 +169,9 @@ def set_aside(path: Path) -> Path:
     return path.rename(path.with_name(f"{path.name}.corrupt"))
 
 
-def _store(runs_dir: Path, address: Address, experiment: str) -> str:
-    shown = address.shown
-    if address.database and address.database.parent == runs_dir.resolve():
-        shown = address.database.name  # which moves with runs_dir
-    return f"{shown} {experiment}"
-
-
-@contextmanager
-def _said(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TrackingError(
-            f"results cannot be written to {folder} ({error.strerror or error}); make room or set runs_dir to another "
-            "place; the same command again trains only what is missing"
-        ) from error
+def _store_in_words(workspace: Workspace) -> str:
+    """A store's address and experiment; one that lies in `runs_dir` moves with it, so its folder is not named."""
+    address, shown = workspace.address, workspace.address.shown
+    if address.database and address.database.parent == workspace.runs_dir.resolve():
+        shown = address.database.name
+    return f"{shown} {workspace.experiment}"

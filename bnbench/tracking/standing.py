@@ -8,9 +8,10 @@ from typing import Literal
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.connect import Connection
+from bnbench.tracking.process_identity import was_killed
 from bnbench.tracking.recorded import counting_runs
 from bnbench.tracking.sweep_runs import find_sweep, read_plan
-from bnbench.tracking.tags import PROCESS, was_killed
+from bnbench.tracking.tags import PROCESS
 
 
 @dataclass(frozen=True)

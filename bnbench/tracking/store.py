@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bnbench.config.store_address import Address
+from bnbench.config.workspace import Workspace
 from bnbench.record.mean_curves import SweepCharts
 from bnbench.record.names import Tag
 from bnbench.record.redaction import redacted_values
 from bnbench.record.results import Recorded, TrialResult
-from bnbench.record.sweep_record import SweepRecord, TimingRecord
+from bnbench.record.sweep_record import CheckRecord, FoundOut, SweepRecord, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.tracking import sweep_runs
-from bnbench.tracking.address import Address
 from bnbench.tracking.archive import SweepArchive
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported, show_files_here
+from bnbench.tracking.drain import Drain
 from bnbench.tracking.mean_runs import delete_other_means, version_of, write_means
-from bnbench.tracking.read_sweep import load_table, load_trials
+from bnbench.tracking.read_sweep import load_table, load_trials, planned_table
 from bnbench.tracking.recorded import read_recorded
+from bnbench.tracking.spool import Spool
 from bnbench.tracking.standing import Standing, read_standing
 from bnbench.tracking.sweep_tags import Parent
 from bnbench.tracking.timing_runs import newest_timing, record_timing
 from bnbench.tracking.trial_runs import run_time, trial_run
-from bnbench.tracking.views import CHARTS, TRIALS, chart_view, trial_views, view_address, view_id, write_views
+from bnbench.tracking.views import CHARTS, TRIALS, chart_view, links, trial_views, view_address, view_id, write_views
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
 if TYPE_CHECKING:
@@ -36,29 +40,31 @@ class Store:
 
     It stands on `MlflowClient` alone: no active run, no global tracking URI. Every method raises
     `TrackingError` if the store does not do as asked.
+
+    Attributes:
+        workspace: Where it is, and where the files of its sweeps are.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, workspace: Workspace, connection: Connection) -> None:
+        self.workspace = workspace
         self._connection = connection
         self._finished: dict[str, str] | None = None
         self._times: set[tuple[str, tuple[int, int]]] = set()
         self._parents: dict[str, Parent] = {}
 
     @classmethod
-    def open(cls, uri: str | None, *, runs_dir: Path, experiment: str, create: bool = True) -> Store:
+    def open(cls, workspace: Workspace, *, create: bool = True) -> Store:
         """Open the store, safe against other processes that do the same.
 
         Args:
-            uri: `tracking.uri`; None is SQLite under `runs_dir`.
-            runs_dir: The folder for everything written.
-            experiment: `tracking.experiment`.
+            workspace: Where it is.
             create: Whether to make what is missing, the database say; a reader says False.
 
         Raises:
             NothingRecordedError: If something is missing and `create` is False.
             TrackingError: If the store cannot be used; one line that says what to do.
         """
-        return cls(connect(Address.resolve(uri, runs_dir), experiment=experiment, create=create))
+        return cls(workspace, connect(workspace, create=create))
 
     @property
     def address(self) -> Address:
@@ -133,6 +139,26 @@ class Store:
         with reported(self.address):
             return sweep_runs.close_killed(self._connection)
 
+    def drain(
+        self,
+        *,
+        on_result: Callable[[TrialResult], None],
+        patience_seconds: float = 60.0,
+        sync: str = "python -m bnbench sync",
+    ) -> Drain:
+        """What delivers the results that wait for this store; arguments as of `Drain`."""
+        waiting = Spool.of(self.workspace)
+        return Drain(self, waiting, on_result=on_result, patience_seconds=patience_seconds, sync=sync)
+
+    def note_check(self, run_id: str, tag: str, result: CheckRecord) -> None:
+        """Keep with a sweep what came of training its trials again; see `sweep_runs.note_check`."""
+        with reported(self.address):
+            sweep_runs.note_check(self._connection, run_id, tag, result)
+
+    def links(self, record: SweepRecord) -> str:
+        """A line of Markdown that leads from a sweep's run to its report and its charts."""
+        return links(record)
+
     def standing(self, sweep: str) -> Standing:
         """How far a sweep is, without its numbers.
 
@@ -189,6 +215,10 @@ class Store:
         with reported(self.address):
             return sweep_runs.read_plan(self._connection, sweep_runs.find_sweep(self._connection, sweep))
 
+    def planned_table(self, record: SweepRecord, trials: list[dict[str, Any]]) -> SweepTable:
+        """As `load`, of a sweep that is not trained yet, with the newest timing of its trials."""
+        return planned_table(replace(record, found_out=FoundOut(timing=self.newest_timing(trials))), trials)
+
     def load_trials(self, record: SweepRecord, trials: list[dict[str, Any]]) -> SweepTable:
         """As `load`, of trials that were chosen from several sweeps; arguments as of `start_sweep`."""
         with reported(self.address):
@@ -225,6 +255,14 @@ class Store:
         """See that MLflow's page finds the files of a copied or moved store; see `connect.show_files_here`."""
         with reported(self.address):
             show_files_here(self._connection)
+
+    def serve_ui(
+        self, charts: str, *, host: str, port: int, allowed_hosts: str | None = None, open_browser: bool = False
+    ) -> None:
+        """Serve MLflow's UI until Ctrl-C; see `server.serve_ui`."""
+        from bnbench.tracking.server import serve_ui
+
+        serve_ui(self.address, charts, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=open_browser)
 
     def write_charts(self, table: SweepTable, charts: SweepCharts) -> str:
         """Write what MLflow's page is to draw of a sweep, in the place of what it drew before.

@@ -22,8 +22,9 @@ from bnbench.record.sweep_record import CheckRecord, FoundOut, Place, SweepRecor
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError
 from bnbench.tracking.files import read_json, write_paths, write_text
+from bnbench.tracking.process_identity import this_process, was_killed
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent, sweep_tags
-from bnbench.tracking.tags import PROCESS, TRIALS, this_process, was_killed
+from bnbench.tracking.tags import PROCESS, TRIALS
 
 PLAN = "sweep.json"
 """The file of a sweep's run that lists its trials."""

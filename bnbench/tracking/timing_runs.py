@@ -16,8 +16,9 @@ from bnbench.record.names import Tag, seconds_per_step
 from bnbench.record.sweep_record import TimingRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import read_json, write_text
+from bnbench.tracking.process_identity import this_process
 from bnbench.tracking.sweep_runs import all_runs
-from bnbench.tracking.tags import PROCESS, this_process
+from bnbench.tracking.tags import PROCESS
 
 _TIMING = "timing.json"
 _NOT_ALLOWED = re.compile(r"[^\w./ -]+")  # in MLflow's names of metrics

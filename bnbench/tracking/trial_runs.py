@@ -15,8 +15,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 from bnbench.record.names import STATUSES, TEST_ACC, Tag, is_curve
 from bnbench.record.redaction import redacted
 from bnbench.record.results import TrialResult
+from bnbench.tracking.process_identity import this_process
 from bnbench.tracking.sweep_tags import TAG_LENGTH, Parent
-from bnbench.tracking.tags import DIVERGED_STEP, PROCESS, this_process
+from bnbench.tracking.tags import DIVERGED_STEP, PROCESS
 
 _DIGEST_LENGTH = 36  # the most MLflow keeps
 _TRACEBACK = "traceback.txt"

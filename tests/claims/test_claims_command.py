@@ -17,13 +17,13 @@ from bnbench.api import load
 from bnbench.claims import Claim
 from bnbench.claims.claim import Verdict
 from bnbench.claims.ours import Ours, load_ours
-from bnbench.config import Config
+from bnbench.config import Config, environment
+from bnbench.config.workspace import Workspace
 from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.report import markdown_conclusion
-from bnbench.tracking import environment
-from bnbench.tracking.store import Store
+from bnbench.tracking import Store
 
 PlanSweep = Callable[..., Any]
 _CONFIG = OmegaConf.to_container(OmegaConf.structured(Config()), enum_to_str=True)
@@ -62,7 +62,7 @@ def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSwee
     In the try, of two seeds and 20 steps, after beats before; another sweep is still running.
     """
     runs_dir = tmp_path_factory.mktemp("runs")
-    store = Store.open(None, runs_dir=runs_dir, experiment="bnbench")
+    store = Store.open(Workspace.at(runs_dir))
     whole, short = plan_sweep("placement"), plan_sweep("placement", "model=fc", "training.steps=20", "seed=0,1")
     rates = {(t.params["model"], t.params["optimizer.lr"]) for t, _ in whole[1]}
     middle = {model: np.exp(np.mean([np.log(lr) for name, lr in rates if name == model])) for model, _ in rates}
@@ -302,7 +302,7 @@ def test_a_claim_of_ones_own_is_run_judged_and_noticed_when_it_changes(
     assert any("mine-" in line for line in out if line.startswith("sweep:"))
     assert any(line.startswith("verdict:   inconclusive; test accuracy, batch - none:") for line in out)
 
-    store = Store.open(None, runs_dir=tmp_path / "runs", experiment="bnbench", create=False)
+    store = Store.open(Workspace.at(tmp_path / "runs"), create=False)
     (sweep,) = store.sweeps()
     assert (sweep["seeds"], [*sweep["claims"]]) == ([0, 1], ["MINE"])
 

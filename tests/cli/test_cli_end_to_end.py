@@ -95,9 +95,10 @@ def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.Com
 
 def _charted(runs: Path) -> dict[str, float]:
     """What MLflow draws as the bar of each level, over all runs of means that the store has."""
-    from bnbench.tracking.store import Store
+    from bnbench.config.workspace import Workspace
+    from bnbench.tracking import Store
 
-    connection = Store.open(None, runs_dir=runs, experiment="bnbench")._connection
+    connection = Store.open(Workspace.at(runs))._connection
     sweep = package.load("latest", f'runs_dir="{runs}"').table.record.place.run_id
     wanted = f"tags.`bnbench.kind` = 'mean' AND tags.`mlflow.parentRunId` = '{sweep}'"
     found = connection.client.search_runs([connection.experiment_id], wanted)

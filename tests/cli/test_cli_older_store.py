@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from bnbench.tracking import environment
+from bnbench.config import environment
 
 if TYPE_CHECKING:
     from conftest import Answer

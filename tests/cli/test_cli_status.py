@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bnbench.config.workspace import Workspace
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.running import worker
 from bnbench.sweep.running.status import describe_status, running_keys
-from bnbench.tracking import spool
-from bnbench.tracking.address import Address
-from bnbench.tracking.standing import Standing, TrialState
+from bnbench.tracking import Spool, Standing, TrialState
 
 if TYPE_CHECKING:
     from conftest import Answer
@@ -57,25 +56,24 @@ def test_status_counts_by_arm_names_failures_and_says_how_to_go_on(
 
 def _charted(runs: Path) -> dict[str, float]:
     """How many finished trials of each level the charts in MLflow are of."""
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
-    connection = Store.open(None, runs_dir=runs, experiment="bnbench")._connection
+    connection = Store.open(Workspace.at(runs))._connection
     found = connection.client.search_runs([connection.experiment_id], "tags.`bnbench.kind` = 'mean'")
     assert len(found) == 6
     return {run.data.tags["bnbench.level"].rstrip(): run.data.metrics["trials finished"] for run in found}
 
 
 def test_results_that_wait_are_counted_as_done_and_delivered_by_sync(runs: Path, bnbench: Command) -> None:
-    folder = spool.make_folder(runs, Address.resolve(None, runs), "bnbench")
-    other = spool.make_folder(runs, Address.resolve("http://host:1", runs), "bnbench")
+    here, other = Spool.made_for(Workspace.at(runs)), Spool.made_for(Workspace.at(runs, "http://host:1"))
     from bnbench import load
 
     table = load("latest", f"runs_dir={runs}").table
     [key] = table.trials["key"][table.trials["status"] == "failed"]
     sweep = {"mlflow.parentRunId": table.record.place.run_id}
     result = TrialResult(key, {"seed": 1}, "finished", metrics={"test/acc": 0.5}, tags=sweep)
-    for place in (folder, other):
-        spool.write(place, [result])
+    for spool in (here, other):
+        spool.write([result])
     answer = bnbench("status", f"runs_dir={runs}")
     assert answer.out[-2].split() == ["all", "4", "-", "-", "-"]
     assert (

@@ -13,9 +13,10 @@ from bnbench.analysis import Analysis
 from bnbench.analysis.timing import step_seconds
 from bnbench.bench.time_arms import time_arms
 from bnbench.bench.workloads import trials_of
+from bnbench.config.workspace import Workspace
 from bnbench.record.sweep_record import TimingRecord
 from bnbench.sweep.hydra_session import hydra_sweep
-from bnbench.tracking.store import Store
+from bnbench.tracking import Store
 
 if TYPE_CHECKING:
     from conftest import Answer
@@ -45,7 +46,7 @@ def test_arms_are_timed_once_for_each_arithmetic_and_any_sweep_of_them_has_it(tm
     assert any(line.startswith("3 arms in turns, 3 rounds, one process on one thread") for line in lines)
 
     # A sweep recorded later finds it by what a step's arithmetic depends on.
-    store = Store.open(None, runs_dir=tmp_path, experiment="bnbench", create=False)
+    store = Store.open(Workspace.at(tmp_path), create=False)
     arm = timing.arms[-1]
     words = ["data=digits", "model.width=8", "norm=batch", "training.batch_size=8", "optimizer.lr=0.3"]
     [trial] = trials_of(words, [77])

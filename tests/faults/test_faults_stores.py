@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bnbench.tracking.address import Address
+from bnbench.config.store_address import Address
 from bnbench.tracking.server import running_server
 
 if TYPE_CHECKING:

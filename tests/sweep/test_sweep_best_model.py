@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import bnbench
+from bnbench.config.workspace import Workspace
 from bnbench.data import load_data, split_data
 from bnbench.record.names import TEST_ACC, VAL_ACC, VAL_ACC_FINAL
 from bnbench.record.results import Recorded, TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.running.best_model import best_trial
-from bnbench.tracking.store import Store
+from bnbench.tracking import Store
 
 
 def _recorded(arm: str, seed: int, accuracy: float, *, tuning: bool = False, status: str = "finished") -> Recorded:
@@ -50,7 +51,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_logged_model_is_the_best_arms_with_its_signature_and_needs(
     runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store.open(None, runs_dir=runs_dir, experiment="bnbench", create=False)
+    store = Store.open(Workspace.at(runs_dir), create=False)
     connection = store._connection
     (logged,) = connection.client.search_logged_models([connection.experiment_id])
     record, recorded = store.recorded("latest")

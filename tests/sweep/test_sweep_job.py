@@ -18,8 +18,7 @@ from bnbench.record.results import TrialResult
 from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
 from bnbench.sweep.running.job import Job, Progress, progress_files, progress_writer, read_progress
 from bnbench.sweep.running.worker import train_pack
-from bnbench.tracking import TrackingError, spool
-from bnbench.tracking.tags import this_process
+from bnbench.tracking import Spool, TrackingError, this_process
 
 if TYPE_CHECKING:
     from conftest import CountingSweep
@@ -30,7 +29,8 @@ def _job(tmp_path: Path, **changes: Any) -> Job:
         "number": 3,
         "keys": ["a" * 16, "b" * 16],
         "values": [{"seed": 0, "optimizer.lr": 0.1}, {"seed": 1, "optimizer.lr": 1e-5}],
-        "runs_dir": str(tmp_path / "runs"),
+        "cache": str(tmp_path / "runs" / "cache"),
+        "checkpoints": str(tmp_path / "runs" / "checkpoints"),
         "sweep_dir": str(tmp_path / "runs" / "placement-0a1b"),
         "spool": str(tmp_path / "runs" / "spool"),
         "run_id": "5c",
@@ -45,12 +45,12 @@ def _job(tmp_path: Path, **changes: Any) -> Job:
         {},
         {"values": [{"norm.affine": True, "training.targets": [0.5, 0.9], "model.head_init": None}, {}]},
         {"values": [{"optimizer.lr": 0.1 + 0.2}, {"optimizer.lr": 5e-324}]},
-        {"runs_dir": '/tmp/it\'s my "runs"'},
-        {"runs_dir": "/tmp/back\\slash\\"},
-        {"runs_dir": "/tmp/{a: [1,2]}, #=$ %~"},
-        {"runs_dir": "/tmp/ünï — 数"},
-        {"runs_dir": "/tmp/two\nlines"},
-        {"runs_dir": "/tmp/${seed}"},
+        {"cache": '/tmp/it\'s my "runs"'},
+        {"cache": "/tmp/back\\slash\\"},
+        {"cache": "/tmp/{a: [1,2]}, #=$ %~"},
+        {"cache": "/tmp/ünï — 数"},
+        {"cache": "/tmp/two\nlines"},
+        {"cache": "/tmp/${seed}"},
     ],
 )
 def test_a_job_arrives_in_the_worker_as_it_was_sent(
@@ -100,8 +100,7 @@ def test_a_worker_trains_the_planned_trials_and_spools_their_results(
     monkeypatch.setattr("bnbench.sweep.running.worker._fit", fit)
     job, config = _send(planned, tmp_path, sweep)
     train_pack(config)
-    [file] = spool.pending(Path(job.spool))
-    results = spool.read(file)
+    results = Spool(Path(job.spool)).read_all()
     assert [r.key for r in results] == job.keys
     assert [r.params for r in results] == [p.trial.params for p in planned.planned]
     assert {r.tags[Tag.PACK] for r in results} == {"placement-0a1b/3"}
@@ -122,7 +121,7 @@ def test_a_pack_that_fails_is_tried_again_then_trial_by_trial_and_what_still_fai
     job, config = _send(planned, tmp_path, sweep)
     train_pack(config)
     assert tried == [[0, 1, 2, 3], [0, 1, 2, 3], [0], [1], [2], [3]]
-    results = {r.key: r for file in spool.pending(Path(job.spool)) for r in spool.read(file)}
+    results = {r.key: r for r in Spool(Path(job.spool)).read_all()}
     assert [results[key].status for key in job.keys] == ["finished", "failed", "finished", "finished"]
     failed = results[job.keys[1]]
     assert (failed.reason or "").startswith("Traceback")
@@ -160,7 +159,7 @@ def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
     monkeypatch.setattr("bnbench.sweep.planning.plan.load_images", lambda *args, **options: other)
     with pytest.raises(ConfigError, match=f"not the planned {job.keys[0]}: it has other data"):
         train_pack(config)
-    assert spool.pending(Path(job.spool)) == []
+    assert Spool(Path(job.spool)).pending() == []
 
 
 def test_progress_is_written_whole_and_not_more_often_than_anybody_looks(

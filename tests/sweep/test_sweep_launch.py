@@ -16,7 +16,8 @@ from bnbench.sweep.running.launch import launch_packs
 
 def _job(number: int, keys: str) -> tuple[Job, list[str]]:
     values: list[dict[str, Any]] = [{"seed": seed} for seed in range(len(keys))]
-    return Job(number, [*keys], values, "runs", "runs/a-1", "runs/spool", "5c", "host 1 2"), [f"pack={number}"]
+    folders = (f"runs/{name}" for name in ("cache", "checkpoints", "a-1", "spool"))
+    return Job(number, [*keys], values, *folders, "5c", "host 1 2"), [f"pack={number}"]
 
 
 def _ended(value: Any, status: JobStatus = JobStatus.COMPLETED) -> JobReturn:

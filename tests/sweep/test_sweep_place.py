@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bnbench.config import Config, TrackingConfig
+from bnbench.config import Config, ConfigError, TrackingConfig
+from bnbench.config.workspace import Workspace
 from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.running.place import describe_place, ready_command
-from bnbench.tracking import TrackingError
-from bnbench.tracking.address import Address
 
 
 def _config(runs_dir: str = "runs", **tracking: str) -> Config:
@@ -63,8 +62,8 @@ def test_mlflow_s_own_variables_are_the_defaults_and_said(monkeypatch: pytest.Mo
     assert typed.tracking == TrackingConfig()
     assert shlex.split(ready_command("ui", typed))[4:] == ["tracking.uri=null", "tracking.experiment=bnbench"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
-    with pytest.raises(TrackingError, match=r"^tracking.uri=mlruns \(from MLFLOW_TRACKING_URI\) is a folder of files"):
-        Address.resolve(compose_one([]).tracking.uri, tmp_path)
+    with pytest.raises(ConfigError, match=r"^tracking.uri=mlruns \(from MLFLOW_TRACKING_URI\) is a folder of files"):
+        Workspace.of(compose_one([]))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "")
     assert compose_one([]).tracking == TrackingConfig()

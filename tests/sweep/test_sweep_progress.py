@@ -11,20 +11,19 @@ from typing import Any
 import pytest
 
 from bnbench.record.results import TrialResult
+from bnbench.record.whole_file import replace_file
 from bnbench.sweep.running import progress as module
 from bnbench.sweep.running.job import Job
 from bnbench.sweep.running.progress import SweepProgress
 
 
 def _job(number: int, folder: Path, *keys: str) -> Job:
-    return Job(number, [*keys], [{} for _ in keys], str(folder), str(folder), str(folder), "5c", "host 1 2")
+    return Job(number, [*keys], [{} for _ in keys], *[str(folder)] * 4, "5c", "host 1 2")
 
 
 def _write(job: Job, steps: int, diverged: int) -> None:
     job.progress_file.parent.mkdir(parents=True, exist_ok=True)
-    draft = job.progress_file.with_suffix(".draft")
-    draft.write_text(json.dumps({"steps": steps, "diverged": diverged, "keys": job.keys}))
-    draft.replace(job.progress_file)  # whole at once, as a worker does it
+    replace_file(job.progress_file, json.dumps({"steps": steps, "diverged": diverged, "keys": job.keys}))
 
 
 def _ended(key: str, status: str = "finished") -> TrialResult:

@@ -12,17 +12,15 @@ import pandas as pd
 import pytest
 
 import bnbench
-from bnbench.config import ConfigError
+from bnbench.config import ConfigError, environment
+from bnbench.config.workspace import Workspace
 from bnbench.record.names import CONDITIONS, Tag
 from bnbench.report import Contents, write_report
 from bnbench.report.manifest import read_manifest
 from bnbench.sweep.again.reproduce import reproduce
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.sweep.running.failure import SweepFailedError
-from bnbench.tracking import TrackingError, environment
-from bnbench.tracking.address import Address
-from bnbench.tracking.connect import connect
-from bnbench.tracking.recorded import read_recorded
+from bnbench.tracking import Store, TrackingError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,8 +105,7 @@ def test_a_sweep_is_identical_in_packs_and_what_was_recorded_stays_as_it_was(
 
 
 def test_a_manifest_holds_what_the_store_holds(runs: Path, record: Path) -> None:
-    connection = connect(Address.resolve(None, runs), experiment="bnbench", create=False)
-    stored_record, trials = read_recorded(connection, "latest")
+    stored_record, trials = Store.open(Workspace.at(runs), create=False).recorded("latest")
     read, from_file = read_manifest(record)
     assert (read.asked, read.plan) == (stored_record.asked, stored_record.plan)
     for stored, filed in zip(trials, from_file, strict=True):

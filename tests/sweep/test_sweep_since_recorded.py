@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from bnbench.config import Config, Trial
+from bnbench.config import Config, Trial, environment
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
 from bnbench.record.sweep_record import Asked, Environment, SweepRecord
 from bnbench.sweep.again.since_recorded import changes, likely_cause, notes
 from bnbench.sweep.planning.rebuild import Again
-from bnbench.tracking import environment
 
 _NOW = {Tag.DEVICE: "cpu", Tag.CPU_CAPABILITY: "AVX512", Tag.BLAS: "MKL 1", Tag.THREADS: "1"}
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import bnbench
-from bnbench.config import ConfigError
+from bnbench.config import ConfigError, environment
 from bnbench.data import ImageData
 from bnbench.record import names
 from bnbench.record.results import TrialResult
@@ -25,7 +25,7 @@ from bnbench.sweep.again import verify as module
 from bnbench.sweep.again.verify import verify
 from bnbench.sweep.hydra_session import compose_one
 from bnbench.sweep.running.failure import SweepFailedError
-from bnbench.tracking import TrackingError, environment
+from bnbench.tracking import TrackingError
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bnbench.config.workspace import Workspace
 from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
@@ -32,7 +33,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def store(runs_dir: Path, request: pytest.FixtureRequest) -> Store:
-    return Store.open(None, runs_dir=runs_dir, experiment=request.node.nodeid)
+    return Store.open(Workspace.at(runs_dir, experiment=request.node.nodeid))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
+from bnbench.config.workspace import Workspace
 from bnbench.tracking import TrackingError
 from bnbench.tracking.store import Store
 
@@ -47,7 +48,7 @@ def test_an_older_mlflow_s_database_is_kept_and_that_is_said_before_it_is_brough
     older = _older(runs_dir, steps=30)
     capfd.readouterr()
     for _ in range(2):
-        store = Store.open(None, runs_dir=runs_dir, experiment="old", create=False)
+        store = Store.open(Workspace.at(runs_dir, experiment="old"), create=False)
     assert store.experiment_id == "7"
     assert _revision(runs_dir / "mlflow.db") != older
     copy = runs_dir / f"mlflow.db.{older}"
@@ -62,12 +63,12 @@ def test_an_older_mlflow_s_database_is_kept_and_that_is_said_before_it_is_brough
 
 
 def test_a_newer_mlflow_s_database_is_left_alone_with_advice_that_helps(tmp_path: Path) -> None:
-    Store.open(None, runs_dir=tmp_path, experiment="bnbench")
+    Store.open(Workspace.at(tmp_path))
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
         connection.commit()
     with pytest.raises(TrackingError, match=r"newer MLflow .*revision ffffffffffff.*pip install --upgrade mlflow") as e:
-        Store.open(None, runs_dir=tmp_path, experiment="bnbench")
+        Store.open(Workspace.at(tmp_path))
     assert "\n" not in str(e.value)
     assert "upgrade <" not in str(e.value)
     assert _revision(tmp_path / "mlflow.db") == "ffffffffffff"
@@ -80,18 +81,18 @@ def test_a_database_of_something_else_gets_no_tables(tmp_path: Path) -> None:
         connection.commit()
     before = other.read_bytes()
     with pytest.raises(TrackingError, match="a database of something else than MLflow"):
-        Store.open(f"sqlite:///{other}", runs_dir=tmp_path, experiment="bnbench")
+        Store.open(Workspace.at(tmp_path, f"sqlite:///{other}"))
     assert other.read_bytes() == before
 
 
 def test_the_hint_on_a_deleted_experiment_restores_it(tmp_path: Path) -> None:
     runs_dir = tmp_path / "my runs"
-    store = Store.open(None, runs_dir=runs_dir, experiment="gone")
+    store = Store.open(Workspace.at(runs_dir, experiment="gone"))
     store._connection.client.delete_experiment(store.experiment_id)
     with pytest.raises(TrackingError, match="was deleted") as caught:
-        Store.open(None, runs_dir=runs_dir, experiment="gone")
+        Store.open(Workspace.at(runs_dir, experiment="gone"))
     hint = str(caught.value).split("`")[1]
     assert shlex.split(hint)[0] == f"MLFLOW_TRACKING_URI=sqlite:///{runs_dir}/mlflow.db"
     hint = hint.replace(" mlflow ", f" {shlex.quote(sys.executable)} -m mlflow ")
     subprocess.run(hint, shell=True, check=True, capture_output=True, cwd=tmp_path)
-    assert Store.open(None, runs_dir=runs_dir, experiment="gone").experiment_id == store.experiment_id
+    assert Store.open(Workspace.at(runs_dir, experiment="gone")).experiment_id == store.experiment_id

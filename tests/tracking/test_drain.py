@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bnbench.record.results import TrialResult
-from bnbench.tracking import TrackingError, spool
+from bnbench.tracking import Spool, TrackingError
 from bnbench.tracking.drain import Drain
 from bnbench.tracking.store import Store
 
@@ -38,9 +38,9 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def test_results_are_delivered_while_training_goes_on(tmp_path: Path, make_result: Make) -> None:
     recorder, seen = _Flaky(), []
-    with Drain(recorder, tmp_path, "sweep", on_result=lambda r: seen.append(r.key), period_seconds=0.01):
+    with Drain(recorder, Spool(tmp_path), "sweep", on_result=lambda r: seen.append(r.key), period_seconds=0.01):
         for seed in range(3):
-            spool.write(tmp_path, [make_result(seed), make_result(seed + 10)])
+            Spool(tmp_path).write([make_result(seed), make_result(seed + 10)])
         _wait_for(lambda: len(recorder.recorded) == 6)
     assert {run_id for _, run_id in recorder.recorded} == {"sweep"}
     assert sorted(seen) == sorted(key for key, _ in recorder.recorded)
@@ -49,15 +49,15 @@ def test_results_are_delivered_while_training_goes_on(tmp_path: Path, make_resul
 
 def test_what_is_left_at_the_end_is_delivered(tmp_path: Path, make_result: Make) -> None:
     recorder = _Flaky()
-    with Drain(recorder, tmp_path, None, period_seconds=1000):
-        spool.write(tmp_path, [make_result(0)])
+    with Drain(recorder, Spool(tmp_path), None, period_seconds=1000):
+        Spool(tmp_path).write([make_result(0)])
     assert len(recorder.recorded) == 1
 
 
 def test_files_of_an_earlier_run_are_delivered(tmp_path: Path, make_result: Make) -> None:
-    spool.write(tmp_path, [make_result(0)])
+    Spool(tmp_path).write([make_result(0)])
     recorder = _Flaky()
-    with Drain(recorder, tmp_path, None):
+    with Drain(recorder, Spool(tmp_path), None):
         pass
     assert len(recorder.recorded) == 1
 
@@ -66,8 +66,8 @@ def test_a_store_that_refuses_for_a_while_gets_everything_once_and_progress_does
     tmp_path: Path, make_result: Make
 ) -> None:
     recorder, seen = _Flaky(refusals=3), []
-    with Drain(recorder, tmp_path, None, on_result=lambda r: seen.append(r.key), period_seconds=0.01):
-        spool.write(tmp_path, [make_result(0)])
+    with Drain(recorder, Spool(tmp_path), None, on_result=lambda r: seen.append(r.key), period_seconds=0.01):
+        Spool(tmp_path).write([make_result(0)])
         _wait_for(lambda: recorder.calls == 1)
         assert len(seen) == 1
         _wait_for(lambda: len(recorder.recorded) == 1)
@@ -77,10 +77,13 @@ def test_a_store_that_refuses_for_a_while_gets_everything_once_and_progress_does
 
 def test_a_store_that_stays_down_keeps_the_files_and_the_error_says_where(tmp_path: Path, make_result: Make) -> None:
     for seed in range(5):
-        spool.write(tmp_path, [make_result(seed)])
-    with pytest.raises(TrackingError) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, patience_seconds=0):
+        Spool(tmp_path).write([make_result(seed)])
+    with (
+        pytest.raises(TrackingError) as caught,
+        Drain(_Flaky(refusals=float("inf")), Spool(tmp_path), patience_seconds=0),
+    ):
         pass
-    assert len(spool.pending(tmp_path)) == 5
+    assert len(Spool(tmp_path).pending()) == 5
     assert str(caught.value) == (
         f"5 file(s) of finished results could not be recorded and are kept in {tmp_path}; "
         "`python -m bnbench sync`, or the next start, delivers them: the store is down"
@@ -96,8 +99,8 @@ def test_a_file_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, make
 
     recorder = Picky()
     for seed in range(3):
-        spool.write(tmp_path, [make_result(seed)])
-    with pytest.raises(TrackingError, match="1 file"), Drain(recorder, tmp_path, patience_seconds=0):
+        Spool(tmp_path).write([make_result(seed)])
+    with pytest.raises(TrackingError, match="1 file"), Drain(recorder, Spool(tmp_path), patience_seconds=0):
         pass
     assert len(recorder.recorded) == 2
 
@@ -105,8 +108,11 @@ def test_a_file_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, make
 def test_what_ended_the_training_is_not_hidden_by_what_could_not_be_delivered(
     tmp_path: Path, make_result: Make
 ) -> None:
-    spool.write(tmp_path, [make_result(0)])
-    with pytest.raises(KeyboardInterrupt) as caught, Drain(_Flaky(refusals=float("inf")), tmp_path, patience_seconds=0):
+    Spool(tmp_path).write([make_result(0)])
+    with (
+        pytest.raises(KeyboardInterrupt) as caught,
+        Drain(_Flaky(refusals=float("inf")), Spool(tmp_path), patience_seconds=0),
+    ):
         raise KeyboardInterrupt
     assert "kept in" in caught.value.__notes__[0]
 
@@ -115,11 +121,11 @@ def test_a_damaged_file_is_set_aside_and_reported_and_the_others_are_delivered(
     tmp_path: Path, make_result: Make
 ) -> None:
     (tmp_path / "bad.jsonl").write_text("{")
-    spool.write(tmp_path, [make_result(0)])
+    Spool(tmp_path).write([make_result(0)])
     recorder = _Flaky()
     with (
         pytest.raises(TrackingError, match=r"set aside: .*bad\.jsonl\.corrupt"),
-        Drain(recorder, tmp_path, None),
+        Drain(recorder, Spool(tmp_path), None),
     ):
         pass
     assert len(recorder.recorded) == 1
@@ -133,7 +139,7 @@ def test_a_number_that_is_not_finite_is_set_aside_not_tried_for_ever(
     (tmp_path / "nan.jsonl").write_text(text)
     with (
         pytest.raises(TrackingError, match=r"nan\.jsonl\.corrupt .*only finite"),
-        Drain(store, tmp_path, None),
+        Drain(store, Spool(tmp_path), None),
     ):
         pass
 
@@ -142,7 +148,7 @@ def test_a_pack_is_recorded_in_the_store_and_forgotten_by_the_spool(
     store: Store, tmp_path: Path, make_result: Make
 ) -> None:
     results = [make_result(seed) for seed in range(3)]
-    with Drain(store, tmp_path, None, period_seconds=0.01):
-        spool.write(tmp_path, results)
-        _wait_for(lambda: not spool.pending(tmp_path))
+    with Drain(store, Spool(tmp_path), None, period_seconds=0.01):
+        Spool(tmp_path).write(results)
+        _wait_for(lambda: not Spool(tmp_path).pending())
     assert store.finished().keys() == {result.key for result in results}

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from bnbench.config import ConfigError
+from bnbench.config.workspace import Workspace
 from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, ClaimRecord, Environment, Place, SweepRecord
@@ -55,7 +56,7 @@ def archive(store: Store, results: list[TrialResult], start: Start, tmp_path: Pa
 @pytest.fixture
 def other(tmp_path: Path) -> Store:
     """Somebody else's store."""
-    return Store.open(None, runs_dir=tmp_path / "theirs", experiment="theirs")
+    return Store.open(Workspace.at(tmp_path / "theirs", experiment="theirs"))
 
 
 def _count(store: Store) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from bnbench.config.workspace import Workspace
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.tracking.server import running_server
@@ -19,7 +20,7 @@ _RECORD = SweepRecord(Asked("a", "1", "?", ["x"]))
 
 
 def _record(runs_dir: Path, results: list[TrialResult], id: str = "1") -> str:
-    store = Store.open(None, runs_dir=runs_dir, experiment="bnbench")
+    store = Store.open(Workspace.at(runs_dir))
     run_id = store.start_sweep(
         SweepRecord(Asked("a", id, "?", ["x"])), [{"key": r.key, "params": r.params} for r in results]
     )
@@ -41,10 +42,10 @@ def test_a_moved_or_copied_folder_is_read_and_written_where_it_is(home: Path, ma
     old, new = home / "old" / "runs", home / "new" / "runs"
     results = [make_result(0), make_result(1, status="failed", metrics={}, curves={}, reason="broken")]
     _record(old, results)
-    before = Store.open(None, runs_dir=old, experiment="bnbench").load("latest")
+    before = Store.open(Workspace.at(old)).load("latest")
     (shutil.copytree if copied else shutil.move)(old.parent, new.parent)
     kept = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
-    reader = Store.open(None, runs_dir=new, experiment="bnbench", create=False)
+    reader = Store.open(Workspace.at(new), create=False)
     moved = reader.load("latest")
     pd.testing.assert_frame_equal(moved.trials, before.trials)
     pd.testing.assert_frame_equal(moved.curves, before.curves)
@@ -62,11 +63,11 @@ def test_whoever_reads_the_database_of_a_moved_folder_finds_its_files(
     old, new = home / "old" / "runs", home / "new" / "runs"
     run_id = _record(old, [make_result(0)])
     shutil.move(old.parent, new.parent)
-    Store.open(None, runs_dir=new, experiment="bnbench", create=False).show_files_here()  # as `ui` does
+    Store.open(Workspace.at(new), create=False).show_files_here()  # as `ui` does
     client = MlflowClient(f"sqlite:///{new}/mlflow.db")
     assert Path(client.download_artifacts(run_id, "report.html", str(home))).read_text() == "the report"
     assert client.get_experiment("0").artifact_location == (new / "artifacts").as_uri() + "/0"
-    address = Store.open(None, runs_dir=new, experiment="bnbench", create=False).address
+    address = Store.open(Workspace.at(new), create=False).address
     asked = f"get-artifact?run_id={run_id}&path=report.html"
     with (
         running_server(address, host="127.0.0.1", port=free_port) as (page, _),
@@ -81,10 +82,10 @@ def test_a_process_that_runs_while_another_sees_the_folder_elsewhere_writes_to_i
 ) -> None:
     here, there = home / "runs", home / "mounted"
     here.mkdir(parents=True)
-    store = Store.open(None, runs_dir=here, experiment="bnbench")
+    store = Store.open(Workspace.at(here))
     run_id = store.start_sweep(_RECORD, [])
     shutil.copytree(here, there)
-    with_files_there = Store.open(None, runs_dir=there, experiment="bnbench")
+    with_files_there = Store.open(Workspace.at(there))
     with_files_there.show_files_here()
     shutil.copy(there / "mlflow.db", here / "mlflow.db")  # one database, which now says that all files are there
     before = {*there.rglob("*")}
@@ -99,8 +100,8 @@ def test_files_that_somebody_keeps_elsewhere_on_purpose_stay_there(home: Path, m
     client = MlflowClient(f"sqlite:///{runs}/mlflow.db")
     elsewhere.mkdir(parents=True)
     client.create_experiment("own", artifact_location=elsewhere.as_uri())
-    store = Store.open(None, runs_dir=runs, experiment="own")
+    store = Store.open(Workspace.at(runs, experiment="own"))
     run_id = store.start_sweep(_RECORD, [])
     assert (elsewhere / run_id / "artifacts" / "sweep.json").exists()
-    assert Store.open(None, runs_dir=runs, experiment="own").load("latest").record.asked.id == "1"
+    assert Store.open(Workspace.at(runs, experiment="own")).load("latest").record.asked.id == "1"
     assert client.get_experiment_by_name("own").artifact_location == elsewhere.as_uri()

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from mlflow.entities import Metric, Run
 
+from bnbench.config.workspace import Workspace
 from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
-from bnbench.tracking import TrackingError, tags, write_runs
+from bnbench.tracking import TrackingError, process_identity, write_runs
 from bnbench.tracking.store import Store
 
 Make = Callable[..., TrialResult]
@@ -79,7 +80,7 @@ def test_a_trial_of_a_sweep_that_another_process_started_says_so_too(
     store: Store, runs_dir: Path, make_result: Make, start: Start, request: pytest.FixtureRequest
 ) -> None:
     result = make_result(0, tags={names.Tag.PARENT: start([make_result(0)])})
-    Store.open(None, runs_dir=runs_dir, experiment=request.node.nodeid).record([result])
+    Store.open(Workspace.at(runs_dir, experiment=request.node.nodeid)).record([result])
     (run,) = _runs(store, f"tags.`{names.Tag.KIND}` = 'trial'")
     assert run.data.tags[names.Tag.SWEEP] == "placement"
 
@@ -151,7 +152,7 @@ def test_another_store_on_the_same_database_records_nothing_twice(
     store: Store, runs_dir: Path, make_result: Make, request: pytest.FixtureRequest
 ) -> None:
     store.record([make_result(0)], None)
-    other = Store.open(None, runs_dir=runs_dir, experiment=request.node.nodeid)
+    other = Store.open(Workspace.at(runs_dir, experiment=request.node.nodeid))
     other.record([make_result(0)], None)
     assert len(_runs(store)) == 1
 
@@ -184,7 +185,7 @@ def test_a_traceback_is_kept_whole_and_of_one_too_long_for_a_tag_its_end_in_the_
 @pytest.fixture
 def by_calls(store: Store) -> Store:
     """The same store, written call by call as a server is."""
-    return Store(replace(store._connection, store=object()))  # type: ignore[arg-type]
+    return Store(store.workspace, replace(store._connection, store=object()))  # type: ignore[arg-type]
 
 
 def _written(store: Store, results: list[TrialResult]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -303,7 +304,7 @@ def test_more_points_than_one_request_takes_are_all_recorded(store: Store, make_
 def test_runs_of_a_killed_process_are_closed_when_the_next_sweep_starts(
     store: Store, make_result: Make, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tags, "_start", lambda pid: "12")  # of an earlier process with the same id
+    monkeypatch.setattr(process_identity, "_start", lambda pid: "12")  # of an earlier process with the same id
     killed = start([], id="1")
     monkeypatch.undo()
     alive = start([], id="2")

@@ -7,28 +7,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bnbench.config import environment
 from bnbench.record.sweep_record import CheckRecord, SweepRecord
+from bnbench.tracking import TrackingError
 
 if TYPE_CHECKING:
-    from bnbench.tracking.connect import Connection
+    from bnbench.tracking import Store
 
 
-def keep_check(
-    connection: Connection, record: SweepRecord, tag: str, verdicts: Counter[str], say: Callable[[str], None]
-) -> None:
-    """Keep with a sweep's run how many of its trials came out again; a store that only lets itself be read is said to.
+def keep_check(store: Store, record: SweepRecord, tag: str, verdicts: Counter[str], say: Callable[[str], None]) -> None:
+    """Keep with a sweep's run how many of its trials came out again; say so where the store is read-only.
 
     Args:
-        connection: The open store.
+        store: Where the sweep is recorded.
         record: The sweep's description.
-        tag: As `note_check` takes it.
+        tag: As `Store.note_check` takes it.
         verdicts: How many trials had each verdict of a `Comparison`.
         say: Where lines for the user go.
     """
-    from bnbench.tracking import TrackingError, environment
-    from bnbench.tracking.connect import reported
-    from bnbench.tracking.sweep_runs import note_check
-
     result = CheckRecord(
         trials=verdicts.total(),
         identical=verdicts["same"],
@@ -37,7 +33,6 @@ def keep_check(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     try:
-        with reported(connection.address):
-            note_check(connection, record.place.run_id, tag, result)
+        store.note_check(record.place.run_id, tag, result)
     except TrackingError as error:
         say(f"not kept with the sweep: {error}")

@@ -16,7 +16,7 @@ from bnbench.sweep.planning.norm_rules import undefined_reason
 
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
 # A sweep as the store lists it, its description, and its planned trials.
 ReadSweep = tuple[dict[str, Any], SweepRecord, list[dict[str, Any]]]
@@ -64,7 +64,7 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
 
 
 def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
-    from bnbench.tracking import environment
+    from bnbench.config import environment
 
     needed, here, finished = file.defined, environment.versions(), store.finished()
     arms = {_without_seed(params) for params in needed}

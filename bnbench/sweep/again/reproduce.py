@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bnbench.config import Config, ConfigError, TrackingConfig
+from bnbench.config import ConfigError, TrackingConfig
 from bnbench.config.trial import flatten
+from bnbench.config.workspace import Workspace
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
 from bnbench.record.sweep_record import SweepRecord
@@ -31,9 +32,7 @@ from bnbench.sweep.planning.rebuild import Again, again
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.run import execute, new_record
-
-if TYPE_CHECKING:
-    from bnbench.tracking.connect import Connection
+from bnbench.tracking import Store
 
 # Of what the new sweep asks; all else is what the recorded one asked.
 _OWN = ("id", "command", "config", "data", "created")
@@ -63,24 +62,24 @@ def reproduce(
         TrackingError: If there is no such sweep.
     """
     config = hydra.settings
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    record, planned, connection = _read(source, config, runs_dir)
+    workspace = Workspace.of(config)
+    record, planned, store = _read(source, workspace)
     title = record.title
-    folder = _folder(into, runs_dir / "reproduced" / title)
-    trained = [one for one in planned if one.trained]
+    folder = _folder(into, workspace.reproduced / title)
+    trained = [trial for trial in planned if trial.trained]
     if not trained:
         raise ConfigError(f"sweep {title} has no finished trial to reproduce; train it first")
     chosen = planned if sample is None else choose(trained, record.asked.varied, sample, config.data.root)
-    images = DataLoader(runs_dir / "cache")
+    images = DataLoader(workspace.cache)
     cases = [again(r, images, config.data.root) for r in chosen if r.trained or r.result.status == "undefined"]
     left_out = len(chosen) - len(cases)
     say(f"{title}: {len(cases)} of {count(len(planned), 'trial')} again, into {folder}")
     for note in [f"{count(left_out, 'trial')} without recorded numbers left out"] * bool(left_out) + notes(cases):
         say(note)
-    results = _train(hydra, cases, record, runs_dir, folder, say)
-    verdicts, other = _compare(cases, results, known_metrics(one.result for one in trained), record.asked.varied)
-    if connection is not None:
-        keep_check(connection, record, Tag.REPRODUCED, verdicts, say)
+    results = _train(hydra, cases, record, workspace, folder, say)
+    verdicts, other = _compare(cases, results, known_metrics(trial.result for trial in trained), record.asked.varied)
+    if store is not None:
+        keep_check(store, record, Tag.REPRODUCED, verdicts, say)
     if other:
         raise SweepFailedError(f"{count(verdicts['other'], 'trial')} of {len(cases)} gave other digits, first {other}")
     say(f"{verdicts['same']} of {count(len(cases), 'trial')} gave the recorded digits")
@@ -88,19 +87,13 @@ def reproduce(
     say(f"{count(near, 'trial')} more agree as far as two devices can" if near else "identical")
 
 
-def _read(source: str, config: Config, runs_dir: Path) -> tuple[SweepRecord, list[Recorded], Connection | None]:
+def _read(source: str, workspace: Workspace) -> tuple[SweepRecord, list[Recorded], Store | None]:
     """The sweep's description and trials, and the store they come from, if it is one."""
     path = Path(source).expanduser()
     if path.suffix == ".json":
         return *read_manifest(path), None
-    from bnbench.tracking.address import Address
-    from bnbench.tracking.connect import connect, reported
-    from bnbench.tracking.recorded import read_recorded
-
-    address = Address.resolve(config.tracking.uri, runs_dir)
-    connection = connect(address, experiment=config.tracking.experiment, create=False)
-    with reported(address):
-        return *read_recorded(connection, source), connection
+    store = Store.open(workspace, create=False)
+    return *store.recorded(source), store
 
 
 def _folder(given: Path | None, usual: Path) -> Path:
@@ -117,26 +110,20 @@ def _train(
     hydra: HydraSweep,
     cases: Sequence[Again],
     record: SweepRecord,
-    runs_dir: Path,
+    workspace: Workspace,
     folder: Path,
     say: Callable[[str], None],
 ) -> dict[str, TrialResult]:
     """The new results by key, read back from the new sweep's own store."""
-    from bnbench.tracking.address import Address
-    from bnbench.tracking.connect import connect
-    from bnbench.tracking.recorded import read_recorded
-    from bnbench.tracking.store import Store
-
     folder.mkdir(parents=True, exist_ok=True)
-    cache = runs_dir / "cache"
+    anew, cache = Workspace.at(folder), workspace.cache
     cache.mkdir(parents=True, exist_ok=True)
-    inside = folder.is_relative_to(runs_dir)  # and moves with it
-    (folder / "cache").symlink_to(
-        os.path.relpath(cache, folder) if inside else cache
-    )  # images parsed and pack widths measured once
+    inside = folder.is_relative_to(workspace.runs_dir)  # and moves with it
+    # So that images are parsed and pack widths measured once.
+    anew.cache.symlink_to(os.path.relpath(cache, folder) if inside else cache)
     usual = flatten(to_config(hydra.compose([])))
     plan = Plan([_planned(case, usual) for case in cases], 0, frozenset(), []).repacked({}, hydra.workers)
-    plan = calibrated(plan, folder, hydra.workers, say)
+    plan = calibrated(plan, cache, hydra.workers, say)
     workers = min(hydra.workers, max(1, len(plan.packs)))
     say(f"{count(len(plan.packs), 'pack')} on {count(workers, 'worker')}, about {duration(plan.seconds / workers)}")
     config = replace(hydra.settings, runs_dir=str(folder), tracking=TrackingConfig())
@@ -146,12 +133,10 @@ def _train(
         **{key: getattr(own.asked, key) for key in _OWN},
         notes=[*record.asked.notes, f"This sweep trained {record.title} again, to compare them."],
     )
-    store = Store.open(None, runs_dir=folder, experiment=config.tracking.experiment)
+    store = Store.open(anew)
     with suppress(SweepFailedError):  # which trials failed, and why, is found when they are compared
-        execute(hydra, config, replace(own, asked=asked), plan, store, folder, say)
-    address = Address.resolve(None, folder)
-    connection = connect(address, experiment=config.tracking.experiment, create=False)
-    return {one.result.key: one.result for one in read_recorded(connection, "latest")[1]}
+        execute(hydra, config, replace(own, asked=asked), plan, store, say)
+    return {trial.result.key: trial.result for trial in store.recorded("latest")[1]}
 
 
 def _planned(case: Again, usual: Mapping[str, Any]) -> Planned:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bnbench.config import Device
+from bnbench.config import Device, environment
 from bnbench.record.names import CONDITIONS, Tag
 from bnbench.sweep.again.compare import TOLERANCE
 from bnbench.sweep.planning.rebuild import Again
@@ -63,8 +63,6 @@ def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[C
         again: The trial.
         conditions: The tags that it got when it was trained again; None before that, when no GPU's name is known.
     """
-    from bnbench.tracking import environment
-
     origin, tags = again.recorded.origin, again.recorded.result.tags
     then, here = origin.environment.versions, environment.versions()
     on_cpu = {Tag.DEVICE: "cpu"} if again.trial.training.device == Device.cpu else {}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bnbench.config import Config, ConfigError
+from bnbench.config.workspace import Workspace
 from bnbench.record.names import Tag
 from bnbench.record.results import TrialResult
 from bnbench.sweep.again.checks import keep_check
@@ -42,18 +43,14 @@ def verify(
         SweepFailedError: If any number differs; after all of them were compared.
         TrackingError: If there is no such sweep.
     """
-    from bnbench.tracking.address import Address
-    from bnbench.tracking.connect import connect, reported
-    from bnbench.tracking.recorded import read_recorded
+    from bnbench.tracking import Store
 
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    address = Address.resolve(config.tracking.uri, runs_dir)
-    connection = connect(address, experiment=config.tracking.experiment, create=False)
-    images = DataLoader(runs_dir / "cache")
-    with reported(address):
-        record, planned = read_recorded(connection, sweep)
+    store = Store.open(Workspace.of(config), create=False)
+    cache = store.workspace.cache
+    images = DataLoader(cache)
+    record, planned = store.recorded(sweep)
     title = record.title
-    recorded = [one for one in planned if one.trained]
+    recorded = [trial for trial in planned if trial.trained]
     if not recorded:
         raise ConfigError(f"sweep {title} has no finished trial to verify; train it first")
     chosen = choose(recorded, record.asked.varied, len(recorded) if sample is None else sample, config.data.root)
@@ -68,13 +65,13 @@ def verify(
     known = known_metrics(one.result for one in recorded)
     labelled = sorted(record.asked.varied, key=lambda key: key == "seed")  # the seed last
     verdicts: Counter[str] = Counter()
-    for number, (case, now) in enumerate(zip(cases, _train(cases, runs_dir / "cache", workers), strict=True), start=1):
+    for number, (case, now) in enumerate(zip(cases, _train(cases, cache, workers), strict=True), start=1):
         found = compare(case.recorded.result, now, known, case.trial.training.precision)
         verdicts[found.verdict] += 1
         say(f"{number} of {len(cases)}  {arm_label(case.trial, labelled)}: {found.text}")
     near = f", {verdicts['near']} more agree as far as two devices can" if verdicts["near"] else ""
     say(f"{verdicts['same']} of {count(len(cases), 'trial')} retrained alone gave the same digits{near}")
-    keep_check(connection, record, Tag.VERIFIED, verdicts, say)
+    keep_check(store, record, Tag.VERIFIED, verdicts, say)
     if verdicts["other"]:
         raise SweepFailedError(f"{count(verdicts['other'], 'trial')} of {title} did not give the recorded digits")
 

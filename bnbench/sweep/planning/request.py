@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from bnbench.config import Config, ConfigError
+from bnbench.config.workspace import Workspace
 from bnbench.sweep.planning.compose import compose, to_config
 from bnbench.sweep.planning.data_fallback import stand_in
 from bnbench.sweep.planning.describe import describe_question
@@ -45,7 +45,7 @@ def sweep_request(hydra: HydraSweep, command_line: Sequence[str], say: Callable[
     config = hydra.settings
     name = config.sweep.name or chosen_file(command_line) or "trial"
     sized = at_size(config.sweep, command_line)
-    instead = stand_in(config, sized, Path(config.runs_dir).expanduser().absolute() / "cache")
+    instead = stand_in(config, sized, Workspace.of(config).cache)
     chosen = [] if instead is None else [f"data={instead[0]}"]
     if instead is not None:
         config = replace(config, data=to_config(hydra.compose(chosen)).data)

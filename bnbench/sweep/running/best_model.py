@@ -15,16 +15,15 @@ from bnbench.sweep.planning.plan import DataLoader
 from bnbench.sweep.planning.rebuild import Again, again
 
 if TYPE_CHECKING:
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
 
-def log_best(store: Store, run_id: str, cache: Path, root: str | None, say: Callable[[str], None]) -> None:
+def log_best(store: Store, run_id: str, root: str | None, say: Callable[[str], None]) -> None:
     """Train the best trial of a sweep's best arm again, alone, and log its network with the sweep's run.
 
     Args:
         store: Where the sweep is.
         run_id: The sweep's run.
-        cache: Where data sets are kept.
         root: Where the images are, if not where the sweep found them.
         say: Where a line for the user goes.
     """
@@ -33,6 +32,7 @@ def log_best(store: Store, run_id: str, cache: Path, root: str | None, say: Call
     if best is None:
         say("model: none logged, for no trial finished")
         return
+    cache = store.workspace.cache
     case = again(best, DataLoader(cache), root)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.pt"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Set
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.config import Config
-from bnbench.record.whole_file import draft_of
 from bnbench.report import markdown_conclusion, terminal_conclusion, terminal_table
 from bnbench.sweep.planning.describe import duration
 from bnbench.sweep.running.place import ready_command
@@ -18,9 +16,7 @@ from bnbench.sweep.running.published import Sweep
 from bnbench.sweep.running.refresh_charts import renew_charts
 
 if TYPE_CHECKING:
-    from bnbench.tracking.store import Store
-
-_MOST_CHARACTERS = 200  # of a folder's name; file systems take 255 bytes
+    from bnbench.tracking import Store
 
 
 def publish(
@@ -37,43 +33,28 @@ def publish(
     Args:
         store: Where its trials are.
         run_id: The sweep's run.
-        folder: Where the report goes; the `latest` pointer beside it is moved to it.
+        folder: Where the report goes; the `latest` pointer is moved to it.
         trained: Keys of the trials that had to be trained; where one has no result, the sweep has failed.
         wall_seconds: From the first worker's start to the last trial's end.
         config: Says where the store is.
         say: Where lines for the user go.
     """
-    from bnbench.tracking.views import links
-
     status: Literal["FINISHED", "FAILED"] = "FINISHED" if trained <= store.finished().keys() else "FAILED"
     store.finish_sweep(run_id, status=status, metrics={"sweep/wall_seconds": wall_seconds}, artifacts=[], note="")
     sweep = Sweep(with_default_targets(store.load(run_id)), folder)
     renew_charts(store, sweep.table)
     paths = sweep.report()
     shutil.rmtree(folder / "progress", ignore_errors=True)
-    point_latest(folder)
+    store.workspace.point_latest(folder)
     columns = shutil.get_terminal_size((100, 24)).columns
     conclusion = terminal_conclusion(sweep.contents, columns)
-    note = f"{links(sweep.table.record)}\n\n{markdown_conclusion(sweep.contents)}"
+    note = f"{store.links(sweep.table.record)}\n\n{markdown_conclusion(sweep.contents)}"
     store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
     say(f"\n{conclusion}\n\n{terminal_table(sweep.contents, columns)}\n")
     say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
     say(f"charts: {ready_command('ui', config)}")
     say(f"done in {duration(wall_seconds)}")
     return sweep
-
-
-def sweep_folder(runs_dir: Path, table_name: str, table_id: str) -> Path:
-    """Where a sweep's files lie: a folder of `runs_dir`, whatever its name holds."""
-    name = re.sub(r"[^\w+=,@-]+", "-", f"{table_name}-{table_id}", flags=re.ASCII)
-    return runs_dir / name[-_MOST_CHARACTERS:]
-
-
-def point_latest(folder: Path) -> None:
-    """Make the `latest` pointer beside a sweep's folder lead to it, in one step."""
-    link = folder.parent / "latest"
-    with draft_of(link) as draft:
-        draft.symlink_to(folder.name)
 
 
 def _shown(path: Path) -> str:

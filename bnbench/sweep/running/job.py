@@ -23,11 +23,12 @@ class Job:
         number: The pack's, in the order of the plan.
         keys: The trials', to make sure that the worker trains what was planned.
         values: By trial, what is set on top of the composed configuration.
-        runs_dir: Absolute; workers may run in another folder.
-        sweep_dir: Absolute; where progress is written.
-        spool: Absolute; where results are left for the tracking store.
+        cache: Where images are kept. All four folders are absolute, for workers may run in another one.
+        checkpoints: Where half-trained packs are kept.
+        sweep_dir: Where progress is written.
+        spool: Where results are left for the tracking store.
         run_id: The sweep's run in the tracking store.
-        process: The sweeping process, as `tracking.tags.this_process` names it: when it is gone, nobody waits.
+        process: The sweeping process, as `tracking.this_process` names it: when it is gone, nobody waits.
         alone: Whether its trial is trained as plain torch does, not in a pack; decided once, in the plan.
         anew: Whether results count beside earlier ones of the same trials.
     """
@@ -35,7 +36,8 @@ class Job:
     number: int
     keys: list[str]
     values: list[dict[str, Any]]
-    runs_dir: str
+    cache: str
+    checkpoints: str
     sweep_dir: str
     spool: str
     run_id: str
@@ -49,10 +51,6 @@ class Job:
         # In JSON's own escapes, so that Hydra finds neither a quote nor an interpolation in it.
         text = json.dumps(asdict(self)).replace("'", r"\u0027").replace("$", r"\u0024")
         return f"++pack='{text}'"
-
-    @property
-    def checkpoints(self) -> Path:
-        return checkpoint_folder(Path(self.runs_dir))
 
     @property
     def progress_file(self) -> Path:
@@ -102,11 +100,6 @@ def progress_writer(file: Path, keys: Sequence[str]) -> Callable[[int, int], Non
                 replace_file(file, json.dumps(asdict(Progress(steps, diverged, tuple(keys)))))
 
     return report
-
-
-def checkpoint_folder(runs_dir: Path) -> Path:
-    """Where half-trained packs are kept, of all sweeps."""
-    return runs_dir / "checkpoints"
 
 
 def _progress_folder(sweep_dir: Path) -> Path:

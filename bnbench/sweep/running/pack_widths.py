@@ -8,7 +8,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from bnbench.config import Trial
+from bnbench.config import Trial, environment
 from bnbench.data import load_images
 from bnbench.packing.memory import trials_in_memory
 from bnbench.packing.paces import Pace, load_paces, save_paces, shape_of
@@ -16,22 +16,20 @@ from bnbench.packing.partition import CANDIDATES
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.planning.plan import Plan
 from bnbench.sweep.running.interruption import deaf_workers
-from bnbench.tracking import environment
 
 _SECONDS_A_SHAPE = 5
 _START_SECONDS = 10
 _SHARE = 0.05  # of the sweep's time, at most
 
 
-def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], None]) -> Plan:
+def calibrated(plan: Plan, cache: Path, workers: int, say: Callable[[str], None]) -> Plan:
     """The plan in packs of the widths that are fastest here, measured before or now, and enough of them to share.
 
     Now where that takes less than a twentieth of the time that training is estimated to: the shapes with most to
-    train first. What was measured is kept under `runs_dir`.
+    train first. What was measured is kept in `cache`.
     """
-    folder = runs_dir / "cache"
     machine = _machine()
-    paces = load_paces(folder, machine)
+    paces = load_paces(cache, machine)
     budget = _SHARE * plan.seconds / workers - _START_SECONDS
     affordable = max(0, int(budget * workers / _SECONDS_A_SHAPE))
     unknown = list(_unknown(plan, paces).items())[:affordable]
@@ -39,12 +37,12 @@ def calibrated(plan: Plan, runs_dir: Path, workers: int, say: Callable[[str], No
         say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
         try:
             with deaf_workers():
-                found = Parallel(n_jobs=workers)(delayed(_measure)(trial, runs_dir) for _, trial in unknown)
+                found = Parallel(n_jobs=workers)(delayed(_measure)(trial, cache) for _, trial in unknown)
         except BrokenExecutor:
             say("a worker was killed while it measured; packs are as wide as they are by default")
             return plan.repacked(paces, workers)
         new = {shape: pace for (shape, _), pace in zip(unknown, found, strict=True)}
-        save_paces(folder, machine, new)
+        save_paces(cache, machine, new)
         paces |= new
     return plan.repacked(paces, workers)
 
@@ -62,7 +60,7 @@ def _unknown(plan: Plan, paces: Mapping[str, Pace]) -> dict[str, Trial]:
     return {shape: trials[shape] for shape in sorted(seconds, key=lambda shape: -seconds[shape])}
 
 
-def _measure(trial: Trial, runs_dir: Path) -> dict[int, float]:
+def _measure(trial: Trial, cache: Path) -> dict[int, float]:
     from bnbench.tensors.vision_ops import ensure_torchvision
 
     ensure_torchvision()  # before Lightning
@@ -70,7 +68,7 @@ def _measure(trial: Trial, runs_dir: Path) -> dict[int, float]:
 
     held = trials_in_memory(trial)
     widths = [width for width in CANDIDATES if width <= held] or CANDIDATES[:1]
-    return measure_pace(trial, load_images(trial.data, runs_dir / "cache"), widths)
+    return measure_pace(trial, load_images(trial.data, cache), widths)
 
 
 def _machine() -> str:

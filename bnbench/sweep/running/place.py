@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from bnbench.config import Config
+from bnbench.config.workspace import Workspace
 from bnbench.record.redaction import redacted
 
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z./][\w./:@%+-]*", re.I | re.A)
@@ -22,8 +23,8 @@ def ready_command(verb: str, config: Config, *named: str) -> str:
     A password in an address is not repeated.
     """
     words = [*named]
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
-    if runs_dir != Path(Config.runs_dir).absolute():
+    runs_dir = Workspace.of(config).runs_dir
+    if runs_dir != Workspace.at(Path(Config.runs_dir)).runs_dir:
         inside = runs_dir.is_relative_to(Path.cwd())
         words.append(_word("runs_dir", str(runs_dir.relative_to(Path.cwd()) if inside else runs_dir)))
     tracking = config.tracking

@@ -9,7 +9,7 @@ from bnbench.record.sweep_table import SweepTable
 from bnbench.report.charts import mean_charts
 
 if TYPE_CHECKING:
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
 
 def renew_charts(store: Store, table: SweepTable) -> str:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from bnbench.claims.history import claims_on, earlier_sweeps
 from bnbench.config import Config, LogModel, Trial
+from bnbench.config.workspace import Workspace
 from bnbench.data import dataset_info
 from bnbench.record import names
 from bnbench.record.checkpoints import begun_packs
@@ -30,17 +31,15 @@ from bnbench.sweep.planning.plan import DataLoader, Plan, Planned, PlannedPack, 
 from bnbench.sweep.planning.remarks import own_remarks
 from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.interruption import briefly
-from bnbench.sweep.running.job import Job, checkpoint_folder
+from bnbench.sweep.running.job import Job
 from bnbench.sweep.running.launch import launch_packs
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.place import describe_place, ready_command
-from bnbench.tracking import NothingRecordedError
-from bnbench.tracking.address import Address
-from bnbench.tracking.tags import this_process
+from bnbench.tracking import NothingRecordedError, Spool, this_process
 
 if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
-    from bnbench.tracking.store import Store
+    from bnbench.tracking import Store
 
 _OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
 """How words begin that leave a sweep's trials as its file has them."""
@@ -68,27 +67,28 @@ def run_sweep(
     """
     asked = sweep_request(hydra, command_line, say)
     config, name, grid = asked.config, asked.name, asked.grid
-    runs_dir = Path(config.runs_dir).expanduser().absolute()
+    workspace = Workspace.of(config)  # a wrong address is found before data are loaded
     claims = claims_on(name, hydra.conf_dirs)
-    Address.resolve(config.tracking.uri, runs_dir)  # a wrong address is found before data are loaded
     if place := describe_place(config):
         say(place)
 
     stores: list[Store] = []
 
     def finished() -> list[str]:
+        from bnbench.tracking import Store
+
         try:
-            stores.append(_open_store(config, runs_dir))
+            stores.append(Store.open(workspace, create=not config.plan_only))
         except NothingRecordedError:  # only planning, where nothing was ever run
             return []
         return list(stores[0].finished()) if config.resume else []
 
-    begun = begun_packs(checkpoint_folder(runs_dir)) if config.resume else []
+    begun = begun_packs(workspace.checkpoints) if config.resume else []
     check = partial(check_comparison, config, grid)
-    plan = make_plan(asked.points, DataLoader(runs_dir / "cache"), finished, begun, check)
+    plan = make_plan(asked.points, DataLoader(workspace.cache), finished, begun, check)
     config = settled(config, grid, plan.planned)
     workers = hydra.workers
-    plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, runs_dir, workers, say)
+    plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, workspace.cache, workers, say)
     workers = min(workers, max(1, len(plan.packs)))
     remarks = own_remarks(plan)
     say(describe_levels(config, grid, plan.planned))
@@ -102,8 +102,7 @@ def run_sweep(
         claims=_judged_here(claims, hydra, config, plan, command_line),
         earlier=earlier_sweeps(name, stores[0].sweeps()) if plan.finished else [],
     )
-    record = replace(record, asked=known)
-    return execute(hydra, config, record, plan, stores[0], runs_dir, say)
+    return execute(hydra, config, replace(record, asked=known), plan, stores[0], say)
 
 
 def _judged_here(
@@ -119,20 +118,12 @@ def _judged_here(
     return {id: replace(claim, left_out=left_out[claim.text["sweep"]]) for id, claim in claims.items()}
 
 
-def _open_store(config: Config, runs_dir: Path) -> Store:
-    from bnbench.tracking.store import Store
-
-    experiment = config.tracking.experiment
-    return Store.open(config.tracking.uri, runs_dir=runs_dir, experiment=experiment, create=not config.plan_only)
-
-
 def execute(
     hydra: HydraSweep,
     config: Config,
     record: SweepRecord,
     plan: Plan,
     store: Store,
-    runs_dir: Path,
     say: Callable[[str], None],
 ) -> Sweep:
     """Train, record and report what is planned.
@@ -142,25 +133,28 @@ def execute(
         config: Of the sweep.
         record: Its description.
         plan: What to train.
-        store: Where it is recorded.
-        runs_dir: Where it is written.
+        store: Where it is recorded; in whose workspace its files are written.
         say: Where lines for the user go.
 
     Raises:
         SweepFailedError: If trials failed; after the report.
     """
     from bnbench.sweep.running.best_model import log_best
-    from bnbench.sweep.running.finish import publish, sweep_folder
+    from bnbench.sweep.running.finish import publish
     from bnbench.sweep.running.outcome import check_outcome
     from bnbench.sweep.running.progress import SweepProgress
-    from bnbench.tracking import spool
-    from bnbench.tracking.drain import Drain
 
-    folder = sweep_folder(runs_dir, record.asked.name, record.asked.id)
-    waiting = spool.make_folder(runs_dir, store.address, config.tracking.experiment)
-    spool.check_writable(waiting)
+    workspace, spool = store.workspace, Spool.made_for(store.workspace)
+    folder = workspace.sweep_folder(record.asked.name, record.asked.id)
+    spool.check_writable()
     run_id = store.start_sweep(record, planned_entries(plan, record.asked.arm_keys))
-    place = {"runs_dir": str(runs_dir), "sweep_dir": str(folder), "spool": str(waiting), "run_id": run_id}
+    place = {
+        "cache": str(workspace.cache),
+        "checkpoints": str(workspace.checkpoints),
+        "sweep_dir": str(folder),
+        "spool": str(spool.folder),
+        "run_id": run_id,
+    }
     jobs = [_job(number, pack, place, anew=not config.resume) for number, pack in enumerate(plan.packs)]
     timed = [(job, plan.pack_seconds(pack), pack[0].trial.steps) for job, pack in zip(jobs, plan.packs, strict=True)]
     trained = {key for job in jobs for key in job.keys}
@@ -169,9 +163,9 @@ def execute(
         with ExitStack() as stack:
             progress = stack.enter_context(SweepProgress(timed, len(trained)))
             sync = ready_command("sync", config)
-            drain = stack.enter_context(Drain(store, waiting, on_result=progress.add, sync=sync))
+            drain = stack.enter_context(store.drain(on_result=progress.add, sync=sync))
             if plan.undefined:
-                spool.write(waiting, [_undefined(p, run_id) for p in plan.undefined])
+                spool.write([_undefined(p, run_id) for p in plan.undefined])
 
             def finished() -> set[str]:
                 drain.look()
@@ -188,7 +182,7 @@ def execute(
         say(f"{trials} ended in a later attempt: before, their pack failed or was killed")
     sweep = publish(store, run_id, folder, trained, time.monotonic() - started, config, say)
     if config.tracking.log_model == LogModel.best:
-        log_best(store, run_id, runs_dir / "cache", config.data.root, say)
+        log_best(store, run_id, config.data.root, say)
     check_outcome(sweep.table, trained)
     return sweep
 
@@ -229,7 +223,7 @@ def new_record(
     config: Config, name: str, plan: Plan, axes: Sequence[str], workers: int, command_line: Sequence[str]
 ) -> SweepRecord:
     """A sweep's description, before it is trained."""
-    from bnbench.tracking import environment
+    from bnbench.config import environment
 
     trials = [p.trial for p in plan.planned]
     varied = varied_keys(trials, axes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bnbench.record.sweep_table import MISSING
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.job import progress_files, read_progress
-from bnbench.tracking.standing import Standing, TrialState
+from bnbench.tracking import Standing, TrialState
 
 _COLUMNS = ("done", "running", "failed", "to do")
 _MOST_FAILURES = 10

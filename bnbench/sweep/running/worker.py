@@ -21,8 +21,7 @@ from bnbench.sweep.planning.plan import DataLoader
 from bnbench.sweep.running.attempts import train_with_retries
 from bnbench.sweep.running.isolation import CAN_ISOLATE, failure_of, isolated
 from bnbench.sweep.running.job import Job, progress_writer
-from bnbench.tracking import spool
-from bnbench.tracking.tags import this_process, was_killed
+from bnbench.tracking import Spool, this_process, was_killed
 
 
 def train_pack(config: DictConfig) -> None:
@@ -36,14 +35,14 @@ def train_pack(config: DictConfig) -> None:
         TrackingError: If results cannot be written.
     """
     job = Job(**json.loads(config.pack))
-    spool.check_writable(Path(job.spool))
-    data = DataLoader(Path(job.runs_dir) / "cache")
+    Spool(Path(job.spool)).check_writable()
+    data = DataLoader(Path(job.cache))
     trials, images = _trials(config, job, data), data.load(set_values(config, job.values[0]))
     isolates = CAN_ISOLATE and job.process != this_process() and trials[0].training.device == Device.cpu
     if isolates:
         import bnbench.training.fit  # noqa: F401  # once, and not in every fork
     if job.anew:
-        checkpoints.remove(job.checkpoints, job.keys)
+        checkpoints.remove(Path(job.checkpoints), job.keys)
     started, attempts = time.time(), 0
 
     def attempt(part: Sequence[Trial]) -> str | None:
@@ -69,7 +68,7 @@ def _fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResu
     prepare_process()
     report = progress_writer(job.progress_file, [trial.key for trial in trials])
     results = fit_in_memory(
-        lambda part: fit(part, images, report=report, checkpoints=job.checkpoints, alone=job.alone), trials
+        lambda part: fit(part, images, report=report, checkpoints=Path(job.checkpoints), alone=job.alone), trials
     )
     return [
         replace(result, reason=result.reason or remark(trial)) for result, trial in zip(results, trials, strict=True)
@@ -84,8 +83,8 @@ def _spool(job: Job, results: list[TrialResult], attempt: int) -> None:
         tags[names.Tag.ANEW] = "true"
     for result in results:
         result.tags.update(tags)
-    spool.write(Path(job.spool), results)
-    checkpoints.remove(job.checkpoints, [result.key for result in results])
+    Spool(Path(job.spool)).write(results)
+    checkpoints.remove(Path(job.checkpoints), [result.key for result in results])
 
 
 def _trials(config: DictConfig, job: Job, data: DataLoader) -> list[Trial]:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import bnbench
-from bnbench.tracking.environment import git_state, hardware, versions
+from bnbench.config.environment import git_state, hardware, versions
 
 
 def _git(folder: Path, *words: str) -> str:

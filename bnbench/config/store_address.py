@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnbench.config.schema import ConfigError
 from bnbench.record.redaction import redacted
-from bnbench.tracking.errors import TrackingError
 
 _CHOICES = (
     "leave tracking.uri=null for SQLite under runs_dir, or give sqlite:////absolute/path/mlflow.db, "
@@ -40,7 +40,7 @@ class Address:
             runs_dir: The folder for everything written.
 
         Raises:
-            TrackingError: If this is not a store that can be used.
+            ConfigError: If this is not a store that can be used.
         """
         runs_dir = runs_dir.resolve()
         if uri is None:
@@ -57,13 +57,13 @@ class Address:
         if scheme in _SERVERS and rest.strip("/"):
             return cls(uri.rstrip("/"), None, None)
         if scheme == "file" or uri.startswith("file:") or not separator:
-            raise TrackingError(f"{given} is a folder of files, a kind of store that MLflow has closed; {_CHOICES}")
-        raise TrackingError(f"{given} is not the address of a tracking store; {_CHOICES}")
+            raise ConfigError(f"{given} is a folder of files, a kind of store that MLflow has closed; {_CHOICES}")
+        raise ConfigError(f"{given} is not the address of a tracking store; {_CHOICES}")
 
     @classmethod
     def _sqlite(cls, database: Path) -> Address:
         if "?" in str(database):  # SQLAlchemy would cut the path there
-            raise TrackingError(
+            raise ConfigError(
                 f"{database} cannot be a database's path; set runs_dir or tracking.uri to one without '?'"
             )
         return cls(f"sqlite:///{database}", database, (database.parent / "artifacts").as_uri())
