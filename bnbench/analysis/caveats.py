@@ -11,7 +11,7 @@ from bnbench.analysis.arms import Arm
 from bnbench.analysis.contrast import Contrast
 from bnbench.analysis.design import ALL_PAIRS_OF, LEARNING_RATE
 from bnbench.analysis.of_sweep import Analysis
-from bnbench.record.sweep_table import MISSING
+from bnbench.record.planned_trial import MISSING
 
 FEW_SEEDS = 10
 """Reporting seeds below which the smallest effects of interest are not seen."""

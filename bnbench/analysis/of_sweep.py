@@ -16,7 +16,7 @@ from bnbench.analysis.timing import TimedLevel, TimedRatio, step_seconds, timed_
 from bnbench.analysis.tuning import TunedRate, choose_rates
 from bnbench.analysis.windows import Window, WindowDifference, find_windows
 from bnbench.record import names
-from bnbench.record.sweep_table import MISSING
+from bnbench.record.planned_trial import MISSING
 
 
 class Analysis(Design):

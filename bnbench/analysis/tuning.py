@@ -8,7 +8,8 @@ from typing import Any
 from bnbench.analysis.design import LEARNING_RATE, Design
 from bnbench.analysis.outcomes import succeeded
 from bnbench.record import names
-from bnbench.record.sweep_table import MISSING, SweepTable
+from bnbench.record.planned_trial import MISSING
+from bnbench.record.sweep_table import SweepTable
 
 
 @dataclass(frozen=True, eq=False)

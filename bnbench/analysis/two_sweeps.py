@@ -12,7 +12,8 @@ from bnbench.analysis.design import comparable
 from bnbench.analysis.intervals import Interval, mean_interval, paired_difference
 from bnbench.record import names
 from bnbench.record.columns import metric_columns, param_columns
-from bnbench.record.sweep_table import MISSING, SweepTable
+from bnbench.record.planned_trial import MISSING
+from bnbench.record.sweep_table import SweepTable
 
 
 class MatchedSetting(NamedTuple):

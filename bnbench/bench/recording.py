@@ -13,6 +13,7 @@ from bnbench.bench.workloads import trials_of
 from bnbench.config import Placement, Trial
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.report import Contents, write_report
 from bnbench.sweep.hydra_session import compose_one
@@ -48,7 +49,7 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
     workspace = Workspace.at(folder, experiment="recording")
     store = Store.open(workspace)
     run_id = store.start_sweep(
-        new_record(config, "recording", plan, _AXES, 1, []), [{"key": t.key, "params": t.params} for t in planned]
+        new_record(config, "recording", plan, _AXES, 1, []), [PlannedTrial(t.key, t.params) for t in planned]
     )
     wall, processor = time.perf_counter(), time.process_time()
     for start in range(0, trials, _PACK):

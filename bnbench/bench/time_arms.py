@@ -21,7 +21,7 @@ from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import sweep_request
-from bnbench.sweep.running.run import new_record, planned_entries
+from bnbench.sweep.running.run import new_record, planned_trials
 
 _WARM_SECONDS = 1.0  # for an arm: loading its images, building its network, trying both memory layouts
 
@@ -61,7 +61,7 @@ def time_arms(
     turns = time_lone(trials, rounds, seconds, lambda: say("all are warm; leave the machine alone now"))
     record = new_record(config, request.name, plan, request.grid.axes, 1, ["time", *words])
     store.record_timing(_timing(record, arms, turns, seconds))
-    planned = planned_entries(plan, record.asked.arm_keys)
+    planned = planned_trials(plan, record.asked.arm_keys)
     table = store.planned_table(record, planned)
     say("\n".join(_text(table, turns)))
     return table

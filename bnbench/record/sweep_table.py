@@ -8,10 +8,8 @@ from typing import Any
 import pandas as pd
 
 from bnbench.record import names
+from bnbench.record.planned_trial import MISSING
 from bnbench.record.sweep_record import SweepRecord
-
-MISSING = "missing"
-"""The status of a planned trial that is not trained yet: the store has no run of it that ended."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from bnbench.analysis.outcomes import LUCK, chances
 from bnbench.analysis.subjects import Subject
 from bnbench.analysis.tuning import TunedRate, tuning_measure
 from bnbench.record import names
-from bnbench.record.sweep_table import MISSING
+from bnbench.record.planned_trial import MISSING
 from bnbench.report.evaluated import validation_images
 from bnbench.report.number_words import count, key_title, listing, percent, setting, span
 

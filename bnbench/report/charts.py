@@ -15,7 +15,7 @@ from bnbench.analysis.outcomes import count_outcomes, succeeded
 from bnbench.analysis.subjects import subject_keys
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
-from bnbench.record.sweep_table import MISSING
+from bnbench.record.planned_trial import MISSING
 from bnbench.report.figures.along_axis import BATCH_SIZE
 from bnbench.report.figures.panels import MOST_PANELS, mean_band
 from bnbench.report.number_words import count, text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from bnbench.analysis import Analysis
-from bnbench.record.sweep_table import MISSING, SweepTable
+from bnbench.record.planned_trial import MISSING
+from bnbench.record.sweep_table import SweepTable
 from bnbench.report.number_words import count
 
 

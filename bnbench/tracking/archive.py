@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from bnbench.config import ConfigError
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord, TimingRecord
 from bnbench.record.whole_file import draft_of
@@ -32,7 +33,7 @@ class SweepArchive:
 
     Attributes:
         record: Its description, of which the file has what was planned.
-        planned: Its planned trials, as `Store.start_sweep` takes them.
+        planned: Its planned trials, in their order.
         run: What else its run holds: `status`, `started` and `ended` in milliseconds, `tags`, `metrics`.
         results: Of its trials, whichever sweep trained them.
         timing: What lone trials took, or None.
@@ -40,7 +41,7 @@ class SweepArchive:
     """
 
     record: SweepRecord
-    planned: list[dict[str, Any]]
+    planned: Sequence[PlannedTrial]
     run: dict[str, Any]
     results: list[TrialResult]
     timing: TimingRecord | None = None
@@ -55,7 +56,8 @@ class SweepArchive:
 def write_archive(path: Path, archive: SweepArchive) -> None:
     """Write the file; whole once its name can be seen."""
     timing = None if archive.timing is None else archive.timing.to_json()
-    sweep = {"meta": archive.record.planned_json(), "trials": archive.planned, "run": archive.run, "timing": timing}
+    trials = [trial.to_json() for trial in archive.planned]
+    sweep = {"meta": archive.record.planned_json(), "trials": trials, "run": archive.run, "timing": timing}
     with draft_of(path) as draft, ZipFile(draft, "w", ZIP_DEFLATED) as file:
         file.writestr(_ABOUT, json.dumps({"format": _FORMAT, "sweep": archive.title}))
         file.writestr(_SWEEP, json.dumps(sweep, allow_nan=False))
@@ -80,9 +82,8 @@ def read_archive(path: Path) -> SweepArchive:
         results = [TrialResult.from_json(line) for line in file.read(_TRIALS).decode().splitlines()]
         files = {name.removeprefix(_FILES): file.read(name) for name in file.namelist() if name.startswith(_FILES)}
         timing = None if sweep["timing"] is None else TimingRecord.from_json(sweep["timing"])
-        archive = SweepArchive(
-            SweepRecord.from_json(sweep["meta"]), sweep["trials"], sweep["run"], results, timing, files
-        )
+        planned = [*map(PlannedTrial.from_json, sweep["trials"])]
+        archive = SweepArchive(SweepRecord.from_json(sweep["meta"]), planned, sweep["run"], results, timing, files)
         _check(archive)
     return archive
 
@@ -93,7 +94,7 @@ def _check(archive: SweepArchive) -> None:
         raise ValueError(f"it holds a file named {wrong[0]!r}")
     if not archive.record.asked.name or not re.fullmatch(r"[\w-]+", archive.record.asked.id):
         raise ValueError(f"its sweep is called {archive.title!r}")
-    planned = {trial["key"]: trial["params"] for trial in archive.planned}
+    planned = {trial.key: trial.params for trial in archive.planned}
     for result in archive.results:
         if result.params != planned[result.key]:
             raise ValueError(f"its trial {result.key} is not the planned one")

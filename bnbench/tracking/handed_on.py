@@ -145,7 +145,7 @@ def add(connection: Connection, archive: SweepArchive) -> Added:
             add_to_sweep(connection, others, id)
         if archive.timing is not None and newest_timing(connection, archive.planned) is None:
             record_timing(connection, archive.timing)
-        models = {trial["params"]["model"] for trial in archive.planned}
+        models = {trial.params["model"] for trial in archive.planned}
         write_views(connection, archive.record.asked.name, trial_views(archive.record, models))
         _finish(connection, run_id, archive)
     unlike = _unlike(connection, run_id, archive, before.keys() - {result.key for result in fresh})

@@ -11,12 +11,13 @@ import pandas as pd
 from bnbench.record import names
 from bnbench.record.columns import STATE
 from bnbench.record.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import reached_only
 from bnbench.record.sweep_record import SweepRecord
-from bnbench.record.sweep_table import MISSING, SweepTable, param_column
+from bnbench.record.sweep_table import SweepTable, param_column
 from bnbench.tracking.bulk import Point, RecordedTrial, recorded_points
 from bnbench.tracking.connect import Connection
-from bnbench.tracking.recorded import counting_runs
+from bnbench.tracking.recorded import counting_runs, standing_of
 from bnbench.tracking.sweep_runs import find_sweep, found_out, read_plan
 from bnbench.tracking.timing_runs import newest_timing
 
@@ -39,7 +40,7 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
     return load_trials(connection, replace(record, found_out=found_out(run)), planned)
 
 
-def load_trials(connection: Connection, record: SweepRecord, planned: list[dict[str, Any]]) -> SweepTable:
+def load_trials(connection: Connection, record: SweepRecord, planned: Sequence[PlannedTrial]) -> SweepTable:
     """The planned trials as the store holds them, whatever sweeps they are of; arguments as of `start_sweep`."""
     recorded = counting_runs(connection, planned)
     conditions, timing = _conditions([*recorded.values()]), newest_timing(connection, planned)
@@ -59,7 +60,7 @@ def load_trials(connection: Connection, record: SweepRecord, planned: list[dict[
     )
 
 
-def planned_table(record: SweepRecord, planned: list[dict[str, Any]]) -> SweepTable:
+def planned_table(record: SweepRecord, planned: Sequence[PlannedTrial]) -> SweepTable:
     """A sweep of which nothing is recorded yet; arguments as of `start_sweep`."""
     return SweepTable(record, _trials(planned, {}, {}, set(record.asked.tuning_seeds)), _curves(planned, []))
 
@@ -71,22 +72,22 @@ def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
 
 
 def _trials(
-    planned: list[dict[str, Any]],
+    planned: Sequence[PlannedTrial],
     recorded: dict[str, RecordedTrial],
     finals: dict[str, dict[str, float]],
     tuning_seeds: set[int],
 ) -> pd.DataFrame:
-    states = [_state(trial, recorded.get(trial["key"]), tuning_seeds) for trial in planned]
+    states = [_state(trial, recorded.get(trial.key), tuning_seeds) for trial in planned]
     columns: dict[str, pd.Series[Any]] = {
         name: pd.Series([state[name] for state in states], dtype="Int64" if name == "diverged_step" else None)
         for name in STATE
     }
-    for name in _union(trial["params"] for trial in planned):
-        columns[name] = param_column([trial["params"].get(name) for trial in planned])
+    for name in _union(trial.params for trial in planned):
+        columns[name] = param_column([trial.params.get(name) for trial in planned])
     known = {key: reached_only(own) for key, own in finals.items()}
     measured = _union(finals.values())
     for name in sorted({*measured, *_of_targets(measured)}):
-        values = [known.get(trial["key"], {}).get(name) for trial in planned]
+        values = [known.get(trial.key, {}).get(name) for trial in planned]
         columns[name] = pd.Series(values, dtype="float64")
     return pd.DataFrame(columns)
 
@@ -98,20 +99,21 @@ def _of_targets(measured: Iterable[str]) -> Iterator[str]:
             yield from (names.steps_to(float(target)), names.examples_to(float(target)))
 
 
-def _state(planned: dict[str, Any], recorded: RecordedTrial | None, tuning_seeds: set[int]) -> dict[str, Any]:
-    """Where a trial stands; one without a run stands as planned: undefined by definition, or missing."""
+def _state(planned: PlannedTrial, recorded: RecordedTrial | None, tuning_seeds: set[int]) -> dict[str, Any]:
+    """The values of a trial's state columns."""
+    status, reason = standing_of(planned, recorded)
     return {
-        "key": planned["key"],
-        "status": recorded.status if recorded else planned.get("status") or MISSING,
-        "reason": recorded.reason if recorded else planned.get("reason") or "",
+        "key": planned.key,
+        "status": status,
+        "reason": reason,
         "diverged_step": recorded.diverged_step if recorded else None,
-        "tuning": planned["params"]["seed"] in tuning_seeds,
+        "tuning": planned.seed in tuning_seeds,
     }
 
 
-def _curves(planned: list[dict[str, Any]], points: list[Point]) -> pd.DataFrame:
-    order = {trial["key"]: row for row, trial in enumerate(planned)}
-    batch_size = {trial["key"]: trial["params"]["training.batch_size"] for trial in planned}
+def _curves(planned: Sequence[PlannedTrial], points: list[Point]) -> pd.DataFrame:
+    order = {trial.key: row for row, trial in enumerate(planned)}
+    batch_size = {trial.key: trial.params["training.batch_size"] for trial in planned}
     rows: dict[tuple[str, int], dict[str, float]] = {}
     for key, metric, step, value in points:
         rows.setdefault((key, step), {})[metric] = value

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from bnbench.record.names import Tag, is_curve
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import Recorded, TrialResult, reached_only
 from bnbench.record.sweep_record import Environment, SweepRecord
-from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.bulk import RecordedTrial, recorded_points, recorded_trials
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.sweep_runs import find_sweep, read_plan, read_plan_if_kept
 
 
-def counting_runs(connection: Connection, planned: list[dict[str, Any]]) -> dict[str, RecordedTrial]:
+def counting_runs(connection: Connection, planned: Sequence[PlannedTrial]) -> dict[str, RecordedTrial]:
     """By key, the run that counts for a trial: the newest finished one, in any sweep.
 
     Failed runs stand where there is no other; a planned trial without either is left out.
@@ -25,7 +25,12 @@ def counting_runs(connection: Connection, planned: list[dict[str, Any]]) -> dict
     for trial in recorded_trials(connection):  # the latest last
         if trial.counts or trial.key not in latest or not latest[trial.key].counts:
             latest[trial.key] = trial
-    return {trial["key"]: latest[trial["key"]] for trial in planned if trial["key"] in latest}
+    return {trial.key: latest[trial.key] for trial in planned if trial.key in latest}
+
+
+def standing_of(planned: PlannedTrial, run: RecordedTrial | None) -> tuple[str, str]:
+    """A trial's status and its reason, which may be empty: those of the run that counts, or else as planned."""
+    return (run.status, run.reason) if run else (planned.status, planned.undefined or "")
 
 
 def read_recorded(connection: Connection, sweep: str) -> tuple[SweepRecord, list[Recorded]]:
@@ -43,21 +48,18 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[SweepRecord, list
     sweeps: dict[str | None, SweepRecord | None] = {None: None, record.place.run_id: record}
     found: dict[str, TrialResult] = {}  # by run id
     recorded = []
-    for entry in planned:
-        key, params, origin = entry["key"], entry["params"], record
-        if key not in runs:
-            result = TrialResult(key, params, entry.get("status") or MISSING, entry.get("reason"))
-        else:
-            run = runs[key]
+    for trial in planned:
+        origin, run = record, runs.get(trial.key)
+        status, reason = standing_of(trial, run)
+        result = TrialResult(trial.key, trial.params, status, reason or None)
+        if run is not None:
             if run.sweep_run_id not in sweeps:
                 plan = read_plan_if_kept(connection, str(run.sweep_run_id))
                 sweeps[run.sweep_run_id] = plan and plan[0]
             origin = _origin(run, sweeps[run.sweep_run_id], record)
-            result = TrialResult(
-                key, params, run.status, run.reason or None, diverged_step=run.diverged_step, tags=run.tags
-            )
+            result = replace(result, diverged_step=run.diverged_step, tags=run.tags)
             found[run.run_id] = result
-        recorded.append(Recorded(result, origin, params["seed"] in record.asked.tuning_seeds))
+        recorded.append(Recorded(result, origin, trial.seed in record.asked.tuning_seeds))
     for run_id, metric, step, value in sorted(recorded_points(connection, [*found])):
         if is_curve(metric):
             found[run_id].curves.setdefault(metric, []).append((step, value))

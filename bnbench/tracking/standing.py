@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bnbench.record.sweep_record import SweepRecord
-from bnbench.record.sweep_table import MISSING
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.process_identity import was_killed
-from bnbench.tracking.recorded import counting_runs
+from bnbench.tracking.recorded import counting_runs, standing_of
 from bnbench.tracking.sweep_runs import find_sweep, read_plan
 from bnbench.tracking.tags import PROCESS
 
@@ -60,10 +59,8 @@ def read_standing(connection: Connection, sweep: str) -> Standing:
     recorded = counting_runs(connection, planned)
     trials = []
     for trial in planned:
-        found = recorded.get(trial["key"])
-        status = found.status if found else trial.get("status") or MISSING
-        reason = found.reason if found else trial.get("reason") or ""
-        trials.append(TrialState(trial["key"], trial.get("arm", ""), trial["params"]["seed"], status, reason))
+        status, reason = standing_of(trial, recorded.get(trial.key))
+        trials.append(TrialState(trial.key, trial.arm, trial.seed, status, reason))
     return Standing(record, _state(run.info.status, run.data.tags.get(PROCESS, "")), trials)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +11,7 @@ from bnbench.config.store_address import Address
 from bnbench.config.workspace import Workspace
 from bnbench.record.mean_curves import SweepCharts
 from bnbench.record.names import Tag
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.redaction import redacted_values
 from bnbench.record.results import Recorded, TrialResult
 from bnbench.record.sweep_record import CheckRecord, FoundOut, SweepRecord, TimingRecord
@@ -81,24 +82,23 @@ class Store:
         self._finished = None
         return dict(self._known_finished())
 
-    def start_sweep(self, record: SweepRecord, trials: list[dict[str, Any]]) -> str:
+    def start_sweep(self, record: SweepRecord, trials: Sequence[PlannedTrial]) -> str:
         """The id of the new sweep's run; runs that killed processes left open are closed before.
 
         Args:
             record: The sweep's description, of which secrets are taken out.
-            trials: The planned trials in their order: `key`, `params`, their `arm` in words, `reused` where they have
-                a result already, and where they are undefined `status` and `reason`.
+            trials: The planned trials in their order.
         """
         record = SweepRecord.from_json(redacted_values(record.to_json()))
         with reported(self.address):
             sweep_runs.close_killed(self._connection)
             run_id = sweep_runs.start_sweep(self._connection, record, trials)
             self._parents[run_id] = Parent.of(run_id, record, trials)
-            reused = {trial["key"] for trial in trials if trial.get("reused")}
+            reused = {trial.key for trial in trials if trial.reused}
             if reused:
                 add_to_sweep(self._connection, reused, record.asked.id)
             write_views(
-                self._connection, record.asked.name, trial_views(record, {trial["params"]["model"] for trial in trials})
+                self._connection, record.asked.name, trial_views(record, {trial.params["model"] for trial in trials})
             )
         return run_id
 
@@ -196,7 +196,7 @@ class Store:
         with reported(self.address):
             return record_timing(self._connection, timing)
 
-    def newest_timing(self, planned: list[dict[str, Any]]) -> TimingRecord | None:
+    def newest_timing(self, planned: Sequence[PlannedTrial]) -> TimingRecord | None:
         """As `timing_runs.newest_timing` finds it."""
         with reported(self.address):
             return newest_timing(self._connection, planned)
@@ -210,16 +210,16 @@ class Store:
         with reported(self.address):
             return load_table(self._connection, sweep)
 
-    def plan(self, sweep: str) -> tuple[SweepRecord, list[dict[str, Any]]]:
+    def plan(self, sweep: str) -> tuple[SweepRecord, list[PlannedTrial]]:
         """A sweep's description and its planned trials, as `start_sweep` was given them."""
         with reported(self.address):
             return sweep_runs.read_plan(self._connection, sweep_runs.find_sweep(self._connection, sweep))
 
-    def planned_table(self, record: SweepRecord, trials: list[dict[str, Any]]) -> SweepTable:
+    def planned_table(self, record: SweepRecord, trials: Sequence[PlannedTrial]) -> SweepTable:
         """As `load`, of a sweep that is not trained yet, with the newest timing of its trials."""
         return planned_table(replace(record, found_out=FoundOut(timing=self.newest_timing(trials))), trials)
 
-    def load_trials(self, record: SweepRecord, trials: list[dict[str, Any]]) -> SweepTable:
+    def load_trials(self, record: SweepRecord, trials: Sequence[PlannedTrial]) -> SweepTable:
         """As `load`, of trials that were chosen from several sweeps; arguments as of `start_sweep`."""
         with reported(self.address):
             return load_trials(self._connection, record, trials)

@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.record.names import Tag
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import CheckRecord, FoundOut, Place, SweepRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError
@@ -36,7 +37,7 @@ _LISTED = 10  # sweeps named in an error
 def start_sweep(
     connection: Connection,
     record: SweepRecord,
-    trials: list[dict[str, Any]],
+    trials: Sequence[PlannedTrial],
     *,
     tags: Mapping[str, str] | None = None,
     start_time: int | None = None,
@@ -46,14 +47,14 @@ def start_sweep(
     Args:
         connection: The open store.
         record: The sweep's description, which is recorded as it was planned.
-        trials: In the planned order: `key`, `params`, and for undefined trials `status` and `reason`.
+        trials: In the planned order.
         tags: What its run has beside what follows from these, or instead.
         start_time: In milliseconds, if not now.
 
     Raises:
         ValueError: If a trial stands in the plan twice.
     """
-    keys = [trial["key"] for trial in trials]
+    keys = [trial.key for trial in trials]
     if len(set(keys)) < len(keys):
         raise ValueError(f"sweep {record.asked.name} lists {len(keys) - len(set(keys))} of its trials twice")
     client = connection.client
@@ -64,7 +65,10 @@ def start_sweep(
         tags={**_tags(record, trials), **(tags or {})},
     )
     run_id = str(run.info.run_id)
-    plan = {"meta": {**record.planned_json(), **asdict(_place(connection, run_id))}, "trials": trials}
+    plan = {
+        "meta": {**record.planned_json(), **asdict(_place(connection, run_id))},
+        "trials": [trial.to_json() for trial in trials],
+    }
     write_text(connection, run_id, PLAN, json.dumps(plan, allow_nan=False))
     return run_id
 
@@ -167,7 +171,7 @@ def find_sweep(connection: Connection, sweep: str) -> Run:
     )
 
 
-def read_plan(connection: Connection, run: Run) -> tuple[SweepRecord, list[dict[str, Any]]]:
+def read_plan(connection: Connection, run: Run) -> tuple[SweepRecord, list[PlannedTrial]]:
     """What `start_sweep` was given: the description and the planned trials.
 
     Raises:
@@ -175,7 +179,7 @@ def read_plan(connection: Connection, run: Run) -> tuple[SweepRecord, list[dict[
     """
     plan = read_json(connection, run, PLAN)
     record = SweepRecord.from_json(plan["meta"])
-    return replace(record, place=_place(connection, run.info.run_id)), plan["trials"]
+    return replace(record, place=_place(connection, run.info.run_id)), [*map(PlannedTrial.from_json, plan["trials"])]
 
 
 def _place(connection: Connection, run_id: str) -> Place:
@@ -189,7 +193,7 @@ def read_parent(connection: Connection, run_id: str) -> Parent:
     return Parent(run_id, {Tag.PARENT: run_id}, {}) if plan is None else Parent.of(run_id, *plan)
 
 
-def read_plan_if_kept(connection: Connection, run_id: str) -> tuple[SweepRecord, list[dict[str, Any]]] | None:
+def read_plan_if_kept(connection: Connection, run_id: str) -> tuple[SweepRecord, list[PlannedTrial]] | None:
     """`read_plan` of a run id; None where the run was deleted, by `mlflow gc` say, or its files are gone."""
     try:
         return read_plan(connection, connection.client.get_run(run_id))
@@ -223,8 +227,8 @@ def all_runs(connection: Connection, wanted: str) -> list[Run]:
             return runs
 
 
-def _tags(record: SweepRecord, trials: list[dict[str, Any]]) -> dict[str, str]:
-    seeds = {trial["params"]["seed"] for trial in trials} - {*record.asked.tuning_seeds}
+def _tags(record: SweepRecord, trials: Sequence[PlannedTrial]) -> dict[str, str]:
+    seeds = {trial.seed for trial in trials} - {*record.asked.tuning_seeds}
     return sweep_tags(record) | {
         Tag.KIND: "sweep",
         TRIALS: str(len(trials)),

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_BRANCH,
@@ -20,6 +19,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from bnbench.record.names import Tag
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import SweepRecord
 
 TAG_LENGTH = 8000
@@ -47,9 +47,9 @@ class Parent:
     arms: Mapping[str, str]
 
     @classmethod
-    def of(cls, run_id: str, record: SweepRecord, trials: Sequence[Mapping[str, Any]]) -> Parent:
+    def of(cls, run_id: str, record: SweepRecord, trials: Sequence[PlannedTrial]) -> Parent:
         """From what the sweep's plan says: its description and its trials."""
-        arms = {trial["key"]: trial["arm"] for trial in trials if "arm" in trial}
+        arms = {trial.key: trial.arm for trial in trials if trial.arm}
         return cls(run_id, sweep_tags(record) | {Tag.PARENT: run_id, Tag.SWEEPS: record.asked.id}, arms)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from mlflow.entities import Metric
 
 from bnbench.packing.paces import step_shape
 from bnbench.record.names import Tag, seconds_per_step
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import TimingRecord
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.files import read_json, write_text
@@ -48,7 +48,7 @@ def record_timing(connection: Connection, timing: TimingRecord) -> str:
     return run_id
 
 
-def newest_timing(connection: Connection, planned: Sequence[Mapping[str, Any]]) -> TimingRecord | None:
+def newest_timing(connection: Connection, planned: Sequence[PlannedTrial]) -> TimingRecord | None:
     """The timing that covers most of a sweep's trials, the newest of such; None if none covers any.
 
     Returns:
@@ -56,7 +56,7 @@ def newest_timing(connection: Connection, planned: Sequence[Mapping[str, Any]]) 
     """
     keys: dict[str, list[str]] = {}
     for trial in planned:
-        keys.setdefault(step_shape(trial["params"]), []).append(trial["key"])
+        keys.setdefault(step_shape(trial.params), []).append(trial.key)
     best: TimingRecord | None = None
     for run in all_runs(connection, f"tags.`{Tag.KIND}` = 'timing' AND attributes.status = 'FINISHED'"):
         timing = TimingRecord.from_json(read_json(connection, run, _TIMING))

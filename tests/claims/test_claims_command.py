@@ -20,6 +20,7 @@ from bnbench.claims.ours import Ours, load_ours
 from bnbench.config import Config, environment
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.report import markdown_conclusion
@@ -71,7 +72,7 @@ def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSwee
         meta = {**meta, "versions": environment.versions(), "created": "2026-11-01T00:00:00+00:00", **REST}
         run_id = store.start_sweep(
             SweepRecord.from_json({**meta, "id": f"{number:04x}"}),
-            [{"key": f"{t.key}{number}", "params": t.params} for t, _ in planned],
+            [PlannedTrial(f"{t.key}{number}", t.params) for t, _ in planned],
         )
         results = []
         for trial, _ in planned:
@@ -86,7 +87,7 @@ def recorded_runs(tmp_path_factory: pytest.TempPathFactory, plan_sweep: PlanSwee
     meta = {**whole[0], "versions": environment.versions(), "created": "2026-11-02T00:00:00+00:00", **REST}
     planned = whole[1]
     store.start_sweep(
-        SweepRecord.from_json({**meta, "id": "ffff"}), [{"key": t.key, "params": t.params} for t, _ in planned]
+        SweepRecord.from_json({**meta, "id": "ffff"}), [PlannedTrial(t.key, t.params) for t, _ in planned]
     )
     return runs_dir
 

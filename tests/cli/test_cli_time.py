@@ -14,6 +14,7 @@ from bnbench.analysis.timing import step_seconds
 from bnbench.bench.time_arms import time_arms
 from bnbench.bench.workloads import trials_of
 from bnbench.config.workspace import Workspace
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import TimingRecord
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.tracking import Store
@@ -50,7 +51,7 @@ def test_arms_are_timed_once_for_each_arithmetic_and_any_sweep_of_them_has_it(tm
     arm = timing.arms[-1]
     words = ["data=digits", "model.width=8", "norm=batch", "training.batch_size=8", "optimizer.lr=0.3"]
     [trial] = trials_of(words, [77])
-    store.start_sweep(table.record, [{"key": "k", "params": trial.params}])
+    store.start_sweep(table.record, [PlannedTrial("k", trial.params)])
     loaded = store.load("latest")
     assert step_seconds(loaded)["k"].tolist() == arm.seconds_per_step
     # A newer timing that covers as much is taken instead, one that covers less is not.

@@ -13,7 +13,7 @@ from scipy import stats
 from bnbench.analysis import Analysis, SweepTable
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, MeanChart, SweepCharts
-from bnbench.record.sweep_table import MISSING
+from bnbench.record.planned_trial import MISSING
 from bnbench.report.charts import mean_charts
 from bnbench.report.figures.panels import MOST_PANELS
 

@@ -12,6 +12,7 @@ import pytest
 
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking.store import Store
@@ -95,6 +96,6 @@ def start(store: Store) -> Callable[..., str]:
             "git": {"commit": "c" * 40, "dirty": True},
             **more,
         }
-        return store.start_sweep(SweepRecord.from_json(meta), [{"key": r.key, "params": r.params} for r in results])
+        return store.start_sweep(SweepRecord.from_json(meta), [PlannedTrial(r.key, r.params) for r in results])
 
     return start_sweep

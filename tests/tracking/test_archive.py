@@ -9,6 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pytest
 
 from bnbench.config import ConfigError
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
@@ -18,7 +19,7 @@ from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
 def archive() -> SweepArchive:
     metrics, curves = {"test/acc": 0.1 + 0.2}, {"val/acc": [(0, 1 / 3)]}
     results = [TrialResult(f"k{n}", {"seed": n}, "finished", metrics=metrics, curves=curves) for n in range(3)]
-    planned = [{"key": result.key, "params": result.params} for result in results]
+    planned = [PlannedTrial(result.key, result.params) for result in results]
     run = {"status": "FINISHED", "started": 1, "ended": 2, "tags": {}, "metrics": {}}
     files = {"report.html": b"<p>\xff", "figures/a b.svg": b"<svg>"}
     return SweepArchive(SweepRecord(Asked("placement, mine", "0a1b")), planned, run, results, None, files)

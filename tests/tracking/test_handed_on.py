@@ -11,6 +11,7 @@ import pytest
 from bnbench.config import ConfigError
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, ClaimRecord, Environment, Place, SweepRecord
 from bnbench.tracking import handed_on
@@ -40,7 +41,7 @@ def archive(store: Store, results: list[TrialResult], start: Start, tmp_path: Pa
     asked = Asked("placement", "0a1b", "?", ["x"], tuning_seeds=[100], claims={"C1": ClaimRecord("h", {})})
     run_id = store.start_sweep(
         SweepRecord(asked, Environment({"numpy": "2"}, hardware={"cpu": "new"})),
-        [{"key": r.key, "params": r.params, "arm": "a", "reused": r is results[0]} for r in results],
+        [PlannedTrial(r.key, r.params, arm="a", reused=r is results[0]) for r in results],
     )
     store.record(results[1:4], run_id)
     (tmp_path / "report.html").write_text("the report")

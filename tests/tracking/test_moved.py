@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from bnbench.config.workspace import Workspace
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.tracking.server import running_server
@@ -22,7 +23,7 @@ _RECORD = SweepRecord(Asked("a", "1", "?", ["x"]))
 def _record(runs_dir: Path, results: list[TrialResult], id: str = "1") -> str:
     store = Store.open(Workspace.at(runs_dir))
     run_id = store.start_sweep(
-        SweepRecord(Asked("a", id, "?", ["x"])), [{"key": r.key, "params": r.params} for r in results]
+        SweepRecord(Asked("a", id, "?", ["x"])), [PlannedTrial(r.key, r.params) for r in results]
     )
     store.record(results, run_id)
     report = runs_dir / "report.html"

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bnbench.record import names
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking import TrackingError
@@ -120,8 +121,8 @@ def test_planned_trials_without_a_result_are_missing_undefined_or_failed(
         make_result(100),
     )
     diverged = make_result(100, status="diverged", reason="loss is not finite", diverged_step=7, metrics={})
-    undefined = {"key": "u", "params": make_result(3).params, "status": "undefined", "reason": "one value"}
-    planned = [{"key": result.key, "params": result.params} for result in (missing, failed, diverged)]
+    undefined = PlannedTrial("u", make_result(3).params, undefined="one value")
+    planned = [PlannedTrial(result.key, result.params) for result in (missing, failed, diverged)]
     meta = {"name": "a", "id": "1", "question": "?", "command": ["x"], "tuning_seeds": [100]}
     store.start_sweep(SweepRecord.from_json(meta), [*planned, undefined])
     store.record([failed, diverged], None)

@@ -14,6 +14,7 @@ from bnbench.config.store_address import Address
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking import TrackingError, bulk, server
@@ -37,7 +38,7 @@ def test_the_server_shows_the_page_and_records_and_reads_like_the_database(
         there = Store.open(Workspace.at(tmp_path, page, "remote"))
         meta = {"name": "a", "id": "1", "question": "?", "command": ["x"], "tuning_seeds": []}
         run_id = there.start_sweep(
-            SweepRecord.from_json(meta), [{"key": result.key, "params": result.params} for result in results]
+            SweepRecord.from_json(meta), [PlannedTrial(result.key, result.params) for result in results]
         )
         there.record(results, run_id)
         remote, finished = there.load("latest"), there.finished()

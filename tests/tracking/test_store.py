@@ -12,6 +12,7 @@ from mlflow.entities import Metric, Run
 
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.tracking import TrackingError, process_identity, write_runs
@@ -57,7 +58,7 @@ def test_a_trial_says_where_it_comes_from(store: Store, make_result: Make, start
         "hardware": {"cpu": "EPYC"},
         "git": {"commit": "c" * 40, "dirty": True, "branch": "main"},
     }
-    plan = [{"key": result.key, "params": result.params, "arm": "before  lr=0.1"}]
+    plan = [PlannedTrial(result.key, result.params, arm="before  lr=0.1")]
     store.record([result], store.start_sweep(SweepRecord.from_json(meta), plan))
     (run,) = _runs(store, f"tags.`{names.Tag.KIND}` = 'trial'")
     wanted = {
@@ -97,7 +98,7 @@ def test_a_trial_is_found_by_every_sweep_that_lists_it(way: str, request: pytest
     result, other = make_result(0), make_result(1)
     store.record([result, other], start([result, other], id="0a1b"))
     meta = {"name": "b", "id": "2c3d", "question": "?", "command": ["x"], "tuning_seeds": []}
-    store.start_sweep(SweepRecord.from_json(meta), [{"key": result.key, "params": result.params, "reused": True}])
+    store.start_sweep(SweepRecord.from_json(meta), [PlannedTrial(result.key, result.params, reused=True)])
     found = {
         sweep: [run.data.params["seed"] for run in _runs(store, f"tags.`{names.Tag.SWEEPS}` LIKE '%{sweep}%'")]
         for sweep in ("0a1b", "2c3d")
@@ -118,7 +119,7 @@ def test_secrets_stay_out_of_a_sweep_and_of_a_failed_trial(
         "tuning_seeds": [],
     }
     result = make_result(0, status="failed", reason="Traceback\n  connect('hunter22')\nOSError: hunter22", metrics={})
-    run_id = store.start_sweep(SweepRecord.from_json(meta), [{"key": result.key, "params": result.params}])
+    run_id = store.start_sweep(SweepRecord.from_json(meta), [PlannedTrial(result.key, result.params)])
     store.record([result], run_id)
     assert store.load("latest").record.asked.config["tracking"]["uri"] == "mysql://me:***@host/db"
     client = store._connection.client

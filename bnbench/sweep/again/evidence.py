@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnbench.claims.history import earlier_sweeps
 from bnbench.config import Size
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.sweep.planning.describe import arm_keys, varied_keys
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from bnbench.tracking import Store
 
 # A sweep as the store lists it, its description, and its planned trials.
-ReadSweep = tuple[dict[str, Any], SweepRecord, list[dict[str, Any]]]
+ReadSweep = tuple[dict[str, Any], SweepRecord, list[PlannedTrial]]
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,18 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
 
     needed, here, finished = file.defined, environment.versions(), store.finished()
     arms = {_without_seed(params) for params in needed}
-    entries: dict[Params, dict[str, Any]] = {}
+    entries: dict[Params, PlannedTrial] = {}
     sources: list[tuple[dict[str, Any], SweepRecord]] = []
     for sweep, record, planned in plans:
         if any(record.environment.versions.get(name) != here[name] for name in ("numerics", "torch")):
             continue
-        fitting = {params_of(entry["params"]): entry for entry in planned if entry["key"] in finished}
+        fitting = {params_of(trial.params): trial for trial in planned if trial.key in finished}
         new = {
-            params: entry
-            for params, entry in fitting.items()
+            params: trial
+            for params, trial in fitting.items()
             if params not in entries
             and _without_seed(params) in arms
-            and (params in needed or entry["params"]["seed"] not in record.asked.tuning_seeds)
+            and (params in needed or trial.seed not in record.asked.tuning_seeds)
         }
         if new:
             entries |= new
@@ -88,7 +89,7 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
     if recorded < len(needed):
         return Evidence(None, len(needed), recorded, names)
     undefined = [
-        {"key": trial.key, "params": trial.params, "status": "undefined", "reason": reason}
+        PlannedTrial(trial.key, trial.params, undefined=reason)
         for trial in file.trials
         if (reason := undefined_reason(trial)) is not None
     ]

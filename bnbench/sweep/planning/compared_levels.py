@@ -162,8 +162,9 @@ def _design(config: Config, grid: Grid, planned: Sequence[Planned]) -> Design:
     import pandas as pd
 
     from bnbench.analysis import Design
+    from bnbench.record.planned_trial import MISSING
     from bnbench.record.sweep_record import Asked, SweepRecord
-    from bnbench.record.sweep_table import MISSING, SweepTable, param_column
+    from bnbench.record.sweep_table import SweepTable, param_column
 
     trials = [p.trial for p in planned]
     columns = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bnbench.record.sweep_table import MISSING, SweepTable
+from bnbench.record.planned_trial import MISSING
+from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.failure import SweepFailedError
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
@@ -21,6 +21,7 @@ from bnbench.config.workspace import Workspace
 from bnbench.data import dataset_info
 from bnbench.record import names
 from bnbench.record.checkpoints import begun_packs
+from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, ClaimRecord, DataRecord, Environment, PlanCounts, SweepRecord
 from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled
@@ -147,7 +148,7 @@ def execute(
     workspace, spool = store.workspace, Spool.made_for(store.workspace)
     folder = workspace.sweep_folder(record.asked.name, record.asked.id)
     spool.check_writable()
-    run_id = store.start_sweep(record, planned_entries(plan, record.asked.arm_keys))
+    run_id = store.start_sweep(record, planned_trials(plan, record.asked.arm_keys))
     place = {
         "cache": str(workspace.cache),
         "checkpoints": str(workspace.checkpoints),
@@ -193,17 +194,14 @@ def _job(number: int, pack: PlannedPack, place: Mapping[str, str], *, anew: bool
     return Job(number, keys, values, process=this_process(), anew=anew, alone=alone, **place)
 
 
-def planned_entries(plan: Plan, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The plan's trials, as `Store.start_sweep` takes them."""
-    entries = []
-    for p in plan.planned:
-        entry: dict[str, Any] = {"key": p.trial.key, "params": p.trial.params, "arm": arm_label(p.trial, keys)}
-        if p.trial.key in plan.finished:
-            entry["reused"] = True
-        if p.undefined is not None:
-            entry |= {"status": "undefined", "reason": p.undefined}
-        entries.append(entry)
-    return entries
+def planned_trials(plan: Plan, arm_keys: Sequence[str]) -> list[PlannedTrial]:
+    """The plan's trials as they are recorded, each with its arm in words."""
+    return [
+        PlannedTrial(
+            p.trial.key, p.trial.params, arm_label(p.trial, arm_keys), p.trial.key in plan.finished, p.undefined
+        )
+        for p in plan.planned
+    ]
 
 
 def _undefined(planned: Planned, run_id: str) -> TrialResult:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from bnbench.record.sweep_table import MISSING
+from bnbench.record.planned_trial import MISSING
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.job import progress_files, read_progress
 from bnbench.tracking import Standing, TrialState
