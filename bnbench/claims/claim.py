@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+
+_Text = Annotated[str, Field(pattern=r"\S")]  # which is not blank
+_NO_OTHER_KEYS = ConfigDict(extra="forbid")  # of a file, see `claim_files`
 
 
 class Verdict(StrEnum):
@@ -91,6 +97,18 @@ class Margin:
         """In the unit of the measure: percentage points become a fraction."""
         return self.value / 100 if self.unit == "pp" else self.value
 
+    @classmethod
+    def of(cls, text: Any) -> Margin:
+        """The margin as it is written.
+
+        Raises:
+            ValueError: If it is no number with a unit.
+        """
+        found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?) +(\S.*)", str(text).strip())
+        if not found:
+            raise ValueError("give a number >= 0 and its unit: 0.5 pp")
+        return cls(float(found[1]), found[2].strip())
+
     def __str__(self) -> str:
         return f"{self.value:g} {self.unit}"
 
@@ -119,21 +137,22 @@ class Test:
     """
 
     __test__ = False  # no test case, whatever pytest may think of the name
+    __pydantic_config__: ClassVar = _NO_OTHER_KEYS
 
     kind: Kind
-    name: str
+    name: _Text
     contrast: str = ""
     measure: str = "test/acc"
     at: At | None = None
-    margin: Margin | None = None
+    margin: Annotated[Margin, BeforeValidator(Margin.of)] | None = None
     statistic: Statistic = Statistic.value
-    along: tuple[str, ...] = ()
+    along: Annotated[tuple[str, ...], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)] = ()
     where: dict[str, Any] = field(default_factory=dict)
     rates: Rates = Rates.matched
     strata: Strata = Strata.all
-    value: float | None = None
+    value: StrictInt | StrictFloat | None = None
     check: str = ""
-    decides: bool = True
+    decides: StrictBool = True
     missing: str = ""
 
     @property
@@ -147,8 +166,10 @@ class Test:
 class Published:
     """A number from the literature, to stand beside ours."""
 
-    source: str
-    what: str
+    __pydantic_config__: ClassVar = _NO_OTHER_KEYS
+
+    source: _Text
+    what: _Text
     numbers: dict[str, Any]
 
 
@@ -169,13 +190,15 @@ class Claim:
         published: Numbers to stand beside ours.
     """
 
+    __pydantic_config__: ClassVar = _NO_OTHER_KEYS
+
     id: str
-    title: str
-    sentence: str
-    source: str
-    sweep: str
-    criterion: str
-    tests: tuple[Test, ...]
+    title: _Text
+    sentence: _Text
+    source: _Text
+    sweep: _Text
+    criterion: _Text
+    tests: Annotated[tuple[Test, ...], Field(min_length=1)]
     combine: Combine = Combine.conditions
     premise: Test | None = None
     published: tuple[Published, ...] = ()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from bnbench.claims.claim import At, Claim, Combine, Kind, Margin, Published, Rates, Statistic, Strata, Test
+from bnbench.claims.claim import At, Claim, Kind, Margin, Published, Rates, Statistic, Test
 from bnbench.config import ConfigError
 from bnbench.record import names
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 STEPS = "steps_to/val_acc"
 """The measure that stands for the steps to every target, to its first hit."""
@@ -37,7 +41,6 @@ CHECKS = ("bias_before_batch_norm", "batch_of_one", "one_image_at_a_time", "para
 _NEEDS_MARGIN = {Kind.greater, Kind.two_sided, Kind.equivalent, Kind.ratio, Kind.near}
 _NEEDS_MORE_THAN_ZERO = {Kind.two_sided, Kind.equivalent, Kind.ratio, Kind.near}
 _OF_STEPS = {Kind.ratio, Kind.near}
-_ENUMS: dict[str, type[StrEnum]] = {"at": At, "kind": Kind, "statistic": Statistic, "rates": Rates, "strata": Strata}
 
 
 def load_claims(conf_dirs: Sequence[Path]) -> dict[str, Claim]:
@@ -75,25 +78,44 @@ def parse_claim(id: str, raw: Any, where: str) -> Claim:
     Raises:
         ConfigError: If a key is unknown or missing, or a value is not allowed.
     """
-    values = _section(Claim, raw, where, "", given={"id": id})
-    if (combine := values.get("combine", Combine.conditions)) not in [*Combine]:
-        raise ConfigError(f"{where}: combine={combine} is not allowed; allowed: {', '.join(Combine)}")
-    values["combine"] = Combine(combine)
-    tests = values["tests"]
-    if not isinstance(tests, list) or not tests:
-        raise ConfigError(f"{where}: tests={tests!r} is not allowed; it must be a list of at least one test")
-    values["tests"] = tuple(_test(test, where, f"tests[{i}].") for i, test in enumerate(tests))
-    if not any(test.decides for test in values["tests"]):
+    try:
+        claim = TypeAdapter(Claim).validate_python({"id": id, **raw} if isinstance(raw, dict) else raw)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_complaint(error.errors()[0])}") from None
+    if claim.id != id:
+        raise ConfigError(f"{where}: id={claim.id} is not allowed; a claim has the name of its file")
+    if not any(test.decides for test in claim.tests):
         raise ConfigError(f"{where}: no test decides the claim; leave decides out of one of them")
-    if values.get("premise") is not None:
-        values["premise"] = _test(values["premise"], where, "premise.")
-    numbers = values.get("published") or []
-    if not isinstance(numbers, list):
-        raise ConfigError(f"{where}: published={numbers!r} is not allowed; it must be a list")
-    values["published"] = tuple(
-        Published(**_section(Published, one, where, f"published[{i}].")) for i, one in enumerate(numbers)
-    )
-    return Claim(**values)
+    tests = {f"tests[{i}]": test for i, test in enumerate(claim.tests)}
+    for place, test in {**tests, **({"premise": claim.premise} if claim.premise else {})}.items():
+        for key, allowed in _contradictions(test):
+            value = _plain(getattr(test, key))
+            raise ConfigError(f"{where}: {place}.{key}={value} is not allowed; {allowed}")
+    return claim
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """One thing that is wrong in a file: the key, what was given, and what is allowed."""
+    place = [one for one in error["loc"] if one not in {"int", "float"}] or [""]  # the two that a number may be
+    key = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).lstrip(".")
+    kind = {"tests": Test, "premise": Test, "published": Published}.get(str(place[0]), Claim)
+    known = ", ".join(f.name for f in fields(kind) if f.name != "id")
+    given = " ".join(str(error["input"]).split())
+    allowed = re.sub("^(Input|Tuple)", "it", error["msg"].removeprefix("Value error, ")).replace("tuple", "list")
+    match error["type"]:
+        case "missing":
+            return f"{key} is missing"
+        case "unexpected_keyword_argument":
+            return f"{key} is not a key of a claim; allowed here: {known}"
+        case "dataclass_type":
+            return f"{key or 'the file'} must have keys; allowed: {known}"
+        case "enum":
+            allowed = "allowed: " + ", ".join(re.findall(r"'(.*?)'", error["ctx"]["expected"]))
+        case "int_type":
+            allowed = "it must be a number"
+        case "string_type" | "string_pattern_mismatch":
+            allowed = "it must be a text"
+    return f"{key}={given} is not allowed; {allowed}"
 
 
 def recorded(claim: Claim) -> dict[str, Any]:
@@ -117,60 +139,6 @@ def _read(file: Path) -> Claim:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     return parse_claim(file.stem, raw, str(file))
-
-
-def _section(kind: type, raw: Any, where: str, prefix: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The values of one dataclass, with every key known, every text a text and nothing left out that it needs."""
-    known = {f.name: f for f in fields(kind) if f.name not in (given or {})}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{where}: {prefix.rstrip('.') or 'the file'} must have keys; allowed: {', '.join(known)}")
-    for key in raw:
-        if key not in known:
-            raise ConfigError(f"{where}: {prefix}{key} is not a key of a claim; allowed here: {', '.join(known)}")
-    for key, f in known.items():
-        if key not in raw:
-            if f.default is MISSING and f.default_factory is MISSING:
-                raise ConfigError(f"{where}: {prefix}{key} is missing")
-        elif f.type == "str" and not (isinstance(raw[key], str) and (raw[key].strip() or f.default == "")):
-            raise ConfigError(f"{where}: {prefix}{key}={raw[key]!r} is not allowed; it must be a text")
-    return {**(given or {}), **raw}
-
-
-def _test(raw: Any, where: str, prefix: str) -> Test:
-    values = _section(Test, raw, where, prefix)
-
-    def wrong(key: str, allowed: str) -> NoReturn:
-        raise ConfigError(f"{where}: {prefix}{key}={values.get(key)} is not allowed; {allowed}")
-
-    for key, enum in _ENUMS.items():
-        if values.get(key) is not None:
-            if values[key] not in [*enum]:
-                wrong(key, f"allowed: {', '.join(enum)}")
-            values[key] = enum(values[key])
-    along = values.get("along", [])
-    along = [along] if isinstance(along, str) else along
-    if not isinstance(along, list) or not all(isinstance(key, str) for key in along):
-        wrong("along", "it must be a config key, or a list of them")
-    values["along"] = tuple(along)
-    if not isinstance(values.get("where", {}), dict):
-        wrong("where", "it must map config keys to values")
-    if not isinstance(values.get("decides", True), bool):
-        wrong("decides", "it must be true or false")
-    if values.get("value") is not None and not isinstance(values["value"], int | float):
-        wrong("value", "it must be a number")
-    text = values.pop("margin", None)
-    values["margin"] = None if text is None else _margin(text, where, prefix)
-    test = Test(**values)
-    if problem := next(_contradictions(test), None):
-        wrong(*problem)
-    return test
-
-
-def _margin(text: Any, where: str, prefix: str) -> Margin:
-    found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?) +(\S.*)", str(text).strip())
-    if not found:
-        raise ConfigError(f"{where}: {prefix}margin={text} is not allowed; give a number >= 0 and its unit: 0.5 pp")
-    return Margin(float(found[1]), found[2].strip())
 
 
 def _contradictions(test: Test) -> Iterator[tuple[str, str]]:
