@@ -94,12 +94,6 @@ class Contrast:
         return len(self.differences)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How the trials of either level ended: `planned_a`, `missing_a`, `finished_a` and so on, then those of b."""
-        named = zip("ab", self.sides, strict=True)
-        return {f"{name}_{x}": getattr(side.outcomes, name) for x, side in named for name in _COUNTED}
-
-    @property
     def chosen(self) -> dict[str, Any]:
         """`lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` where each level is at its own learning rate; else empty."""
         tuned = [(x, side.tuned) for x, side in zip("ab", self.sides, strict=True) if side.tuned]
@@ -175,6 +169,7 @@ class Contrast:
     @property
     def row(self) -> dict[str, Any]:
         """The contrast as a line of `differences.csv`; what does not exist is NaN."""
+        sides = list(zip("ab", self.sides, strict=True))
         family, skewed = self.family_interval.columns("family_"), (self.bootstrap or _NONE).columns("bootstrap_")
         return {
             **self.where,
@@ -192,7 +187,7 @@ class Contrast:
             "skewness": self.skewness,
             **{key: skewed[key] for key in ("bootstrap_low", "bootstrap_high")},
             "detectable": self.detectable,
-            **self.counts,
+            **{f"{name}_{x}": getattr(side.outcomes, name) for x, side in sides for name in _COUNTED},
             "p_mcnemar": self.p_mcnemar,
             "descriptive": self.descriptive,
         }

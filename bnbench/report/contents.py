@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from bnbench.analysis import Analysis, Choice, SweepTable
-from bnbench.analysis.subjects import Subject
 from bnbench.claims import Judgment
 from bnbench.report.cautions import cautions
 from bnbench.report.claims_section import ClaimSaid, claims_said, judge_claims
@@ -95,13 +94,12 @@ class Contents:
         """
         parts = self.analysis.subjects
         shown = [] if self.analysis.tuned else [arm_table(self.analysis, [subject]) for subject in parts]
-        found = [(setting(one.where), [made for made in self.tables(one) if made not in shown]) for one in parts]
+        found = [
+            (setting(one.where), [made for made in subject_tables(self.analysis, one) if made not in shown])
+            for one in parts
+        ]
         found += [("Learning rates", window_tables(self.analysis)), ("Time", timing_tables(self.analysis))]
         return [(title, made) for title, made in found if made]
-
-    def tables(self, subject: Subject) -> list[Table]:
-        """Of one subject: its arms and their differences."""
-        return subject_tables(self.analysis, subject)
 
     @cached_property
     def claims(self) -> list[ClaimSaid]:

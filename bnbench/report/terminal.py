@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bnbench.report.contents import Contents
 from bnbench.report.number_words import setting
 from bnbench.report.table import Cell, Row, Table
+from bnbench.report.tables import subject_tables
 
 _GAP = "  "
 _LEAST_WORDS = 16  # a column of words is not made narrower than this
@@ -40,7 +41,7 @@ def terminal_table(said: Contents, width: int) -> str:
     """
     blocks = []
     for subject in said.analysis.subjects:
-        for one in said.tables(subject):
+        for one in subject_tables(said.analysis, subject):
             title = ": ".join(filter(None, [setting(subject.where), one.title]))
             blocks.append("\n".join([title, *_layout(one, width)]))
     return "\n\n".join(blocks)
