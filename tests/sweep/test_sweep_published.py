@@ -10,6 +10,7 @@ import pytest
 
 from bnbench.config import ConfigError
 from bnbench.record import names
+from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.running.published import Sweep
 
@@ -47,7 +48,7 @@ def sweep(tmp_path: Path) -> Sweep:
         for seed in range(3)
     ]
     curves = pd.DataFrame(columns=["key", "step", "examples", *names.CURVES]).astype({"step": int})
-    return Sweep(SweepTable(META, pd.DataFrame(rows), curves), tmp_path / "mine-1")
+    return Sweep(SweepTable(SweepRecord.from_json(META), pd.DataFrame(rows), curves), tmp_path / "mine-1")
 
 
 def test_a_contrast_has_its_differences_interval_and_p(sweep: Sweep) -> None:
