@@ -18,8 +18,8 @@ _FIRST = """bnbench: what does normalization do to this network?
 """
 _LAST = """
 keys worth knowing:
-  model=fc|cnn  norm=none|batch|layer|…  norm.placement=before|after  data=mnist_5k|digits|mnist|fashion_mnist|cifar10
-  optimizer=sgd|momentum|adam|adamw  optimizer.lr=…  training.batch_size=…  training.steps=…  seed=range(10)
+  model=fc|cnn|…  norm=none|batch|layer|…  norm.placement=before|after  data=mnist_5k|digits|mnist|cifar10|…
+  optimizer=sgd|momentum|adam|…  optimizer.lr=…  training.batch_size=…  training.steps=…  seed=range(10)
   plan_only=true   say what would be trained, and stop
   runs_dir=…       where everything is written (default: runs)
 

@@ -62,6 +62,11 @@ def test_what_there_is_to_edit_to_add_something_is_where_the_page_says() -> None
     for name, module in places.items():
         assert any(f"`{name}`" in row and module.replace(".", "/") in row for row in rows), name
         assert hasattr(import_module(module), name), name
+    text = " ".join((_DOCS / "extending.md").read_text().split())
+    below = re.findall(r"`([A-Za-z_]+)` of `(bnbench/[\w/]+)\.py`", text)
+    assert {"RULES", "StatisticsNorm", "VARIES_IN_PACK"} <= {name for name, _ in below}
+    for name, file in below:
+        assert hasattr(import_module(file.replace("/", ".")), name), name
 
 
 def test_the_architecture_names_every_room() -> None:

@@ -26,6 +26,7 @@ from bnbench.config import (
 from bnbench.config.folder import conf_dir
 from bnbench.config.imported import imported
 from bnbench.config.model_catalog import KEYS_OF_BLOCKS, model_keys
+from bnbench.config.trial import VARIES_IN_PACK
 from bnbench.models import MODELS, build_model, norm_sites
 from bnbench.models.block import Block
 from bnbench.models.geometry import work
@@ -117,13 +118,14 @@ def test_a_model_s_geometry_is_that_of_its_real_layers(name: str, norm: str) -> 
     sites, layers = [], []
 
     def record_site(where: str, x: torch.Tensor) -> None:
+        assert len(x) == 4, "positions that lie among the examples are counted as none"
         sites.append((where.removesuffix(".norm"), x.shape[1], x[0, 0].numel()))
 
     for where, module in net.named_modules():
         if isinstance(module, ChannelNorm):
             module.register_forward_pre_hook(lambda module, x, where=where: record_site(where, x[0]))
         elif isinstance(module, nn.Linear | nn.Conv2d):
-            module.register_forward_hook(lambda module, x, y: layers.append((module, y[0].numel())))
+            module.register_forward_hook(lambda module, x, y: layers.append((module, y.numel() // 4)))
     net(torch.rand(4, *IMAGES))
     model = ModelConfig(name=name, **SMALL)
     assert [tuple(site) for site in norm_sites(model, IMAGES, CLASSES, logits=True)] == sites
@@ -154,6 +156,16 @@ def test_blocks_of_every_model_obey_bias_and_weight_standardization(name: str) -
     assert all(block.layer.bias is not None for block in blocks[plain])
     assert all(block.layer.bias is None for block in blocks[standardized])
     assert all(isinstance(block.layer, StandardizedLinear | StandardizedConv2d) for block in blocks[standardized])
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [(name, key) for name, norm in NORMS.items() for key in sorted(norm.keys) if f"norm.{key}" in VARIES_IN_PACK],
+)
+def test_trials_of_a_pack_may_differ_in_the_settings_of_a_norm_that_vary_in_packs(name: str, key: str) -> None:
+    """A setting that is not in the layer's `per_trial` would fail while the pack is built, trial after trial."""
+    norms: list[Any] = [make_norm(NormConfig(**{"name": name, key: value}), 3) for value in (0.25, 0.5)]
+    assert type(norms[0]).fold(norms).trials == 2
 
 
 @pytest.mark.parametrize("name", MODELS)

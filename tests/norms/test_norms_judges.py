@@ -69,6 +69,8 @@ CASES = {
 }
 SHAPES = [(6, C), (2, C), (1, C), (3, C, 2, 5), (2, C, 5, 3), (1, C, 4, 1), (6, C, 1, 1), (1, C, 1, 1)]
 STATISTICS = ("running_mean", "running_var", "running_std")
+OTHER_STATE = {"precise_mean", "precise_var", "batches", "seeds", "steps", "error_along_y", "error_along_one"}
+"""Buffers that outputs show, or that tests of their own are about."""
 GROUPS_OF = {"layer": 1, "rms": 1, "group": GROUPS, "instance": C, "filter_response": C}
 
 
@@ -114,6 +116,11 @@ def make(name: str, *, affine: bool = True, dtype: torch.dtype = torch.float64, 
             random_values = torch.randn(value.shape, generator=g, dtype=torch.float64)
             value.copy_(0.5 + random_values.abs() if key in STATISTICS[1:] else random_values)
     return norm
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_buffer_of_a_norm_is_compared_with_its_judges(name: str) -> None:
+    assert {key for key, _ in make(name).named_buffers()} <= {*STATISTICS} | OTHER_STATE
 
 
 def batches(
