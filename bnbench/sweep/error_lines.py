@@ -82,8 +82,8 @@ def bad_input(error: BaseException) -> list[str] | None:
     if isinstance(error, HydraException | OmegaConfBaseException):
         return [_flat(error)]
     if isinstance(error, ValueError | TypeError | AssertionError) and _raised_by_hydra(error):
-        said = _flat(error).partition(": Override(")[0] or "a word is no override"
-        return [f"{said}; give KEY=VALUE, with a text as a group's value"]
+        message = _flat(error).partition(": Override(")[0] or "a word is no override"
+        return [f"{message}; give KEY=VALUE, with a text as a group's value"]
     return None
 
 

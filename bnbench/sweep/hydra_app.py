@@ -29,16 +29,16 @@ def register() -> None:
     plugins = str(Path(__file__).resolve().parent.parent / "plugins")
     if plugins not in sys.path:
         sys.path.append(plugins)
-    known = Plugins.instance()
-    if not any(sweeper.__name__ == "BnbenchSweeper" for sweeper in known.discover(Sweeper)):
+    registry = Plugins.instance()
+    if not any(sweeper.__name__ == "BnbenchSweeper" for sweeper in registry.discover(Sweeper)):
         from hydra_plugins.bnbench_sweeper import BnbenchSweeper
 
-        known.register(BnbenchSweeper)
+        registry.register(BnbenchSweeper)
 
 
 def task(config: DictConfig) -> None:
     """What Hydra runs for each job: one pack."""
-    if config.pack is None:  # said here: Hydra puts a line of its own before a job's exception
+    if config.pack is None:  # printed here, for Hydra puts a line of its own before a job's exception
         print("hydra.mode=RUN is not allowed; leave it MULTIRUN: bnbench trains through its sweeper", file=sys.stderr)
         sys.exit(2)
     from bnbench.sweep.running.worker import train_pack

@@ -6,9 +6,9 @@ import sys
 _ASKED_OF_WORKERS = """
 import signal
 from joblib import Parallel, delayed
-from bnbench.sweep.running.interruption import deaf_workers
+from bnbench.sweep.running.interruption import workers_ignore_ctrl_c
 
-with deaf_workers():
+with workers_ignore_ctrl_c():
     masks = Parallel(n_jobs=2)(delayed(signal.pthread_sigmask)(signal.SIG_BLOCK, []) for _ in range(4))
 print(len(masks), all(signal.SIGINT in mask for mask in masks))
 print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))

@@ -58,50 +58,50 @@ class Comparison:
     first: str = ""
 
 
-def compare(recorded: TrialResult, now: TrialResult, known: Iterable[str], precision: str) -> Comparison:
+def compare(recorded: TrialResult, now: TrialResult, metrics: Iterable[str], precision: str) -> Comparison:
     """Whether the numbers are the recorded ones, and what there is to say of them.
 
     Args:
         recorded: From the store or a manifest.
         now: Trained again.
-        known: As `differences` takes it.
+        metrics: As `differences` takes it.
         precision: The trial's, "float32" say; on another device it decides how near the first loss must be.
     """
     if now.status not in {"finished", "diverged"} and now.status != recorded.status:
         reason = f": {now.reason.splitlines()[-1]}" if now.reason else ""
         return Comparison("other", f"{now.status}{reason}", f"recorded as {recorded.status}, now {now.status}{reason}")
-    found = differences(recorded, now, known)
+    differing = differences(recorded, now, metrics)
     finals, points = len(recorded.metrics), sum(map(len, recorded.curves.values()))
-    if not found:
+    if not differing:
         diverged = "" if recorded.diverged_step is None else f"diverged at step {recorded.diverged_step}, "
         curves = count(len(recorded.curves), "curve")
-        said = f"same: {diverged}{count(finals, 'number')} and {curves} of {count(points, 'point')} in all"
-        return Comparison("same", said)
-    shown = "".join(f"\n    {difference}" for difference in found[:_SHOWN])
-    text = f"{len(found)} of {finals + points} values differ, the first:{shown}"
+        text = f"same: {diverged}{count(finals, 'number')} and {curves} of {count(points, 'point')} in all"
+        return Comparison("same", text)
+    shown = "".join(f"\n    {difference}" for difference in differing[:_SHOWN])
+    text = f"{len(differing)} of {finals + points} values differ, the first:{shown}"
     near = False
     if {device(recorded), device(now)} != {"cpu"}:
-        first = next((d for d in found if (d.key, d.step) == (names.VAL_LOSS, 0)), None)
+        first = next((d for d in differing if (d.key, d.step) == (names.VAL_LOSS, 0)), None)
         near = first is None or first.relative <= TOLERANCE[precision]
-    return Comparison("near" if near else "other", text, str(found[0]))
+    return Comparison("near" if near else "other", text, str(differing[0]))
 
 
-def differences(recorded: TrialResult, now: TrialResult, known: Iterable[str]) -> list[Difference]:
+def differences(recorded: TrialResult, now: TrialResult, metrics: Iterable[str]) -> list[Difference]:
     """Every number that is not equal in both: the step of divergence, curves by step, finals last.
 
     Args:
         recorded: From the store or a manifest.
         now: Trained again.
-        known: The metrics that any trial of the sweep has: others are newer than it, and not compared.
+        metrics: Those that any trial of the sweep has: others are newer than it, and not compared.
     """
-    old, new, known = _values(recorded), _values(now), {*known}
-    places = [place for place in {**old, **new} if place in old or place[0] in known]
+    old, new, metrics = _values(recorded), _values(now), {*metrics}
+    places = [place for place in {**old, **new} if place in old or place[0] in metrics]
     places.sort(key=lambda place: (place[1] is None, place[1] or 0, place[0]))
     pairs = [(place, old.get(place), new.get(place)) for place in places]
-    found = [Difference(*place, before, after) for place, before, after in pairs if before != after]
+    differing = [Difference(*place, before, after) for place, before, after in pairs if before != after]
     if recorded.diverged_step != now.diverged_step:
-        found.insert(0, Difference("diverged_step", None, recorded.diverged_step, now.diverged_step))
-    return found
+        differing.insert(0, Difference("diverged_step", None, recorded.diverged_step, now.diverged_step))
+    return differing
 
 
 def known_metrics(results: Iterable[TrialResult]) -> set[str]:

@@ -58,10 +58,10 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
     for size in [Size.full] * of_full_size + [Size.quick]:
         typed = [f"+sweep={sweep}", *words, f"sweep.size={size}"]
         with hydra_sweep(typed) as hydra:
-            found = _among_recorded(trials_of_file(hydra, typed), plans, store)
-        if found.table is not None:
+            evidence = _among_recorded(trials_of_file(hydra, typed), plans, store)
+        if evidence.table is not None:
             break
-    return found
+    return evidence
 
 
 def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
@@ -101,9 +101,9 @@ def _description(file: FileTrials, sources: Sequence[tuple[dict[str, Any], Sweep
     """A description as of one sweep that trained all of them, compared as the file says."""
     asked = file.asked
     config = asked.config.sweep
-    own = [record for _, record in sources if record.asked.name == asked.name]
+    of_file = [record for _, record in sources if record.asked.name == asked.name]
     earlier = earlier_sweeps(asked.name, [sweep for sweep, _ in sources])[1:]
-    known = {sweep.id: sweep for record in own for sweep in record.asked.earlier}
+    named_before = {sweep.id: sweep for record in of_file for sweep in record.asked.earlier}
     data = {data.name: data for _, record in reversed(sources) for data in record.asked.data}
     varied = varied_keys(file.trials, asked.grid.axes)
     newest = sources[0][1]
@@ -117,8 +117,8 @@ def _description(file: FileTrials, sources: Sequence[tuple[dict[str, Any], Sweep
         varied=varied,
         arm_keys=arm_keys(file.trials, varied),
         data=[*data.values()],
-        claims=own[0].asked.claims if own else {},
-        earlier=[*(known | {sweep.id: sweep for sweep in earlier}).values()],
+        claims=of_file[0].asked.claims if of_file else {},
+        earlier=[*(named_before | {sweep.id: sweep for sweep in earlier}).values()],
     )
     return replace(newest, asked=described)
 

@@ -28,14 +28,14 @@ from bnbench.sweep.planning.describe import arm_label, count, duration
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.norm_rules import undefined_reason
 from bnbench.sweep.planning.plan import DataLoader, Plan, Planned
-from bnbench.sweep.planning.rebuild import Again, again
+from bnbench.sweep.planning.rebuild import Retraining, prepare_retraining
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.run import execute, new_record
 from bnbench.tracking import Store
 
 # Of what the new sweep asks; all else is what the recorded one asked.
-_OWN = ("id", "command", "config", "data", "created")
+_NEW = ("id", "command", "config", "data", "created")
 
 
 def reproduce(
@@ -71,7 +71,9 @@ def reproduce(
         raise ConfigError(f"sweep {title} has no finished trial to reproduce; train it first")
     chosen = planned if sample is None else choose(trained, record.asked.varied, sample, config.data.root)
     images = DataLoader(workspace.cache)
-    cases = [again(r, images, config.data.root) for r in chosen if r.trained or r.result.status == "undefined"]
+    cases = [
+        prepare_retraining(r, images, config.data.root) for r in chosen if r.trained or r.result.status == "undefined"
+    ]
     left_out = len(chosen) - len(cases)
     say(f"{title}: {len(cases)} of {count(len(planned), 'trial')} again, into {folder}")
     for note in [f"{count(left_out, 'trial')} without recorded numbers left out"] * bool(left_out) + notes(cases):
@@ -96,19 +98,19 @@ def _read(source: str, workspace: Workspace) -> tuple[SweepRecord, list[Recorded
     return *store.recorded(source), store
 
 
-def _folder(given: Path | None, usual: Path) -> Path:
+def _folder(asked_for: Path | None, usual: Path) -> Path:
     """Where the new sweep goes: nowhere that anything is recorded, or its trials would count as trained already."""
-    if given is not None:
-        folder = given.expanduser().absolute()
+    if asked_for is not None:
+        folder = asked_for.expanduser().absolute()
         if folder.exists() and any(folder.iterdir()):
-            raise ConfigError(f"--into {given} is not empty; a sweep is reproduced into a folder of its own")
+            raise ConfigError(f"--into {asked_for} is not empty; a sweep is reproduced into a folder of its own")
         return folder
     return next(f for f in (usual.with_name(f"{usual.name}-{n}") for n in itertools.count(1)) if not f.exists())
 
 
 def _train(
     hydra: HydraSweep,
-    cases: Sequence[Again],
+    cases: Sequence[Retraining],
     record: SweepRecord,
     workspace: Workspace,
     folder: Path,
@@ -116,30 +118,30 @@ def _train(
 ) -> dict[str, TrialResult]:
     """The new results by key, read back from the new sweep's own store."""
     folder.mkdir(parents=True, exist_ok=True)
-    anew, cache = Workspace.at(folder), workspace.cache
+    new_workspace, cache = Workspace.at(folder), workspace.cache
     cache.mkdir(parents=True, exist_ok=True)
     inside = folder.is_relative_to(workspace.runs_dir)  # and moves with it
     # So that images are parsed and pack widths measured once.
-    anew.cache.symlink_to(os.path.relpath(cache, folder) if inside else cache)
+    new_workspace.cache.symlink_to(os.path.relpath(cache, folder) if inside else cache)
     usual = flatten(to_config(hydra.compose([])))
     plan = Plan([_planned(case, usual) for case in cases], 0, frozenset(), []).repacked({}, hydra.workers)
     plan = calibrated(plan, cache, hydra.workers, say)
     workers = min(hydra.workers, max(1, len(plan.packs)))
     say(f"{count(len(plan.packs), 'pack')} on {count(workers, 'worker')}, about {duration(plan.seconds / workers)}")
     config = replace(hydra.settings, runs_dir=str(folder), tracking=TrackingConfig())
-    own = new_record(config, record.asked.name, plan, [], workers, sys.argv[1:])
+    new = new_record(config, record.asked.name, plan, [], workers, sys.argv[1:])
     asked = replace(
         record.asked,
-        **{key: getattr(own.asked, key) for key in _OWN},
+        **{key: getattr(new.asked, key) for key in _NEW},
         notes=[*record.asked.notes, f"This sweep trained {record.title} again, to compare them."],
     )
-    store = Store.open(anew)
+    store = Store.open(new_workspace)
     with suppress(SweepFailedError):  # which trials failed, and why, is found when they are compared
-        execute(hydra, config, replace(own, asked=asked), plan, store, say)
+        execute(hydra, config, replace(new, asked=asked), plan, store, say)
     return {trial.result.key: trial.result for trial in store.recorded("latest")[1]}
 
 
-def _planned(case: Again, usual: Mapping[str, Any]) -> Planned:
+def _planned(case: Retraining, usual: Mapping[str, Any]) -> Planned:
     """A trial that a worker composes from the defaults and the values that differ from them."""
     differing = {key: value for key, value in flatten(case.config).items() if value != usual[key]}
     differing.pop("data.targets", None)  # the trial's stand in training.targets
@@ -149,7 +151,7 @@ def _planned(case: Again, usual: Mapping[str, Any]) -> Planned:
 
 
 def _compare(
-    cases: Sequence[Again], results: Mapping[str, TrialResult], known: set[str], varied: Sequence[str]
+    cases: Sequence[Retraining], results: Mapping[str, TrialResult], metrics: set[str], varied: Sequence[str]
 ) -> tuple[Counter[str], str]:
     """How many trials had each verdict; of the first with other numbers what differs first, and why."""
     verdicts: Counter[str] = Counter()
@@ -157,9 +159,9 @@ def _compare(
     labelled = sorted(varied, key=lambda key: key == "seed")  # the seed last
     for case in cases:
         now = results[case.trial.key]
-        found = compare(case.recorded.result, now, known, case.trial.training.precision)
-        verdicts[found.verdict] += 1
-        if found.verdict == "other" and not other:
+        comparison = compare(case.recorded.result, now, metrics, case.trial.training.precision)
+        verdicts[comparison.verdict] += 1
+        if comparison.verdict == "other" and not other:
             cause = likely_cause(case, now.tags)
-            other = f"{arm_label(case.trial, labelled)}: {found.first}\nlikely cause: {cause}"
+            other = f"{arm_label(case.trial, labelled)}: {comparison.first}\nlikely cause: {cause}"
     return verdicts, other

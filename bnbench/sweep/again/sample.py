@@ -16,15 +16,15 @@ from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.rebuild import rebuild
 
 
-def sample_size(given: str) -> int | None:
+def sample_size(typed: str) -> int | None:
     """The number of trials that `--sample` asks for; None for all of them.
 
     Raises:
         ConfigError: If it is neither a number nor `all`.
     """
-    if given != "all" and not (given.isdecimal() and int(given)):
-        raise ConfigError(f"--sample {given} is not allowed; it must be a whole number >= 1, or all")
-    return None if given == "all" else int(given)
+    if typed != "all" and not (typed.isdecimal() and int(typed)):
+        raise ConfigError(f"--sample {typed} is not allowed; it must be a whole number >= 1, or all")
+    return None if typed == "all" else int(typed)
 
 
 def choose(recorded: Sequence[Recorded], varied: Sequence[str], number: int, root: str | None = None) -> list[Recorded]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bnbench.config import Device, environment
 from bnbench.record.names import CONDITIONS, Tag
 from bnbench.sweep.again.compare import TOLERANCE
-from bnbench.sweep.planning.rebuild import Again
+from bnbench.sweep.planning.rebuild import Retraining
 from bnbench.tensors.kernels import described_settings
 
 _PACKAGES = ("bnbench", "numpy", "pytorch-lightning")
@@ -54,28 +54,31 @@ class Change:
         return self.what in {"data", "numerics version", "torch", _KERNELS}
 
 
-def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[Change]:
+def changes(retraining: Retraining, conditions: Mapping[str, str] | None = None) -> list[Change]:
     """All that has changed since a trial was recorded, the likeliest cause of another number first.
 
     What was not recorded, by an older bnbench say, is left out.
 
     Args:
-        again: The trial.
+        retraining: The trial.
         conditions: The tags that it got when it was trained again; None before that, when no GPU's name is known.
     """
-    origin, tags = again.recorded.origin, again.recorded.result.tags
+    origin, tags = retraining.recorded.origin, retraining.recorded.result.tags
     then, here = origin.environment.versions, environment.versions()
-    on_cpu = {Tag.DEVICE: "cpu"} if again.trial.training.device == Device.cpu else {}
+    on_cpu = {Tag.DEVICE: "cpu"} if retraining.trial.training.device == Device.cpu else {}
     now = {Tag.KERNELS: described_settings(), **on_cpu} if conditions is None else conditions
-    found = [
-        ("data", tags.get(Tag.DATA_CHECKSUM, "")[:_DIGITS], again.checksum[:_DIGITS]),
+    compared = [
+        ("data", tags.get(Tag.DATA_CHECKSUM, "")[:_DIGITS], retraining.checksum[:_DIGITS]),
         ("numerics version", then.get("numerics"), here.get("numerics")),
         *((name, then.get(name), here.get(name)) for name in ("torch", *_PACKAGES)),
         *((_CONDITIONS[tag], tags.get(tag), now.get(tag)) for tag in CONDITIONS),
         ("CPU", origin.environment.hardware.get("cpu"), environment.hardware().get("cpu")),
     ]
-    changed = [Change(what, old, new) for what, old, new in found if old and new and old != new]
-    same = again.trial.key == again.recorded.result.key or again.trial.params != again.recorded.result.params
+    changed = [Change(what, old, new) for what, old, new in compared if old and new and old != new]
+    same = (
+        retraining.trial.key == retraining.recorded.result.key
+        or retraining.trial.params != retraining.recorded.result.params
+    )
     if not same and not any(change.in_key for change in changed):
         # A key is made of these and the params; older sweeps did not record the numerics version.
         commit = origin.environment.git.get("commit", "unknown")[:_DIGITS]
@@ -84,22 +87,22 @@ def changes(again: Again, conditions: Mapping[str, str] | None = None) -> list[C
     return changed
 
 
-def notes(cases: Iterable[Again]) -> list[str]:
+def notes(cases: Iterable[Retraining]) -> list[str]:
     """A line for each thing that has changed since trials were recorded, and what follows from it."""
     lines = (f"{change}: {_CONSEQUENCES.get(change.what, _WHY)}" for case in cases for change in changes(case))
     return [*dict.fromkeys(lines)]
 
 
-def likely_cause(again: Again, conditions: Mapping[str, str]) -> str:
+def likely_cause(retraining: Retraining, conditions: Mapping[str, str]) -> str:
     """Why a trial's numbers are not the recorded ones, as far as what was recorded can tell.
 
     Args:
-        again: The trial.
+        retraining: The trial.
         conditions: The tags that it got when it was trained again.
     """
-    changed = changes(again, conditions)
+    changed = changes(retraining, conditions)
     if not changed:
-        kept = "data, numerics version, torch, threads, BLAS and CPU are as they were"
-        return f"unknown: {kept}; it is a fault of bnbench or of this machine"
+        unchanged = "data, numerics version, torch, threads, BLAS and CPU are as they were"
+        return f"unknown: {unchanged}; it is a fault of bnbench or of this machine"
     first, *others = map(str, changed)
     return first + (f" (also: {'; '.join(others)})" if others else "")

@@ -17,7 +17,7 @@ from bnbench.sweep.again.since_recorded import changes, notes
 from bnbench.sweep.planning.describe import arm_label, count, duration
 from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.plan import DataLoader
-from bnbench.sweep.planning.rebuild import Again, again
+from bnbench.sweep.planning.rebuild import Retraining, prepare_retraining
 from bnbench.sweep.running.failure import SweepFailedError
 
 _WORKERS = 2
@@ -54,7 +54,7 @@ def verify(
     if not recorded:
         raise ConfigError(f"sweep {title} has no finished trial to verify; train it first")
     chosen = choose(recorded, record.asked.varied, len(recorded) if sample is None else sample, config.data.root)
-    cases = [again(one, images, config.data.root) for one in chosen]
+    cases = [prepare_retraining(trial, images, config.data.root) for trial in chosen]
     _refuse_others(cases)
     workers = min(workers, len(cases))
     seconds = [training_seconds([case.trial], alone=case.alone) for case in cases]
@@ -62,13 +62,13 @@ def verify(
     say(f"{title}: {len(cases)} of {count(len(recorded), 'recorded trial')}, each alone, about {about}")
     for note in notes(cases):
         say(note)
-    known = known_metrics(one.result for one in recorded)
+    metrics = known_metrics(trial.result for trial in recorded)
     labelled = sorted(record.asked.varied, key=lambda key: key == "seed")  # the seed last
     verdicts: Counter[str] = Counter()
     for number, (case, now) in enumerate(zip(cases, _train(cases, cache, workers), strict=True), start=1):
-        found = compare(case.recorded.result, now, known, case.trial.training.precision)
-        verdicts[found.verdict] += 1
-        say(f"{number} of {len(cases)}  {arm_label(case.trial, labelled)}: {found.text}")
+        comparison = compare(case.recorded.result, now, metrics, case.trial.training.precision)
+        verdicts[comparison.verdict] += 1
+        say(f"{number} of {len(cases)}  {arm_label(case.trial, labelled)}: {comparison.text}")
     near = f", {verdicts['near']} more agree as far as two devices can" if verdicts["near"] else ""
     say(f"{verdicts['same']} of {count(len(cases), 'trial')} retrained alone gave the same digits{near}")
     keep_check(store, record, Tag.VERIFIED, verdicts, say)
@@ -76,14 +76,14 @@ def verify(
         raise SweepFailedError(f"{count(verdicts['other'], 'trial')} of {title} did not give the recorded digits")
 
 
-def _refuse_others(cases: Iterable[Again]) -> None:
+def _refuse_others(cases: Iterable[Retraining]) -> None:
     for case in cases:
         changed = "; ".join(str(change) for change in changes(case) if change.in_key)
         if changed:
             raise ConfigError(f"trial {case.recorded.result.key} cannot be trained again as it was: {changed}")
 
 
-def _train(cases: Sequence[Again], cache: Path, workers: int) -> Iterable[TrialResult]:
+def _train(cases: Sequence[Retraining], cache: Path, workers: int) -> Iterable[TrialResult]:
     """Each trial's new result, in order, as soon as it is there."""
     from joblib import Parallel, delayed
 
@@ -93,7 +93,7 @@ def _train(cases: Sequence[Again], cache: Path, workers: int) -> Iterable[TrialR
     return results
 
 
-def _train_alone(case: Again, cache: Path) -> TrialResult:
+def _train_alone(case: Retraining, cache: Path) -> TrialResult:
     """Train in this process as a sweep's worker does, but one trial, and spool nothing."""
     from bnbench.training.fit import fit
     from bnbench.training.process import prepare_process

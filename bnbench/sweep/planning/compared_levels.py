@@ -1,4 +1,4 @@
-"""What a sweep compares, settled before it trains: the keys that tell its levels apart, and whether any two meet."""
+"""Settles before training what a sweep compares: the keys of its levels, and whether a setting has two of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Alternatives = Sequence[Mapping[str, Sequence[Value]]]
 
 _MOST_LEVELS = 12  # named in a line
 _LEARNING_RATE = "optimizer.lr"
-_NEVER = {"seed", _LEARNING_RATE}  # pairs share the one; levels are compared at equal ones and each at its own
+# Pairs share the seed; levels are compared at equal learning rates, and each at its own.
+_NEVER_OF_A_LEVEL = {"seed", _LEARNING_RATE}
 
 
 def settled(config: Config, grid: Grid, planned: Sequence[Planned]) -> Config:
@@ -34,12 +35,12 @@ def compared_keys(
 ) -> list[str]:
     """The keys of `sweep.compare`, and those that belong to a level though the sweep does not name them.
 
-    Two kinds do, for levels cannot be held equal in them. What the arms that are compared set besides: with `norm=none`
-    beside `norm=batch, norm.placement=before,after`, the placement; unless several levels take each of its values. And
-    what varies in some levels and does not apply to others: the momentum, where `norm=none` is a level. A key that
-    follows from those already there adds nothing. The learning rate never belongs to a level unless it is named: levels
-    are compared at equal learning rates, and each at its own. Nor does anything where nothing is to be compared
-    (`sweep.compare=[]`).
+    Two kinds of keys belong to a level, for levels cannot be held equal in them. The first is what the compared arms
+    set besides: with `norm=none` beside `norm=batch, norm.placement=before,after` it is the placement; but not where
+    several levels take each of its values. The second is what varies in some levels and does not apply to others: the
+    momentum, where `norm=none` is a level. A key that follows from those already there is left out. The learning rate
+    belongs to a level only where it is named, for levels are compared at equal learning rates, and each at its own.
+    Where nothing is to be compared (`sweep.compare=[]`), no key belongs to a level.
 
     Args:
         planned: The trials.
@@ -49,16 +50,16 @@ def compared_keys(
     """
     if not compare:
         return []
-    found = [*compare]
-    free = [key for key in varied if key not in {*compare, *_NEVER}]
+    keys = [*compare]
+    free = [key for key in varied if key not in {*compare, *_NEVER_OF_A_LEVEL}]
     for of_arm in _compared_arms(compare, sets, varied):
         for key in free:
-            if key not in found and _settles(planned, of_arm, key) and _sets_apart(planned, found, key):
-                found.append(key)
+            if key not in keys and _decides(planned, of_arm, key) and _sets_apart(planned, keys, key):
+                keys.append(key)
     for key in free:
-        if key not in found and _only_of_some(planned, _values(found), key):
-            found.append(key)
-    return found
+        if key not in keys and _varies_in_some_levels_only(planned, _values(keys), key):
+            keys.append(key)
+    return keys
 
 
 def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> None:
@@ -77,7 +78,7 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
     config = settled(config, grid, planned)
     design = _design(config, grid, planned)
     keys = design.strata
-    if not config.sweep.compare or not keys or _meeting(design):
+    if not config.sweep.compare or not keys or _levels_with_another(design):
         return
     compare = ", ".join(config.sweep.compare)
     raise ConfigError(
@@ -90,14 +91,14 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
 def describe_levels(config: Config, grid: Grid, planned: Sequence[Planned]) -> str:
     """What is compared within what, in a line or two; of a `settled` configuration."""
     design = _design(config, grid, planned)
-    meeting = _meeting(design)
-    if not meeting:
+    compared = _levels_with_another(design)
+    if not compared:
         return "compares nothing"
-    alone = [level for level in design.levels if level not in meeting]
+    not_compared = [level for level in design.levels if level not in compared]
     within = design.strata
-    lines = [f"compares {_listed(meeting)}" + (f" (at each {', '.join(within)})" if within else "")]
-    if alone:
-        lines.append(f"compared with nothing, for no setting has another level beside it: {_listed(alone)}")
+    lines = [f"compares {_listed(compared)}" + (f" (at each {', '.join(within)})" if within else "")]
+    if not_compared:
+        lines.append(f"compared with nothing, for no setting has another level beside it: {_listed(not_compared)}")
     return "\n".join(lines)
 
 
@@ -112,20 +113,21 @@ def _compared_arms(
     telling = {*compare} & {*varied} or {*compare}
     for alternatives in sets:
         keys = {key for arm in alternatives for key in arm}
-        own = {*compare} & keys
-        choices = {key for key in own if key.rpartition(".")[0] not in own}  # norm, of norm and norm.placement
+        compared_in_set = {*compare} & keys
+        # Of norm and norm.placement, norm alone is a choice.
+        choices = {key for key in compared_in_set if key.rpartition(".")[0] not in compared_in_set}
         if telling & keys and all(len(arm.get(key, ())) < 2 for arm in alternatives for key in choices):
             yield partial(_alternative, keys=keys)
 
 
 def _sets_apart(planned: Sequence[Planned], compare: Sequence[str], key: str) -> bool:
     """Whether the key tells trials of one level apart, and not by values that several levels take each."""
-    if _settles(planned, _values(compare), key):
+    if _decides(planned, _values(compare), key):
         return False
     levels_at: dict[str, set[str]] = {}
     for p in planned:
         levels_at.setdefault(repr(p.trial.params.get(key)), set()).add(repr(_values(compare)(p)))
-    return any(len(found) == 1 for found in levels_at.values())
+    return any(len(levels) == 1 for levels in levels_at.values())
 
 
 def _alternative(planned: Planned, keys: Collection[str]) -> object:
@@ -137,23 +139,25 @@ def _values(keys: Sequence[str]) -> Callable[[Planned], object]:
     return lambda p: [repr(p.trial.params.get(key)) for key in keys]
 
 
-def _settles(planned: Sequence[Planned], given: Callable[[Planned], object], key: str) -> bool:
-    """Whether trials that agree in what is given agree in the key."""
-    return all(len(values) == 1 for values in _by(planned, given, key).values())
+def _decides(planned: Sequence[Planned], group_of: Callable[[Planned], object], key: str) -> bool:
+    """Whether the trials of each group agree in the key."""
+    return all(len(values) == 1 for values in _values_by_group(planned, group_of, key).values())
 
 
-def _only_of_some(planned: Sequence[Planned], level: Callable[[Planned], object], key: str) -> bool:
+def _varies_in_some_levels_only(planned: Sequence[Planned], level: Callable[[Planned], object], key: str) -> bool:
     """Whether the key varies in a level while no trial of another level has it."""
-    groups = _by(planned, level, key).values()
+    groups = _values_by_group(planned, level, key).values()
     return any(values == {None} for values in groups) and any(len(values) > 1 for values in groups)
 
 
-def _by(planned: Sequence[Planned], given: Callable[[Planned], object], key: str) -> dict[str, set[str | None]]:
-    """The key's values among the trials that agree in what is given; None where it does not apply."""
+def _values_by_group(
+    planned: Sequence[Planned], group_of: Callable[[Planned], object], key: str
+) -> dict[str, set[str | None]]:
+    """The key's values in each group of trials; None where it does not apply."""
     groups: dict[str, set[str | None]] = {}
     for p in planned:
         value = repr(p.trial.params[key]) if key in p.trial.params else None
-        groups.setdefault(repr(given(p)), set()).add(value)
+        groups.setdefault(repr(group_of(p)), set()).add(value)
     return groups
 
 
@@ -178,15 +182,15 @@ def _design(config: Config, grid: Grid, planned: Sequence[Planned]) -> Design:
     return Design(SweepTable(SweepRecord(asked), pd.DataFrame(columns), pd.DataFrame()))
 
 
-def _meeting(design: Design) -> list[str]:
-    """The levels that stand beside another in some setting; where learning rates are tuned, beside it at any."""
+def _levels_with_another(design: Design) -> list[str]:
+    """The levels that share a setting with another one; where learning rates are tuned, at whatever learning rate."""
     trials = design.table.trials
     keys = design.conditions if trials["tuning"].any() else design.strata
-    met: set[str] = set()
+    compared: set[str] = set()
     for _, group in design.split(trials, keys):
-        own = {*design.labels.loc[group.index]}
-        met |= own if len(own) > 1 else set()
-    return [level for level in design.levels if level in met]
+        levels_here = {*design.labels.loc[group.index]}
+        compared |= levels_here if len(levels_here) > 1 else set()
+    return [level for level in design.levels if level in compared]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -121,16 +121,16 @@ def unknown_keys(node: DictConfig) -> list[str]:
     lines = []
     sections: list[tuple[str, DictConfig, Any]] = [("", node, Config)]
     for prefix, part, kind in sections:  # grows as it is read
-        known = {f.name: f for f in fields(kind)}
+        schema_fields = {f.name: f for f in fields(kind)}
         for key in map(str, part):
             if key == "hydra" and prefix == "sweep.":
                 lines.append("a sweep file sets hydra.* but has no package; make '# @package _global_' its first line")
-            elif key not in known:
-                allowed = ", ".join(sorted(known))
+            elif key not in schema_fields:
+                allowed = ", ".join(sorted(schema_fields))
                 near = nearest_key(f"{prefix}{key}")
                 lines.append(f"{prefix}{key} is not a key of the configuration{near}; allowed here: {allowed}")
-            elif is_dataclass(known[key].default_factory):
-                sections.append((f"{prefix}{key}.", part[key], known[key].default_factory))
+            elif is_dataclass(schema_fields[key].default_factory):
+                sections.append((f"{prefix}{key}.", part[key], schema_fields[key].default_factory))
     return lines
 
 
@@ -146,8 +146,8 @@ def _update(node: DictConfig, key: str, value: Any) -> None:
 
 def _message(error: OmegaConfBaseException, key: str | None = None, value: Any = None) -> str:
     name = error.full_key or key
-    given = f"{name}={value}" if value is not None else f"{name}"
-    return f"{given}: {explained(error)}"
+    setting = f"{name}={value}" if value is not None else f"{name}"
+    return f"{setting}: {explained(error)}"
 
 
 def explained(error: OmegaConfBaseException) -> str:

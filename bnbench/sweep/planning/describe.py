@@ -28,7 +28,7 @@ def describe_question(name: str, config: Config) -> str:
 
 
 def varied_keys(trials: Sequence[Trial], axes: Sequence[str]) -> list[str]:
-    """The params that make the trials differ: the axes that do, and what they stand for where they are no params.
+    """The params that make the trials differ: the axes among them, and what an axis sets where it is not a param.
 
     `norm.preset`, say, is another spelling of `norm.momentum` and `norm.eps`: the first of these tells its values
     apart. What follows from the keys already named is left out, unless it is an axis itself.
@@ -45,21 +45,21 @@ def varied_keys(trials: Sequence[Trial], axes: Sequence[str]) -> list[str]:
 def arm_keys(trials: Sequence[Trial], varied: Sequence[str]) -> list[str]:
     """The fewest varied keys that tell the arms apart: not the seed, nor a key that follows from those before it.
 
-    Where each model has an optimizer of its own, the model says it all.
+    Where each model has an optimizer of its own, the model alone tells them apart.
     """
-    kept: list[str] = []
+    telling: list[str] = []
     for key in varied:
-        if key != "seed" and not _follows(trials, key, kept):
-            kept.append(key)
-    return kept
+        if key != "seed" and not _follows(trials, key, telling):
+            telling.append(key)
+    return telling
 
 
-def _follows(trials: Sequence[Trial], key: str, given: Sequence[str]) -> bool:
+def _follows(trials: Sequence[Trial], key: str, keys: Sequence[str]) -> bool:
     """Whether trials that agree on the given keys agree on this one."""
     seen: dict[tuple[str, ...], str] = {}
     for trial in trials:
         value = repr(trial.params.get(key))
-        if seen.setdefault(tuple(repr(trial.params.get(k)) for k in given), value) != value:
+        if seen.setdefault(tuple(repr(trial.params.get(k)) for k in keys), value) != value:
             return False
     return True
 
@@ -112,7 +112,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int, remarks: Sequen
 
 
 def _shorter(trials: Sequence[Trial], varied: Sequence[str], seconds: float) -> str:
-    """What would take less time, and about how much of it."""
+    """What would take less time, and about how much time it would take."""
     steps, seeds = max(trial.steps for trial in trials), len({trial.seed for trial in trials})
     ways = [f"training.steps={fewer} takes about {duration(seconds * fewer / steps)}"] if (fewer := steps // 5) else []
     if seeds > _FEW_SEEDS:
@@ -138,10 +138,10 @@ def _validation_lines(trials: Sequence[Trial]) -> list[str]:
     for name, using in data.items():
         curve, every = curve_images(using), dataset_info(using[0].data).val
         if curve[0] < every:
-            some = f"{curve[0]:,}" if len(curve) == 1 else f"{curve[0]:,} to {curve[-1]:,}"
+            curve_size = f"{curve[0]:,}" if len(curve) == 1 else f"{curve[0]:,} to {curve[-1]:,}"
             lines.append(
                 f"validation on {name}: all {every:,} images after the last step, which chooses learning rates; "
-                f"{some} along the curve, and for steps to a target (training.eval_examples)"
+                f"{curve_size} along the curve, and for steps to a target (training.eval_examples)"
             )
     return lines
 

@@ -116,17 +116,17 @@ def expand(
     for arm_choice in itertools.product(*arm_points):
         values = [*itertools.chain(*arm_choice)]
         # An arm's own grid is the more specific: it replaces an axis of the same key.
-        own = {value.key for value in values}
-        free = [axis for key, axis in axes.items() if key not in own]
+        set_by_arm = {value.key for value in values}
+        free = [axis for key, axis in axes.items() if key not in set_by_arm]
         points += [(*values, *axis_choice) for axis_choice in itertools.product(*free)]
     return Grid(fixed, points, sorted({value.key for point in points for value in point}), sets)
 
 
 def _may_vary(key: str) -> bool:
-    """Whether trials can differ in a key; of one that is unknown, its own error says more."""
+    """Whether trials can differ in a key; true of an unknown one, whose own error says more."""
     section = key.partition(".")[0]
-    known = section in {f.name for f in fields(Config)} and key != "sweep"
-    return not known or section == "seed" or section in TRIAL_SECTIONS
+    is_key = section in {f.name for f in fields(Config)} and key != "sweep"
+    return not is_key or section == "seed" or section in TRIAL_SECTIONS
 
 
 def _not_an_axis(key: str, text: str) -> str:

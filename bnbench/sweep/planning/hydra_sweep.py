@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from bnbench.config import Config, ConfigError
 from bnbench.sweep.planning.compose import to_config
-from bnbench.sweep.planning.words import no_workers
+from bnbench.sweep.planning.words import wrong_number_of_workers
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class HydraSweep:
         """Jobs that the launcher runs at once, as far as its settings tell."""
         from joblib import effective_n_jobs
 
-        given = self.config.hydra.launcher.get("n_jobs", 1)
-        if not isinstance(given, int) or given == 0:
-            raise ConfigError(no_workers(given))
-        return int(effective_n_jobs(given))
+        n_jobs = self.config.hydra.launcher.get("n_jobs", 1)
+        if not isinstance(n_jobs, int) or n_jobs == 0:
+            raise ConfigError(wrong_number_of_workers(n_jobs))
+        return int(effective_n_jobs(n_jobs))
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

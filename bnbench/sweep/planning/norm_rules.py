@@ -35,9 +35,9 @@ def _own_network_errors(config: Config, sites: Sequence[NormSite]) -> Iterator[s
     if norm.weight_standardization:
         yield f"norm.weight_standardization=true is not for model={config.model.name}; set it to false"
     if measures:
-        known = " and ".join(f"model={name}" for name, model in ALL_MODELS.items() if model.blocks)
+        measured_models = " and ".join(f"model={name}" for name, model in ALL_MODELS.items() if model.blocks)
         yield (
-            f"training.measures=[{','.join(measures)}] look into the layers of {known}; with "
+            f"training.measures=[{','.join(measures)}] look into the layers of {measured_models}; with "
             f"model={config.model.name} {Measure.test_shift} alone is possible"
         )
 

@@ -105,14 +105,14 @@ PlannedPack = list[Planned]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do, before any of it is done.
+    """What a sweep will do.
 
     Attributes:
         planned: Every distinct trial, in the grid's order.
         duplicates: Points of the grid that were a trial already planned.
         finished: Keys of the planned trials that the store has results of.
         packs: What is left to train, longest first; trials of a pack share one `overrides`.
-        begun: Keys of packs that are trained in part: they stay together, to be gone on with.
+        begun: Keys of the packs that are trained in part; each stays together, to go on from its checkpoint.
         paces: What was measured of steps, by `shape_of`.
     """
 
@@ -145,9 +145,9 @@ class Plan:
                 rest = dict.fromkeys(key for key in rest if key not in keys)
         alone = {key for key, p in left.items() if p.why_alone is not None}
         packs = _by_overrides([*begun, *partition([left[key].trial for key in rest], widths, workers, alone)], left)
-        made = replace(self, packs=packs, paces=paces)
-        packs.sort(key=made.pack_seconds, reverse=True)
-        return made
+        repacked = replace(self, packs=packs, paces=paces)
+        packs.sort(key=repacked.pack_seconds, reverse=True)
+        return repacked
 
     def pack_seconds(self, pack: Sequence[Planned]) -> float:
         """Estimated seconds of a pack on one core."""
@@ -246,9 +246,9 @@ def _network(p: Planned) -> object:
 
 
 def _unknown_names(config: Config) -> Iterable[str]:
-    known = [*DATASETS, *OWN]
-    if config.data.name not in known:
-        yield f"data={config.data.name} is unknown; allowed: {', '.join(known)}"
+    data_sets = [*DATASETS, *OWN]
+    if config.data.name not in data_sets:
+        yield f"data={config.data.name} is unknown; allowed: {', '.join(data_sets)}"
     yield from unknown_names(config)
 
 

@@ -17,7 +17,7 @@ from bnbench.tensors.device import has_gpu
 
 
 @dataclass(frozen=True)
-class Again:
+class Retraining:
     """A recorded trial, ready to be trained again.
 
     Attributes:
@@ -43,8 +43,8 @@ class Again:
         return packability(self.trial).why_alone is not None
 
 
-def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Again:
-    """A recorded trial with what training it again takes.
+def prepare_retraining(recorded: Recorded, images: DataLoader, root: str | None = None) -> Retraining:
+    """A recorded trial with all that is needed to train it again.
 
     Args:
         recorded: The trial.
@@ -56,7 +56,7 @@ def again(recorded: Recorded, images: DataLoader, root: str | None = None) -> Ag
         DataError: If its images are not to be had.
     """
     config = rebuild(recorded.result, recorded.origin, root=root)
-    return Again(recorded, config, images.trial(config), images.load(config).checksum)
+    return Retraining(recorded, config, images.trial(config), images.load(config).checksum)
 
 
 def rebuild(result: TrialResult, record: SweepRecord, *, root: str | None = None) -> Config:
@@ -69,8 +69,8 @@ def rebuild(result: TrialResult, record: SweepRecord, *, root: str | None = None
         ConfigError: If it has a key, a value, a model, a norm or data that this bnbench does not know.
     """
     params = result.params
-    for key, known in (("data", [*DATASETS, *OWN]), ("model", ALL_MODELS), ("norm", ALL_NORMS)):
-        if params[key] not in known:
+    for key, known_names in (("data", [*DATASETS, *OWN]), ("model", ALL_MODELS), ("norm", ALL_NORMS)):
+        if params[key] not in known_names:
             raise ConfigError(f"trial {result.key} has {key}={params[key]}, unknown to bnbench {__version__}")
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}
     data = record.asked.config["data"]

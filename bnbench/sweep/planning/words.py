@@ -36,16 +36,16 @@ def check_words(words: Sequence[str], *, verbs: Iterable[str] = (), conf_dirs: S
             meant = f"; did you mean {exact[0]}?" if exact else did_you_mean(word, [*verbs, *sweeps])
             errors.append(f"{word} is neither a command nor KEY=VALUE{meant}")
         elif key == "hydra.launcher.n_jobs" and not _WORKERS.fullmatch(value):
-            errors.append(no_workers(value))
+            errors.append(wrong_number_of_workers(value))
         elif not _can_be_read(word):
             errors.append(f"{word} cannot be read{_remedy(key, value)}")
     if errors:
         raise ConfigError("\n".join(errors))
 
 
-def no_workers(given: object) -> str:
-    """What to say of a number of workers that is none."""
-    return f"hydra.launcher.n_jobs={given} is not allowed; it must be a whole number >= 1, or -1 for one a core"
+def wrong_number_of_workers(number: object) -> str:
+    """The error for a number of workers that cannot be used."""
+    return f"hydra.launcher.n_jobs={number} is not allowed; it must be a whole number >= 1, or -1 for one a core"
 
 
 def quoted(key: str, value: str) -> str:

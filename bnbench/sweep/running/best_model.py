@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from bnbench.record.names import TEST_ACC, VAL_ACC_FINAL, Tag
 from bnbench.record.results import Recorded, TrialResult
 from bnbench.sweep.planning.plan import DataLoader
-from bnbench.sweep.planning.rebuild import Again, again
+from bnbench.sweep.planning.rebuild import Retraining, prepare_retraining
 
 if TYPE_CHECKING:
     from bnbench.tracking import Store
@@ -33,7 +33,7 @@ def log_best(store: Store, run_id: str, root: str | None, say: Callable[[str], N
         say("model: none logged, for no trial finished")
         return
     cache = store.workspace.cache
-    case = again(best, DataLoader(cache), root)
+    case = prepare_retraining(best, DataLoader(cache), root)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.pt"
         # In a process of its own, set up as a sweep's worker is: with one job joblib would train in this one.
@@ -41,8 +41,8 @@ def log_best(store: Store, run_id: str, root: str | None, say: Callable[[str], N
         before, after = best.result.metrics[TEST_ACC], now.metrics[TEST_ACC]
         tags = {Tag.KEY: now.key, Tag.SWEEP_ID: record.asked.id, TEST_ACC: str(after)}
         model_id = store.log_model(run_id, weights, tags)
-    said = "as recorded" if after == before else f"recorded: {before}"
-    say(f"model: models:/{model_id}, of trial {now.key}, test accuracy {after} ({said})")
+    compared = "as recorded" if after == before else f"recorded: {before}"
+    say(f"model: models:/{model_id}, of trial {now.key}, test accuracy {after} ({compared})")
 
 
 def best_trial(recorded: Sequence[Recorded], arm_keys: Sequence[str]) -> Recorded | None:
@@ -52,17 +52,17 @@ def best_trial(recorded: Sequence[Recorded], arm_keys: Sequence[str]) -> Recorde
     trial finished.
     """
     arms: dict[tuple[str, ...], list[tuple[float, Recorded]]] = {}
-    for one in recorded:
-        if one.result.status == "finished" and not one.tuning:
-            arm = tuple(str(one.result.params.get(key)) for key in arm_keys)
-            arms.setdefault(arm, []).append((one.result.metrics[VAL_ACC_FINAL], one))
+    for trial in recorded:
+        if trial.result.status == "finished" and not trial.tuning:
+            arm = tuple(str(trial.result.params.get(key)) for key in arm_keys)
+            arms.setdefault(arm, []).append((trial.result.metrics[VAL_ACC_FINAL], trial))
     if not arms:
         return None
     best = max(arms.values(), key=lambda arm: sum(accuracy for accuracy, _ in arm) / len(arm))
     return max(best, key=lambda scored: scored[0])[1]
 
 
-def _train(case: Again, cache: Path, weights: Path) -> TrialResult:
+def _train(case: Retraining, cache: Path, weights: Path) -> TrialResult:
     """The trial's result; its network is written to `weights`."""
     from bnbench.training.fit import fit
     from bnbench.training.process import prepare_process

@@ -1,4 +1,4 @@
-"""How a sweep ends that is told to: soon, and in order."""
+"""Ends a sweep soon and in order when it is interrupted or terminated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS = 1.5
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what a scheduler or a shutdown says in place of Ctrl-C."""
+    """SIGTERM arrived, which a scheduler or a shutdown sends where a user would press Ctrl-C."""
 
 
 @contextmanager
@@ -32,11 +32,11 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
-def deaf_workers() -> Iterator[None]:
-    """Let the processes that are started inside not hear Ctrl-C, which a terminal sends to all of them.
+def workers_ignore_ctrl_c() -> Iterator[None]:
+    """Have the processes that are started inside ignore Ctrl-C, which a terminal sends to all of them.
 
-    They would each print a traceback; it is this process that ends them. A process inherits the signals that the
-    thread which starts it has blocked; another thread is there to take what is meant for this process.
+    Otherwise each would print a traceback; this process ends them instead. A process inherits the blocked signals of
+    the thread that starts it, so this thread blocks Ctrl-C, and another thread receives it for this process.
     """
     # The first pool starts this process of Python's, after which Python 3.11 no longer blocks the signal.
     resource_tracker.ensure_running()
@@ -51,7 +51,7 @@ def deaf_workers() -> Iterator[None]:
 
 
 def briefly(action: Callable[[], None]) -> None:
-    """Do what can be done in a moment, and leave it if it takes longer or the tracking store refuses."""
+    """Run an action for a moment, and go on without it if it takes longer or the tracking store refuses."""
 
     def run() -> None:
         with suppress(TrackingError):

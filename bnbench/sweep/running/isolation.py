@@ -1,4 +1,4 @@
-"""Runs an action in a process of its own, so that what kills it is an answer and not the end of the caller."""
+"""Runs an action in a process of its own, so that the caller outlives what kills it, and learns what it was."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from bnbench.tracking import TrackingError
 
 CAN_ISOLATE = sys.platform == "linux"
-"""Elsewhere a fork of a process that has loaded the system's frameworks is not safe."""
+"""On other systems it is not safe to fork a process that has loaded the system's frameworks."""
 
 _LOOK_SECONDS = 0.3
 _LONGEST_TRACEBACK = 30_000  # characters, which a pipe holds without anybody reading
@@ -25,7 +25,7 @@ def failure_of(action: Callable[[], None]) -> str | None:
     """Run `action` here: None if it went well, else its traceback.
 
     Raises:
-        TrackingError: As it came: results have nowhere to go, which trying again does not change.
+        TrackingError: As `action` raised it: results cannot be written, which trying again does not change.
     """
     try:
         action()
@@ -43,7 +43,7 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
 
     Args:
         action: What to do.
-        wanted: Asked a few times a second whether anybody waits for it; where not, both processes end at once.
+        wanted: Whether anybody still waits for the result; asked a few times a second. If not, both processes end.
 
     Raises:
         TrackingError: As `action` raised it.
@@ -51,12 +51,12 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
     fork = multiprocessing.get_context("fork")
     receiver, sender = fork.Pipe(duplex=False)
     process = fork.Process(target=_run, args=(action, sender, os.getpid()))
-    # Ctrl-C reaches the caller too, which ends this process; it is born without hearing it.
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Ctrl-C reaches the caller too, which ends this process; so the process itself ignores it.
+    signals_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals_before)
     sender.close()  # so that the end of the process is the end of the pipe
     try:
         while not receiver.poll(_LOOK_SECONDS):
@@ -64,7 +64,7 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
                 process.kill()
                 os._exit(1)
         try:
-            said: str | TrackingError | None = receiver.recv()
+            outcome: str | TrackingError | None = receiver.recv()
         except EOFError:
             process.join()
             return _death(process.exitcode or 0)
@@ -72,9 +72,9 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
     finally:
         process.kill()
         receiver.close()
-    if isinstance(said, TrackingError):
-        raise said
-    return said
+    if isinstance(outcome, TrackingError):
+        raise outcome
+    return outcome
 
 
 def _run(action: Callable[[], None], sender: Connection, parent: int) -> None:

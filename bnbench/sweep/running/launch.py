@@ -12,10 +12,10 @@ from hydra.core.utils import JobReturn
 
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.failure import SweepFailedError
-from bnbench.sweep.running.interruption import deaf_workers
+from bnbench.sweep.running.interruption import workers_ignore_ctrl_c
 from bnbench.sweep.running.job import Job
 
-_FRUITLESS = 3  # launches in a row that broke before any trial was finished
+_MOST_BROKEN_LAUNCHES = 3  # launches in a row that broke before any trial was finished
 
 
 def launch_packs(
@@ -26,8 +26,8 @@ def launch_packs(
 ) -> None:
     """Train every job's pack.
 
-    A pack that fails or is killed is its worker's business (`sweep.worker`). But a worker can be killed too, and
-    then a pool of local processes gives up all of them: the packs they were at are started again.
+    A worker itself tries a pack again that fails or is killed (`worker.train_pack`). But a worker can be killed too;
+    then the pool of local processes gives up all its workers, and the packs that they were training start again.
 
     Args:
         jobs: Each with what Hydra composes for it.
@@ -38,20 +38,20 @@ def launch_packs(
     Raises:
         SweepFailedError: If workers are killed again and again before they have finished anything.
     """
-    left, fruitless = [*jobs], 0
+    left, broken_launches = [*jobs], 0
     while left:
         try:
-            with deaf_workers():
+            with workers_ignore_ctrl_c():
                 returns = launch([[*overrides, job.override] for job, overrides in left])
         except BrokenExecutor as error:
             trials = sum(len(job.keys) for job, _ in left)
             left = _without(left, finished())
             unfinished = sum(len(job.keys) for job, _ in left)
-            fruitless = fruitless + 1 if unfinished == trials else 0
-            if fruitless == _FRUITLESS:
+            broken_launches = broken_launches + 1 if unfinished == trials else 0
+            if broken_launches == _MOST_BROKEN_LAUNCHES:
                 raise SweepFailedError(
-                    f"workers were killed {_FRUITLESS} times before they had finished a trial; give each more memory "
-                    "(fewer workers: hydra.launcher.n_jobs=1; narrower packs: training.max_pack=…)"
+                    f"workers were killed {_MOST_BROKEN_LAUNCHES} times before they had finished a trial; give each "
+                    "more memory (fewer workers: hydra.launcher.n_jobs=1; narrower packs: training.max_pack=…)"
                 ) from error
             if left:
                 say(f"a worker was killed; training goes on with the {count(unfinished, 'trial')} left")

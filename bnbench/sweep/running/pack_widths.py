@@ -15,7 +15,7 @@ from bnbench.packing.paces import Pace, load_paces, save_paces, shape_of
 from bnbench.packing.partition import CANDIDATES
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.planning.plan import Plan
-from bnbench.sweep.running.interruption import deaf_workers
+from bnbench.sweep.running.interruption import workers_ignore_ctrl_c
 
 _SECONDS_A_SHAPE = 5
 _START_SECONDS = 10
@@ -36,12 +36,12 @@ def calibrated(plan: Plan, cache: Path, workers: int, say: Callable[[str], None]
     if unknown:
         say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
         try:
-            with deaf_workers():
-                found = Parallel(n_jobs=workers)(delayed(_measure)(trial, cache) for _, trial in unknown)
+            with workers_ignore_ctrl_c():
+                measured = Parallel(n_jobs=workers)(delayed(_measure)(trial, cache) for _, trial in unknown)
         except BrokenExecutor:
             say("a worker was killed while it measured; packs are as wide as they are by default")
             return plan.repacked(paces, workers)
-        new = {shape: pace for (shape, _), pace in zip(unknown, found, strict=True)}
+        new = {shape: pace for (shape, _), pace in zip(unknown, measured, strict=True)}
         save_paces(cache, machine, new)
         paces |= new
     return plan.repacked(paces, workers)

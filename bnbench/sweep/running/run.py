@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
     from bnbench.tracking import Store
 
-_OF_NO_TRIAL = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
-"""How words begin that leave a sweep's trials as its file has them."""
+_NOT_ABOUT_TRIALS = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
+"""How the words begin that do not change the trials of a sweep's file."""
 
 
 def run_sweep(
@@ -66,8 +66,8 @@ def run_sweep(
         ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
         SweepFailedError: If trials failed; after the report.
     """
-    asked = sweep_request(hydra, command_line, say)
-    config, name, grid = asked.config, asked.name, asked.grid
+    request = sweep_request(hydra, command_line, say)
+    config, name, grid = request.config, request.name, request.grid
     workspace = Workspace.of(config)  # a wrong address is found before data are loaded
     claims = claims_on(name, hydra.conf_dirs)
     if place := describe_place(config):
@@ -86,7 +86,7 @@ def run_sweep(
 
     begun = begun_packs(workspace.checkpoints) if config.resume else []
     check = partial(check_comparison, config, grid)
-    plan = make_plan(asked.points, DataLoader(workspace.cache), finished, begun, check)
+    plan = make_plan(request.points, DataLoader(workspace.cache), finished, begun, check)
     config = settled(config, grid, plan.planned)
     workers = hydra.workers
     plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, workspace.cache, workers, say)
@@ -97,13 +97,13 @@ def run_sweep(
     if config.plan_only:
         return None
     record = new_record(config, name, plan, grid.axes, workers, command_line)
-    known = replace(
+    asked = replace(
         record.asked,
-        notes=[*asked.notes, *(f"{line}." for line in remarks)],
+        notes=[*request.notes, *(f"{line}." for line in remarks)],
         claims=_judged_here(claims, hydra, config, plan, command_line),
         earlier=earlier_sweeps(name, stores[0].sweeps()) if plan.finished else [],
     )
-    return execute(hydra, config, replace(record, asked=known), plan, stores[0], say)
+    return execute(hydra, config, replace(record, asked=asked), plan, stores[0], say)
 
 
 def _judged_here(
@@ -111,7 +111,7 @@ def _judged_here(
 ) -> dict[str, ClaimRecord]:
     """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is."""
     left_out: dict[str, int] = Counter()
-    as_in_file = all(word.startswith(_OF_NO_TRIAL) for word in command_line)
+    as_in_file = all(word.startswith(_NOT_ABOUT_TRIALS) for word in command_line)
     for sweep in {claim.text["sweep"] for claim in claims.values()} if not as_in_file else ():
         words = [f"+sweep={sweep}", f"sweep.size={config.sweep.size}"]
         file = trials_of_file(hydra.typed_instead(words), words)

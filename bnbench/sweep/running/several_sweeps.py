@@ -50,8 +50,8 @@ def run_parts(
 
 def _part(hydra: HydraSweep, name: str, command_line: Sequence[str]) -> HydraSweep:
     """The sweep as Hydra composes it when it is typed in place of the one that names it."""
-    kept = [word for word in command_line if not word.startswith(("+sweep=", "sweep.parts=", "sweep.name="))]
-    part = hydra.typed_instead([f"+sweep={name}", *kept])
+    other_words = [word for word in command_line if not word.startswith(("+sweep=", "sweep.parts=", "sweep.name="))]
+    part = hydra.typed_instead([f"+sweep={name}", *other_words])
     if part.config.sweep.parts:
         raise ConfigError(f"sweep.parts={name} has parts of its own; name those")
     return part
