@@ -147,10 +147,10 @@ def _biases(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> Iterator[str]
     norm, bias = trial.norm, trial.model.bias
     layers = [layer for layer in layers if hasattr(layer.module, "bias") and not layer.is_norm]
     without = [layer for layer in layers if layer.module.bias is None]
-    kept = [layer for layer in layers if layer not in without]
+    remaining = [layer for layer in layers if layer not in without]
     if trial.model.name == "custom":
         yield "biases"
-        yield f"  in {len(kept)} of {len(layers)} layers, as model.factory={trial.model.factory} made them"
+        yield f"  in {len(remaining)} of {len(layers)} layers, as model.factory={trial.model.factory} made them"
         return
     cancels = kind.removes_shift
     yield "biases"
@@ -160,8 +160,8 @@ def _biases(layers: Sequence[_Layer], trial: Trial, kind: Norm) -> Iterator[str]
             yield f"  because of model.bias={bias}"
         else:
             yield f"  because norm={norm.name} follows directly: it subtracts the mean, and a bias with it"
-        if kept:
-            yield f"  kept in {_span(kept)}, which no norm follows"
+        if remaining:
+            yield f"  kept in {_span(remaining)}, which no norm follows"
         return
     yield f"  all {len(layers)} layers have one"
     if cancels and norm.placement == Placement.after:

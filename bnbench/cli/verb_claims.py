@@ -49,16 +49,16 @@ def main(words: Sequence[str]) -> None:
 
 
 def _save(judgments: Sequence[Judgment], claims: Mapping[str, Claim], path: Path) -> None:
-    """Write the verdicts that were come to; the table of a page has the shipped ones of the other claims."""
+    """Write the new verdicts; the table of a page has the shipped ones of the other claims too."""
     from bnbench.claims.ours import load_ours, verdict_table, verdicts, write_verdicts
     from bnbench.cli.page_sections import renew_sections
 
-    given = verdicts(judgments, f"{datetime.now(UTC):%Y-%m}")
+    judged = verdicts(judgments, f"{datetime.now(UTC):%Y-%m}")
     if path.suffix == ".md":
-        renew_sections(path, {"Verdicts": verdict_table({**load_ours(), **given}, claims)})
+        renew_sections(path, {"Verdicts": verdict_table({**load_ours(), **judged}, claims)})
     else:
-        write_verdicts(given, path)
-    print(f"{len(given)} of {len(judgments)} claims are judged; their verdicts are in {path}")
+        write_verdicts(judged, path)
+    print(f"{len(judged)} of {len(judgments)} claims are judged; their verdicts are in {path}")
 
 
 def _run(claims: Sequence[Claim], asked: Asked) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def main(words: Sequence[str]) -> None:
     """Print the conclusion of every recorded sweep of a file, each by its own report's words.
 
-    As of a claim's evidence, all trials that the file asks for must be recorded, in whatever sweeps.
+    All trials that the file asks for must be recorded, in whatever sweeps, as for a claim's evidence.
     """
     from bnbench.cli.listing import questions
     from bnbench.cli.page_sections import renew_sections
@@ -34,8 +34,8 @@ def main(words: Sequence[str]) -> None:
     for name in asked.names or [name for name in asks if name in recorded]:
         evidence = find_evidence(name, [], store)
         if evidence.table is None:
-            some = f"{evidence.recorded:,} of {evidence.planned:,} trials of its file are recorded"
-            print(f"{name} is left out: {some}", file=sys.stderr)
+            how_many = f"{evidence.recorded:,} of {evidence.planned:,} trials of its file are recorded"
+            print(f"{name} is left out: {how_many}", file=sys.stderr)
         else:
             sections[name] = _section(name, asks[name], evidence.sweeps, evidence.table)
     if asked.options.save:
@@ -50,6 +50,6 @@ def _section(name: str, question: str, sweeps: Sequence[str], table: SweepTable)
     from bnbench.report import Contents, markdown_conclusion
 
     versions, date = table.record.environment.versions, table.record.asked.created[:10]
-    made = f"{' and '.join(sweeps)}, {date}, numerics version {versions['numerics']}, torch {versions['torch']}"
+    source = f"{' and '.join(sweeps)}, {date}, numerics version {versions['numerics']}, torch {versions['torch']}"
     conclusion = markdown_conclusion(Contents(with_default_targets(table)))
-    return f"{question} (`python -m bnbench +sweep={name}`; {made})\n\n{conclusion}"
+    return f"{question} (`python -m bnbench +sweep={name}`; {source})\n\n{conclusion}"

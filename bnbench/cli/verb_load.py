@@ -29,10 +29,10 @@ def main(words: Sequence[str]) -> None:
     store = Store.open(Workspace.of(config))
     added = store.add_archive(archive)
     renew_charts(store, store.load(added.run_id))
-    was = "recorded" if added.is_new else "was here already"
-    print(f"{archive.title} {was}: {count(added.trials, 'trial')} added, {added.known} known before")
-    if added.unlike:
-        print(f"{count(added.unlike, 'trial')} known before with other numbers: those recorded here stand")
+    state = "recorded" if added.is_new else "was here already"
+    print(f"{archive.title} {state}: {count(added.trials, 'trial')} added, {added.recorded_before} known before")
+    if added.differing:
+        print(f"{count(added.differing, 'trial')} known before with other numbers: those recorded here stand")
     folder = store.workspace.sweep_folder(archive.record.asked.name, archive.record.asked.id)
     _keep_report(archive, folder, store.workspace)
     if (folder / "report.html").exists():

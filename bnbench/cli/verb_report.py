@@ -29,8 +29,8 @@ def main(words: Sequence[str]) -> None:
     loaded = load_with(asked.sweep, config)
     if options.against is not None or options.against_store is not None:
         other = load_with(options.against or "latest", _at(config, options.against_store))
-        said, paths = loaded.compare(other, formats)
-        print(terminal_comparison(said) + "\n")
+        comparison, paths = loaded.compare(other, formats)
+        print(terminal_comparison(comparison) + "\n")
     else:
         paths = loaded.report(formats)
         _renew(config, loaded.table)
@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _renew(config: Config, table: SweepTable) -> None:
-    """Bring the charts in MLflow up to date too; a store that only lets itself be read is left as it is."""
+    """Bring the charts in MLflow up to date too; a read-only store is left as it is."""
     import sys
 
     from bnbench.sweep.running.refresh_charts import renew_charts

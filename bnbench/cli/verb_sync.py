@@ -19,9 +19,9 @@ def main(words: Sequence[str]) -> None:
     sweeps: set[str | None] = set()
     drain = store.drain(patience_seconds=0, on_result=lambda result: sweeps.add(result.tags.get(Tag.PARENT)))
     drain.flush()
-    for known in store.sweeps():
-        if known["run_id"] in sweeps:
-            renew_charts(store, store.load(known["run_id"]))
+    for sweep in store.sweeps():
+        if sweep["run_id"] in sweeps:
+            renew_charts(store, store.load(sweep["run_id"]))
     closed = store.close_killed()
     print(f"{count(drain.delivered, 'result')} delivered to {store.address.shown}")
     if closed:

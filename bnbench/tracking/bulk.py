@@ -70,10 +70,10 @@ class RecordedTrial:
 def recorded_trials(connection: Connection) -> list[RecordedTrial]:
     """Every terminated trial, the latest last; half-written runs are not terminated."""
     if isinstance(connection.store, SqlAlchemyStore):
-        found = _sql_trials(connection.store, connection.experiment_id)
+        trials = _sql_trials(connection.store, connection.experiment_id)
     else:
-        found = _rest_trials(connection)
-    return sorted(found, key=lambda trial: trial.time)
+        trials = _rest_trials(connection)
+    return sorted(trials, key=lambda trial: trial.time)
 
 
 def recorded_points(connection: Connection, run_ids: list[str]) -> Iterator[Point]:
@@ -121,11 +121,11 @@ def _sql_trials(store: SqlAlchemyStore, experiment_id: str) -> Iterator[Recorded
 
 
 def _sql_points(store: SqlAlchemyStore, run_ids: list[str]) -> Iterator[Point]:
-    for some in chunks(run_ids, SQL_RUNS):
+    for chunk in chunks(run_ids, SQL_RUNS):
         with store.ManagedSessionMaker() as session:
             rows = (
                 session.query(SqlMetric.run_uuid, SqlMetric.key, SqlMetric.step, SqlMetric.value)
-                .filter(SqlMetric.run_uuid.in_(some))
+                .filter(SqlMetric.run_uuid.in_(chunk))
                 .all()
             )
         yield from map(tuple, rows)
@@ -138,8 +138,8 @@ def _rest_trials(connection: Connection) -> Iterator[RecordedTrial]:
 
 
 def _rest_points(connection: Connection, run_ids: list[str]) -> Iterator[Point]:
-    for some in chunks(run_ids, _REST_RUNS):
-        ids = ", ".join(f"'{run_id}'" for run_id in some)
+    for chunk in chunks(run_ids, _REST_RUNS):
+        ids = ", ".join(f"'{run_id}'" for run_id in chunk)
         curves: dict[str, None] = {}
         for run in _rest_runs(connection, f"attributes.run_id IN ({ids})"):
             for metric in run.data._metric_objs:
@@ -148,7 +148,7 @@ def _rest_points(connection: Connection, run_ids: list[str]) -> Iterator[Point]:
                 else:
                     yield run.info.run_id, metric.key, metric.step, metric.value
         for key in curves:
-            yield from _rest_curves(connection, some, key)
+            yield from _rest_curves(connection, chunk, key)
 
 
 def _rest_curves(connection: Connection, run_ids: list[str], key: str) -> Iterator[Point]:

@@ -24,7 +24,7 @@ from bnbench.tracking.moved import is_here, relocate
 # How patient MLflow is with a server: while it is opened, and afterwards (None: as MLflow is). Its own
 # default asks a dead server for 4 minutes; `Drain` keeps the results and asks again by itself.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": ("0", "2"), "MLFLOW_HTTP_REQUEST_TIMEOUT": ("5", None)}
-_NOT_ALLOWED = (401, 403)  # HTTP's: who are you, and not you
+_NOT_ALLOWED = (401, 403)  # HTTP's: not logged in, and not allowed
 _REFUSED_NAME = "Invalid Host header"  # MLflow's answer to a request for a name that it is not allowed to have
 _DRIVERS = {"postgresql": " (psycopg 3: pip install 'psycopg[binary]' 'sqlalchemy>=2.1')"}
 
@@ -35,7 +35,7 @@ class Connection:
 
     Attributes:
         store: What the client stands on; asked where the client has no way to read many runs at once.
-        files: The folder of the experiment's files, where it is the store's own; None where the store alone knows.
+        files: The folder of the experiment's files, if it is in the store's own; None where only the store knows it.
     """
 
     client: MlflowClient
@@ -85,7 +85,7 @@ def show_files_here(connection: Connection) -> None:
 
 @contextmanager
 def reported(address: Address) -> Iterator[None]:
-    """Errors of an open store, as `TrackingError`."""
+    """Raise errors of an open store as `TrackingError`."""
     try:
         yield
     except (MlflowException, OSError) as error:  # requests' errors are OSErrors
@@ -112,7 +112,7 @@ def _cannot_open(address: Address, error: Exception) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """The system's own words where there are any: MLflow and urllib3 wrap them in a page of text."""
+    """The operating system's message where there is one, for MLflow and urllib3 wrap it in a page of text."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
@@ -123,13 +123,13 @@ def _cause(error: BaseException) -> str:
 
 @contextmanager
 def _probing() -> Iterator[None]:
-    """Short patience with a server that has not answered yet; what the user has set stays."""
-    own = [name for name, (_, later) in _PATIENCE.items() if os.environ.get(name) in {None, later}]
+    """Wait only briefly for a server that has not answered yet; what the user has set stays."""
+    changed = [name for name, (_, later) in _PATIENCE.items() if os.environ.get(name) in {None, later}]
     try:
-        os.environ.update({name: _PATIENCE[name][0] for name in own})
+        os.environ.update({name: _PATIENCE[name][0] for name in changed})
         yield
     finally:
-        for name in own:
+        for name in changed:
             del os.environ[name]
             if later := _PATIENCE[name][1]:
                 os.environ[name] = later
@@ -137,20 +137,20 @@ def _probing() -> Iterator[None]:
 
 def _experiment(client: MlflowClient, name: str, address: Address, create: bool) -> tuple[str, str]:
     """The experiment's id, and where the store says that its files are."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         if not create:
             raise NothingRecordedError(f"tracking.experiment={name} is not in {address.shown}; train something first")
         try:
-            found = client.get_experiment(client.create_experiment(name, artifact_location=address.artifacts))
+            experiment = client.get_experiment(client.create_experiment(name, artifact_location=address.artifacts))
         except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process may have been faster
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # another process may have been faster
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == LifecycleStage.DELETED:
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
         raise TrackingError(
             f"tracking.experiment={name} was deleted in {address.shown}; choose another name, or restore it with "
             f"`MLFLOW_TRACKING_URI={shlex.quote(address.shown)} mlflow experiments restore --experiment-id "
-            f"{found.experiment_id}`"
+            f"{experiment.experiment_id}`"
         )
-    return str(found.experiment_id), str(found.artifact_location)
+    return str(experiment.experiment_id), str(experiment.artifact_location)

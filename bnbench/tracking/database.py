@@ -64,7 +64,7 @@ def _lock(database: Path) -> Iterator[None]:
 
 
 def _make(address: Address) -> None:
-    """Make a database that is not there under another name: MLflow cannot go on with one it has half made."""
+    """Make a database that is not there under another name: MLflow cannot go on with one that is half made."""
     database = address.database
     if database is None or database.exists():
         return
@@ -84,33 +84,33 @@ def _check_file(database: Path) -> None:
 
 
 def _check_schema(address: Address, engine: Engine) -> None:
-    """MLflow names every state of its tables, its revision; it would migrate some older ones without a word."""
-    found = _get_schema_version(engine)  # type: ignore[no-untyped-call]
-    if found == _get_latest_schema_revision():  # type: ignore[no-untyped-call]
+    """See that MLflow knows the tables' revision; of an older one, say so and keep a copy, as MLflow would not."""
+    revision = _get_schema_version(engine)  # type: ignore[no-untyped-call]
+    if revision == _get_latest_schema_revision():  # type: ignore[no-untyped-call]
         return
-    if found is None:
+    if revision is None:
         if not _is_empty_database(engine):  # type: ignore[no-untyped-call]
             raise TrackingError(
                 f"tracking.uri={address.shown} is a database of something else than MLflow; give an empty one, or "
                 "leave tracking.uri=null for SQLite under runs_dir"
             )
         return
-    here = f"MLflow {mlflow.__version__}"
-    if found not in _known_revisions():
+    this_mlflow = f"MLflow {mlflow.__version__}"
+    if revision not in _known_revisions():
         raise TrackingError(
-            f"tracking.uri={address.shown} was made by a newer MLflow than {here}, which does not know its tables "
-            f"(revision {found}); install an MLflow as new as that one (pip install --upgrade mlflow), or set runs_dir "
-            "or tracking.uri to another"
+            f"tracking.uri={address.shown} was made by a newer MLflow than {this_mlflow}, which does not know its "
+            f"tables (revision {revision}); install an MLflow as new as that one (pip install --upgrade mlflow), or "
+            "set runs_dir or tracking.uri to another"
         )
     if address.database is None:
         raise TrackingError(
-            f"tracking.uri={address.shown} was made by an older MLflow than {here} (revision {found} of its tables); "
-            f"keep a copy of it, then run `mlflow db upgrade {shlex.quote(address.shown)}`"
+            f"tracking.uri={address.shown} was made by an older MLflow than {this_mlflow} (revision {revision} of its "
+            f"tables); keep a copy of it, then run `mlflow db upgrade {shlex.quote(address.shown)}`"
         )
-    copy = _free(address.database.with_name(f"{address.database.name}.{found}"))
+    copy = _free(address.database.with_name(f"{address.database.name}.{revision}"))
     print(
-        f"{address.database} was made by an older MLflow: its tables are brought to those of {here}, and a copy of it "
-        f"as it was is kept in {copy.name}",
+        f"{address.database} was made by an older MLflow: its tables are brought to those of {this_mlflow}, and a copy "
+        f"of it as it was is kept in {copy.name}",
         file=sys.stderr,
         flush=True,
     )

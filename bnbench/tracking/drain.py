@@ -15,7 +15,7 @@ from bnbench.tracking.errors import SpoolError, TrackingError, UndeliveredError,
 from bnbench.tracking.spool import Spool
 
 _LONGEST_PAUSE_SECONDS = 30.0
-_GIVE_UP_AFTER = 2  # files refused in one round: it is the store, not the file
+_GIVE_UP_AFTER = 2  # files refused in one round, for then the store refuses all and not one file
 _LAST_PAUSE_SECONDS = 2.0
 _INTERRUPTED_SECONDS = 1.5
 
@@ -154,7 +154,7 @@ class Drain:
                 try:
                     with spool.claimed(path) as mine:
                         if not mine:
-                            raise TrackingError("another process is at it")
+                            raise TrackingError("another process is delivering it")
                         self._deliver_file(path)
                 except TrackingError as error:
                     self._refusal = error

@@ -41,7 +41,7 @@ def write_paths(connection: Connection, run_id: str, paths: Iterable[Path]) -> N
 def read_files(connection: Connection, run: Run) -> dict[str, bytes]:
     """All files of a run by their names, those in folders with a slash in it."""
     repository = _repository(connection, run)
-    folders, found = [""], {}
+    folders, contents = [""], {}
     with tempfile.TemporaryDirectory() as temporary:
         for folder in folders:  # grows as it is read
             for file in repository.list_artifacts(folder or None):
@@ -49,8 +49,8 @@ def read_files(connection: Connection, run: Run) -> dict[str, bytes]:
                     folders.append(file.path)
                 else:
                     path = repository.download_artifacts(file.path, temporary)  # type: ignore[no-untyped-call]
-                    found[file.path] = Path(path).read_bytes()
-    return found
+                    contents[file.path] = Path(path).read_bytes()
+    return contents
 
 
 def read_json(connection: Connection, run: Run, name: str) -> Any:

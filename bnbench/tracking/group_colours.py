@@ -25,14 +25,14 @@ def coloured(tag: str, names: Sequence[str]) -> dict[str, str]:
         tag: The tag's key by whose values runs are grouped.
         names: Its values.
     """
-    found: dict[str, str] = {}
+    padded_names: dict[str, str] = {}
     taken: set[int] = set()
     for name in names:
         free = {*_GREYS} if name == _REFERENCE else {*_FIRST} - taken or {*_THEN} - taken
         padded = (name + " " * spaces for spaces in range(_MOST_SPACES))
-        found[name] = next((text for text in padded if _colour(f"tag.{tag}.{text}") in free), name)
-        taken.add(_colour(f"tag.{tag}.{found[name]}"))
-    return found
+        padded_names[name] = next((text for text in padded if _colour(f"tag.{tag}.{text}") in free), name)
+        taken.add(_colour(f"tag.{tag}.{padded_names[name]}"))
+    return padded_names
 
 
 def _colour(group: str) -> int:

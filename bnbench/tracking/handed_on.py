@@ -1,4 +1,4 @@
-"""Takes a sweep out of a store whole, and records it in another one: what is there already stays as it is."""
+"""Reads a whole sweep from a store, and records it in another one, where trials already recorded stay as they are."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ _OF_RESULT = {Tag.KIND, Tag.KEY, Tag.STATUS, Tag.REASON, Tag.NORM, Tag.ARM, DIVE
 
 @dataclass(frozen=True)
 class Added:
-    """What came of recording a sweep that was handed on.
+    """What came of recording a sweep that another store had.
 
     Attributes:
         run_id: Of the sweep's run.
         is_new: Whether the sweep was not here.
         trials: How many of its results were not here.
-        known: How many were.
-        unlike: How many of those have other numbers here, which stand.
+        recorded_before: How many were.
+        differing: How many of those have other numbers here; the numbers here stay.
     """
 
     run_id: str
     is_new: bool
     trials: int
-    known: int
-    unlike: int
+    recorded_before: int
+    differing: int
 
 
 def gather(connection: Connection, sweep: str) -> SweepArchive:
@@ -68,9 +68,9 @@ def gather(connection: Connection, sweep: str) -> SweepArchive:
     recorded = counting_runs(connection, planned)
     runs = _runs(connection, [trial.run_id for trial in recorded.values()])
     results = []
-    for one in read_recorded(connection, run.info.run_id)[1]:
-        if one.result.key in recorded:
-            results.append(_whole(one.result, runs[recorded[one.result.key].run_id]))
+    for trial in read_recorded(connection, run.info.run_id)[1]:
+        if trial.result.key in recorded:
+            results.append(_whole(trial.result, runs[recorded[trial.result.key].run_id]))
     timing = newest_timing(connection, planned)
     if timing is not None:
         timing = replace(timing, arms=[replace(arm, keys=[]) for arm in timing.arms])
@@ -79,15 +79,15 @@ def gather(connection: Connection, sweep: str) -> SweepArchive:
 
 
 def _runs(connection: Connection, run_ids: Sequence[str]) -> dict[str, Run]:
-    found = {}
-    for some in chunks(run_ids, _RUNS_A_QUERY):
-        ids = ", ".join(f"'{run_id}'" for run_id in some)
-        found.update({run.info.run_id: run for run in all_runs(connection, f"attributes.run_id IN ({ids})")})
-    return found
+    runs = {}
+    for chunk in chunks(run_ids, _RUNS_A_QUERY):
+        ids = ", ".join(f"'{run_id}'" for run_id in chunk)
+        runs.update({run.info.run_id: run for run in all_runs(connection, f"attributes.run_id IN ({ids})")})
+    return runs
 
 
 def _whole(result: TrialResult, run: Run) -> TrialResult:
-    """A result with what its run says beside numbers."""
+    """A result with its run's tags, data and times too."""
     return replace(
         result,
         tags={key: value for key, value in run.data.tags.items() if key not in _HERE | _OF_RESULT},
@@ -98,7 +98,7 @@ def _whole(result: TrialResult, run: Run) -> TrialResult:
 
 
 def _about(run: Run) -> dict[str, Any]:
-    """A sweep still running is handed on as one that was ended."""
+    """The sweep's own run; one still running is archived as killed."""
     return {
         "status": "KILLED" if run.info.status == "RUNNING" else run.info.status,
         "started": run.info.start_time,
@@ -111,8 +111,8 @@ def _about(run: Run) -> dict[str, Any]:
 def add(connection: Connection, archive: SweepArchive) -> Added:
     """Record a sweep and its trials, as far as they are not in the store.
 
-    A trial is known by its key: one that has a result here keeps it. Broken off and called again, it goes on; a sweep
-    that is here whole is left as it is.
+    A trial is known by its key: one that has a result here keeps it. A call that was interrupted is completed by the
+    next; a sweep that is recorded completely stays as it is.
 
     Raises:
         ConfigError: If the archive's sweep or a result cannot be recorded; nothing is written then.
@@ -124,12 +124,12 @@ def add(connection: Connection, archive: SweepArchive) -> Added:
         for result in archive.results
         if result.key not in before or (result.status != "failed" and not before[result.key].counts)
     ]
-    here = [
+    runs_here = [
         run for run in all_runs(connection, f"tags.`{Tag.SWEEP_ID}` = '{archive.record.asked.id}'") if _is_sweep(run)
     ]
-    whole = bool(here) and here[0].data.tags.get(Tag.LOADED) != "begun"
-    if here:
-        run_id = str(here[0].info.run_id)
+    is_whole = bool(runs_here) and runs_here[0].data.tags.get(Tag.LOADED) != "begun"
+    if runs_here:
+        run_id = str(runs_here[0].info.run_id)
     else:
         tags = {**archive.run["tags"], Tag.LOADED: "begun"}
         run_id = start_sweep(
@@ -138,7 +138,7 @@ def add(connection: Connection, archive: SweepArchive) -> Added:
     parent = Parent.of(run_id, archive.record, archive.planned)
     for _ in write_runs(connection, [trial_run(result, parent) for result in fresh]):
         pass
-    if not whole:
+    if not is_whole:
         id = archive.record.asked.id
         others = {key for key, trial in before.items() if id not in trial.tags.get(Tag.SWEEPS, "").split()}
         if others:
@@ -148,8 +148,8 @@ def add(connection: Connection, archive: SweepArchive) -> Added:
         models = {trial.params["model"] for trial in archive.planned}
         write_views(connection, archive.record.asked.name, trial_views(archive.record, models))
         _finish(connection, run_id, archive)
-    unlike = _unlike(connection, run_id, archive, before.keys() - {result.key for result in fresh})
-    return Added(run_id, not here, len(fresh), len(archive.results) - len(fresh), unlike)
+    differing = _differing(connection, run_id, archive, before.keys() - {result.key for result in fresh})
+    return Added(run_id, not runs_here, len(fresh), len(archive.results) - len(fresh), differing)
 
 
 def _is_sweep(run: Run) -> bool:
@@ -171,7 +171,7 @@ def _check(archive: SweepArchive) -> None:
 
 
 def _finish(connection: Connection, run_id: str, archive: SweepArchive) -> None:
-    """The rest of a sweep's run; that it is whole is said last."""
+    """Write the rest of a sweep's run, and last the tag that says it is complete."""
     client, ended = connection.client, int(archive.run["ended"])
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -180,20 +180,20 @@ def _finish(connection: Connection, run_id: str, archive: SweepArchive) -> None:
             (folder / name).write_bytes(content)
         write_paths(connection, run_id, sorted(folder.iterdir()))
     place = Place(run_id=run_id, experiment_id=connection.experiment_id)
-    _, _, said = archive.run["tags"].get(MLFLOW_RUN_NOTE, "").partition("\n\n")  # after links that led elsewhere
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{links(replace(archive.record, place=place))}\n\n{said}"[:TAG_LENGTH])
+    _, _, note = archive.run["tags"].get(MLFLOW_RUN_NOTE, "").partition("\n\n")  # after links that led elsewhere
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{links(replace(archive.record, place=place))}\n\n{note}"[:TAG_LENGTH])
     metrics: Mapping[str, float] = archive.run["metrics"]
     client.log_batch(run_id, metrics=[Metric(key, value, ended, 0) for key, value in metrics.items()], synchronous=True)
     client.set_terminated(run_id, archive.run["status"], end_time=ended)
     client.set_tag(run_id, Tag.LOADED, "done")
 
 
-def _unlike(connection: Connection, run_id: str, archive: SweepArchive, known: set[str]) -> int:
+def _differing(connection: Connection, run_id: str, archive: SweepArchive, keys: set[str]) -> int:
     """How many of the known trials have other numbers here than in the archive."""
-    here = {one.result.key: one.result for one in read_recorded(connection, run_id)[1]} if known else {}
+    here = {trial.result.key: trial.result for trial in read_recorded(connection, run_id)[1]} if keys else {}
     there = {result.key: result for result in archive.results}
     return sum(
         (there[key].status, there[key].metrics, there[key].curves)
         != (here[key].status, here[key].metrics, here[key].curves)
-        for key in known & there.keys()
+        for key in keys & there.keys()
     )

@@ -42,17 +42,17 @@ def version_of(charts: SweepCharts) -> str:
 
 def metric_names(charts: SweepCharts) -> dict[str, str]:
     """What a chart's `key` or `axis` is called in MLflow, which allows few characters."""
-    found: dict[str, str] = {}
+    plain_names: dict[str, str] = {}
     for chart in _all(charts):
         for name in (chart.key, chart.axis):
             if name not in (None, STEP):
                 plain = " ".join(_NOT_ALLOWED.sub(" ", str(name)).split())[:_LONGEST]
-                found[str(name)] = plain if plain not in found.values() else f"{plain} {len(found)}"
-    return found
+                plain_names[str(name)] = plain if plain not in plain_names.values() else f"{plain} {len(plain_names)}"
+    return plain_names
 
 
 def write_means(connection: Connection, record: SweepRecord, charts: SweepCharts) -> None:
-    """Write the runs of these charts, those alone that are not there yet.
+    """Write those runs of these charts that are not written yet.
 
     Args:
         connection: The open store.
@@ -60,19 +60,20 @@ def write_means(connection: Connection, record: SweepRecord, charts: SweepCharts
         charts: What to write.
     """
     version = version_of(charts)
-    there = {_which(run) for run in _mean_runs(connection, record.place.run_id) if _is_whole(run, version)}
+    written = {_level_and_bound(run) for run in _mean_runs(connection, record.place.run_id) if _is_whole(run, version)}
     for _ in write_runs(
-        connection, [run for which, run in _runs(record, charts, version).items() if which not in there]
+        connection,
+        [run for level_and_bound, run in _runs(record, charts, version).items() if level_and_bound not in written],
     ):
         pass
 
 
 def delete_other_means(connection: Connection, run_id: str, version: str) -> None:
-    """Delete the runs of a sweep's earlier charts, what a killed process left of these, and what is there twice."""
+    """Delete a sweep's runs of earlier charts, unfinished ones that a killed process left, and duplicates."""
     seen = set()
     for run in _mean_runs(connection, run_id):
-        if _is_whole(run, version) and _which(run) not in seen:
-            seen.add(_which(run))
+        if _is_whole(run, version) and _level_and_bound(run) not in seen:
+            seen.add(_level_and_bound(run))
         elif run.info.status != "RUNNING" or run.data.tags.get(Tag.CHARTS) != version:  # another process may be at it
             connection.client.delete_run(run.info.run_id)
 
@@ -81,7 +82,7 @@ def _mean_runs(connection: Connection, run_id: str) -> list[Run]:
     return all_runs(connection, f"tags.`{Tag.KIND}` = 'mean' AND tags.`{Tag.PARENT}` = '{run_id}'")
 
 
-def _which(run: Run) -> tuple[str, str]:
+def _level_and_bound(run: Run) -> tuple[str, str]:
     return run.data.tags[Tag.LEVEL].rstrip(), run.data.tags[BOUND]
 
 
@@ -93,7 +94,7 @@ def _runs(record: SweepRecord, charts: SweepCharts, version: str) -> dict[tuple[
     now = round(time.time() * 1000)
     groups = coloured(Tag.LEVEL, [*charts.counts])
     bounds = _BOUNDS if len(_BOUNDS) * len(groups) <= _MOST_RUNS else _BOUNDS[:1]
-    found = {}
+    runs = {}
     for place, (level, counts) in enumerate(charts.counts.items()):
         for bound in bounds:
             tags = sweep_tags(record) | {
@@ -108,8 +109,8 @@ def _runs(record: SweepRecord, charts: SweepCharts, version: str) -> dict[tuple[
             values = {PLACE: place, **{f"trials {outcome}": number for outcome, number in counts.items()}}
             metrics = [Metric(key, float(value), now, 0) for key, value in values.items()]
             metrics += _points(charts, level, bound, now)
-            found[level, bound] = TrialRun(f"{level} {bound}", tags, {}, metrics, None, {}, now, now, "FINISHED")
-    return found
+            runs[level, bound] = TrialRun(f"{level} {bound}", tags, {}, metrics, None, {}, now, now, "FINISHED")
+    return runs
 
 
 def _points(charts: SweepCharts, level: str, bound: str, now: int) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ def this_process() -> str:
 
 
 def was_killed(process: str) -> bool:
-    """Whether the process that `this_process` named is known to be gone; of other hosts nothing is known."""
+    """Whether the process that `this_process` named is known to be gone; False for one of another host."""
     host, pid, start = process.split()
     if host != socket.gethostname():
         return False

@@ -44,7 +44,7 @@ def load_trials(connection: Connection, record: SweepRecord, planned: Sequence[P
     """The planned trials as the store holds them, whatever sweeps they are of; arguments as of `start_sweep`."""
     recorded = counting_runs(connection, planned)
     conditions, timing = _conditions([*recorded.values()]), newest_timing(connection, planned)
-    known = replace(record.found_out, conditions=conditions, timing=timing)
+    facts = replace(record.found_out, conditions=conditions, timing=timing)
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
     curves: list[Point] = []
@@ -54,7 +54,7 @@ def load_trials(connection: Connection, record: SweepRecord, planned: Sequence[P
         else:
             finals[key_of[run_id]][metric] = value
     return SweepTable(
-        replace(record, found_out=known),
+        replace(record, found_out=facts),
         trials=_trials(planned, recorded, finals, set(record.asked.tuning_seeds)),
         curves=_curves(planned, curves),
     )
@@ -67,8 +67,8 @@ def planned_table(record: SweepRecord, planned: Sequence[PlannedTrial]) -> Sweep
 
 def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
     tags = (*CONDITIONS, Tag.VERSIONS)
-    found = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in tags}
-    return {tag.rpartition(".")[2]: sorted(values) for tag, values in found.items()}
+    values_of = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in tags}
+    return {tag.rpartition(".")[2]: sorted(values) for tag, values in values_of.items()}
 
 
 def _trials(
@@ -84,10 +84,10 @@ def _trials(
     }
     for name in _union(trial.params for trial in planned):
         columns[name] = param_column([trial.params.get(name) for trial in planned])
-    known = {key: reached_only(own) for key, own in finals.items()}
+    metrics_of = {key: reached_only(metrics) for key, metrics in finals.items()}
     measured = _union(finals.values())
     for name in sorted({*measured, *_of_targets(measured)}):
-        values = [known.get(trial.key, {}).get(name) for trial in planned]
+        values = [metrics_of.get(trial.key, {}).get(name) for trial in planned]
         columns[name] = pd.Series(values, dtype="float64")
     return pd.DataFrame(columns)
 

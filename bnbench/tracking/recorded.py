@@ -46,7 +46,7 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[SweepRecord, list
     record, planned = read_plan(connection, find_sweep(connection, sweep))
     runs = counting_runs(connection, planned)
     sweeps: dict[str | None, SweepRecord | None] = {None: None, record.place.run_id: record}
-    found: dict[str, TrialResult] = {}  # by run id
+    results: dict[str, TrialResult] = {}  # by run id
     recorded = []
     for trial in planned:
         origin, run = record, runs.get(trial.key)
@@ -58,15 +58,15 @@ def read_recorded(connection: Connection, sweep: str) -> tuple[SweepRecord, list
                 sweeps[run.sweep_run_id] = plan and plan[0]
             origin = _origin(run, sweeps[run.sweep_run_id], record)
             result = replace(result, diverged_step=run.diverged_step, tags=run.tags)
-            found[run.run_id] = result
+            results[run.run_id] = result
         recorded.append(Recorded(result, origin, trial.seed in record.asked.tuning_seeds))
-    for run_id, metric, step, value in sorted(recorded_points(connection, [*found])):
+    for run_id, metric, step, value in sorted(recorded_points(connection, [*results])):
         if is_curve(metric):
-            found[run_id].curves.setdefault(metric, []).append((step, value))
+            results[run_id].curves.setdefault(metric, []).append((step, value))
         else:
-            found[run_id].metrics[metric] = value
-    of_now = (replace(one.result, metrics=reached_only(one.result.metrics)) for one in recorded)
-    return record, [replace(one, result=result) for one, result in zip(recorded, of_now, strict=True)]
+            results[run_id].metrics[metric] = value
+    results_now = (replace(trial.result, metrics=reached_only(trial.result.metrics)) for trial in recorded)
+    return record, [replace(trial, result=result) for trial, result in zip(recorded, results_now, strict=True)]
 
 
 def _origin(run: RecordedTrial, trained: SweepRecord | None, asked: SweepRecord) -> SweepRecord:

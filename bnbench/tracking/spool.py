@@ -41,7 +41,7 @@ class Spool:
 
     @classmethod
     def made_for(cls, workspace: Workspace) -> Spool:
-        """As `of`, with its folder made and a note in it that says which store the results are for.
+        """As `of`; makes its folder, with a note in it that says which store the results are for.
 
         Raises:
             TrackingError: If the folder cannot be made.
@@ -101,7 +101,7 @@ class Spool:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """What the system says to a writer, as `TrackingError`."""
+        """Raise the system's errors of writing as `TrackingError`."""
         try:
             yield
         except OSError as error:
@@ -123,7 +123,7 @@ def waiting_results(workspace: Workspace) -> dict[str, int]:
 
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Whether this process alone delivers the file; another that does holds it until it ends, however it ends.
+    """Whether this process alone delivers the file; another process that delivers it holds a lock until it ends.
 
     Raises:
         FileNotFoundError: If another process has delivered it.

@@ -163,10 +163,10 @@ def find_sweep(connection: Connection, sweep: str) -> Run:
     for run in runs:
         if sweep in {"latest", run.info.run_id, run.info.run_name, run.data.tags[Tag.SWEEP]}:
             return run
-    known = ", ".join(run.info.run_name for run in runs[:_LISTED]) or "none"
+    titles = ", ".join(run.info.run_name for run in runs[:_LISTED]) or "none"
     more = f" and {len(runs) - _LISTED} older ones" if len(runs) > _LISTED else ""
     raise TrackingError(
-        f"sweep={sweep} is not in {connection.address.shown}; there are: {known}{more}; "
+        f"sweep={sweep} is not in {connection.address.shown}; there are: {titles}{more}; "
         "give one of these, its name alone for its newest, or latest"
     )
 

@@ -60,9 +60,9 @@ def newest_timing(connection: Connection, planned: Sequence[PlannedTrial]) -> Ti
     best: TimingRecord | None = None
     for run in all_runs(connection, f"tags.`{Tag.KIND}` = 'timing' AND attributes.status = 'FINISHED'"):
         timing = TimingRecord.from_json(read_json(connection, run, _TIMING))
-        own = [replace(arm, keys=keys[arm.shape]) for arm in timing.arms if arm.shape in keys]
-        if len(own) > len(best.arms if best else []):
-            best = replace(timing, arms=own)
+        arms_of_sweep = [replace(arm, keys=keys[arm.shape]) for arm in timing.arms if arm.shape in keys]
+        if len(arms_of_sweep) > len(best.arms if best else []):
+            best = replace(timing, arms=arms_of_sweep)
         if best and len(best.arms) == len(keys):
             break
     return best

@@ -172,9 +172,9 @@ def _dataset(data: dict[str, Any]) -> DatasetInput:
 
 def data_of(run: Run) -> dict[str, Any]:
     """`TrialResult.data` as its run holds it; empty where it has none."""
-    for given in run.inputs.dataset_inputs if run.inputs else ():
-        source, profile = json.loads(given.dataset.source), json.loads(given.dataset.profile or "{}")
-        return {"name": given.dataset.name, "source": source["source"], "checksum": source["sha256"], **profile}
+    for dataset_input in run.inputs.dataset_inputs if run.inputs else ():
+        source, profile = json.loads(dataset_input.dataset.source), json.loads(dataset_input.dataset.profile or "{}")
+        return {"name": dataset_input.dataset.name, "source": source["source"], "checksum": source["sha256"], **profile}
     return {}
 
 

@@ -131,21 +131,32 @@ class View:
         return f"{TAG}{self.id}", value
 
     def _state(self) -> dict[str, Any]:
-        own = {"deleted": False, "isGenerated": False}
+        by_user = {"deleted": False, "isGenerated": False}
         by = [{"mode": mode, "groupByData": key} for mode, key in self.groups]
         return {
             "compareRunCharts": [
-                {**own, "uuid": f"{number}/{place}", "metricSectionId": str(number), "runsCountToCompare": _MOST_RUNS}
+                {
+                    **by_user,
+                    "uuid": f"{number}/{place}",
+                    "metricSectionId": str(number),
+                    "runsCountToCompare": _MOST_RUNS,
+                }
                 | chart.card()
                 for number, section in enumerate(self.sections)
                 for place, chart in enumerate(section.charts)
             ]
             + [
-                {**Bars(key).card(), **own, "uuid": f"undrawn/{key}", "metricSectionId": "", "deleted": True}
+                {**Bars(key).card(), **by_user, "uuid": f"undrawn/{key}", "metricSectionId": "", "deleted": True}
                 for key in self.undrawn
             ],
             "compareRunSections": [
-                {**own, "uuid": str(number), "name": section.title, "display": not section.folded, "isReordered": True}
+                {
+                    **by_user,
+                    "uuid": str(number),
+                    "name": section.title,
+                    "display": not section.folded,
+                    "isReordered": True,
+                }
                 | {"columns": 1, "cardHeight": _HEIGHT}
                 for number, section in enumerate(self.sections)
             ],

@@ -43,23 +43,23 @@ _ALL = "all trials"
 def write_views(connection: Connection, name: str, views: Sequence[View]) -> None:
     """Write views; a sweep's earlier ones of the same name are replaced.
 
-    A store that takes no such tags is left without: no sweep ends for want of a view.
+    A store that refuses such tags gets no views; that is no reason for a sweep to fail.
 
     Args:
         connection: The open store.
         name: The sweep's.
-        views: Some of them.
+        views: What to write.
     """
     if not _VERSIONS.match(mlflow.__version__):
         return
     now = round(time.time() * 1000)
     tags = dict(view.tag(now) for view in views)
     with suppress(MlflowException, OSError):
-        known = connection.client.get_experiment(connection.experiment_id).tags
-        tags |= {key: value for key, value in _EXPERIMENT.items() if key not in known}
+        tags_there = connection.client.get_experiment(connection.experiment_id).tags
+        tags |= {key: value for key, value in _EXPERIMENT.items() if key not in tags_there}
         for key, value in tags.items():
             connection.client.set_experiment_tag(connection.experiment_id, key, value)
-        for key in {TAG + view_id(of, kind) for of in (_ALL, name) for kind in _FORMER} & known.keys():
+        for key in {TAG + view_id(of, kind) for of in (_ALL, name) for kind in _FORMER} & tags_there.keys():
             connection.client.delete_experiment_tag(connection.experiment_id, key)
 
 
@@ -127,7 +127,7 @@ def trial_views(record: SweepRecord, models: Set[str]) -> list[View]:
     """
     others = [key for key in record.asked.arm_keys if key not in {"norm", "norm.placement"}]
     tuning = record.asked.tuning_seeds if len(record.asked.tuning_seeds) <= _MOST_CLAUSES else []
-    own = [
+    clauses = [
         _OF_TRIALS,
         f"tags.`{Tag.SWEEPS}` LIKE '%{record.asked.id}%'",
         *(f"params.`seed` != '{seed}'" for seed in tuning),
@@ -136,12 +136,12 @@ def trial_views(record: SweepRecord, models: Set[str]) -> list[View]:
     usual = ["model", "optimizer.lr", "training.batch_size"]
     return [
         _trials(_ALL, _ALL, _OF_TRIALS, usual, []),
-        _trials(record.asked.name, f"{record.asked.name} ({record.asked.id})", " AND ".join(own), others, targets),
+        _trials(record.asked.name, f"{record.asked.name} ({record.asked.id})", " AND ".join(clauses), others, targets),
     ]
 
 
 def _trials(name: str, title: str, wanted: str, others: Sequence[str], targets: Sequence[float]) -> View:
-    """A table of trials, ordered by seed, and a chart of those of its first page: chosen by no outcome.
+    """A table of trials, ordered by seed, and a chart of those of its first page: so that no outcome chooses them.
 
     Args:
         name: What the view is of.
@@ -161,6 +161,6 @@ def _targets(record: SweepRecord, models: Set[str]) -> list[float]:
     config = record.asked.config
     if not config:
         return []
-    given = config["training"]["targets"]
-    lists = [given] if given is not None else [config["data"]["targets"].get(model, []) for model in models]
+    asked = config["training"]["targets"]
+    lists = [asked] if asked is not None else [config["data"]["targets"].get(model, []) for model in models]
     return sorted({max(targets) for targets in lists if targets})

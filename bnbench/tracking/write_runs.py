@@ -63,8 +63,8 @@ def add_to_sweep(connection: Connection, keys: Set[str], sweep_id: str) -> None:
     if isinstance(connection.store, SqlAlchemyStore):
         tags = [{"run_uuid": run_id, "key": Tag.SWEEPS, "value": value} for run_id, value in values.items()]
         with connection.store.ManagedSessionMaker(read_only=False) as session:
-            for some in chunks(values, SQL_RUNS):
-                session.execute(delete(SqlTag).where(SqlTag.key == Tag.SWEEPS, SqlTag.run_uuid.in_(some)))
+            for chunk in chunks(values, SQL_RUNS):
+                session.execute(delete(SqlTag).where(SqlTag.key == Tag.SWEEPS, SqlTag.run_uuid.in_(chunk)))
             session.execute(insert(SqlTag.__table__), tags)
     else:
         with ThreadPoolExecutor(_REST_THREADS) as pool:
@@ -155,30 +155,30 @@ def _metric_row(run_id: str, metric: Metric) -> _Row:
 
 def _latest(metrics: Sequence[Metric]) -> list[Metric]:
     """The one of each key that MLflow shows as the run's."""
-    found: dict[str, Metric] = {}
+    latest: dict[str, Metric] = {}
     for metric in sorted(metrics, key=lambda metric: (metric.step, metric.timestamp, metric.value)):
-        found[metric.key] = metric
-    return [*found.values()]
+        latest[metric.key] = metric
+    return [*latest.values()]
 
 
 def _input_rows(session: Session, experiment_id: int, runs: Mapping[str, TrialRun]) -> dict[type[Any], list[_Row]]:
     """The data sets that the store does not know yet, and which run was given which."""
     columns = SqlDataset.name, SqlDataset.digest, SqlDataset.dataset_uuid
     stored: list[Any] = session.query(*columns).filter_by(experiment_id=experiment_id).all()
-    known = {(name, digest): dataset_id for name, digest, dataset_id in stored}
+    dataset_ids = {(name, digest): dataset_id for name, digest, dataset_id in stored}
     rows: dict[type[Any], list[_Row]] = {table: [] for table in (SqlDataset, SqlInput, SqlInputTag)}
     for run_id, run in runs.items():
         if run.dataset is None:
             continue
         dataset, input_id = run.dataset.dataset, uuid.uuid4().hex
-        if (dataset.name, dataset.digest) not in known:
-            known[dataset.name, dataset.digest] = uuid.uuid4().hex
-            rows[SqlDataset].append(_dataset_row(known[dataset.name, dataset.digest], dataset, experiment_id))
+        if (dataset.name, dataset.digest) not in dataset_ids:
+            dataset_ids[dataset.name, dataset.digest] = uuid.uuid4().hex
+            rows[SqlDataset].append(_dataset_row(dataset_ids[dataset.name, dataset.digest], dataset, experiment_id))
         rows[SqlInput].append(
             {
                 "input_uuid": input_id,
                 "source_type": "DATASET",
-                "source_id": known[dataset.name, dataset.digest],
+                "source_id": dataset_ids[dataset.name, dataset.digest],
                 "destination_type": "RUN",
                 "destination_id": run_id,
             }

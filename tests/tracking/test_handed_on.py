@@ -70,7 +70,7 @@ def test_a_sweep_that_was_handed_on_is_the_same_in_another_store(
     store: Store, archive: SweepArchive, other: Store
 ) -> None:
     added = other.add_archive(archive)
-    assert added == handed_on.Added(added.run_id, is_new=True, trials=4, known=0, unlike=0)
+    assert added == handed_on.Added(added.run_id, is_new=True, trials=4, recorded_before=0, differing=0)
     here, there = store.load("placement"), other.load("latest")
     pd.testing.assert_frame_equal(here.trials, there.trials)
     pd.testing.assert_frame_equal(here.curves, there.curves)
@@ -100,7 +100,7 @@ def test_loading_twice_adds_nothing(archive: SweepArchive, other: Store) -> None
     other.add_archive(archive)
     before = _count(other)
     added = other.add_archive(archive)
-    assert (added.is_new, added.trials, added.known, added.unlike) == (False, 0, 4, 0)
+    assert (added.is_new, added.trials, added.recorded_before, added.differing) == (False, 0, 4, 0)
     assert _count(other) == before == {"sweep": 1, "trial": 4}
 
 
@@ -116,7 +116,7 @@ def test_trials_that_are_known_stand_and_failed_ones_give_way(
     mine = make_result(0, metrics={names.TEST_ACC: 0.25}, curves={})
     other.record([mine, make_result(1, status="failed", metrics={}, curves={}, reason="mine")])
     added = other.add_archive(archive)
-    assert (added.trials, added.known, added.unlike) == (3, 1, 1)
+    assert (added.trials, added.recorded_before, added.differing) == (3, 1, 1)
     trials = other.load("latest").trials
     assert trials["status"].tolist() == ["finished", "diverged", "failed", "finished", "missing"]
     assert trials[names.TEST_ACC][0] == 0.25
@@ -138,7 +138,7 @@ def test_loading_that_was_broken_off_goes_on(
             other.add_archive(archive)
     other.close_killed()
     added = other.add_archive(archive)
-    assert (added.is_new, added.trials, added.known) == (False, 0, 4)
+    assert (added.is_new, added.trials, added.recorded_before) == (False, 0, 4)
     took = (archive.run["ended"] - archive.run["started"]) / 1000
     assert other.load("latest").record.found_out.wall_seconds == took
     assert _count(other) == {"sweep": 1, "trial": 4}
