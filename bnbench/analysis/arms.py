@@ -70,17 +70,17 @@ def measure_arms(design: Design) -> list[Arm]:
 
 
 def _accuracy(trials: pd.DataFrame) -> Interval:
-    kept = trials[succeeded(trials)]
-    return mean_interval(kept[names.TEST_ACC] if len(kept) else []).cut(0, 1)  # which costs no coverage
+    reported = trials[succeeded(trials)]
+    return mean_interval(reported[names.TEST_ACC] if len(reported) else []).cut(0, 1)  # which costs no coverage
 
 
 def _reaches(design: Design, trials: pd.DataFrame, stratum: pd.DataFrame) -> dict[float, Reach]:
     ended = trials[trials["status"].isin(["finished", "diverged"])]
-    found = {}
+    reaches = {}
     for target in design.targets:
         # Whether a target applies is the stratum's, not the trial's: a diverged trial without a value failed.
         n = len(ended) if stratum[names.reached(target)].notna().any() else 0
         hit = ended[names.reached(target)] == 1
         steps = np.where(hit, ended[names.steps_to(target)], np.inf)
-        found[target] = Reach(int(hit.sum()), n, float(np.median(steps)) if n else math.nan)
-    return found
+        reaches[target] = Reach(int(hit.sum()), n, float(np.median(steps)) if n else math.nan)
+    return reaches

@@ -120,12 +120,12 @@ def _log(steps: np.ndarray) -> np.ndarray:
 
 def _ratio(logs: np.ndarray, kind: Ratio, level: float) -> Interval:
     n, mean, low, high = mean_interval(logs, level)
-    found = Interval(n, math.exp(mean), *(None if bound is None else math.exp(bound) for bound in (low, high)))
+    interval = Interval(n, math.exp(mean), *(None if bound is None else math.exp(bound) for bound in (low, high)))
     if low is None:
-        return found
+        return interval
     if kind == Ratio.at_least:
-        return found._replace(high=math.inf)
-    return found._replace(low=0.0) if kind == Ratio.at_most else found
+        return interval._replace(high=math.inf)
+    return interval._replace(low=0.0) if kind == Ratio.at_most else interval
 
 
 def _p(logs: pd.Series[float], kind: Ratio) -> float:

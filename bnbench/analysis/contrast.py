@@ -97,7 +97,9 @@ class Contrast:
     def chosen(self) -> dict[str, Any]:
         """`lr_a`, `lr_b`, `at_edge_a`, `at_edge_b` where each level is at its own learning rate; else empty."""
         tuned = [(x, side.tuned) for x, side in zip("ab", self.sides, strict=True) if side.tuned]
-        return {f"lr_{x}": own.rate for x, own in tuned} | {f"at_edge_{x}": own.at_edge for x, own in tuned}
+        return {f"lr_{x}": tuned_rate.rate for x, tuned_rate in tuned} | {
+            f"at_edge_{x}": tuned_rate.at_edge for x, tuned_rate in tuned
+        }
 
     @property
     def at_edge(self) -> list[str]:
@@ -239,11 +241,11 @@ def compare_levels(
     shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in design.pairs]
     shown += [pair for pair in pairs if pair not in shown]
     listed = {frozenset(pair) for pair in design.pairs} if design.table.record.asked.contrasts else set()
-    found = [_compare_arms(arms, measure) for arms in paired_arms(design, tuned, shown)]  # of no family yet
-    primary = [i for i, one in enumerate(found) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
-    for i, adjusted in zip(primary, holm([found[i].p for i in primary]), strict=True):
-        found[i] = replace(found[i], family=len(primary), adjusted_p=adjusted)
-    return found
+    compared = [_compare_arms(arms, measure) for arms in paired_arms(design, tuned, shown)]  # of no family yet
+    primary = [i for i, one in enumerate(compared) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
+    for i, adjusted in zip(primary, holm([compared[i].p for i in primary]), strict=True):
+        compared[i] = replace(compared[i], family=len(primary), adjusted_p=adjusted)
+    return compared
 
 
 class TwoArms(NamedTuple):
@@ -291,8 +293,8 @@ def _by_seed(trials: pd.DataFrame, measure: str) -> pd.Series[float]:
     counts = trials[measure].notna().to_numpy()
     if measure.partition("/")[0] in {"train", "val", "test"}:
         counts = counts & succeeded(trials).to_numpy()
-    kept = trials[counts]
-    return pd.Series(kept[measure].to_numpy(dtype=float), index=kept["seed"].to_numpy(), dtype=float)
+    paired = trials[counts]
+    return pd.Series(paired[measure].to_numpy(dtype=float), index=paired["seed"].to_numpy(), dtype=float)
 
 
 def _p_success(arm_a: pd.DataFrame, arm_b: pd.DataFrame) -> float:

@@ -34,7 +34,7 @@ def with_default_targets(table: SweepTable) -> SweepTable:
     if asked == [] or names.VAL_ACC_FINAL not in trials or not {*_SCOPE} <= {*trials.columns}:
         return table
     given = [column for column in trials.columns if column.startswith(names.reached(0).partition("/")[0] + "/")]
-    found: list[DefaultTargets] = []
+    chosen: list[DefaultTargets] = []
     columns: dict[str, pd.Series[float]] = {}
     steps = TargetSteps(table)
     for (data, model), group in trials.groupby([*_SCOPE], sort=False):
@@ -43,13 +43,13 @@ def with_default_targets(table: SweepTable) -> SweepTable:
         best, chance = _best(table, group), float(largest_class(group).max())
         if math.isnan(best) or math.isnan(chance):
             continue
-        own = _targets(chance, best)
-        found.append(DefaultTargets(str(data), str(model), chance, best, own))
-        for target in own:
+        targets = _targets(chance, best)
+        chosen.append(DefaultTargets(str(data), str(model), chance, best, targets))
+        for target in targets:
             _add(columns, table, group, target, steps.to_accuracy(target))
-    if not found:
+    if not chosen:
         return table
-    known = replace(table.record.found_out, default_targets=found)
+    known = replace(table.record.found_out, default_targets=chosen)
     return replace(table, record=replace(table.record, found_out=known), trials=trials.assign(**columns))
 
 
@@ -80,6 +80,6 @@ def _add(
         names.steps_to(target): steps.where(ended),
         names.examples_to(target): (steps * group["training.batch_size"].astype(float)).where(ended),
     }
-    for key, own in values.items():
+    for key, numbers in values.items():
         column = columns.setdefault(key, pd.Series(np.nan, index=table.trials.index))
-        column.loc[group.index] = own
+        column.loc[group.index] = numbers

@@ -80,11 +80,11 @@ class Design:
         A key that follows from the others (the depth, where each model has its own) is left out. Data,
         model and batch size come first, the learning rate last.
         """
-        kept: list[str] = []
+        keys: list[str] = []
         for key in self._candidates:
-            if not _follows_from(self.table.trials, key, [*self._compared, *kept]):
-                kept.append(key)
-        return kept
+            if not _follows_from(self.table.trials, key, [*self._compared, *keys]):
+                keys.append(key)
+        return keys
 
     @property
     def conditions(self) -> list[str]:
@@ -176,10 +176,10 @@ class Design:
         return [*coarse, *(key for key in free if key not in {*coarse, *fine}), *fine]
 
 
-def matching(found: Iterable[_Placed], values: Mapping[str, Any]) -> list[_Placed]:
+def matching(placed: Iterable[_Placed], values: Mapping[str, Any]) -> list[_Placed]:
     """What was found at these values, a missing value matching a missing one."""
     wanted = {key: comparable(value) for key, value in values.items()}
-    return [one for one in found if all(comparable(one.where[key]) == value for key, value in wanted.items())]
+    return [one for one in placed if all(comparable(one.where[key]) == value for key, value in wanted.items())]
 
 
 def setting_of(where: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -55,8 +55,8 @@ class Analysis(Design):
         Raises:
             ValueError: If the sweep has no such level or measure.
         """
-        found = compare_levels(self, measure, self._at(rates), [(a, b)])
-        return [one for one in found if (one.a, one.b) == (a, b)]
+        contrasts = compare_levels(self, measure, self._at(rates), [(a, b)])
+        return [one for one in contrasts if (one.a, one.b) == (a, b)]
 
     @cached_property
     def steps(self) -> TargetSteps:
@@ -102,8 +102,8 @@ class Analysis(Design):
     @cached_property
     def subjects(self) -> list[Subject]:
         """Each data set and model where they vary, or else each value of the first stratum that is no number."""
-        own = subject_keys(self)
-        settings = [key for key in self.strata if key not in own]
+        keys = subject_keys(self)
+        settings = [key for key in self.strata if key not in keys]
         return [
             Subject(
                 where,
@@ -114,7 +114,7 @@ class Analysis(Design):
                 matching(self.tuned_differences, where),
                 trials,
             )
-            for where, trials in self.split(self.table.trials, own)
+            for where, trials in self.split(self.table.trials, keys)
         ]
 
     @property

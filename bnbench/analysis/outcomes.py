@@ -113,8 +113,8 @@ def _record(trials: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         fallback = np.fromiter(older, dtype=float, count=len(trials))
         if key not in trials:
             return fallback
-        own = trials[key].to_numpy(dtype=float)
-        return np.where(np.isnan(own), fallback, own)
+        recorded_shares = trials[key].to_numpy(dtype=float)
+        return np.where(np.isnan(recorded_shares), fallback, recorded_shares)
 
     shares = recorded(names.LARGEST_CLASS, (np.nan if info is None else info.largest_class for info in catalog))
     return shares, recorded(names.TEST_IMAGES, (np.nan if info is None else info.test for info in catalog))

@@ -147,33 +147,33 @@ def _with_last_accuracies(table: SweepTable) -> SweepTable:
     return replace(table, trials=table.trials.assign(**columns))
 
 
-def _in_family(found: Sequence[Contrast], corrected: bool) -> Iterator[Contrast]:
-    for one, adjusted in zip(found, holm([one.p for one in found]), strict=True):
-        yield replace(one, family=len(found), adjusted_p=adjusted) if corrected else replace(one, family=0)
+def _in_family(contrasts: Sequence[Contrast], corrected: bool) -> Iterator[Contrast]:
+    for one, adjusted in zip(contrasts, holm([one.p for one in contrasts]), strict=True):
+        yield replace(one, family=len(contrasts), adjusted_p=adjusted) if corrected else replace(one, family=0)
 
 
-def _by_accuracy(found: Contrast, best: bool) -> Choice:
-    if not found.descriptive:
-        advantage, successes, p = found.interval, None, found.adjusted_p if found.primary else found.p
+def _by_accuracy(contrast: Contrast, best: bool) -> Choice:
+    if not contrast.descriptive:
+        advantage, successes, p = contrast.interval, None, contrast.adjusted_p if contrast.primary else contrast.p
     else:
-        (hits_a, of_a), (hits_b, of_b) = successes = found.successes
+        (hits_a, of_a), (hits_b, of_b) = successes = contrast.successes
         share = hits_a / of_a - hits_b / of_b if of_a and of_b else math.nan
-        advantage, p = Interval(min(of_a, of_b), share, None, None), _bonferroni(found.p_mcnemar, found.family)
+        advantage, p = Interval(min(of_a, of_b), share, None, None), _bonferroni(contrast.p_mcnemar, contrast.family)
     return Choice(
-        **_placed(found, best),
-        measure=found.measure,
+        **_placed(contrast, best),
+        measure=contrast.measure,
         target=None,
         sustained=False,
         advantage=advantage,
         successes=successes,
         p=p,
-        family=found.family,
-        answer=better_level(found),
+        family=contrast.family,
+        answer=better_level(contrast),
     )
 
 
-def _by_steps(found: StepsContrast, best: bool, family: int, p: float) -> Choice:
-    compared, firm, successes = found.comparison, not found.at_edge, None
+def _by_steps(contrast: StepsContrast, best: bool, family: int, p: float) -> Choice:
+    compared, firm, successes = contrast.comparison, not contrast.at_edge, None
     leads: Answer = "unclear"
     if compared.ratio is None:
         successes = ((compared.reached_a, compared.n), (compared.reached_b, compared.n))
@@ -185,10 +185,10 @@ def _by_steps(found: StepsContrast, best: bool, family: int, p: float) -> Choice
         if advantage.low is not None and advantage.high is not None:
             leads = "a" if advantage.low > 0 else "b" if advantage.high < 0 else "unclear"
     return Choice(
-        **_placed(found, best),
-        measure=names.steps_to(found.target),
-        target=found.target,
-        sustained=found.sustained,
+        **_placed(contrast, best),
+        measure=names.steps_to(contrast.target),
+        target=contrast.target,
+        sustained=contrast.sustained,
         advantage=advantage,
         successes=successes,
         p=p,
@@ -197,10 +197,15 @@ def _by_steps(found: StepsContrast, best: bool, family: int, p: float) -> Choice
     )
 
 
-def _placed(found: Contrast | StepsContrast, best: bool) -> dict[str, Any]:
+def _placed(contrast: Contrast | StepsContrast, best: bool) -> dict[str, Any]:
     """Where a choice was made, of which levels, and at which learning rates."""
-    where = {key: value for key, value in found.where.items() if key != LEARNING_RATE}
-    return {"where": where, "a": found.a, "b": found.b, "rates": "best" if best else found.where.get(LEARNING_RATE)}
+    where = {key: value for key, value in contrast.where.items() if key != LEARNING_RATE}
+    return {
+        "where": where,
+        "a": contrast.a,
+        "b": contrast.b,
+        "rates": "best" if best else contrast.where.get(LEARNING_RATE),
+    }
 
 
 def _bonferroni(p: float, family: int) -> float:

@@ -83,8 +83,8 @@ class TargetSteps:
 
     def _of_each(self, find: Callable[[np.ndarray, np.ndarray, float], float], target: float) -> pd.Series[float]:
         trials, curves = self._table.trials, self._curves
-        found = [find(*curves[key], target) if key in curves else np.inf for key in trials["key"]]
-        return pd.Series(found, index=trials.index, dtype=float)
+        steps = [find(*curves[key], target) if key in curves else np.inf for key in trials["key"]]
+        return pd.Series(steps, index=trials.index, dtype=float)
 
     @cached_property
     def _curves(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
@@ -124,7 +124,7 @@ def contrast_steps(
         ValueError: If the sweep has no such level or target.
     """
     design.check_levels(a, b)
-    taken, found = steps.to_target(target, sustained=sustained), []
+    taken, contrasts = steps.to_target(target, sustained=sustained), []
     for arms in paired_arms(design, tuned, [(a, b)]):
         both = pd.concat(arms.trials)
         if both[names.reached(target)].isna().all():
@@ -134,14 +134,14 @@ def contrast_steps(
         taken_a, taken_b = (within_budget(trials, taken, budget) for trials in arms.trials)
         compared = compare_steps(taken_a, taken_b, budget)
         at_edge = any(one is not None and one.at_edge for one in arms.tuned)
-        found.append(StepsContrast(arms.where, a, b, target, sustained, at_edge, compared))
-    return found
+        contrasts.append(StepsContrast(arms.where, a, b, target, sustained, at_edge, compared))
+    return contrasts
 
 
 def within_budget(trials: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
     """Some trials' steps by seed; infinity beyond the budget, and a trial without steps is left out."""
-    own = steps.loc[trials.index]
-    within = own.where(~(own > budget), np.inf)
+    of_trials = steps.loc[trials.index]
+    within = of_trials.where(~(of_trials > budget), np.inf)
     return pd.Series(within.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()
 
 

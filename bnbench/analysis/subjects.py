@@ -35,6 +35,6 @@ class Subject:
 
 def subject_keys(design: Design) -> list[str]:
     """The strata that set subjects apart: data set and model where they vary, or else the first that is no number."""
-    own = [key for key in design.strata if key in {"data", "model"}]
+    keys = [key for key in design.strata if key in {"data", "model"}]
     trials = design.table.trials
-    return own or [key for key in design.strata if not pd.api.types.is_numeric_dtype(trials[key])][:1]
+    return keys or [key for key in design.strata if not pd.api.types.is_numeric_dtype(trials[key])][:1]

@@ -78,11 +78,11 @@ def timed_ratios(design: Design) -> list[TimedRatio]:
 def _timed(design: Design) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Each setting that was timed apart, with the levels timed in it."""
     seconds = step_seconds(design.table)
-    found = []
+    timed_settings = []
     for where, group in design.split(design.table.reporting, _settings(design)):
         timed = group[group["key"].isin(set(seconds))]
-        found.append((where, {level: seconds[arm["key"].iloc[0]] for level, arm in design.by_level(timed)}))
-    return found
+        timed_settings.append((where, {level: seconds[arm["key"].iloc[0]] for level, arm in design.by_level(timed)}))
+    return timed_settings
 
 
 def _recorded_arms(table: SweepTable) -> list[TimedArm]:
@@ -93,5 +93,5 @@ def _recorded_arms(table: SweepTable) -> list[TimedArm]:
 def _settings(design: Design) -> list[str]:
     """The strata's keys but those in which trials differ that were timed as one, as the learning rate."""
     trials = design.table.trials
-    own = [trials[trials["key"].isin(set(arm.keys))] for arm in _recorded_arms(design.table)]
-    return [key for key in design.strata if all(timed[key].nunique(dropna=False) < 2 for timed in own)]
+    timed_trials = [trials[trials["key"].isin(set(arm.keys))] for arm in _recorded_arms(design.table)]
+    return [key for key in design.strata if all(timed[key].nunique(dropna=False) < 2 for timed in timed_trials)]

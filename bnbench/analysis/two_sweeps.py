@@ -69,7 +69,7 @@ def matched_settings(a: SweepTable, b: SweepTable) -> tuple[list[MatchedSetting]
     """The settings that both sweeps have, in a's order, and how many only a and only b has."""
     keys = varied_in(a, b)
     in_a, in_b = dict(_arms(a, keys)), dict(_arms(b, keys))
-    found = []
+    matched = []
     for values, left in in_a.items():
         if values in in_b:
             right = in_b[values]
@@ -77,8 +77,8 @@ def matched_settings(a: SweepTable, b: SweepTable) -> tuple[list[MatchedSetting]
             where = dict(zip(keys, values, strict=True))
             of_a, of_b = (int((trials["status"] != MISSING).sum()) for trials in (left, right))
             difference = paired_difference(one, other)
-            found.append(MatchedSetting(where, mean_interval(one), mean_interval(other), of_a, of_b, difference))
-    return found, len(in_a.keys() - in_b.keys()), len(in_b.keys() - in_a.keys())
+            matched.append(MatchedSetting(where, mean_interval(one), mean_interval(other), of_a, of_b, difference))
+    return matched, len(in_a.keys() - in_b.keys()), len(in_b.keys() - in_a.keys())
 
 
 def same_digits(a: SweepTable, b: SweepTable) -> Digits:

@@ -137,9 +137,9 @@ def _grids(design: Design) -> Iterator[_Grid]:
     trials = design.table.reporting
     trained = succeeded(trials).astype(float).where(trials["status"].isin(["finished", "diverged"]))
     for where, group in design.split(trials, design.conditions):
-        for level, own in design.by_level(group):
-            if own[LEARNING_RATE].nunique() > 1:
-                by_seed = own.assign(trained=trained.loc[own.index]).pivot(
+        for level, of_level in design.by_level(group):
+            if of_level[LEARNING_RATE].nunique() > 1:
+                by_seed = of_level.assign(trained=trained.loc[of_level.index]).pivot(
                     index="seed", columns=LEARNING_RATE, values="trained"
                 )
                 # A seed with a trial missing has no window; a learning rate of the plan stays in the grid.

@@ -104,10 +104,10 @@ class Margin:
         Raises:
             ValueError: If it is no number with a unit.
         """
-        found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?) +(\S.*)", str(text).strip())
-        if not found:
+        match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?) +(\S.*)", str(text).strip())
+        if not match:
             raise ValueError("give a number >= 0 and its unit: 0.5 pp")
-        return cls(float(found[1]), found[2].strip())
+        return cls(float(match[1]), match[2].strip())
 
     def __str__(self) -> str:
         return f"{self.value:g} {self.unit}"

@@ -102,8 +102,8 @@ def _parameter_counts(table: SweepTable) -> tuple[bool, str]:
             expected = _expected(row)
             seen += 1
             if (trainable, running) != expected:
-                found = f"{trainable:+.0f} and {running:+.0f}"
-                wrong.append(f"{found} instead of {expected[0]:+.0f} and {expected[1]:+.0f}")
+                counts = f"{trainable:+.0f} and {running:+.0f}"
+                wrong.append(f"{counts} instead of {expected[0]:+.0f} and {expected[1]:+.0f}")
     if not seen:
         raise NoDataError("the sweep has no model both with batch norm and without")
     if wrong:

@@ -41,8 +41,8 @@ def earlier_sweeps(name: str, sweeps: Sequence[Mapping[str, Any]]) -> list[Earli
         name: Its name.
         sweeps: As `Store.sweeps` lists them.
     """
-    kept = [f.name for f in fields(EarlierSweep)]
-    return [EarlierSweep(**{key: sweep[key] for key in kept}) for sweep in sweeps if sweep["name"] == name]
+    field_names = [f.name for f in fields(EarlierSweep)]
+    return [EarlierSweep(**{key: sweep[key] for key in field_names}) for sweep in sweeps if sweep["name"] == name]
 
 
 def remarks(claim: Claim, table: SweepTable) -> tuple[bool, list[str]]:
@@ -54,11 +54,13 @@ def remarks(claim: Claim, table: SweepTable) -> tuple[bool, list[str]]:
     from bnbench.analysis.seeds import seed_ranges
 
     notes = []
-    own = table.record.asked.claims.get(claim.id)
+    recorded = table.record.asked.claims.get(claim.id)
     earlier = table.record.asked.earlier
-    if own is None:
+    if recorded is None:
         notes.append("exploratory: the claim was written after the runs")
-    elif own.hash != claim.hash or any(sweep.claims.get(claim.id, own.hash) != claim.hash for sweep in earlier):
+    elif recorded.hash != claim.hash or any(
+        sweep.claims.get(claim.id, recorded.hash) != claim.hash for sweep in earlier
+    ):
         notes.append("exploratory: the claim was changed after the runs")
     elif any(claim.id not in sweep.claims for sweep in earlier):
         notes.append("exploratory: the claim was written after some of the runs")

@@ -81,15 +81,15 @@ def claims_touched(analysis: Analysis, claims: Mapping[str, Claim] | None = None
         claims: Claims written since, say; those that name this sweep and were not recorded are judged too, and are
             exploratory.
     """
-    found = recorded_claims(analysis.table)
+    recorded = recorded_claims(analysis.table)
     later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == analysis.table.record.asked.name}
-    return [_judge_here(claim, analysis) for claim in {**later, **found}.values()]
+    return [_judge_here(claim, analysis) for claim in {**later, **recorded}.values()]
 
 
 def _judge_here(claim: Claim, analysis: Analysis) -> Judgment:
     """The verdict where the sweep trained what the claim's file asks for; older sweeps do not say whether they did."""
-    known = analysis.table.record.asked.claims.get(claim.id)
-    left_out = 0 if known is None else known.left_out
+    recorded = analysis.table.record.asked.claims.get(claim.id)
+    left_out = 0 if recorded is None else recorded.left_out
     if not left_out:
         return judge(claim, analysis)
     why = f"{left_out:,} of the trials that its sweep's file asks for are not in this sweep"
@@ -110,22 +110,22 @@ def _result(test: Test, analysis: Analysis) -> TestResult:
 def _findings(test: Test, analysis: Analysis) -> list[Finding]:
     if test.kind == Kind.computed:
         return [compute(test, analysis.table)]
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for setting in settings(test, analysis):
         arms = [arm for arm in (setting.a, setting.b) if arm is not None]
         undefined = [level for level, arm in zip(test.levels, arms, strict=False) if arm.undefined]
         if undefined:
             reason = f"{' and '.join(filter(None, undefined))} has no result by definition"
-            found.append(Finding(setting.where, Verdict.undefined, note=reason))
+            findings.append(Finding(setting.where, Verdict.undefined, note=reason))
         elif any(arm.at_edge for arm in arms):
             edge = [level for level, arm in zip(test.levels, arms, strict=False) if arm.at_edge]
             note = f"the best learning rate of {' and '.join(filter(None, edge))} lies at the edge of the grid"
-            found.append(Finding(setting.where, Verdict.inconclusive, note=note))
+            findings.append(Finding(setting.where, Verdict.inconclusive, note=note))
         elif test.kind in {Kind.ratio, Kind.near}:
-            found += from_steps(test, setting, analysis)
+            findings += from_steps(test, setting, analysis)
         else:
-            found.append(_finding(test, setting))
-    return correct(test, found)
+            findings.append(_finding(test, setting))
+    return correct(test, findings)
 
 
 def _finding(test: Test, setting: Setting) -> Finding:
@@ -184,13 +184,13 @@ def _over(verdicts: Sequence[Verdict], strata: Strata) -> Verdict:
 
 def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
     """What several tests that must all hold come to."""
-    said = Counter(verdicts)
-    if said[Verdict.refuted]:
+    counts = Counter(verdicts)
+    if counts[Verdict.refuted]:
         return Verdict.refuted
-    if said[Verdict.depends]:
+    if counts[Verdict.depends]:
         return Verdict.depends
-    if len(said) == 1:
+    if len(counts) == 1:
         return verdicts[0]
-    if {*said} <= {Verdict.supported, Verdict.exact, Verdict.undefined}:
-        return Verdict.supported if said[Verdict.supported] else Verdict.exact
+    if {*counts} <= {Verdict.supported, Verdict.exact, Verdict.undefined}:
+        return Verdict.supported if counts[Verdict.supported] else Verdict.exact
     return Verdict.inconclusive

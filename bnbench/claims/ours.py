@@ -59,18 +59,18 @@ def verdicts(judgments: Sequence[Judgment], date: str) -> dict[str, Ours]:
     }
 
 
-def write_verdicts(given: Mapping[str, Ours], path: Path) -> None:
+def write_verdicts(verdicts: Mapping[str, Ours], path: Path) -> None:
     """Write verdicts in the form of the shipped file; a file that is there keeps its verdicts on other claims."""
     standing = _read(path) if path.exists() else {}
-    rows = {id: {**asdict(ours), "verdict": str(ours.verdict)} for id, ours in {**standing, **given}.items()}
+    rows = {id: {**asdict(ours), "verdict": str(ours.verdict)} for id, ours in {**standing, **verdicts}.items()}
     text = yaml.safe_dump(rows, sort_keys=False, allow_unicode=True, width=120)
     path.write_text(f"# Written by `python -m bnbench claims --save FILE`.\n{text}", encoding="utf-8")
 
 
-def verdict_table(given: Mapping[str, Ours], claims: Mapping[str, Claim]) -> str:
+def verdict_table(verdicts: Mapping[str, Ours], claims: Mapping[str, Claim]) -> str:
     """The verdicts on these claims as a table in Markdown."""
     rows = ["| claim | verdict | on | sweep | judged |", "| --- | --- | --- | --- | --- |"]
-    for id, ours in given.items():
+    for id, ours in verdicts.items():
         cells = f"{id} {claims[id].title}", ours.said_of(claims[id]), ours.evidence, ours.sweep, ours.date
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows)

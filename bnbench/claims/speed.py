@@ -32,14 +32,14 @@ def from_steps(test: Test, setting: Setting, analysis: Analysis) -> list[Finding
     both = pd.concat([setting.a.trials, setting.b.trials])
     budget = float(both["training.steps"].min())
     pace = _pace(analysis, setting.a, setting.b) if test.measure == SECONDS else _Pace(0.0, 0.0, 0.0)
-    found = []
+    findings = []
     for target in analysis.targets:
         if both[names.reached(target)].isna().all():
             continue  # a target of another model
         steps = analysis.steps.to_target(target, sustained=test.measure == SUSTAINED)
         a, b = (within_budget(arm.trials, steps, budget) for arm in (setting.a, setting.b))
-        found.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget), pace))
-    return found
+        findings.append(_finding(test, {**setting.where, "target": target}, compare_steps(a, b, budget), pace))
+    return findings
 
 
 class _Pace(NamedTuple):
@@ -62,25 +62,25 @@ def _pace(analysis: Analysis, a: TestedArm, b: TestedArm) -> _Pace:
     return _Pace(math.log(ratio.mean), math.log(ratio.low), math.log(ratio.high))
 
 
-def _finding(test: Test, where: dict[str, Any], found: StepsComparison, pace: _Pace) -> Finding:
-    met = f"the target was reached in {found.reached_a} and {found.reached_b} of {found.n} pairs"
-    if found.ratio is None:
-        return Finding(where, Verdict.inconclusive, found.n, note=f"no ratio: {met}")
+def _finding(test: Test, where: dict[str, Any], comparison: StepsComparison, pace: _Pace) -> Finding:
+    met = f"the target was reached in {comparison.reached_a} and {comparison.reached_b} of {comparison.n} pairs"
+    if comparison.ratio is None:
+        return Finding(where, Verdict.inconclusive, comparison.n, note=f"no ratio: {met}")
     assert test.margin is not None
     threshold = math.log(test.margin.value)
     # A bound speaks for one side only; how long a step takes counts with the end of its interval that says least.
-    logs = found.log_ratios
+    logs = comparison.log_ratios
     p = {
-        "above": 1.0 if found.kind == Ratio.at_most else one_sided_p(logs + pace.low, threshold, "greater"),
-        "below": 1.0 if found.kind == Ratio.at_least else one_sided_p(logs + pace.high, threshold, "less"),
+        "above": 1.0 if comparison.kind == Ratio.at_most else one_sided_p(logs + pace.low, threshold, "greater"),
+        "below": 1.0 if comparison.kind == Ratio.at_least else one_sided_p(logs + pace.high, threshold, "less"),
     }
-    mean = found.ratio.mean * math.exp(pace.mean)
-    low = math.nan if found.ratio.low is None else found.ratio.low * math.exp(pace.low)
-    high = math.nan if found.ratio.high is None else found.ratio.high * math.exp(pace.high)
-    bound = "" if found.kind == Ratio.exact else f"{found.kind.replace('_', ' ')}, for {met}"
-    note = "; ".join(filter(None, [found.ratio.remark, bound]))
-    finding = Finding(where, Verdict.inconclusive, found.ratio.n, mean, low, high, "times", p, note)
-    return _near(test, finding, exact=found.kind == Ratio.exact) if test.kind == Kind.near else finding
+    mean = comparison.ratio.mean * math.exp(pace.mean)
+    low = math.nan if comparison.ratio.low is None else comparison.ratio.low * math.exp(pace.low)
+    high = math.nan if comparison.ratio.high is None else comparison.ratio.high * math.exp(pace.high)
+    bound = "" if comparison.kind == Ratio.exact else f"{comparison.kind.replace('_', ' ')}, for {met}"
+    note = "; ".join(filter(None, [comparison.ratio.remark, bound]))
+    finding = Finding(where, Verdict.inconclusive, comparison.ratio.n, mean, low, high, "times", p, note)
+    return _near(test, finding, exact=comparison.kind == Ratio.exact) if test.kind == Kind.near else finding
 
 
 def _near(test: Test, finding: Finding, *, exact: bool) -> Finding:

@@ -81,7 +81,7 @@ def settings(test: Test, analysis: Analysis) -> list[Setting]:
             raise NoDataError(f"the sweep does not vary {key}")
     rates = None if test.rates == Rates.matched else _Chosen(part, test)
     keys = [key for key in part.strata if key not in test.along and (rates is None or key != LEARNING_RATE)]
-    found = []
+    tested = []
     for where, group in part.split(part.table.reporting, keys):
         arms = []
         for level in filter(None, (a, b)):
@@ -89,13 +89,13 @@ def settings(test: Test, analysis: Analysis) -> list[Setting]:
             arms.append(rates.trials(trials, level) if rates and len(trials) else (trials, None, False))
         if all(len(trials) for trials, _, _ in arms):
             values = _values_by_seed(test, [trials for trials, _, _ in arms])
-            made = [TestedArm(own, _trained_by_seed(arm[0]), *arm) for own, arm in zip(values, arms, strict=True)]
-            found.append(Setting(where, made[0], made[1] if b else None))
-    if not found:
+            compared = [TestedArm(own, _trained_by_seed(arm[0]), *arm) for own, arm in zip(values, arms, strict=True)]
+            tested.append(Setting(where, compared[0], compared[1] if b else None))
+    if not tested:
         raise NoDataError(f"no setting of the sweep has {test.contrast}")
     if not _recorded(test, kept):
         raise NoDataError(f"the sweep did not record {test.measure}")
-    return found
+    return tested
 
 
 def trained(trials: pd.DataFrame) -> pd.Series[float]:

@@ -60,14 +60,14 @@ def read(path: Path, conditions: Mapping[str, str]) -> bytes:
 
 def begun_packs(folder: Path) -> list[list[str]]:
     """The keys of each pack that has a checkpoint, the newest first; files that cannot be read are passed over."""
-    found = []
+    begun = []
     for path in folder.glob("*.checkpoint"):
         try:
             with path.open("rb") as file:
-                found.append((path.stat().st_mtime_ns, _header(path, file.readline())["keys"]))
+                begun.append((path.stat().st_mtime_ns, _header(path, file.readline())["keys"]))
         except (CheckpointError, OSError):
             continue
-    return [keys for _, keys in sorted(found, reverse=True)]
+    return [keys for _, keys in sorted(begun, reverse=True)]
 
 
 def remove(folder: Path, keys: Collection[str]) -> None:

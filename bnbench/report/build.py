@@ -27,13 +27,13 @@ FORMATS = ("html", "md", "tex", "csv")
 """What a report can be written as; how it was made is written with each of them."""
 
 
-def write_report(said: Contents, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
+def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
     """Write a sweep's report; the same contents give the same bytes.
 
     Each file is replaced as a whole, so a reader never meets half of one.
 
     Args:
-        said: What it says.
+        contents: What the report says.
         folder: Where to; made if absent.
         formats: Some of `FORMATS`.
 
@@ -44,9 +44,9 @@ def write_report(said: Contents, folder: Path, formats: Sequence[str] = FORMATS)
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
     """
-    _check(formats, said.table)
-    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](said).items()}
-    written["manifest.json"] = json.dumps(manifest(said.table), indent=2, allow_nan=False) + "\n"
+    _check(formats, contents.table)
+    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](contents).items()}
+    written["manifest.json"] = json.dumps(manifest(contents.table), indent=2, allow_nan=False) + "\n"
     return _write(folder, written)
 
 
@@ -68,14 +68,18 @@ def write_comparison(
         ConfigError: If either sweep has no trial, or a format is unknown; before anything is written.
     """
     _check(formats, a, b)
-    said = compare_sweeps(a, b)
+    comparison = compare_sweeps(a, b)
     texts = {
-        "html": lambda: render_page("against.html", said=said),
-        "md": lambda: comparison_markdown(said),
-        "tex": lambda: latex_tables({str(i): one for i, one in enumerate(said.tables, 1)}, said.title, said.file),
+        "html": lambda: render_page("against.html", comparison=comparison),
+        "md": lambda: comparison_markdown(comparison),
+        "tex": lambda: latex_tables(
+            {str(i): one for i, one in enumerate(comparison.tables, 1)}, comparison.title, comparison.file
+        ),
         "csv": lambda: _csv(settings_data(a, b)),
     }
-    return said, _write(folder, {f"{said.file}.{kind}": texts[kind]() for kind in FORMATS if kind in formats})
+    return comparison, _write(
+        folder, {f"{comparison.file}.{kind}": texts[kind]() for kind in FORMATS if kind in formats}
+    )
 
 
 def _check(formats: Sequence[str], *tables: SweepTable) -> None:
@@ -109,24 +113,24 @@ def curves_csv(table: SweepTable) -> str:
     return _csv(table.curves)
 
 
-def _tables(said: Contents) -> dict[str, str]:
+def _tables(contents: Contents) -> dict[str, str]:
     """The data and the statistics behind the report, to the last bit."""
-    parts = said.analysis.subjects
-    differences = [{**found.row, "rates": "equal"} for subject in parts for found in subject.differences]
-    differences += [{**found.row, "rates": "tuned"} for subject in parts for found in subject.tuned_differences]
+    parts = contents.analysis.subjects
+    differences = [{**contrast.row, "rates": "equal"} for subject in parts for contrast in subject.differences]
+    differences += [{**contrast.row, "rates": "tuned"} for subject in parts for contrast in subject.tuned_differences]
     return {
-        "trials.csv": trials_csv(said.table),
-        "curves.csv": curves_csv(said.table),
+        "trials.csv": trials_csv(contents.table),
+        "curves.csv": curves_csv(contents.table),
         "arms.csv": _csv(pd.DataFrame([arm.row for subject in parts for arm in subject.arms])),
         "differences.csv": _csv(pd.DataFrame(differences)),
-        "robustness.csv": _csv(pd.DataFrame([choice_row(choice) for group in said.choices for choice in group])),
+        "robustness.csv": _csv(pd.DataFrame([choice_row(choice) for group in contents.choices for choice in group])),
     }
 
 
 _WRITERS: dict[str, Callable[[Contents], dict[str, str]]] = {
-    "html": lambda said: {"report.html": to_html(said)},
-    "md": lambda said: {"report.md": to_markdown(said)},
-    "tex": lambda said: {"report.tex": to_latex(said)},
+    "html": lambda contents: {"report.html": to_html(contents)},
+    "md": lambda contents: {"report.md": to_markdown(contents)},
+    "tex": lambda contents: {"report.tex": to_latex(contents)},
     "csv": _tables,
 }
 

@@ -46,7 +46,7 @@ _LEFT_OUT = {
 def cautions(analysis: Analysis) -> list[str]:
     """What could mislead, the gravest first, each in a sentence or two."""
     table, parts = analysis.table, analysis.subjects
-    found = [
+    sentences = [
         *_nothing(table),
         *_completeness(analysis),
         *_confounding(analysis),
@@ -68,27 +68,27 @@ def cautions(analysis: Analysis) -> list[str]:
         *table.record.asked.notes,
     ]
     if analysis.targets:
-        found.append(
+        sentences.append(
             f"Steps to a target are to its first hit on the evaluation grid{_on_images(table)}, and an arm may lose "
             "the target again. One that did not reach it counts as infinitely many steps, as does one that diverged."
         )
-    found.append("Trials were trained in packs, so their wall-clock times measure the packs and no trial.")
-    return found
+    sentences.append("Trials were trained in packs, so their wall-clock times measure the packs and no trial.")
+    return sentences
 
 
 def _default_targets(table: SweepTable) -> Iterator[str]:
     """Targets that no one set: by which rule, and which they are."""
     ways = listing([f"{100 * share:g} %" for share in SHARES])
-    for found in table.record.found_out.default_targets:
-        of = f"{found.data}, {found.model}"
+    for chosen in table.record.found_out.default_targets:
+        of = f"{chosen.data}, {chosen.model}"
         reach = (
-            f"the largest class ({percent(found.chance)} %) to the highest mean validation accuracy of any arm "
-            f"({percent(found.best)} %)"
+            f"the largest class ({percent(chosen.chance)} %) to the highest mean validation accuracy of any arm "
+            f"({percent(chosen.best)} %)"
         )
-        if found.targets:
+        if chosen.targets:
             yield (
                 f"No targets were set for {of}. By a rule fixed beforehand, which looks at no difference, they lie "
-                f"{ways} of the way from {reach}: {listing([f'{target:g}' for target in found.targets])}. "
+                f"{ways} of the way from {reach}: {listing([f'{target:g}' for target in chosen.targets])}. "
                 "'training.targets=[…]' sets others."
             )
         else:
@@ -108,15 +108,15 @@ def _confounding(analysis: Analysis) -> Iterator[str]:
 
 def _failures(subject: Subject) -> Iterator[str]:
     for why in LeftOut:
-        found = left_out(subject.arms, why)
+        affected = left_out(subject.arms, why)
         lost: dict[str, list[int]] = {}  # by arm or level: how many of how many
-        for arm, n, of in found:
-            sums = lost.setdefault(_arm(subject, arm) if len(found) <= _MOST_NAMED else arm.level, [0, 0])
+        for arm, n, of in affected:
+            sums = lost.setdefault(_arm(subject, arm) if len(affected) <= _MOST_NAMED else arm.level, [0, 0])
             sums[0], sums[1] = sums[0] + n, sums[1] + of
         if lost:
             where = "; ".join(f"{place} ({n} of {of})" for place, (n, of) in lost.items())
             meaning = _luck(subject) if why == LeftOut.collapsed else _LEFT_OUT[why]
-            yield f"{_lead(subject)}{count(sum(one.n for one in found), 'trial')} {meaning}: {where}."
+            yield f"{_lead(subject)}{count(sum(one.n for one in affected), 'trial')} {meaning}: {where}."
 
 
 def _luck(subject: Subject) -> str:

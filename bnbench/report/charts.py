@@ -75,13 +75,13 @@ def _tuned(analysis: Analysis, values: Mapping[str, Any], trials: pd.DataFrame) 
     here = [(at, group) for at, group in analysis.split(trials, others) if setting_of(at) in rates]
     for at, group in here[:MOST_PANELS]:
         rate_of = rates[setting_of(at)]
-        own = {
+        arms = {
             level: arm[arm[LEARNING_RATE] == rate_of[level]]
             for level, arm in analysis.by_level(group)
             if level in rate_of
         }
-        bars = {level: tuple(_final(0, arm)) for level, arm in own.items()}
-        yield _chart("test accuracy at own lr", {**values, **at}, None, bars, pd.concat(own.values()))
+        bars = {level: tuple(_final(0, arm)) for level, arm in arms.items()}
+        yield _chart("test accuracy at own lr", {**values, **at}, None, bars, pd.concat(arms.values()))
 
 
 def _accuracies(

@@ -45,11 +45,11 @@ def verdict(judgment: Judgment) -> str:
 
 def claims_said(judgments: Sequence[Judgment]) -> list[ClaimSaid]:
     """The claims that were judged, in words."""
-    said = []
+    judged = []
     for judgment in judgments:
         claim = judgment.claim
         others = [result for result in judgment.results if not result.test.decides]
-        said.append(
+        judged.append(
             ClaimSaid(
                 id=claim.id,
                 sentence=f"{claim.sentence} ({claim.source})",
@@ -66,4 +66,4 @@ def claims_said(judgments: Sequence[Judgment]) -> list[ClaimSaid]:
                 ],
             )
         )
-    return said
+    return judged

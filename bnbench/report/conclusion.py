@@ -44,7 +44,9 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Finding]
             _steps_sentence(subject),
             _undefined_sentence(subject),
         ]
-        findings.append(Finding(_scope(subject), tuple(_begin(said) for said in sentences if said is not None)))
+        findings.append(
+            Finding(_scope(subject), tuple(_begin(sentence) for sentence in sentences if sentence is not None))
+        )
     judged = tuple(_claim_sentence(judgment) for judgment in judgments)
     return [*findings, Finding("the claims it tests", judged)] if judged else findings
 
@@ -84,11 +86,11 @@ def _scope(subject: Subject) -> str:
     return ", ".join(filter(None, [*named, others]))
 
 
-def _begin(said: Sentence) -> Sentence:
+def _begin(sentence: Sentence) -> Sentence:
     # A label such as model.activation=relu is typed that way and keeps its letters.
-    first = said.claim.split()[0]
-    claim = said.claim if "=" in first else said.claim[0].upper() + said.claim[1:]
-    return Sentence(claim, f"{said.evidence}.")
+    first = sentence.claim.split()[0]
+    claim = sentence.claim if "=" in first else sentence.claim[0].upper() + sentence.claim[1:]
+    return Sentence(claim, f"{sentence.evidence}.")
 
 
 def _claim_sentence(judgment: Judgment) -> Sentence:
@@ -101,9 +103,9 @@ def _contrast_sentence(subject: Subject, a: str, b: str) -> Sentence | None:
         [one for one in found if (one.a, one.b) == (a, b)] for found in (subject.differences, subject.tuned_differences)
     )
     if tuned:
-        said = _tuned_sentence(tuned, [key for key in subject.settings if key != LEARNING_RATE])
+        sentence = _tuned_sentence(tuned, [key for key in subject.settings if key != LEARNING_RATE])
         more = f". At equal learning rates, {tally(matched, subject.settings)}" if matched else ""
-        return Sentence(said.claim, said.evidence + more)
+        return Sentence(sentence.claim, sentence.evidence + more)
     if len(matched) > 1:
         at = " at equal learning rates" if LEARNING_RATE in subject.settings else ""
         return Sentence(f"{a} against {b}", f"{at}: {tally(matched, subject.settings)}")
@@ -115,25 +117,26 @@ def _contrast_sentence(subject: Subject, a: str, b: str) -> Sentence | None:
 
 def _accuracy_sentence(subject: Subject) -> Sentence:
     """The accuracies themselves, where there is nothing to compare."""
-    known = [arm.accuracy for arm in subject.arms if arm.accuracy.n]
-    if not known:
+    accuracies = [arm.accuracy for arm in subject.arms if arm.accuracy.n]
+    if not accuracies:
         return Sentence("no reported trial finished", "")
-    if len(known) > 1:
-        means = [accuracy.mean for accuracy in known]
+    if len(accuracies) > 1:
+        means = [accuracy.mean for accuracy in accuracies]
         return Sentence(
-            f"mean test accuracy is {percent(min(means))} to {percent(max(means))} %", f", over {len(known)} settings"
+            f"mean test accuracy is {percent(min(means))} to {percent(max(means))} %",
+            f", over {len(accuracies)} settings",
         )
-    n, mean, low, high = known[0]
+    n, mean, low, high = accuracies[0]
     seeds = count(n, "seed")
     why = "one seed only: no interval possible" if n == 1 else f"all {seeds} equal: no interval"
     bounds = why if low is None else f"95 % interval {span(low, high)} %, {seeds}"
     return Sentence(f"test accuracy is {percent(mean)} %", f" ({bounds})")
 
 
-def _tuned_sentence(found: Sequence[Contrast], conditions: Sequence[str]) -> Sentence:
-    where, first = ", each at its own tuned learning rate", found[0]
-    if len(found) > 1:
-        return Sentence(f"{first.a} against {first.b}", f"{where}: {tally(found, conditions)}")
+def _tuned_sentence(contrasts: Sequence[Contrast], conditions: Sequence[str]) -> Sentence:
+    where, first = ", each at its own tuned learning rate", contrasts[0]
+    if len(contrasts) > 1:
+        return Sentence(f"{first.a} against {first.b}", f"{where}: {tally(contrasts, conditions)}")
     rates = listing([f"{side.level} {text(side.tuned.rate)}" for side in first.sides if side.tuned])
     return compare(first, f"{where} ({rates})")
 

@@ -94,12 +94,12 @@ class Contents:
         """
         parts = self.analysis.subjects
         shown = [] if self.analysis.tuned else [arm_table(self.analysis, [subject]) for subject in parts]
-        found = [
-            (setting(one.where), [made for made in subject_tables(self.analysis, one) if made not in shown])
+        titled = [
+            (setting(one.where), [table for table in subject_tables(self.analysis, one) if table not in shown])
             for one in parts
         ]
-        found += [("Learning rates", window_tables(self.analysis)), ("Time", timing_tables(self.analysis))]
-        return [(title, made) for title, made in found if made]
+        titled += [("Learning rates", window_tables(self.analysis)), ("Time", timing_tables(self.analysis))]
+        return [(title, table) for title, table in titled if table]
 
     @cached_property
     def claims(self) -> list[ClaimSaid]:

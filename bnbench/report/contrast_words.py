@@ -69,19 +69,19 @@ def compare(contrast: Contrast, where: str = "") -> Sentence:
     match verdict.reading:
         case Reading.a_leads:
             bounds = f"95 % interval {span(low, high)} pp, {chance}"
-            said = f"{a} {beats} {b} by {percent(mean)} pp of test accuracy", f" ({bounds}){where}"
+            sentence = f"{a} {beats} {b} by {percent(mean)} pp of test accuracy", f" ({bounds}){where}"
         case Reading.b_leads:
             bounds = f"95 % interval {span(-(high or 0), -(low or 0))} pp, {chance}"
-            said = f"{b} {beats} {a} by {percent(-mean)} pp of test accuracy", f" ({bounds}){where}"
+            sentence = f"{b} {beats} {a} by {percent(-mean)} pp of test accuracy", f" ({bounds}){where}"
         case Reading.unclear:
-            said = f"cannot tell {a} from {b}", f"{where}: {estimate} ({interval}); {_blind(contrast.detectable)}"
+            sentence = f"cannot tell {a} from {b}", f"{where}: {estimate} ({interval}); {_blind(contrast.detectable)}"
         case Reading.equal:
             by = f"differ by {difference(mean)} pp" if mean else "are equal"
-            said = f"all {pairs} of {a} and {b} {by}", f", so there is no interval{where}"
+            sentence = f"all {pairs} of {a} and {b} {by}", f", so there is no interval{where}"
         case Reading.one_pair:
-            said = f"one pair only: {estimate}", f", and no interval is possible{where}"
+            sentence = f"one pair only: {estimate}", f", and no interval is possible{where}"
         case Reading.no_pair:
-            said = f"{a} and {b} cannot be compared", f"{where}: {_no_pair(contrast)}"
+            sentence = f"{a} and {b} cannot be compared", f"{where}: {_no_pair(contrast)}"
         case Reading.failed:
             kept = f"{pairs}, no interval" if low is None else interval
             among = f"among the pairs that succeeded, {estimate} ({kept}), which is descriptive only"
@@ -90,8 +90,8 @@ def compare(contrast: Contrast, where: str = "") -> Sentence:
             shares = f"95 % intervals {listing([_success_interval(side) for side in contrast.sides])}"
             hits_a, hits_b = (f"{side.outcomes.succeeded} of {side.outcomes.ended}" for side in contrast.sides)
             evidence = f" ({shares}{p and f', exact McNemar p {p}'}){where}: {_failed(contrast)}; {survivors}"
-            said = f"{a} succeeded in {hits_a} trials, {b} in {hits_b}", evidence
-    return Sentence(said[0], said[1] + (doubt if verdict.doubts else ""))
+            sentence = f"{a} succeeded in {hits_a} trials, {b} in {hits_b}", evidence
+    return Sentence(sentence[0], sentence[1] + (doubt if verdict.doubts else ""))
 
 
 def tally(contrasts: Sequence[Contrast], keys: Sequence[str]) -> str:

@@ -9,14 +9,14 @@ from bnbench.report.figures import draw_figures, level_index
 from bnbench.report.figures.forest import draw_axis, draw_bar
 
 
-def to_html(said: Contents) -> str:
+def to_html(contents: Contents) -> str:
     """The whole report as HTML, figures included."""
     return render_page(
         "report.html",
-        said=said,
-        figures=draw_figures(said.analysis),
-        colours=level_index(said.analysis),
-        levels=said.analysis.levels,
+        contents=contents,
+        figures=draw_figures(contents.analysis),
+        colours=level_index(contents.analysis),
+        levels=contents.analysis.levels,
     )
 
 

@@ -37,16 +37,16 @@ _SPECIAL = {
 }
 
 
-def to_latex(said: Contents) -> str:
+def to_latex(contents: Contents) -> str:
     """Every table of the report, with booktabs; an estimate and its interval stand in one cell."""
-    tables = {part: one for part, one in (("main", said.main), ("differences", said.forest)) if one is not None}
-    if said.robustness is not None:
-        tables["robustness"] = said.robustness.summary
-    for number, (subject, made) in enumerate(said.numbers, 1):
-        titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in made]
+    tables = {part: one for part, one in (("main", contents.main), ("differences", contents.forest)) if one is not None}
+    if contents.robustness is not None:
+        tables["robustness"] = contents.robustness.summary
+    for number, (subject, group) in enumerate(contents.numbers, 1):
+        titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in group]
         tables |= {f"{number}-{i}": one for i, one in enumerate(titled, 1)}
-    lines = [said.unfinished, said.title, f"bnbench sweep {said.sweep}, {said.created}."]
-    return latex_tables(tables, "\n".join(filter(None, lines)), said.sweep)
+    lines = [contents.unfinished, contents.title, f"bnbench sweep {contents.sweep}, {contents.created}."]
+    return latex_tables(tables, "\n".join(filter(None, lines)), contents.sweep)
 
 
 def latex_tables(tables: Mapping[str, Table], title: str, label: str) -> str:

@@ -38,8 +38,8 @@ def main_table(analysis: Analysis) -> Table | None:
         *_measured(f"at {analysis.levels[0]}'s learning rate"),
         *_measured("at its own"),
     )
-    made = [row for subject in parts for row in _rows(analysis, subject, keys)]
-    rows = make_rows([cells for cells, _ in made], len(keys), levels=[level for _, level in made])
+    labelled = [row for subject in parts for row in _rows(analysis, subject, keys)]
+    rows = make_rows([cells for cells, _ in labelled], len(keys), levels=[level for _, level in labelled])
     return Table("Test accuracy, % (± half of the 95 % interval); median steps to the target", columns, rows)
 
 

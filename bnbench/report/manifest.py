@@ -27,9 +27,9 @@ def manifest(table: SweepTable) -> dict[str, Any]:
     trials = [_params(row) for row in table.trials.to_dict("records")]
     first = trials[0] if trials else {}
     shared = {key: value for key, value in first.items() if all(t.get(key, t) == value for t in trials)}
-    own = [{key: value for key, value in params.items() if key not in shared} for params in trials]
+    unshared = [{key: value for key, value in params.items() if key not in shared} for params in trials]
     keys = table.trials["key"].tolist()
-    listed = [{"key": key, "params": params} for key, params in zip(keys, own, strict=True)]
+    listed = [{"key": key, "params": params} for key, params in zip(keys, unshared, strict=True)]
     return {**table.record.to_json(), "params": shared, "trials": listed}
 
 
@@ -59,8 +59,8 @@ def _read(path: Path) -> tuple[SweepRecord, list[Recorded]]:
             if row[name]:
                 curves[row["key"]].setdefault(name, []).append((int(row["step"]), float(row[name])))
     recorded = []
-    for key, own in ((entry["key"], entry["params"]) for entry in written["trials"]):
-        row, params = rows[key], {**shared, **own}
+    for key, params_of_trial in ((entry["key"], entry["params"]) for entry in written["trials"]):
+        row, params = rows[key], {**shared, **params_of_trial}
         result = TrialResult(
             key=key,
             params=params,

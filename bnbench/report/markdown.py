@@ -8,51 +8,51 @@ from bnbench.report.contents import Contents
 from bnbench.report.table import Table
 
 
-def to_markdown(said: Contents) -> str:
+def to_markdown(contents: Contents) -> str:
     """The whole report but its figures, in GitHub's Markdown."""
-    return "\n".join(_lines(said)) + "\n"
+    return "\n".join(_lines(contents)) + "\n"
 
 
-def markdown_conclusion(said: Contents) -> str:
+def markdown_conclusion(contents: Contents) -> str:
     """What was trained and what came of it, without tables."""
-    return "\n".join(_conclusion(said))
+    return "\n".join(_conclusion(contents))
 
 
-def _lines(said: Contents) -> Iterator[str]:
-    yield f"# {escape(said.title)}"
-    yield from ("", f"Sweep `{said.sweep}`, {said.created}.", "")
-    yield from _conclusion(said)
+def _lines(contents: Contents) -> Iterator[str]:
+    yield f"# {escape(contents.title)}"
+    yield from ("", f"Sweep `{contents.sweep}`, {contents.created}.", "")
+    yield from _conclusion(contents)
     yield from ("", "## Results")
-    for one in (said.main, said.forest):
+    for one in (contents.main, contents.forest):
         if one is not None:
             yield from ("", *markdown_table(one))
-    yield from ("", "## What could mislead", "", *(f"- {escape(line)}" for line in said.cautions))
-    if said.robustness is not None:
-        yield from ("", "## Would other choices have said the same?", "", escape(said.robustness.sentence), "")
-        yield from markdown_table(said.robustness.summary)
-    if said.claims:
+    yield from ("", "## What could mislead", "", *(f"- {escape(line)}" for line in contents.cautions))
+    if contents.robustness is not None:
+        yield from ("", "## Would other choices have said the same?", "", escape(contents.robustness.sentence), "")
+        yield from markdown_table(contents.robustness.summary)
+    if contents.claims:
         yield from ("", "## Claims")
-    for claim in said.claims:
+    for claim in contents.claims:
         yield from ("", f"### {escape(claim.id)}: {escape(claim.verdict)}", "", escape(claim.sentence), "")
         yield from (escape(claim.evidence), "", *(f"- {escape(line)}" for line in claim.beside))
         yield from (f"- Published: {escape(line)}" for line in claim.published)
-    if said.numbers:
+    if contents.numbers:
         yield from ("", "## All numbers")
-    for title, tables in said.numbers:
+    for title, tables in contents.numbers:
         if title:
             yield from ("", f"### {escape(title)}")
         for one in tables:
             yield from ("", *markdown_table(one))
     yield from ("", "Figures are in [report.html](report.html), every number in [trials.csv](trials.csv) and")
     yield "[curves.csv](curves.csv)."
-    yield from ("", "## The same bits again", "", *(f"- {name}: `{value}`" for name, value in said.facts))
+    yield from ("", "## The same bits again", "", *(f"- {name}: `{value}`" for name, value in contents.facts))
 
 
-def _conclusion(said: Contents) -> Iterator[str]:
-    if said.unfinished:
-        yield from (f"**{escape(said.unfinished)}**", "")
-    yield escape(said.setup)
-    for finding in said.findings:
+def _conclusion(contents: Contents) -> Iterator[str]:
+    if contents.unfinished:
+        yield from (f"**{escape(contents.unfinished)}**", "")
+    yield escape(contents.setup)
+    for finding in contents.findings:
         yield from ("", f"**On {escape(finding.subject)}**", "") if finding.subject else ("",)
         yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in finding.sentences)
 

@@ -32,7 +32,7 @@ def facts(table: SweepTable) -> list[tuple[str, str]]:
     )
     reporting, tuning = table.reporting["seed"].unique().tolist(), asked.tuning_seeds
     dirty = ", with uncommitted changes" if git.get("dirty") else ""
-    known = [
+    recorded = [
         ("Command", shlex.join(asked.command)),
         (
             "Seeds",
@@ -52,7 +52,7 @@ def facts(table: SweepTable) -> list[tuple[str, str]]:
         ("Reproduced", _check(record.found_out.reproduced, "trained again in packs")),
         ("Tracking", f"{record.place.tracking_uri}, run {record.place.run_id}"),
     ]
-    return [(name, value) for name, value in known if value]
+    return [(name, value) for name, value in recorded if value]
 
 
 def _validation(table: SweepTable) -> str:

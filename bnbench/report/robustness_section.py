@@ -137,12 +137,12 @@ def _sentence(groups: Sequence[list[Choice]]) -> str:
     answered = [group for group in groups if group[0].answer != "unclear"]
     if not answered:
         return f"The main analysis has no answer that other choices could change. {choices}"
-    made = [choice for group in answered for choice in group]
-    held, unclear = sum(choice.holds for choice in made), sum(choice.answer == "unclear" for choice in made)
+    answers = [choice for group in answered for choice in group]
+    held, unclear = sum(choice.holds for choice in answers), sum(choice.answer == "unclear" for choice in answers)
     of = f" ({len(answered)} of {len(groups)} comparisons)" if len(answered) < len(groups) else ""
     return (
-        f"Where the main analysis has an answer{of}, it holds in {held} of {len(made)}; "
-        f"{len(made) - held - unclear} reverse it. {choices}"
+        f"Where the main analysis has an answer{of}, it holds in {held} of {len(answers)}; "
+        f"{len(answers) - held - unclear} reverse it. {choices}"
     )
 
 
@@ -199,8 +199,8 @@ def _details(choices: Sequence[Choice]) -> Table:
 
 
 def _answer(choice: Choice) -> str:
-    found = {"a": f"{choice.a} leads", "b": f"{choice.b} leads"}.get(choice.answer, "cannot tell")
-    return f"{found}, by success ({_counts(choice)})" if choice.successes else found
+    words = {"a": f"{choice.a} leads", "b": f"{choice.b} leads"}.get(choice.answer, "cannot tell")
+    return f"{words}, by success ({_counts(choice)})" if choice.successes else words
 
 
 def _advantage(value: float, measure: str) -> str:

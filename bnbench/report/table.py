@@ -108,9 +108,9 @@ class Table:
 
     def without(self, titles: Collection[str]) -> Table:
         """The table without some of its columns."""
-        kept = [i for i, column in enumerate(self.columns) if column.title not in titles]
-        rows = [replace(row, cells=tuple(row.cells[i] for i in kept)) for row in self.rows]
-        return Table(self.title, tuple(self.columns[i] for i in kept), tuple(rows))
+        remaining = [i for i, column in enumerate(self.columns) if column.title not in titles]
+        rows = [replace(row, cells=tuple(row.cells[i] for i in remaining)) for row in self.rows]
+        return Table(self.title, tuple(self.columns[i] for i in remaining), tuple(rows))
 
     @property
     def effects(self) -> list[Effect]:

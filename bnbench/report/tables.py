@@ -24,7 +24,7 @@ _FOREST_ROWS = 60  # more differences than this are not taken in at a glance
 def arm_table(analysis: Analysis, parts: Sequence[Subject]) -> Table | None:
     """Every arm of these subjects: accuracy, how its trials ended, steps to each target; None without arms."""
     arms = [arm for subject in parts for arm in subject.arms]
-    own = [target for target in analysis.targets if any(arm.reaches[target].n for arm in arms)]
+    reached = [target for target in analysis.targets if any(arm.reaches[target].n for arm in arms)]
     keys = _keys([subject for subject in parts if subject.arms])
     columns = (
         *setting_columns(analysis, keys),
@@ -32,7 +32,7 @@ def arm_table(analysis: Analysis, parts: Sequence[Subject]) -> Table | None:
         Column("accuracy, %", numeric=True),
         Column("95 % interval", numeric=True, bounds=True),
         Column("finished"),
-        *(Column(f"steps to {target:g}", numeric=True, optional=True) for target in own),
+        *(Column(f"steps to {target:g}", numeric=True, optional=True) for target in reached),
     )
     cells = [
         (
@@ -41,13 +41,13 @@ def arm_table(analysis: Analysis, parts: Sequence[Subject]) -> Table | None:
             Cell(percent(arm.accuracy.mean), 100 * arm.accuracy.mean),
             _interval(arm.accuracy, signed=False),
             outcome_cell(arm.outcomes),
-            *(steps_cell(arm, target) for target in own),
+            *(steps_cell(arm, target) for target in reached),
         )
         for arm in arms
     ]
-    title = "Test accuracy" + ("; median steps to a target (trials that reached it)" if own else "")
-    made = make_rows(cells, len(keys), levels=[arm.level for arm in arms])
-    return Table(title, columns, made) if arms else None
+    title = "Test accuracy" + ("; median steps to a target (trials that reached it)" if reached else "")
+    rows = make_rows(cells, len(keys), levels=[arm.level for arm in arms])
+    return Table(title, columns, rows) if arms else None
 
 
 def subject_tables(analysis: Analysis, subject: Subject) -> list[Table]:
@@ -59,14 +59,14 @@ def subject_tables(analysis: Analysis, subject: Subject) -> list[Table]:
 
 def forest(analysis: Analysis) -> Table | None:
     """The differences that answer the sweep's question: at tuned learning rates where they were tuned."""
-    made = _tuned_table(analysis, analysis.subjects) or _matched_table(analysis, analysis.subjects)
-    if made is None:
+    table = _tuned_table(analysis, analysis.subjects) or _matched_table(analysis, analysis.subjects)
+    if table is None:
         return None
-    made = made.without(_ONLY_IN_FULL)
-    if len(made.rows) <= _FOREST_ROWS:
-        return made
-    title = f"{made.title} (the first {_FOREST_ROWS} of {len(made.rows)}; all are under All numbers)"
-    return Table(title, made.columns, made.rows[:_FOREST_ROWS])
+    table = table.without(_ONLY_IN_FULL)
+    if len(table.rows) <= _FOREST_ROWS:
+        return table
+    title = f"{table.title} (the first {_FOREST_ROWS} of {len(table.rows)}; all are under All numbers)"
+    return Table(title, table.columns, table.rows[:_FOREST_ROWS])
 
 
 def level_title(analysis: Analysis) -> str:
@@ -150,8 +150,8 @@ def _difference_table(
     cells = [
         (*setting_cells(contrast.where, keys), *(make(contrast) for make in columns.values())) for contrast in contrasts
     ]
-    made = make_rows(cells, len(keys), effects=[_effect(contrast) for contrast in contrasts])
-    return Table(title, (*setting_columns(analysis, keys), *columns), made) if contrasts else None
+    rows = make_rows(cells, len(keys), effects=[_effect(contrast) for contrast in contrasts])
+    return Table(title, (*setting_columns(analysis, keys), *columns), rows) if contrasts else None
 
 
 def _rates_cell(contrast: Contrast) -> Cell:

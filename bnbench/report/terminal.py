@@ -14,53 +14,53 @@ _GAP = "  "
 _LEAST_WORDS = 16  # a column of words is not made narrower than this
 
 
-def terminal_conclusion(said: Contents, width: int) -> str:
+def terminal_conclusion(contents: Contents, width: int) -> str:
     """What the sweep says, as wrapped text.
 
     Args:
-        said: What is to be said.
+        contents: What the report says.
         width: Characters a line.
     """
-    lines = [*textwrap.wrap(said.unfinished, width), ""] if said.unfinished else []
-    lines += textwrap.wrap(said.setup, width)
-    for finding in said.findings:
+    lines = [*textwrap.wrap(contents.unfinished, width), ""] if contents.unfinished else []
+    lines += textwrap.wrap(contents.setup, width)
+    for finding in contents.findings:
         lines += ["", *([f"On {finding.subject}:"] if finding.subject else [])]
         for sentence in finding.sentences:
             lines += textwrap.wrap(str(sentence), width, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
 
 
-def terminal_table(said: Contents, width: int) -> str:
+def terminal_table(contents: Contents, width: int) -> str:
     """The arms and their paired differences as aligned text, subject by subject.
 
     Where a table is wider than the terminal, the steps to targets are left out, and a line says so.
 
     Args:
-        said: What is to be said.
+        contents: What the report says.
         width: Characters a line.
     """
     blocks = []
-    for subject in said.analysis.subjects:
-        for one in subject_tables(said.analysis, subject):
+    for subject in contents.analysis.subjects:
+        for one in subject_tables(contents.analysis, subject):
             title = ": ".join(filter(None, [setting(subject.where), one.title]))
             blocks.append("\n".join([title, *_layout(one, width)]))
     return "\n\n".join(blocks)
 
 
 def _layout(table: Table, width: int) -> list[str]:
-    kept = list(range(len(table.columns)))
+    shown = list(range(len(table.columns)))
     left_out: list[str] = []
-    while sum(_widths(table, kept)) + len(_GAP) * (len(kept) - 1) > width:
-        optional = [i for i in kept if table.columns[i].optional]
+    while sum(_widths(table, shown)) + len(_GAP) * (len(shown) - 1) > width:
+        optional = [i for i in shown if table.columns[i].optional]
         if not optional:
             break
-        kept.remove(optional[-1])
+        shown.remove(optional[-1])
         left_out.insert(0, table.columns[optional[-1]].title)
     heads = Row(tuple(Cell(column.full_title) for column in table.columns), 0)
-    widths = _widths(table, kept)
+    widths = _widths(table, shown)
     # What is still too wide is a last column of words: it goes on in the lines below.
-    widths[-1] = max(_LEAST_WORDS, min(widths[-1], width - sum(widths[:-1]) - len(_GAP) * (len(kept) - 1)))
-    lines = [line for row in (heads, *table.rows) for line in _lines(table, row, kept, widths)]
+    widths[-1] = max(_LEAST_WORDS, min(widths[-1], width - sum(widths[:-1]) - len(_GAP) * (len(shown) - 1)))
+    lines = [line for row in (heads, *table.rows) for line in _lines(table, row, shown, widths)]
     lines.insert(1, "-" * max(map(len, lines)))
     return lines + ([f"Left out to fit {width} columns: {', '.join(left_out)}."] if left_out else [])
 
@@ -69,12 +69,12 @@ def _widths(table: Table, kept: list[int]) -> list[int]:
     return [max(len(table.columns[i].full_title), *(len(row.cells[i].text) for row in table.rows)) for i in kept]
 
 
-def _lines(table: Table, row: Row, kept: list[int], widths: list[int]) -> Iterator[str]:
+def _lines(table: Table, row: Row, shown: list[int], widths: list[int]) -> Iterator[str]:
     cells = []
-    for i, width in zip(kept, widths, strict=True):
+    for i, width in zip(shown, widths, strict=True):
         cell = "" if i < row.repeats else row.cells[i].text
         cells.append(cell.rjust(width) if table.columns[i].numeric else cell.ljust(width))
     last = cells.pop()
-    first, *more = [last] if table.columns[kept[-1]].numeric else textwrap.wrap(last, widths[-1]) or [""]
+    first, *more = [last] if table.columns[shown[-1]].numeric else textwrap.wrap(last, widths[-1]) or [""]
     yield _GAP.join([*cells, first]).rstrip()
     yield from (" " * (sum(widths[:-1]) + len(_GAP) * len(cells)) + line for line in more)

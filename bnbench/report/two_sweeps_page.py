@@ -56,7 +56,7 @@ def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
             *_unfinished(of_a, of_b),
             *_overlap(settings, only_a, only_b),
             *_digits(a, b),
-            *_settings_said(settings),
+            *_setting_sentences(settings),
             *_agreement(contrasts),
         ],
         tables=[one for one in made if one is not None],
@@ -64,12 +64,12 @@ def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
     )
 
 
-def comparison_markdown(said: Comparison) -> str:
+def comparison_markdown(comparison: Comparison) -> str:
     """The comparison in GitHub's Markdown."""
-    lines = [f"# {escape(said.title)}", "", *(f"- {escape(line)}" for line in said.sentences)]
-    if said.cautions:
-        lines += ["", "## What else differs", "", *(f"- {escape(line)}" for line in said.cautions)]
-    for one in said.tables:
+    lines = [f"# {escape(comparison.title)}", "", *(f"- {escape(line)}" for line in comparison.sentences)]
+    if comparison.cautions:
+        lines += ["", "## What else differs", "", *(f"- {escape(line)}" for line in comparison.cautions)]
+    for one in comparison.tables:
         lines += ["", *markdown_table(one)]
     return "\n".join(lines) + "\n"
 
@@ -92,9 +92,9 @@ def settings_data(a: SweepTable, b: SweepTable) -> pd.DataFrame:
     )
 
 
-def terminal_comparison(said: Comparison) -> str:
+def terminal_comparison(comparison: Comparison) -> str:
     """What came out, as lines of text."""
-    return "\n".join([said.title, *(f"- {line}" for line in (*said.sentences, *said.cautions))])
+    return "\n".join([comparison.title, *(f"- {line}" for line in (*comparison.sentences, *comparison.cautions))])
 
 
 def _unfinished(a: Analysis, b: Analysis) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _overlap(settings: Sequence[MatchedSetting], only_a: int, only_b: int) -> It
         yield "The two sweeps have no setting in common: there is nothing to compare."
         return
     alone = [f"{count(n, 'setting')} only {which} has" for n, which in ((only_a, "the first"), (only_b, "the second"))]
-    rest = [said for said, n in zip(alone, (only_a, only_b), strict=True) if n]
+    rest = [sentence for sentence, n in zip(alone, (only_a, only_b), strict=True) if n]
     yield f"Both have {count(len(settings), 'setting')}" + (f"; {listing(rest)} are left out." if rest else ".")
 
 
@@ -124,7 +124,7 @@ def _digits(a: SweepTable, b: SweepTable) -> Iterator[str]:
         )
 
 
-def _settings_said(settings: Sequence[MatchedSetting]) -> Iterator[str]:
+def _setting_sentences(settings: Sequence[MatchedSetting]) -> Iterator[str]:
     judged = sum(one.difference.n > 1 for one in settings)
     apart = [one for one in settings if one.difference.n > 1 and _leaves_out_zero(one.difference)]
     if judged:

@@ -43,8 +43,8 @@ def window_tables(analysis: Analysis) -> list[Table]:
         Column("seeds", numeric=True),
     )
     title = "Learning rates at which at least 80 % of the seeds trained (* the grid ends there)"
-    made = Table(title, columns, make_rows(rows, len(keys), levels=[window.level for window in windows]))
-    return [made, _wider(analysis, keys)] if analysis.window_differences else [made]
+    table = Table(title, columns, make_rows(rows, len(keys), levels=[window.level for window in windows]))
+    return [table, _wider(analysis, keys)] if analysis.window_differences else [table]
 
 
 def _rate(value: float, *, cut: bool) -> Cell:
@@ -54,13 +54,13 @@ def _rate(value: float, *, cut: bool) -> Cell:
 def _wider(analysis: Analysis, keys: Sequence[str]) -> Table:
     rows = [
         (
-            *setting_cells(found.where, keys),
-            Cell(f"{found.a} - {found.b}"),
-            *_estimate(found.width, signed=True),
-            *_estimate(found.largest, signed=True),
-            Cell(str(found.width.n), found.width.n),
+            *setting_cells(difference.where, keys),
+            Cell(f"{difference.a} - {difference.b}"),
+            *_estimate(difference.width, signed=True),
+            *_estimate(difference.largest, signed=True),
+            Cell(str(difference.width.n), difference.width.n),
         )
-        for found in analysis.window_differences
+        for difference in analysis.window_differences
     ]
     columns = (
         *setting_columns(analysis, keys),
@@ -78,36 +78,36 @@ def timing_tables(analysis: Analysis) -> list[Table]:
     """What `python -m bnbench time` measured of the sweep's arms; empty where it was not run."""
     arms = [(one.where, one.level, one.seconds) for one in analysis.timed_levels]
     ratios = [(one.where, f"{one.a} / {one.b}", one.ratio) for one in analysis.timed_ratios]
-    made = [_timed(analysis, arms, 1000.0, "ms a step", level_title(analysis))] if arms else []
-    return [*made, _timed(analysis, ratios, 1.0, "ratio", "compared")] if ratios else made
+    tables = [_timed(analysis, arms, 1000.0, "ms a step", level_title(analysis))] if arms else []
+    return [*tables, _timed(analysis, ratios, 1.0, "ratio", "compared")] if ratios else tables
 
 
 def _timed(
-    analysis: Analysis, found: Sequence[tuple[Mapping[str, Any], str, Interval]], scale: float, unit: str, what: str
+    analysis: Analysis, timed: Sequence[tuple[Mapping[str, Any], str, Interval]], scale: float, unit: str, what: str
 ) -> Table:
-    keys = [*found[0][0]]
-    rows = [(*setting_cells(where, keys), Cell(name), *_estimate(value, scale)) for where, name, value in found]
+    keys = [*timed[0][0]]
+    rows = [(*setting_cells(where, keys), Cell(name), *_estimate(value, scale)) for where, name, value in timed]
     columns = (
         *setting_columns(analysis, keys),
         Column(what),
         Column(unit, numeric=True),
         Column("95 % interval", numeric=True, bounds=True),
     )
-    rounds = count(max(value.n for *_, value in found), "round")
+    rounds = count(max(value.n for *_, value in timed), "round")
     timing = analysis.table.record.found_out.timing
     disturbed = "; something else ran meanwhile" if timing and timing.disturbed else ""
     title = f"A training step of a lone trial, geometric mean of {rounds}{disturbed}"
     return Table(title, columns, make_rows(rows, len(keys)))
 
 
-def _estimate(found: Interval, scale: float = 1.0, *, signed: bool = False) -> tuple[Cell, Cell]:
+def _estimate(interval: Interval, scale: float = 1.0, *, signed: bool = False) -> tuple[Cell, Cell]:
     def shown(value: float) -> str:
         return f"{value:{'+' if signed else ''}.2f}".replace("-", "\N{MINUS SIGN}")
 
-    if math.isnan(found.mean):
+    if math.isnan(interval.mean):
         return Cell(""), Cell("")
-    mean = Cell(shown(scale * found.mean), scale * found.mean)
-    if found.low is None or found.high is None:
+    mean = Cell(shown(scale * interval.mean), scale * interval.mean)
+    if interval.low is None or interval.high is None:
         return mean, Cell("")
-    low, high = scale * found.low, scale * found.high
+    low, high = scale * interval.low, scale * interval.high
     return mean, Cell(f"{shown(low)} to {shown(high)}", low, (low, high))

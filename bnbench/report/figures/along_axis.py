@@ -31,9 +31,13 @@ _BARS = (
 
 def draw(analysis: Analysis) -> list[Figure]:
     """A figure for the sweep's axis, with the differences, and one for each other axis of interest that varies."""
-    own = analysis.table.record.asked.axis
-    others = [key for key in (LEARNING_RATE, BATCH_SIZE) if key != own]
-    return [_draw_axis(analysis, axis, differences=axis == own) for axis in (own, *others) if axis is not None]
+    axis_of_sweep = analysis.table.record.asked.axis
+    others = [key for key in (LEARNING_RATE, BATCH_SIZE) if key != axis_of_sweep]
+    return [
+        _draw_axis(analysis, axis, differences=axis == axis_of_sweep)
+        for axis in (axis_of_sweep, *others)
+        if axis is not None
+    ]
 
 
 def _draw_axis(analysis: Analysis, axis: str, *, differences: bool) -> Figure:

@@ -79,9 +79,9 @@ def _draw_levels(analysis: Analysis, axes: Axes, finished: pd.DataFrame, points:
     log = bool(values.min() > 0 and values.max() > _WIDE * values.min())
     gist = []
     for level, arm in analysis.by_level(finished):
-        own = points[points["key"].isin(arm["key"])]
+        curves = points[points["key"].isin(arm["key"])]
         for key in keys:
-            wide = own.pivot(index="step", columns="key", values=key).dropna()
+            wide = curves.pivot(index="step", columns="key", values=key).dropna()
             if wide.empty:
                 continue
             lines = mean_band(wide.apply(np.log10) if log else wide)

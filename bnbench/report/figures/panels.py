@@ -61,19 +61,19 @@ def colour_of(analysis: Analysis, level: str) -> str:
 
 def settings(analysis: Analysis, subject: Subject) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """The subject's reporting trials by setting, those settings alone in which a trial ran."""
-    own = subject.trials[~subject.trials["tuning"].astype(bool)]
-    groups = analysis.split(own, subject.settings)
+    reported = subject.trials[~subject.trials["tuning"].astype(bool)]
+    groups = analysis.split(reported, subject.settings)
     ran = [(values, trials) for values, trials in groups if trials["status"].isin(["finished", "diverged"]).any()]
     return ran[:MOST_PANELS]
 
 
 def best_settings(analysis: Analysis, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """As many settings as there is room for: first the learning rate that was tuned for the first level."""
-    found = settings(analysis, subject)
+    placed = settings(analysis, subject)
     if subject.tuned:
         rates = {one.rate for one in subject.tuned if one.level == analysis.levels[0]}
-        found.sort(key=lambda one: one[0].get(LEARNING_RATE) not in rates)
-    return found[:room]
+        placed.sort(key=lambda one: one[0].get(LEARNING_RATE) not in rates)
+    return placed[:room]
 
 
 def width_for(shown: Sequence[Any]) -> float:

@@ -105,13 +105,13 @@ def _draw_level(axes: Axes, arm: pd.DataFrame, curves: pd.DataFrame, ceiling: fl
 def _apart(ticks: list[float], floor: float, ceiling: float) -> list[float]:
     """The ticks that have room for their labels, from the top."""
     low, high = _stretch(np.array([floor, ceiling]))
-    kept: list[float] = []
+    apart: list[float] = []
     last = np.inf
     for tick in reversed(ticks):
         place = _stretch(np.array([tick / 100]))[0]
         if last - place >= _ROOM * (high - low):
-            kept, last = [tick, *kept], place
-    return kept
+            apart, last = [tick, *apart], place
+    return apart
 
 
 def _stretch(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
