@@ -284,6 +284,7 @@ class Tag:
     PACK = "bnbench.pack"
     PARENT = "mlflow.parentRunId"  # MLflow's own: the sweep's run
     ATTEMPT = "bnbench.attempt"  # where the trial's pack failed before
+    FAILED_BEFORE = "bnbench.failed_before"  # there, why it failed first: the last line of the error
     ANEW = "bnbench.anew"  # trained with resume=false: recorded beside an earlier run of the same trial
     SLOT = "bnbench.slot"
     PACK_WIDTH = "bnbench.pack_width"

@@ -128,6 +128,7 @@ def test_a_pack_that_fails_is_tried_again_then_trial_by_trial_and_what_still_fai
     assert (failed.reason or "").splitlines()[-1] == "RuntimeError: out of memory"
     assert failed.ended >= failed.started > 0
     assert [results[key].tags[Tag.ATTEMPT] for key in job.keys] == ["3", "4", "5", "6"]
+    assert {r.tags[Tag.FAILED_BEFORE] for r in results.values()} == {"RuntimeError: out of memory"}
     assert {r.tags[Tag.PARENT] for r in results.values()} == {"5c"}
 
 

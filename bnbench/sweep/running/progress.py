@@ -25,7 +25,7 @@ class SweepProgress:
         trials: How many trials are trained.
 
     Attributes:
-        tried_again: Trials that ended in a later attempt than the first.
+        tried_again: Why the first attempts failed, of the trials that ended in a later one.
     """
 
     def __init__(self, jobs: Sequence[tuple[Job, float, int]], trials: int) -> None:
@@ -35,7 +35,7 @@ class SweepProgress:
         self._finished: set[str] = set()
         self._diverged = 0
         self._failed = 0
-        self.tried_again = 0
+        self.tried_again: list[str] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bnbench-progress", daemon=True)
@@ -48,7 +48,8 @@ class SweepProgress:
             self._finished.add(result.key)
             self._diverged += result.status == "diverged"
             self._failed += result.status == "failed"
-            self.tried_again += names.Tag.ATTEMPT in result.tags
+            if names.Tag.FAILED_BEFORE in result.tags:
+                self.tried_again.append(result.tags[names.Tag.FAILED_BEFORE])
 
     def __enter__(self) -> SweepProgress:
         self._started = time.monotonic()

@@ -43,20 +43,19 @@ def train_pack(config: DictConfig) -> None:
         import bnbench.training.fit  # noqa: F401  # once, and not in every fork
     if job.anew:
         checkpoints.remove(Path(job.checkpoints), job.keys)
-    started, attempts = time.time(), 0
+    started = time.time()
+    outcomes: list[str | None] = []  # of the attempts: why each failed, or None
 
     def attempt(part: Sequence[Trial]) -> str | None:
-        nonlocal attempts
-        attempts += 1
-        number = attempts
-
         def action() -> None:
-            _spool(job, _fit(job, images, part), number)
+            _spool(job, _fit(job, images, part), outcomes)
 
-        return isolated(action, lambda: not was_killed(job.process)) if isolates else failure_of(action)
+        failure = isolated(action, lambda: not was_killed(job.process)) if isolates else failure_of(action)
+        outcomes.append(failure)
+        return failure
 
     def give_up(trial: Trial, failure: str) -> None:
-        _spool(job, [_failed(trial, failure, started)], attempts)
+        _spool(job, [_failed(trial, failure, started)], outcomes[:-1])
 
     train_with_retries(trials, attempt, give_up)
 
@@ -75,10 +74,11 @@ def _fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResu
     ]
 
 
-def _spool(job: Job, results: list[TrialResult], attempt: int) -> None:
+def _spool(job: Job, results: list[TrialResult], earlier_attempts: Sequence[str | None]) -> None:
     tags = {names.Tag.PACK: f"{Path(job.sweep_dir).name}/{job.number}", names.Tag.PARENT: job.run_id}
-    if attempt > 1:
-        tags[names.Tag.ATTEMPT] = str(attempt)
+    if earlier_attempts:
+        tags[names.Tag.ATTEMPT] = str(len(earlier_attempts) + 1)
+        tags[names.Tag.FAILED_BEFORE] = redacted((earlier_attempts[0] or "").splitlines()[-1])
     if job.anew:
         tags[names.Tag.ANEW] = "true"
     for result in results:
