@@ -155,7 +155,7 @@ class Measure(StrEnum):
     population_gap = "population_gap"  # accuracy with running statistics and with those of the training images
     shift = "shift"  # internal covariate shift
     smoothness = "smoothness"  # how the loss varies along one step of the optimizer
-    hessian = "hessian"  # the loss's extreme eigenvalues, at the start, once between and at the end
+    hessian = "hessian"  # extreme eigenvalues of the Hessian of the loss, at the start, once between and at the end
     last_batch = "last_batch"  # accuracy and loss, in inference mode, on the batch just trained on
     test_shift = "test_shift"  # test accuracy on shifted images, at the end
 

@@ -37,7 +37,7 @@ _ADAM_KEYS = _SGD_KEYS | {"beta1", "beta2", "eps"}
 OPTIMIZERS = {
     "sgd": Optimizer("plain stochastic gradient descent", "bnbench.optimizers.sgd:PackSGD", _SGD_KEYS, states=0),
     "momentum": Optimizer(
-        "gradient descent with momentum, Nesterov's if asked",
+        "gradient descent with momentum, or Nesterov's with optimizer.nesterov=true",
         "bnbench.optimizers.momentum:PackMomentum",
         _MOMENTUM_KEYS,
         states=1,
