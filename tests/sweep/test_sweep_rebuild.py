@@ -15,7 +15,7 @@ from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.planning.rebuild import rebuild
 
-_META = {"config": {"data": {"root": None, "download": True}}}
+_RECORD = SweepRecord(Asked("a", "1", config={"data": {"root": None, "download": True}}))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_trial_is_rebuilt_from_the_params_that_its_run_has(
     trial = make_trial({**values, "training.targets": [0.5, 0.95]})
     params = json.loads(json.dumps(trial.params))
     metrics = {names.reached(0.95): 0.0, names.steps_to(0.95): 9.0, names.reached(0.5): 1.0, names.TEST_ACC: 0.5}
-    config = rebuild(TrialResult(trial.key, params, "finished", metrics=metrics), _META)
+    config = rebuild(TrialResult(trial.key, params, "finished", metrics=metrics), _RECORD)
     again = Trial.from_config(config, train_size=DATASETS[config.data.name].train, data_checksum=trial.data_checksum)
     assert (again.key, again.params, again.targets) == (trial.key, trial.params, trial.targets)
 
@@ -63,4 +63,4 @@ def test_a_trial_of_another_bnbench_is_refused_in_one_line(
 ) -> None:
     [(key, value)] = other.items()
     with pytest.raises(ConfigError, match=rf"^trial k .*{key}.*{value}.*$"):
-        rebuild(TrialResult("k", make_trial({}).params | other, "finished"), _META)
+        rebuild(TrialResult("k", make_trial({}).params | other, "finished"), _RECORD)

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from bnbench.record import names
 from bnbench.record.mean_curves import STEP, ChartSection, MeanChart, Point, SweepCharts
 from bnbench.record.results import TrialResult
+from bnbench.record.sweep_record import Asked, Place, SweepRecord
 from bnbench.tracking import views
 from bnbench.tracking.store import Store
 from bnbench.tracking.view_state import TAG, View
@@ -21,14 +22,17 @@ from bnbench.tracking.view_state import TAG, View
 Make = Callable[..., TrialResult]
 Start = Callable[..., str]
 
-_META = {
-    "name": "batch size+placement",
-    "id": "0a1b2c3d",
-    "compare": ["norm", "norm.placement"],
-    "arm_keys": ["model", "norm", "norm.placement", "optimizer.lr", "training.batch_size"],
-    "tuning_seeds": [100],
-    "config": {"training": {"targets": None}, "data": {"targets": {"fc": [0.9], "cnn": [0.8, 0.9], "unused": [0.99]}}},
-}
+_RECORD = SweepRecord(
+    Asked(
+        "batch size+placement",
+        "0a1b2c3d",
+        compare=["norm", "norm.placement"],
+        arm_keys=["model", "norm", "norm.placement", "optimizer.lr", "training.batch_size"],
+        tuning_seeds=[100],
+        config={"training": {"targets": None}, "data": {"targets": {"fc": [0.9], "cnn": [0.8, 0.9], "unused": [0.99]}}},
+    ),
+    place=Place(run_id="0f"),
+)
 
 
 _LINES = {"none": (Point(1, 2, 1, 3), Point(2, 3, 2, 4))}
@@ -61,7 +65,7 @@ def _state(view: View) -> dict[str, Any]:
 
 
 def test_a_table_shows_the_reported_trials_of_its_sweep_and_no_others() -> None:
-    every, state = map(_state, views.trial_views(_META, {"fc", "cnn"}))
+    every, state = map(_state, views.trial_views(_RECORD, {"fc", "cnn"}))
     assert every["searchFilter"] == f"tags.`{names.Tag.KIND}` = 'trial'"
     assert state["searchFilter"] == (
         f"tags.`{names.Tag.KIND}` = 'trial' AND tags.`{names.Tag.SWEEPS}` LIKE '%0a1b2c3d%' AND params.`seed` != '100'"
@@ -76,7 +80,7 @@ def test_a_filter_is_one_that_mlflow_understands(store: Store, make_result: Make
     results = [make_result(seed, tags={names.Tag.SWEEPS: "ffff 0a1b2c3d"}) for seed in (0, 100)]
     store.record([*results, make_result(1)], None)
     connection = store._connection
-    view = views.trial_views(_META, set())[1]
+    view = views.trial_views(_RECORD, set())[1]
     found = connection.client.search_runs([connection.experiment_id], view.filter, order_by=[f"{view.order} ASC"])
     assert [run.data.params["seed"] for run in found] == ["0"]
 
@@ -84,7 +88,7 @@ def test_a_filter_is_one_that_mlflow_understands(store: Store, make_result: Make
 @pytest.mark.parametrize("kind", ["charts", "trials"])
 def test_no_view_chooses_runs_by_how_they_came_out(kind: str) -> None:
     """MLflow loads a hundred runs in the view's order, and draws those."""
-    found = [*views.trial_views(_META, {"fc"}), views.chart_view({**_META, "run_id": "0f"}, _CHARTS)]
+    found = [*views.trial_views(_RECORD, {"fc"}), views.chart_view(_RECORD, _CHARTS)]
     for state in (_state(view) for view in found if view.id.endswith(kind)):
         assert (state["orderByKey"], state["orderByAsc"]) in {("params.`seed`", True), ("metrics.`place`", True)}
         assert "metrics" not in state["searchFilter"]
@@ -92,7 +96,7 @@ def test_no_view_chooses_runs_by_how_they_came_out(kind: str) -> None:
 
 
 def test_charts_are_grouped_by_one_tag_whose_value_is_the_legend() -> None:
-    state = _state(views.chart_view({**_META, "run_id": "0f"}, _CHARTS))
+    state = _state(views.chart_view(_RECORD, _CHARTS))
     assert state["groupBy"] == {
         "aggregateFunction": "average",
         "groupByKeys": [{"mode": "tag", "groupByData": "bnbench.level"}],
@@ -117,7 +121,7 @@ def test_of_more_charts_than_a_view_can_hold_the_last_are_left_out() -> None:
     many = [MeanChart(f"{random.Random(i).random()} val accuracy", STEP, lines) for i in range(3000)]
     sections = [ChartSection(f"{i}", tuple(many[100 * i : 100 * i + 100]), folded=i % 2 == 1) for i in range(30)]
     charts = SweepCharts(tuple(sections), {}, "")
-    state = _state(views.chart_view({**_META, "run_id": "0f"}, charts))
+    state = _state(views.chart_view(_RECORD, charts))
     kept = [section["name"] for section in state["compareRunSections"]]
     assert 0 < len(kept) < 15
     assert kept == [str(2 * i) for i in range(len(kept))]  # what is folded goes first
