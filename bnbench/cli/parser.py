@@ -18,7 +18,7 @@ TRACKED = ("runs_dir", "tracking.*")
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerbRequest:
     """What a verb is asked for.
 
     Attributes:
@@ -66,7 +66,7 @@ class VerbParser(argparse.ArgumentParser):
         self._names = names
         self._keys = keys
 
-    def read(self, words: Sequence[str]) -> Asked:
+    def read(self, words: Sequence[str]) -> VerbRequest:
         """Sort the words.
 
         Raises:
@@ -79,7 +79,7 @@ class VerbParser(argparse.ArgumentParser):
         wrong = [word for word in rest if word not in named and not self._is_setting(word)] + named[most:]
         if wrong:
             self.error(f"{wrong[0]} is not understood{self._nearest(wrong[0])}")
-        return Asked(named, [word for word in rest if word not in named], options)
+        return VerbRequest(named, [word for word in rest if word not in named], options)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{self._verb} {message}; allowed: {self._verb} {self._allowed()}".replace(" ;", ";"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnbench.cli.parser import Asked, VerbParser
+from bnbench.cli.parser import VerbParser, VerbRequest
 from bnbench.config import ConfigError, Size
 from bnbench.config.workspace import Workspace
 
@@ -61,7 +61,7 @@ def _save(judgments: Sequence[Judgment], claims: Mapping[str, Claim], path: Path
     print(f"{len(judged)} of {len(judgments)} claims are judged; their verdicts are in {path}")
 
 
-def _run(claims: Sequence[Claim], asked: Asked) -> None:
+def _run(claims: Sequence[Claim], asked: VerbRequest) -> None:
     """Run the claims' sweeps one after another; trials that several need are trained once."""
     from bnbench.api import run
 
@@ -71,7 +71,7 @@ def _run(claims: Sequence[Claim], asked: Asked) -> None:
     run(*_searchpath(asked), f"sweep.parts=[{','.join(sweeps)}]", f"sweep.size={asked.options.run}", *asked.settings)
 
 
-def _judge(claims: Sequence[Claim], asked: Asked) -> list[Judgment]:
+def _judge(claims: Sequence[Claim], asked: VerbRequest) -> list[Judgment]:
     """Each claim on the recorded trials that fit its sweep's file; every sweep is looked up once."""
     from bnbench.claims import not_run
     from bnbench.sweep.again.evidence import find_evidence
@@ -105,7 +105,7 @@ def _judge_on(claim: Claim, evidence: Evidence, instead: Sequence[str]) -> Judgm
     return replace(judgment, exploratory=True, remarks=(*judgment.remarks, remark))
 
 
-def _searchpath(asked: Asked) -> list[str]:
+def _searchpath(asked: VerbRequest) -> list[str]:
     """What makes Hydra look into the folders of `--config-dir`."""
     folders = ",".join(f"file://{folder.absolute()}" for folder in asked.options.config_dir)
     return [f"hydra.searchpath=[{folders}]"] if folders else []

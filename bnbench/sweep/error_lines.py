@@ -1,4 +1,4 @@
-"""What an exception says to the user: one clear line, and an exit status."""
+"""Turns an exception into one clear line for the user, and an exit status."""
 
 from __future__ import annotations
 

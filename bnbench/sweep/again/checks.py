@@ -1,4 +1,4 @@
-"""What came of training a sweep's trials again, kept with the sweep."""
+"""Records with a sweep how many of its trials gave the same numbers when they were trained again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keep_check(store: Store, record: SweepRecord, tag: str, verdicts: Counter[st
         store: Where the sweep is recorded.
         record: The sweep's description.
         tag: As `Store.note_check` takes it.
-        verdicts: How many trials had each verdict of a `Comparison`.
+        verdicts: How many trials had each verdict of a `TrialComparison`.
         say: Where lines for the user go.
     """
     result = CheckRecord(

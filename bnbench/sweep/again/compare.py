@@ -44,11 +44,11 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What comparing a trial with itself gave.
+class TrialComparison:
+    """How a trial that was trained again compares with its record.
 
     Attributes:
-        verdict: The same digits; near, as far as two devices can agree; or other numbers.
+        verdict: "same" digits; "near", as far as two devices can agree; or "other" numbers.
         text: In words, with the first differences.
         first: The first difference in words; empty if there is none.
     """
@@ -58,8 +58,8 @@ class Comparison:
     first: str = ""
 
 
-def compare(recorded: TrialResult, now: TrialResult, metrics: Iterable[str], precision: str) -> Comparison:
-    """Whether the numbers are the recorded ones, and what there is to say of them.
+def compare(recorded: TrialResult, now: TrialResult, metrics: Iterable[str], precision: str) -> TrialComparison:
+    """Whether a trial's numbers are the recorded ones, with a text that says how they differ.
 
     Args:
         recorded: From the store or a manifest.
@@ -69,21 +69,23 @@ def compare(recorded: TrialResult, now: TrialResult, metrics: Iterable[str], pre
     """
     if now.status not in {"finished", "diverged"} and now.status != recorded.status:
         reason = f": {now.reason.splitlines()[-1]}" if now.reason else ""
-        return Comparison("other", f"{now.status}{reason}", f"recorded as {recorded.status}, now {now.status}{reason}")
+        return TrialComparison(
+            "other", f"{now.status}{reason}", f"recorded as {recorded.status}, now {now.status}{reason}"
+        )
     differing = differences(recorded, now, metrics)
     finals, points = len(recorded.metrics), sum(map(len, recorded.curves.values()))
     if not differing:
         diverged = "" if recorded.diverged_step is None else f"diverged at step {recorded.diverged_step}, "
         curves = count(len(recorded.curves), "curve")
         text = f"same: {diverged}{count(finals, 'number')} and {curves} of {count(points, 'point')} in all"
-        return Comparison("same", text)
+        return TrialComparison("same", text)
     shown = "".join(f"\n    {difference}" for difference in differing[:_SHOWN])
     text = f"{len(differing)} of {finals + points} values differ, the first:{shown}"
     near = False
     if {device(recorded), device(now)} != {"cpu"}:
         first = next((d for d in differing if (d.key, d.step) == (names.VAL_LOSS, 0)), None)
         near = first is None or first.relative <= TOLERANCE[precision]
-    return Comparison("near" if near else "other", text, str(differing[0]))
+    return TrialComparison("near" if near else "other", text, str(differing[0]))
 
 
 def differences(recorded: TrialResult, now: TrialResult, metrics: Iterable[str]) -> list[Difference]:

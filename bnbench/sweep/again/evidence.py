@@ -99,17 +99,17 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
 
 def _description(file: FileTrials, sources: Sequence[tuple[dict[str, Any], SweepRecord]]) -> SweepRecord:
     """A description as of one sweep that trained all of them, compared as the file says."""
-    asked = file.asked
-    config = asked.config.sweep
-    of_file = [record for _, record in sources if record.asked.name == asked.name]
-    earlier = earlier_sweeps(asked.name, [sweep for sweep, _ in sources])[1:]
+    request = file.request
+    config = request.config.sweep
+    of_file = [record for _, record in sources if record.asked.name == request.name]
+    earlier = earlier_sweeps(request.name, [sweep for sweep, _ in sources])[1:]
     named_before = {sweep.id: sweep for record in of_file for sweep in record.asked.earlier}
     data = {data.name: data for _, record in reversed(sources) for data in record.asked.data}
-    varied = varied_keys(file.trials, asked.grid.axes)
+    varied = varied_keys(file.trials, request.grid.axes)
     newest = sources[0][1]
     described = replace(
         newest.asked,
-        name=asked.name,
+        name=request.name,
         compare=list(config.compare),
         contrasts=list(config.contrasts),
         axis=config.axis,

@@ -1,4 +1,4 @@
-"""What a trial's numbers depend on and is not as it was when they were recorded."""
+"""Finds what has changed, of all that a trial's numbers depend on, since they were recorded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Change:
-    """Something that was recorded, and is otherwise now; as text, one line."""
+    """Something that was recorded and has another value now; as text it is one line."""
 
     what: str
     then: str

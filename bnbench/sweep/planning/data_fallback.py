@@ -1,4 +1,4 @@
-"""The data set that takes another's place where that one's files are not on this machine."""
+"""Chooses an embedded data set where the files of the one asked for are not on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the file of a sweep asks to be trained, as trials that can be told by their params."""
+"""The trials that the file of a sweep asks for, compared with others by their params alone."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class FileTrials:
     """What a sweep's file asks to be trained.
 
     Attributes:
-        asked: The sweep.
-        trials: Without the checksums of their data: only their params count.
+        request: The sweep that it asks for.
+        trials: Its trials, without the checksums of their data, for only their params count.
     """
 
-    asked: SweepRequest
+    request: SweepRequest
     trials: list[Trial]
 
     @property
@@ -43,12 +43,12 @@ def trials_of_file(hydra: HydraSweep, words: Sequence[str]) -> FileTrials:
     Raises:
         ConfigError: If anything is wrong with the configuration of any trial.
     """
-    asked = sweep_request(hydra, words, lambda line: None)
+    request = sweep_request(hydra, words, lambda line: None)
     trials: dict[Params, Trial] = {}
-    for config, _, _ in asked.points:
+    for config, _, _ in request.points:
         trial = _trial(config)
         trials.setdefault(params_of(trial.params), trial)
-    return FileTrials(asked, [*trials.values()])
+    return FileTrials(request, [*trials.values()])
 
 
 def missing_from(file: FileTrials, planned: Iterable[Trial]) -> int:

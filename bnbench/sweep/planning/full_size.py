@@ -9,14 +9,14 @@ from bnbench.sweep.planning.grid import parse_override
 
 
 def at_size(sweep: SweepConfig, command_line: Sequence[str]) -> list[str]:
-    """The overrides that make the sweep its size: as if typed, and what is typed wins over them.
+    """The command line with the overrides of the sweep's size added, except where their keys are typed already.
 
     Args:
-        sweep: Says the size, and what the full one is.
+        sweep: Names the size, and what the full one sets.
         command_line: The overrides as typed.
 
     Raises:
-        ConfigError: If the sweep has no full size and is asked for it.
+        ConfigError: If the full size is asked for and the sweep has none.
     """
     if sweep.size == Size.quick:
         return [*command_line]

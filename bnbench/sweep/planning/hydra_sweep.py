@@ -1,4 +1,4 @@
-"""What Hydra hands its sweeper, and what bnbench asks of it."""
+"""The sweep as Hydra hands it to its sweeper, with what bnbench needs of Hydra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bnbench.sweep.planning.words import wrong_number_of_workers
 
 @dataclass(frozen=True)
 class HydraSweep:
-    """What Hydra hands its sweeper."""
+    """The composed configuration, and the way to compose and to launch more of them."""
 
     config: DictConfig
     context: HydraContext
@@ -38,7 +38,7 @@ class HydraSweep:
         return sweeper["params"] or {}, sweeper["arms"] or {}
 
     def typed_instead(self, words: Sequence[str]) -> HydraSweep:
-        """What Hydra would hand over if these words had been typed, beside its own settings."""
+        """The sweep that Hydra would hand over for these words, typed beside the settings of Hydra itself."""
         config = self.context.config_loader.load_configuration(
             config_name=self.config.hydra.job.config_name,
             overrides=[*self.config.hydra.overrides.hydra, *words],
@@ -76,7 +76,7 @@ class HydraSweep:
 
     @property
     def workers(self) -> int:
-        """Jobs that the launcher runs at once, as far as its settings tell."""
+        """How many jobs the launcher runs at once: its `n_jobs`, or 1 where it has no such setting."""
         from joblib import effective_n_jobs
 
         n_jobs = self.config.hydra.launcher.get("n_jobs", 1)

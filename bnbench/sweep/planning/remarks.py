@@ -14,7 +14,7 @@ _MOST_NAMED = 3
 
 
 def own_remarks(plan: Plan) -> list[str]:
-    """A line for each thing, without its full stop: images, what trains one by one, weights drawn, biases dropped."""
+    """Lines, without full stops, on images, trials trained one by one, initial weights, biases and evaluations."""
     alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
     return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan), *_biases(plan), *_evaluations(plan)])]
 
@@ -29,7 +29,7 @@ def _images(plan: Plan) -> Iterator[str]:
 
 
 def _evaluations(plan: Plan) -> Iterator[str]:
-    """Of networks and norms that do more while evaluating than compute."""
+    """A line for each network or norm that draws random numbers or changes its state while it is evaluated."""
     for p in plan.planned:
         if p.rehearsal is None:
             continue
@@ -50,28 +50,28 @@ def _evaluations(plan: Plan) -> Iterator[str]:
 
 
 def _weights(plan: Plan) -> Iterator[str]:
-    """Of networks that bring other initial weights than their constructors' defaults."""
+    """A line for each network that brings other initial weights than its layers' constructors draw."""
     from bnbench.models.own import survey
 
     for trial in (p.trial for p in plan.planned if p.trial.model.name == "custom"):
         info = dataset_info(trial.data)
-        brought, model = survey(trial.model, info.shape, info.classes).brought_weights, trial.model
-        if not brought.layers:
+        weights, model = survey(trial.model, info.shape, info.classes).brought_weights, trial.model
+        if not weights.layers:
             continue
-        names = f"{', '.join(brought.layers[:_MOST_NAMED])}{', …' if len(brought.layers) > _MOST_NAMED else ''}"
-        where = f"{len(brought.layers)} of its {brought.layer_count} layers and norms ({names})"
+        names = f"{', '.join(weights.layers[:_MOST_NAMED])}{', …' if len(weights.layers) > _MOST_NAMED else ''}"
+        where = f"{len(weights.layers)} of its {weights.layer_count} layers and norms ({names})"
         if Init.own not in (model.init, model.head_init):
             yield (
                 f"model.factory={model.factory} brings initial weights of its own in {where}: they are drawn anew, by "
                 f"model.init={model.init}, and norms start at their defaults; model.init=own keeps them"
             )
             continue
-        seeds = ", the same at every seed: seeds differ in batches and in what is not kept" if brought.checksum else ""
+        seeds = ", the same at every seed: seeds differ in batches and in what is not kept" if weights.checksum else ""
         yield f"the initial weights that model.factory={model.factory} brings in {where} are kept{_but(model)}{seeds}"
 
 
 def _biases(plan: Plan) -> Iterator[str]:
-    """What becomes of the biases right before norms of the user's own, where that is bnbench's to decide."""
+    """A line on the biases right before each norm of the user's own, where bnbench decides about them."""
     for trial in (p.trial for p in plan.planned if p.trial.norm.name == "custom" and p.trial.model.name != "custom"):
         if trial.model.bias != Bias.auto or trial.norm.placement != Placement.before:
             continue

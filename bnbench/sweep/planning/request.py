@@ -1,4 +1,4 @@
-"""From what was typed to the sweep that it asks for: its name, its grid, each point's configuration."""
+"""Turns the words of the command line into a sweep: its name, its grid, each point's configuration."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class SweepRequest:
     """A sweep before it is planned.
 
     Attributes:
-        config: Without what varies.
-        name: Of the sweep.
+        config: The configuration without what varies.
+        name: The sweep's name.
         grid: What varies.
-        points: As `sweep.compose` gives them.
-        notes: What its reader must know.
+        points: Each point of the grid, as `compose.compose` yields it.
+        notes: What the reader of its report must know.
     """
 
     config: Config
@@ -37,7 +37,7 @@ class SweepRequest:
 
 
 def sweep_request(hydra: HydraSweep, command_line: Sequence[str], say: Callable[[str], None]) -> SweepRequest:
-    """The sweep that the words on the command line ask for; arguments as of `run_sweep`.
+    """The sweep that the words on the command line ask for; it takes the arguments of `run_sweep`.
 
     Raises:
         ConfigError: If it cannot be composed.
@@ -45,18 +45,18 @@ def sweep_request(hydra: HydraSweep, command_line: Sequence[str], say: Callable[
     config = hydra.settings
     name = config.sweep.name or chosen_file(command_line) or "trial"
     sized = at_size(config.sweep, command_line)
-    instead = stand_in(config, sized, Workspace.of(config).cache)
-    chosen = [] if instead is None else [f"data={instead[0]}"]
-    if instead is not None:
+    other_data = stand_in(config, sized, Workspace.of(config).cache)
+    chosen = [] if other_data is None else [f"data={other_data[0]}"]
+    if other_data is not None:
         config = replace(config, data=to_config(hydra.compose(chosen)).data)
-        say(instead[1])
+        say(other_data[1])
     for line in useless_settings(hydra.config.hydra.overrides.hydra):
         say(line)
     say(describe_question(name, config))
     params, arms = hydra.varying
     grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
-    return SweepRequest(config, name, grid, points, [] if instead is None else [f"{instead[1]}."])
+    return SweepRequest(config, name, grid, points, [] if other_data is None else [f"{other_data[1]}."])
 
 
 def chosen_file(command_line: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How often a pack that fails is tried: once more as it is, then trial by trial."""
+"""Trains a pack that fails once more as it is, and then trial by trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sweeper tells a worker about its pack, and how far the worker says it is."""
+"""What the sweeper tells a worker about its pack, and how the worker reports its progress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Job:
         sweep_dir: Where progress is written.
         spool: Where results are left for the tracking store.
         run_id: The sweep's run in the tracking store.
-        process: The sweeping process, as `tracking.this_process` names it: when it is gone, nobody waits.
+        process: The sweeping process, as `tracking.this_process` names it; its workers end once it is gone.
         alone: Whether its trial is trained as plain torch does, not in a pack; decided once, in the plan.
         anew: Whether results count beside earlier ones of the same trials.
     """
@@ -73,7 +73,7 @@ class Progress:
 
 
 def read_progress(file: Path) -> Progress:
-    """What a worker last wrote; nothing done if it has not started."""
+    """What a worker last wrote; no steps if it has not started."""
     try:
         written = json.loads(file.read_text())
     except FileNotFoundError:
@@ -82,12 +82,12 @@ def read_progress(file: Path) -> Progress:
 
 
 def progress_files(sweep_dir: Path) -> list[Path]:
-    """One a pack that was started, while its sweep runs."""
+    """A file for each pack that was started, while its sweep runs."""
     return sorted(_progress_folder(sweep_dir).glob("*.json"))
 
 
 def progress_writer(file: Path, keys: Sequence[str]) -> Callable[[int, int], None]:
-    """What to tell the steps taken and the trials diverged; the file is replaced as a whole, a few times a second."""
+    """A function that takes the steps and the diverged trials, and replaces the file at most a few times a second."""
     last = -_PROGRESS_SECONDS
 
     def report(steps: int, diverged: int) -> None:
@@ -95,7 +95,7 @@ def progress_writer(file: Path, keys: Sequence[str]) -> Callable[[int, int], Non
         now = time.monotonic()
         if now - last >= _PROGRESS_SECONDS:
             last = now
-            with suppress(OSError):  # of a full disk, say: what matters is the training
+            with suppress(OSError):  # a full disk, say, must not end the training
                 file.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(file, json.dumps(asdict(Progress(steps, diverged, tuple(keys)))))
 

@@ -1,4 +1,4 @@
-"""Whether every trial that a sweep trained has a result, and what is said of those that have none."""
+"""Checks that every trial that a sweep trained has a result, and names those that have none."""
 
 from __future__ import annotations
 

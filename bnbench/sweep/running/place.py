@@ -1,4 +1,4 @@
-"""Where a sweep is recorded, in words: for the user, and for commands that find it again."""
+"""Says where a sweep is recorded, to the user and as the settings of a command that finds it again."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bnbench.config.workspace import Workspace
 from bnbench.record.redaction import redacted
 
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z./][\w./:@%+-]*", re.I | re.A)
-"""What Hydra takes as a text without quotes."""
+"""A text that needs no quotes in Hydra's grammar."""
 
 
 def ready_command(verb: str, config: Config, *named: str) -> str:
-    """`python -m bnbench VERB NAMED` with the settings that lead it to where `config` records, ready to be pasted.
+    """`python -m bnbench VERB NAMED`, ready to be pasted, with the settings of the place where `config` records.
 
     A password in an address is not repeated.
     """

@@ -1,4 +1,4 @@
-"""What `status` says: how many of a sweep's trials are done, running, failed and to do, by arm."""
+"""Counts for `status` how many of a sweep's trials are done, running, failed and to do, by arm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does with its pack: train it, try again what fails, and leave the results in the spool."""
+"""Trains a pack in a worker, tries again what fails, and leaves the results in the spool."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from bnbench.tracking import Spool, this_process, was_killed
 def train_pack(config: DictConfig) -> None:
     """Hydra's task: train the pack that `config.pack` describes and spool its results.
 
-    Each attempt has a process of its own, so that one that is killed costs no other pack; but not where the sweep
-    trains in its own process, and not on a GPU, which does not survive a fork.
+    Each attempt has a process of its own, so that one that is killed costs no other pack. There are two exceptions: a
+    sweep that trains in its own process, and a GPU, whose state does not survive a fork.
 
     Raises:
         ConfigError: If this is not the training that was planned.
