@@ -8,7 +8,6 @@ the *new* batch.
 from bnbench.reference.batch_norm import BatchNormCache, batchnorm_backward, batchnorm_forward
 from bnbench.reference.batch_renorm import batch_renorm, renorm_correction
 from bnbench.reference.filter_response_norm import filter_response_norm
-from bnbench.reference.functional import batch_norm_with_global_normalization, batch_normalization, moments
 from bnbench.reference.ghost_batch_norm import ghost_batch_norm
 from bnbench.reference.group_norm import group_norm
 from bnbench.reference.instance_norm import instance_norm
@@ -28,6 +27,7 @@ from bnbench.reference.state import (
     torch_state,
     tutorial_state,
 )
+from bnbench.reference.tensorflow_functions import batch_norm_with_global_normalization, batch_normalization, moments
 from bnbench.reference.weight_standardization import weight_standardization
 
 __all__ = [

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bnbench.reference.functional import batch_normalization, moments
 from bnbench.reference.state import BatchNormState, check_state, update_running
+from bnbench.reference.tensorflow_functions import batch_normalization, moments
 
 
 class BatchNormCache(NamedTuple):

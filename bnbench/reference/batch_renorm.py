@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bnbench.reference.channels import affine, per_channel
-from bnbench.reference.functional import moments
 from bnbench.reference.state import MODES
+from bnbench.reference.tensorflow_functions import moments
 
 
 def batch_renorm(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnbench.reference.channels import affine, spatial_axes
-from bnbench.reference.functional import batch_normalization, moments
+from bnbench.reference.tensorflow_functions import batch_normalization, moments
 
 
 def instance_norm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnbench.reference.functional import batch_normalization, moments
+from bnbench.reference.tensorflow_functions import batch_normalization, moments
 
 
 def weight_standardization(weight: np.ndarray, *, eps: float) -> np.ndarray:
