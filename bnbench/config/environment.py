@@ -19,17 +19,17 @@ _GIT_SECONDS = 5
 
 def versions() -> dict[str, str]:
     """The versions of Python, bnbench, its numerics and the packages that numbers pass through; those installed."""
-    found = {
+    installed = {
         "python": platform.python_version(),
         "bnbench": __version__,
         "numerics": str(trial.NUMERICS_VERSION),
     }
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def git_state(folder: Path) -> dict[str, Any]:

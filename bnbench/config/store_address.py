@@ -45,9 +45,9 @@ class Address:
         runs_dir = runs_dir.resolve()
         if uri is None:
             return cls._sqlite(runs_dir / "mlflow.db")
-        given = f"tracking.uri={redacted(uri)}"
+        setting = f"tracking.uri={redacted(uri)}"
         if uri == os.environ.get("MLFLOW_TRACKING_URI"):
-            given += " (from MLFLOW_TRACKING_URI)"
+            setting += " (from MLFLOW_TRACKING_URI)"
         scheme, separator, rest = uri.partition("://")
         kind = scheme.partition("+")[0]
         if scheme == "sqlite" and rest.startswith("/") and rest not in {"/", "/:memory:"}:
@@ -57,8 +57,8 @@ class Address:
         if scheme in _SERVERS and rest.strip("/"):
             return cls(uri.rstrip("/"), None, None)
         if scheme == "file" or uri.startswith("file:") or not separator:
-            raise ConfigError(f"{given} is a folder of files, a kind of store that MLflow has closed; {_CHOICES}")
-        raise ConfigError(f"{given} is not the address of a tracking store; {_CHOICES}")
+            raise ConfigError(f"{setting} is a folder of files, a kind of store that MLflow has closed; {_CHOICES}")
+        raise ConfigError(f"{setting} is not the address of a tracking store; {_CHOICES}")
 
     @classmethod
     def _sqlite(cls, database: Path) -> Address:
