@@ -1,4 +1,4 @@
-"""What a network keeps beside its parameters: counters, tensors in plain attributes, buffers that it made later."""
+"""The state of a network beside its parameters: counters, tensors in plain attributes, buffers registered later."""
 
 from __future__ import annotations
 
@@ -11,67 +11,73 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_OF_TORCH = vars(nn.Module()).keys()
+_TORCH_ATTRIBUTES = vars(nn.Module()).keys()
 _SCALARS = (type(None), bool, int, float, complex, str)
 
-Held = Collection[tuple[nn.Module, str]]
-"""Buffers that are held already, each by its module and name."""
+Buffers = Collection[tuple[nn.Module, str]]
+"""Buffers, each by its module and its name there."""
 
 
 class _Opaque:
-    """A value that a checkpoint cannot hold, by what it was.
+    """Stands in a snapshot for a value that a checkpoint cannot hold.
 
     Attributes:
-        mark: Two looks at a value that did not change have the same; None where that cannot be told.
+        kind: The name of the value's class.
+        digest: Equal in two snapshots if the value did not change between them; None where that cannot be told.
     """
 
     def __init__(self, value: object) -> None:
         self.kind = type(value).__name__
-        self.mark = _mark(value)
+        self.digest = _digest(value)
 
 
-def look(net: nn.Module, held: Held = ()) -> dict[str, Any]:
-    """Copies of what the modules keep now, by `module.name`: plain data, or what a value of another kind was."""
-    return {name: _copy(value) for name, value in _values(net, held)}
+def snapshot(net: nn.Module, held_buffers: Buffers = ()) -> dict[str, Any]:
+    """Copies of the modules' present attributes by `module.name`: plain data, or an `_Opaque` for any other value.
+
+    Args:
+        net: The network.
+        held_buffers: Buffers that are stored elsewhere and left out here.
+    """
+    return {name: _copy(value) for name, value in _values(net, held_buffers)}
 
 
-def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The names whose values are new or others."""
-    return [name for name, value in now.items() if name not in before or not _same(before[name], value)]
+def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The names of attributes that are new in the second snapshot or have another value there."""
+    return [name for name, value in after.items() if name not in before or not _same(before[name], value)]
 
 
-def kept(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Of these the plain data, which a checkpoint holds."""
-    return {name: now[name] for name in changed(before, now) if _is_plain(now[name])}
+def saveable_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The changed attributes that are plain data, which a checkpoint can hold."""
+    return {name: after[name] for name in changed_names(before, after) if _is_plain(after[name])}
 
 
-def lost(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """And the others, with their kinds."""
-    return [f"{name} ({now[name].kind})" for name in changed(before, now) if not _is_plain(now[name])]
+def unsaveable_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The changed attributes that no checkpoint can hold, each with the name of its class."""
+    return [f"{name} ({after[name].kind})" for name in changed_names(before, after) if not _is_plain(after[name])]
 
 
-def put(net: nn.Module, values: Mapping[str, Any]) -> None:
-    """Give modules what they kept."""
+def restore(net: nn.Module, values: Mapping[str, Any]) -> None:
+    """Set the modules' attributes to the values of `saveable_changes`."""
     modules = dict(net.named_modules())
     for name, value in values.items():
-        path, _, own = name.rpartition(".")
+        path, _, attribute = name.rpartition(".")
         module = modules[path]
-        if own in module._buffers:
-            module._buffers[own] = _copy(value)
+        if attribute in module._buffers:
+            module._buffers[attribute] = _copy(value)
         else:
-            module.__dict__[own] = _copy(value)
+            module.__dict__[attribute] = _copy(value)
 
 
-def _values(net: nn.Module, held: Held) -> Iterator[tuple[str, object]]:
+def _values(net: nn.Module, held_buffers: Buffers) -> Iterator[tuple[str, object]]:
     for path, module in net.named_modules():
-        own = {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
-        own |= {name: value for name, value in module._buffers.items() if (module, name) not in held}
-        for name, value in own.items():
+        attributes = {name: value for name, value in vars(module).items() if name not in _TORCH_ATTRIBUTES}
+        attributes |= {name: value for name, value in module._buffers.items() if (module, name) not in held_buffers}
+        for name, value in attributes.items():
             yield f"{path}.{name}".lstrip("."), value
 
 
 def _copy(value: object) -> Any:
-    """The value, its tensors without their history; an `_Opaque` where it is no plain data."""
+    """The value, its tensors detached and copied; an `_Opaque` where it is not plain data."""
     if type(value) in _SCALARS:
         return value
     if type(value) is Tensor:
@@ -94,7 +100,7 @@ def _same(a: Any, b: Any) -> bool:
         return False
     match a:
         case _Opaque():
-            return bool(a.mark == b.mark)
+            return bool(a.digest == b.digest)
         case Tensor():
             return a.dtype == b.dtype and torch.equal(a, b)
         case list() | tuple():
@@ -104,8 +110,8 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-class _Marker(Pickler):
-    """Writes values down so that they can be compared; modules and parameters are held elsewhere."""
+class _DigestPickler(Pickler):
+    """Pickles a value so that two snapshots of it can be compared; modules and parameters are stored elsewhere."""
 
     def persistent_id(self, obj: Any) -> Any:
         if isinstance(obj, nn.Module | nn.Parameter):
@@ -117,10 +123,10 @@ class _Marker(Pickler):
         return None
 
 
-def _mark(value: object) -> str | None:
+def _digest(value: object) -> str | None:
     stream = io.BytesIO()
     try:
-        _Marker(stream).dump(value)
-    except Exception:  # of what cannot be pickled nobody can say whether it changed
+        _DigestPickler(stream).dump(value)
+    except Exception:  # whether a value that cannot be pickled has changed cannot be told
         return None
     return hashlib.sha256(stream.getvalue()).hexdigest()

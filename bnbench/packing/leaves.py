@@ -42,7 +42,7 @@ class FoldedLinear(nn.Module):
     """K linear layers as one batched product; (N, K*C) in, (N, K*O) out.
 
     Attributes:
-        descent: What an optimizer sets that wants the weight moved in the backward pass.
+        descent: Set by an optimizer whose step the backward pass is to take, else None.
     """
 
     def __init__(self, leaves: Sequence[nn.Linear]) -> None:
@@ -56,7 +56,7 @@ class FoldedLinear(nn.Module):
         return linear(self.used_weight(), self.bias, x, self.descent)
 
     def used_weight(self) -> Tensor:
-        """What the input is multiplied with."""
+        """The weight that the input is multiplied with."""
         return self.weight
 
 
@@ -94,7 +94,7 @@ class FoldedConv2d(nn.Module):
         return F.conv2d(x, weight.flatten(0, 1), bias, self.stride, self.padding, self.dilation, groups)
 
     def used_weight(self) -> Tensor:
-        """What the input is convolved with."""
+        """The kernel that the input is convolved with."""
         return self.weight
 
 
@@ -108,10 +108,10 @@ def _on_a_pixel(rows: Tensor) -> Tensor:
 
 
 class FoldedPixelConv2d(FoldedLinear):
-    """K conv layers that only see 1x1 maps, where nothing but the kernel's middle has a gradient: it alone is trained.
+    """K conv layers that only see 1x1 maps, as linear layers: only the middle of a kernel has a gradient there.
 
-    For use without weight decay, which would move the rest. Several times as fast as a conv, and the optimizer has
-    a ninth of a 3x3 kernel to move.
+    It is not for use with weight decay, which would change the rest of the kernel too. It is several times as fast as a
+    conv, and the optimizer updates a ninth of a 3x3 kernel.
     """
 
     kernels: Tensor
@@ -144,7 +144,7 @@ class FoldedStandardizedConv2d(FoldedConv2d):
 
 
 def _torch_batch_norm(leaves: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> BatchNorm:
-    """PyTorch's own batch norms, as bnbench's."""
+    """PyTorch's batch norms as one of bnbench's."""
     return BatchNorm.fold([_converted(leaf) for leaf in leaves])
 
 
@@ -238,11 +238,11 @@ def _adaptive_pool(leaves: Sequence[nn.AdaptiveAvgPool2d]) -> nn.Module:
 
 
 def _shared(leaves: Sequence[nn.Module]) -> nn.Module:
-    """A leaf that works channel by channel or element by element: one serves all trials as it is."""
+    """A copy of the first leaf, which serves all trials because it works by channel or by element."""
     _agree(leaves, *(name for name in vars(leaves[0]) if not name.startswith("_") and name != "training"))
     leaf = copy.copy(leaves[0])
     if hasattr(leaf, "inplace"):
-        leaf.inplace = False  # type: ignore[assignment]  # it would overwrite what another leaf's gradient still needs
+        leaf.inplace = False  # type: ignore[assignment]  # in place it would overwrite a tensor that another leaf's gradient needs
     return leaf
 
 

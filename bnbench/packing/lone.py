@@ -1,4 +1,4 @@
-"""A network that cannot be packed, as a pack of one slot: so there is one way to train."""
+"""A network that cannot be packed, as a pack of one slot, so that all networks are trained in the same way."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from bnbench.tensors.seeding import derive, reseed
 
 
 class LonePack(Pack):
-    """One network in the only slot; it computes as plain torch does, whatever is in it.
+    """One network in the only slot; it computes what it computes in plain torch, whatever modules it has.
 
-    Parameters and buffers have shape (1, …), as a pack's; the network works on their only row, and a buffer that its
-    forward assigns anew is copied there. Numbers that its forward draws from a global generator depend on the seed and
-    the step, and while evaluating also on how many passes there were since that step; the generator is left there.
+    Parameters and buffers have shape (1, …), as in any pack. The network computes with their only row; where its
+    forward assigns a new tensor to a buffer, the tensor is copied into that row. What its forward draws from a global
+    generator depends on the seed and the step, and while evaluating also on the number of forward passes since that
+    step. The state of the global generator is not put back afterwards.
 
     Args:
         net: The network, on the device where it is trained.
@@ -37,15 +38,15 @@ class LonePack(Pack):
         self.register_buffer("steps", torch.zeros(1), persistent=False)
         self._seed = seed
         self._evaluated = 0
-        self._alone = [net]  # in a list: its own parameters are not to be trained
-        self._made_with = attributes.look(net, self._views)
+        self._net_in_list = [net]  # in a list, where torch does not register its parameters a second time
+        self._initial_attributes = attributes.snapshot(net, self._views)
 
     def forward(self, x: Tensor) -> Tensor:
-        [net] = self._alone
+        [net] = self._net_in_list
         rows = {name: parameter[0] for name, parameter in self.net.named_parameters()}
         reseed(self._next_seed())
         logits = torch.func.functional_call(net, rows, (x,))
-        self._hold_assigned_buffers()
+        self._copy_assigned_buffers()
         return trial_rows(logits, 1)
 
     def _next_seed(self) -> int:
@@ -59,15 +60,15 @@ class LonePack(Pack):
 
     @staticmethod
     def training_seed(seed: int, step: int) -> int:
-        """What a step's draws start from."""
+        """The seed of the global generators for one training step."""
         return derive(seed, "forward", step)
 
     @staticmethod
     def evaluation_seed(seed: int, steps: int, passes: int) -> int:
-        """Those of an evaluating pass, the first, second … after so many steps."""
+        """The seed of the global generators for an evaluating forward pass: the first, second … after so many steps."""
         return derive(seed, "evaluation", steps, passes)
 
-    def _hold_assigned_buffers(self) -> None:
+    def _copy_assigned_buffers(self) -> None:
         for (module, name), row in self._views.items():
             value = module._buffers[name]
             if value is not row and value is not None and value.shape == row.shape and value.dtype == row.dtype:
@@ -76,22 +77,24 @@ class LonePack(Pack):
                 module._buffers[name] = row
 
     def attributes(self) -> dict[str, Any]:
-        return attributes.kept(self._made_with, self._look())
+        return attributes.saveable_changes(self._initial_attributes, self._snapshot())
 
-    def lost_attributes(self) -> list[str]:
-        """What the network changed since it was made and no checkpoint can hold, each with its kind."""
-        return attributes.lost(self._made_with, self._look())
+    def unsaveable_attributes(self) -> list[str]:
+        """The attributes that the network changed since it was built and no checkpoint can hold."""
+        return attributes.unsaveable_changes(self._initial_attributes, self._snapshot())
 
-    def _look(self) -> dict[str, Any]:
-        [net] = self._alone
-        return attributes.look(net, {at for at, row in self._views.items() if at[0]._buffers[at[1]] is row})
+    def _snapshot(self) -> dict[str, Any]:
+        [net] = self._net_in_list
+        return attributes.snapshot(
+            net, {place for place, row in self._views.items() if place[0]._buffers[place[1]] is row}
+        )
 
     def put_attributes(self, values: Mapping[str, Any]) -> None:
-        attributes.put(self._alone[0], values)
+        attributes.restore(self._net_in_list[0], values)
 
     def train(self, mode: bool = True) -> LonePack:
         super().train(mode)
-        self._alone[0].train(mode)
+        self._net_in_list[0].train(mode)
         return self
 
     def fold(self, images: Tensor, dtype: torch.dtype) -> Tensor:
@@ -105,32 +108,32 @@ class LonePack(Pack):
 
 
 def _rows(net: nn.Module) -> tuple[nn.Module, dict[tuple[nn.Module, str], Tensor]]:
-    """Modules that hold the network's parameters and buffers as (1, …), under its names; its buffers become views.
+    """Modules that hold the network's parameters and buffers as (1, …) under its names, and views of the buffers' rows.
 
-    These views are what comes second, by their modules and names.
+    The network's buffers are replaced by these views, which are returned by the buffer's module and name.
     """
     rows = nn.Module()
     views: dict[tuple[nn.Module, str], Tensor] = {}
     for name, parameter in net.named_parameters():
-        holder, own = _holder(rows, name)
+        holder, leaf_name = _holder(rows, name)
         row = parameter.detach().unsqueeze(0).clone()
-        holder.register_parameter(own, nn.Parameter(row, parameter.requires_grad))
+        holder.register_parameter(leaf_name, nn.Parameter(row, parameter.requires_grad))
     persistent = net.state_dict().keys()
     for path, module in net.named_modules():
-        for own, buffer in module.named_buffers(recurse=False):
-            name = f"{path}.{own}".lstrip(".")
+        for leaf_name, buffer in module.named_buffers(recurse=False):
+            name = f"{path}.{leaf_name}".lstrip(".")
             holder, _ = _holder(rows, name)
             row = buffer.unsqueeze(0).clone()
-            holder.register_buffer(own, row, persistent=name in persistent)
-            module._buffers[own] = views[module, own] = row[0]
+            holder.register_buffer(leaf_name, row, persistent=name in persistent)
+            module._buffers[leaf_name] = views[module, leaf_name] = row[0]
     return rows, views
 
 
 def _holder(root: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """The module that a dotted name lies in, made where there is none, and the name's last part."""
-    *path, own = name.split(".")
+    """The module that a dotted name points into, created where it is missing, and the last part of the name."""
+    *path, leaf_name = name.split(".")
     for part in path:
         if part not in root._modules:
             root.add_module(part, nn.Module())
         root = root.get_submodule(part)
-    return root, own
+    return root, leaf_name

@@ -1,4 +1,4 @@
-"""How much memory a pack takes; torch-free, because planning asks."""
+"""How much memory a pack takes; without torch, because planning needs it before torch is loaded."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ def conv_channels(trial: Trial) -> list[int]:
 
 
 def trial_bytes(trial: Trial) -> int:
-    """A rough bound of what one more trial adds to a pack: weights, gradients, optimizer state, activations."""
+    """A rough upper bound of the bytes that one more trial adds: weights, gradients, optimizer state, activations."""
     info = dataset_info(trial.data)
-    done = work(trial.model, info.shape, info.classes)
+    network = work(trial.model, info.shape, info.classes)
     examples = max(
         trial.training.batch_size * _ACTIVATION_COPIES,
         min(names.EVALUATION_BATCH, info.val) * _EVALUATION_COPIES,
     )
     pixels = info.shape[0] * info.shape[1] * info.shape[2]
-    numbers = done.weights * (2 + OPTIMIZERS[trial.optimizer.name].states) + examples * (done.activations + pixels)
+    numbers = network.weights * (2 + OPTIMIZERS[trial.optimizer.name].states) + examples * (
+        network.activations + pixels
+    )
     return numbers * (8 if trial.training.precision == Precision.float64 else 4)
 
 
 def trials_in_memory(trial: Trial) -> int:
-    """How many such trials a worker may hold, by `training.max_memory` or by default; at least the one."""
+    """How many such trials a worker may hold at once, by `training.max_memory` or by default; at least 1."""
     limit = trial.training.max_memory
     memory = worker_bytes(trial.training.device) if limit is None else limit * 2**30
     return max(1, int(memory / trial_bytes(trial)))
 
 
 def worker_bytes(device: str) -> int:
-    """What a worker's pack may take by default: half of the device's memory, shared by a worker a core."""
+    """Bytes that a worker's pack may take by default: half of the device's memory, divided by the number of cores."""
     return int(memory_bytes(device) / 2 / (os.cpu_count() or 1))

@@ -1,4 +1,4 @@
-"""How fast packs of several widths were measured to be on this machine, kept between sweeps."""
+"""Measured step times of packs of several widths, stored by machine so that later sweeps need not measure again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Pace = Mapping[int, float]
 """Seconds of a pack's step by the number of its trials, for one shape of step."""
 
 _FILE = "paces.json"
-_WORTH = 1.01  # times as fast, for a pack that is wider
+_LEAST_SPEEDUP = 1.01  # that a wider pack must have over a narrower one
 
-# What a step's arithmetic does not depend on, though trials of a pack may differ in none but some of it.
+# Keys that do not change a step's arithmetic, beside those that may differ within a pack anyway.
 _NO_SHAPE = (
     "seed",
     "training.steps",
@@ -28,12 +28,12 @@ _NO_SHAPE = (
     "norm.inference",
     "optimizer.lr",
 )
-# May differ in a pack, but not between none and some.
+# Keys whose value may differ within a pack, but not between zero and above zero.
 _SWITCHES = {"decays": "optimizer.weight_decay", "drops": "model.dropout"}
 
 
 def shape_of(trial: Trial) -> str:
-    """A key that trials share whose steps do the same arithmetic, and so are fastest at the same width."""
+    """A key that is equal for trials whose steps do the same arithmetic, which makes them fastest at the same width."""
     return step_shape(trial.params)
 
 
@@ -52,7 +52,7 @@ def best_width(pace: Pace) -> int:
     """
     best = min(pace)
     for width in sorted(pace):
-        if width / pace[width] > best / pace[best] * _WORTH:
+        if width / pace[width] > best / pace[best] * _LEAST_SPEEDUP:
             best = width
     return best
 
@@ -64,27 +64,27 @@ def pack_step_seconds(pace: Pace, slots: int) -> float:
     (1.125, 1.0)
     """
     nearest = min((width for width in pace if width >= slots), default=max(pace))
-    # Few trials take hardly less than the fewest that were measured: a step is mostly overhead there.
+    # Below the narrowest width that was measured a step is mostly overhead, and takes hardly less time.
     return pace[nearest] * max(slots, min(pace)) / nearest
 
 
 def load_paces(folder: Path, machine: str) -> dict[str, Pace]:
-    """Paces by shape, as far as they were measured on this machine."""
+    """The paces that were measured on this machine, by shape."""
     shapes = _load(folder).get(machine, {})
     return {shape: {int(width): seconds for width, seconds in pace.items()} for shape, pace in shapes.items()}
 
 
 def save_paces(folder: Path, machine: str, paces: Mapping[str, Pace]) -> None:
-    """Keep paces for later sweeps, beside those of other machines that share the folder."""
-    known = _load(folder)
-    known[machine] = {**known.get(machine, {}), **{shape: dict(pace) for shape, pace in paces.items()}}
+    """Store paces for later sweeps, beside those of other machines that share the folder."""
+    stored = _load(folder)
+    stored[machine] = {**stored.get(machine, {}), **{shape: dict(pace) for shape, pace in paces.items()}}
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / _FILE, json.dumps(known, indent=1))
+    replace_file(folder / _FILE, json.dumps(stored, indent=1))
 
 
 def _load(folder: Path) -> dict[str, dict[str, dict[Any, float]]]:
     try:
-        known: dict[str, dict[str, dict[Any, float]]] = json.loads((folder / _FILE).read_text())
-    except (FileNotFoundError, ValueError):  # a damaged file costs a measurement, no sweep
+        stored: dict[str, dict[str, dict[Any, float]]] = json.loads((folder / _FILE).read_text())
+    except (FileNotFoundError, ValueError):  # with a damaged file the paces are measured again
         return {}
-    return known
+    return stored

@@ -1,4 +1,4 @@
-"""The networks of a pack's trials as one module: the only thing that is ever trained."""
+"""The networks of a pack's trials as one module, which is what a Trainer trains."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)  # may be empty
 
 
 class Pack(nn.Module, ABC):
-    """The networks of K trials as one module, each in a slot: folded into one another, or a single one as it is.
+    """The networks of K trials as one module, one network a slot.
 
-    Every parameter and buffer of `net` has the lone network's name and shape (K, …): its k-th row is slot k's. Of
-    kernels on 1x1 maps the parameter is the middle; `slot_state` has them whole.
+    Every parameter and buffer of `net` has the lone network's name and shape (K, …): its k-th row belongs to slot k.
+    Where a conv layer only sees 1x1 maps, the parameter is the middle of its kernel; `slot_state` has the whole kernel.
 
     Attributes:
         net: Owns the parameters and buffers.
@@ -50,7 +50,7 @@ class Pack(nn.Module, ABC):
 
     @abstractmethod
     def fold(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """`forward`'s input, in new memory, from images (K, N, C, H, W)."""
+        """The input of `forward`, in new memory, from images (K, N, C, H, W)."""
 
     @abstractmethod
     def width_of(self, trials: int) -> int:
@@ -62,11 +62,11 @@ class Pack(nn.Module, ABC):
 
     @abstractmethod
     def attributes(self) -> dict[str, Any]:
-        """What the network changed since it was made and holds in no parameter or buffer; plain data, by name."""
+        """Plain data, by name, that the network changed since it was built and that is in no parameter or buffer."""
 
     @abstractmethod
     def put_attributes(self, values: Mapping[str, Any]) -> None:
-        """Take in what `attributes` gave."""
+        """Set the network's attributes to values that `attributes` returned."""
 
     @property
     def has_running_statistics(self) -> bool:
@@ -75,11 +75,11 @@ class Pack(nn.Module, ABC):
 
     @property
     def needs_population(self) -> bool:
-        """Whether training cannot start before the norms were given the training images' statistics."""
+        """Whether the norms need the training images' statistics before the first training step."""
         return any(norm.frozen for norm in self.norms)
 
     def use_statistics(self, statistics: Statistics) -> None:
-        """Choose what evaluation normalizes with; frozen norms have no choice."""
+        """Choose the statistics that evaluation normalizes with; frozen norms always use their own."""
         for norm in self.norms:
             if not norm.frozen:
                 norm.statistics = statistics
@@ -184,24 +184,26 @@ def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.M
         rule = FoldedPixelConv2d
     if rule is not None:
         return _by_rule(rule, nets)
-    here = f"{path or 'the network'} ({type(first).__name__})"
+    place = f"{path or 'the network'} ({type(first).__name__})"
     if not first._modules and type(first) not in _CONTAINERS:
-        raise UnpackableError(f"{here} is a leaf that bnbench has no rule for")
+        raise UnpackableError(f"{place} is a leaf that bnbench has no rule for")
     if first._parameters or first._buffers:
-        raise UnpackableError(f"{here} owns parameters or buffers beside its children")
+        raise UnpackableError(f"{place} owns parameters or buffers beside its children")
     if len({_structure(net) for net in nets}) > 1:
-        raise UnpackableError(f"{here} differs within the pack in its children or settings")
+        raise UnpackableError(f"{place} differs within the pack in its children or settings")
     folded = copy.copy(first)
     folded._modules = {}
     for name, child in first._modules.items():
         children = [net._modules[name] for net in nets]
-        where = f"{path}.{name}".lstrip(".")
-        folded._modules[name] = None if child is None else _fold([c for c in children if c is not None], where, pixels)
+        child_path = f"{path}.{name}".lstrip(".")
+        folded._modules[name] = (
+            None if child is None else _fold([c for c in children if c is not None], child_path, pixels)
+        )
     return folded
 
 
 def _structure(module: nn.Module) -> str:
-    """What a forward could branch on: which children there are, and the plain values among the attributes."""
+    """All that a forward could branch on: which children exist, and the attributes that are plain values."""
     children = [(name, child is None) for name, child in module._modules.items()]
     plain = {name: v for name, v in vars(module).items() if isinstance(v, bool | int | float | str | None)}
     return repr((children, sorted(plain.items())))
@@ -215,10 +217,10 @@ def _by_rule(rule: Callable[[Sequence[Any]], nn.Module], leaves: Sequence[nn.Mod
 
 
 def _refuse_tied_and_frozen(net: nn.Module) -> None:
-    seen: dict[int, str] = {}
+    first_names: dict[int, str] = {}
     for name, parameter in net.named_parameters(remove_duplicate=False):
         if not parameter.requires_grad:
             raise UnpackableError(f"{name} is frozen (requires_grad=False)")
-        other = seen.setdefault(id(parameter), name)
-        if other != name:
-            raise UnpackableError(f"{name} and {other} are one tied parameter")
+        first_name = first_names.setdefault(id(parameter), name)
+        if first_name != name:
+            raise UnpackableError(f"{name} and {first_name} are one tied parameter")

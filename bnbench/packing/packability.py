@@ -1,6 +1,6 @@
-"""Whether a network or norm of the user's own can be trained in packs: found by trying it, once in a plan.
+"""Whether a network or norm of the user's own can be trained in packs: the plan tries it once.
 
-It can if in a pack it computes what it computes alone, and has the same bits beside any other trials.
+It can if it computes the same in a pack as alone, and its bits do not depend on the other trials of the pack.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bnbench.packing.pixels import single_pixel_layers
 from bnbench.packing.rehearsal import Rehearsal, one_thread, rehearse
 from bnbench.tensors.seeding import generator, generators_kept
 
-# A pack saves overhead, which is most of a step of a small network; a large one gains nothing and takes long to try.
+# A pack saves overhead, which is most of a small network's step; a large network gains nothing and is slow to try.
 _MOST_WEIGHTS = 2_000_000
 _TOLERANCE = 1e-9  # in double precision, of the largest value
 _MOST_EXAMPLES = 64
@@ -32,10 +32,10 @@ _DISTURBANCE = 0.05
 
 @dataclass(frozen=True)
 class Packability:
-    """What trying a trial's network showed.
+    """The outcome of trying a trial's network.
 
     Attributes:
-        rehearsal: What its steps and evaluations do beside computing.
+        rehearsal: The side effects of its steps and evaluations.
         why_alone: Why it cannot be trained in a pack with other trials, or None.
     """
 
@@ -59,8 +59,8 @@ def packability(trial: Trial) -> Packability:
 def _why_alone(trial: Trial, rehearsal: Rehearsal) -> str | None:
     if rehearsal.draws or rehearsal.draws_evaluating:
         return "its forward draws random numbers itself"
-    if rehearsal.changes or rehearsal.lost:
-        return f"a step changes {[*rehearsal.changes, *rehearsal.lost][0]}, which is no buffer"
+    if rehearsal.changed_attributes or rehearsal.unsaveable:
+        return f"a step changes {[*rehearsal.changed_attributes, *rehearsal.unsaveable][0]}, which is no buffer"
     info = dataset_info(trial.data)
     weights = work(trial.model, info.shape, info.classes).weights
     if weights > _MOST_WEIGHTS:
@@ -71,11 +71,12 @@ def _why_alone(trial: Trial, rehearsal: Rehearsal) -> str | None:
 @generators_kept()
 @one_thread()
 def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> str | None:
-    """Why the trial's network does not compute in a pack what it does alone, or None.
+    """Why the trial's network does not compute the same in a pack as alone, or None if it does.
 
-    Three networks of other seeds are packed and take a training step and an evaluation on random images. In double
-    precision each must be its lone self to 1e-9; in the trial's own precision two of them in another pack, in another
-    order, must have the same bits. Their weights are disturbed, for weights of zero hide what a forward does.
+    Networks of three seeds are packed and take a training step and an evaluation on random images. In double precision
+    each must agree with the same network alone to 1e-9. In the trial's own precision two of them, packed again without
+    the third and in another order, must have the same bits as before. Noise is added to their weights, because weights
+    of zero would hide what a forward does.
 
     Args:
         trial: Says the network, its norm, the batch size and the precision.
@@ -90,11 +91,11 @@ def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classe
         alone = [_step_alone(copy.deepcopy(net), batch) for net, batch in zip(in_double, images, strict=True)]
     except UnpackableError as error:
         return str(error)
-    except Exception as error:  # whatever a network does that is set to one precision, or cannot be copied
+    except Exception as error:  # a network may be tied to one precision, or impossible to copy
         return f"it cannot be tried in double precision: {one_line(error)}"
     try:
         together = _step_in_pack(packed, images)
-    except Exception as error:  # whatever a forward does that does not expect several trials' channels
+    except Exception as error:  # a forward may not expect the channels of several trials
         return f"its forward fails in a pack: {one_line(error)}"
     for by_itself, in_pack in zip(alone, together, strict=False):  # a pack may have more slots
         if len(by_itself) != len(in_pack) or not all(map(_near, by_itself, in_pack)):
@@ -139,7 +140,7 @@ def _step_alone(net: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def _step_in_pack(packed: Pack, images: Tensor) -> list[list[Tensor]]:
-    """The same of each slot; those beyond the images have the last of them."""
+    """The values of `_step_alone` for each slot; slots beyond the images get the last image batch."""
     K = packed.slots
     filled = torch.cat([images, images[-1:].expand(K - len(images), *images.shape[1:])])
     x = packed.fold(filled, images.dtype)
@@ -152,11 +153,11 @@ def _step_in_pack(packed: Pack, images: Tensor) -> list[list[Tensor]]:
 
 
 def _weights(logits: Tensor) -> Tensor:
-    """What logits (classes, N) are summed with, so that every one of them counts."""
+    """Different weights for the logits (classes, N), so that their weighted sum depends on every one of them."""
     return torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view(logits.shape)
 
 
 def _near(alone: Tensor, in_pack: Tensor) -> bool:
-    if alone.shape != in_pack.shape:  # of a kernel that only sees 1x1 maps, a pack trains the middle
+    if alone.shape != in_pack.shape:  # where a kernel only sees 1x1 maps, a pack trains its middle alone
         return alone.dim() == 4 and _near(alone[:, :, alone.shape[2] // 2, alone.shape[3] // 2], in_pack)
     return bool((alone - in_pack).abs().max() <= _TOLERANCE * (1 + alone.abs().max()))

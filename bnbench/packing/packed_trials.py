@@ -1,4 +1,4 @@
-"""The trials of a pack; torch-free."""
+"""The trials of a pack, by slot; without torch."""
 
 from __future__ import annotations
 

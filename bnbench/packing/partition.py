@@ -11,13 +11,13 @@ from bnbench.packing.memory import conv_channels, trials_in_memory
 from bnbench.packing.paces import shape_of
 from bnbench.packing.slots import alignment
 
-# Fast on the machine they were tried on; with conv layers by the largest batch size they are for.
+# Widths used where none was measured, good on one machine; for conv layers by the largest batch size they are for.
 _LINEAR_WIDTH = 32
 _CONV_WIDTHS = {2: 32, 32: 16}
 _CONV_WIDTH = 8
 
 CANDIDATES = (4, 8, 16, 32, 64)
-"""Widths to choose from by measurement."""
+"""Widths that are measured to choose the fastest."""
 
 
 def partition(
@@ -34,13 +34,14 @@ def partition(
 
     Args:
         trials: Distinct trials in the order planned, which a pack keeps.
-        widths: Those measured to be fastest, by `shape_of`; rough ones stand in for others.
+        widths: The measured fastest widths, by `shape_of`; shapes without a measurement get a rough width.
         workers: How many packs can be trained at once: with fewer packs than that, the largest are halved as long
             as their halves are worth a worker.
         alone: Keys of the trials whose networks cannot be packed: each is a pack of its own.
 
     Returns:
-        Every trial in exactly one pack; no two packs of one signature would fit into one, but for the workers' sake.
+        Packs with every trial in exactly one. Two packs of one signature could be merged only where a pack was halved
+        to occupy another worker.
     """
     groups: dict[tuple[tuple[str, object], ...], list[Trial]] = {}
     for trial in trials:
@@ -66,7 +67,7 @@ def _packs(group: list[Trial], width: int) -> list[list[Trial]]:
 
 
 def _split(group: list[Trial], count: int, step: int) -> list[list[Trial]]:
-    """So many parts, all but the last multiples of `step`: what is not one is padded to one with useless slots."""
+    """So many parts, all but the last a multiple of `step` long: only one pack then needs padding."""
     units = math.ceil(len(group) / step)
     bounds = [min(len(group), step * round(i * units / count)) for i in range(count + 1)]
     return [group[a:b] for a, b in itertools.pairwise(bounds)]

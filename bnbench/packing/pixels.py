@@ -1,4 +1,4 @@
-"""Which conv layers of a network only ever see 1x1 maps, where their kernel's middle is all that works."""
+"""Which conv layers of a network only see 1x1 maps, where only the middle of their kernel has an effect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def is_linear_on_a_pixel(conv: nn.Conv2d) -> bool:
-    """Whether around a 1x1 map the layer's kernel meets padding alone, except for its middle."""
+    """Whether on a 1x1 map all of the layer's kernel but its middle falls on padding."""
     around = tuple((k - 1) // 2 * d for k, d in zip(conv.kernel_size, conv.dilation, strict=True))
     odd = all(k % 2 for k in conv.kernel_size)
     return odd and conv.groups == 1 and conv.padding == around and conv.padding_mode == "zeros"
@@ -27,10 +27,10 @@ def single_pixel_layers(net: nn.Module, image_shape: tuple[int, int, int]) -> fr
         return frozenset()
     sizes: dict[nn.Module, set[tuple[int, ...]]] = defaultdict(set)
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record_size(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         sizes[module].add(tuple(inputs[0].shape[2:]))
 
-    hooks = [conv.register_forward_pre_hook(note) for conv in convs.values()]
+    hooks = [conv.register_forward_pre_hook(record_size) for conv in convs.values()]
     training = net.training
     with torch.no_grad():
         net.eval()(next(net.parameters()).new_zeros(1, *image_shape))

@@ -1,4 +1,4 @@
-"""Batched matrix products of K trials, each in the orientation its kernel is fast in."""
+"""Batched matrix products of K trials, each in the orientation in which its kernel is fast."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def linear(weight: Tensor, bias: Tensor | None, x: Tensor, descent: Descent | No
         weight: (K, O, C).
         bias: (K, O), or None.
         x: (N, K*C).
-        descent: Where given, the backward pass leaves no gradient of the weight: it takes the step at once, without
-            writing a gradient as large as the weight and reading it back.
+        descent: If not None, the backward pass takes the optimizer's step itself and leaves no gradient of the weight,
+            which saves writing a gradient as large as the weight and reading it back.
     """
     out: Tensor = _Linear.apply(weight, bias, trial_rows(x, len(weight)), descent)  # type: ignore[no-untyped-call]
     return stored_grad(out.flatten(0, 1).t())

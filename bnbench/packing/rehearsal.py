@@ -1,4 +1,4 @@
-"""Two training steps of a network or norm of the user's own, to learn what they do beside computing."""
+"""Two training steps of a network or norm of the user's own, to detect what they change beside their output."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _RATE = 0.01
 
 
 class Rehearsal(NamedTuple):
-    """What the steps and evaluations of a network do beside computing.
+    """The side effects of a network's training steps and evaluations.
 
     Attributes:
         draws: Whether it draws random numbers from a global generator while training.
-        draws_evaluating: Whether it does while evaluating.
-        learns_evaluating: Names of the buffers that change while evaluating.
-        changes: Names of plain attributes that a step changes.
-        lost: What a step changes that no checkpoint can hold.
+        draws_evaluating: Whether it draws them while evaluating.
+        buffers_changed_evaluating: Names of the buffers that change while evaluating.
+        changed_attributes: Names of plain attributes that a step changes.
+        unsaveable: What a step changes that no checkpoint can hold.
     """
 
     draws: bool
     draws_evaluating: bool
-    learns_evaluating: tuple[str, ...]
-    changes: tuple[str, ...]
-    lost: tuple[str, ...]
+    buffers_changed_evaluating: tuple[str, ...]
+    changed_attributes: tuple[str, ...]
+    unsaveable: tuple[str, ...]
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, torch computes as in a worker; what it rounds may depend on its threads."""
+    """Let torch use one thread inside, as in a worker, because its rounding may depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -49,7 +49,7 @@ def one_thread() -> Iterator[None]:
 
 
 def source(trial: Trial) -> str:
-    """Whose functions a trial's network and norm come from, for errors: `model.factory=…`."""
+    """The factories of a trial's network and norm, for errors: `model.factory=…`."""
     named = (("model", trial.model), ("norm", trial.norm))
     return " with ".join(f"{key}.factory={section.factory}" for key, section in named if section.name == "custom")
 
@@ -68,10 +68,10 @@ def rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> R
             `training.checkpoint_every` asks for that.
     """
     rehearsal = _rehearse(trial, image_shape, classes)
-    if rehearsal.lost and trial.training.checkpoint_every is not None:
+    if rehearsal.unsaveable and trial.training.checkpoint_every is not None:
         raise ConfigError(
-            f"{source(trial)}: a step changes {', '.join(rehearsal.lost)}, which a checkpoint cannot hold; keep it in "
-            "a buffer (register_buffer) or as numbers in attributes, or set training.checkpoint_every=null"
+            f"{source(trial)}: a step changes {', '.join(rehearsal.unsaveable)}, which a checkpoint cannot hold; "
+            "keep it in a buffer (register_buffer) or as numbers in attributes, or set training.checkpoint_every=null"
         )
     return rehearsal
 
@@ -86,27 +86,27 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
     def network() -> nn.Module:
         return build_model(trial, image_shape, classes)
 
-    in_torch, net = network(), network()
+    plain_net, net = network(), network()
     watch = _Watch(net)
     watched, repeated, resumed = (LonePack(each, trial.seed) for each in (net, network(), network()))
     action = f"a training step on {examples} images"
     try:
         first = _step_and_evaluation(watched, images)
         state = {name: value.detach().clone() for name, value in _values(watched).items()}
-        attributes, lost = watched.attributes(), watched.lost_attributes()
+        changed, unsaveable = watched.attributes(), watched.unsaveable_attributes()
         second = _step_and_evaluation(watched, images)
         first_again = _step_and_evaluation(repeated, images)
         for name, value in _values(resumed).items():
             value.detach().copy_(state[name])
-        resumed.put_attributes(attributes)
+        resumed.put_attributes(changed)
         second_resumed = _step_and_evaluation(resumed, images)
-        both_in_torch = [logits for step in (0, 1) for logits in _in_torch(in_torch, images[0], trial.seed, step)]
-        action = "an evaluation of one image"  # as the last ones are
+        plain_logits = [logits for step in (0, 1) for logits in _plain_step(plain_net, images[0], trial.seed, step)]
+        action = "an evaluation of one image"  # the last evaluations of a training run take single images
         with torch.no_grad():
             repeated.eval()(repeated.fold(images[:, :1], images.dtype))
     except ConfigError:
         raise
-    except Exception as error:  # whatever a forward does
+    except Exception as error:  # a forward may raise anything
         raise ConfigError(f"{source(trial)}: {action} fails: {one_line(error)}") from error
     if not _equal(first, first_again):
         raise ConfigError(
@@ -114,15 +114,17 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
             "something beside the network, a counter of its file or a generator of its own; keep such things in "
             "buffers, and draw from torch's global generator, which bnbench seeds"
         )
-    pairs = zip([*first, *second], both_in_torch, strict=True)
-    if not all(torch.allclose(ours, theirs, 1e-4, 1e-6, equal_nan=True) for ours, theirs in pairs):
+    pairs = zip([*first, *second], plain_logits, strict=True)
+    if not all(torch.allclose(logits, plain, 1e-4, 1e-6, equal_nan=True) for logits, plain in pairs):
         raise ConfigError(
             f"{source(trial)}: its forward reaches parameters or buffers by another way than by their names (a plain "
             "list of them, say), where they would not be trained; use torch.nn.ParameterList, or what owns them"
         )
-    if not lost and not _equal(second, second_resumed):
-        lost = ["something beside its modules"]
-    return Rehearsal(watch.draws[True], watch.draws[False], tuple(watch.learns), tuple(attributes), tuple(lost))
+    if not unsaveable and not _equal(second, second_resumed):
+        unsaveable = ["something beside its modules"]
+    return Rehearsal(
+        watch.draws[True], watch.draws[False], tuple(watch.changed_buffers), tuple(changed), tuple(unsaveable)
+    )
 
 
 class _Watch:
@@ -130,12 +132,12 @@ class _Watch:
 
     Attributes:
         draws: Whether it drew, by whether it was training.
-        learns: Buffers that changed while evaluating.
+        changed_buffers: Buffers that changed while evaluating.
     """
 
     def __init__(self, net: nn.Module) -> None:
         self.draws = {True: False, False: False}
-        self.learns: dict[str, None] = {}
+        self.changed_buffers: dict[str, None] = {}
         self._before: tuple[tuple[object, ...], dict[str, Tensor]] = (), {}
         net.register_forward_pre_hook(self._start)
         net.register_forward_hook(self._end)
@@ -147,8 +149,10 @@ class _Watch:
         states, buffers = self._before
         self.draws[net.training] |= generator_states() != states
         if not net.training:
-            now = dict(net.named_buffers())
-            self.learns |= {name: None for name, value in buffers.items() if not torch.equal(value, now[name])}
+            after = dict(net.named_buffers())
+            self.changed_buffers |= {
+                name: None for name, value in buffers.items() if not torch.equal(value, after[name])
+            }
 
 
 def _values(lone: LonePack) -> dict[str, Tensor]:
@@ -166,8 +170,8 @@ def _step_and_evaluation(lone: LonePack, images: Tensor) -> list[Tensor]:
         return [logits.detach(), lone.eval()(x.clone())[0].t()]
 
 
-def _in_torch(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
-    """The same with a network as torch has it."""
+def _plain_step(net: nn.Module, x: Tensor, seed: int, step: int) -> list[Tensor]:
+    """The values of `_step_and_evaluation` for a plain torch network."""
     reseed(LonePack.training_seed(seed, step))
     logits = net.train()(x.clone())
     net.zero_grad()
@@ -190,5 +194,5 @@ def _descend(net: nn.Module) -> None:
 
 
 def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
-    """Whether they are the same to the bit; two NaNs are, too."""
+    """Whether all tensors are equal to the bit, counting NaN as equal to NaN."""
     return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(first, second, strict=True))

@@ -1,4 +1,4 @@
-"""How many slots a pack has; torch-free, because planning asks too."""
+"""How many slots a pack has; without torch, because planning needs it before torch is loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def aligned_width(trials: int, channels: list[int]) -> int:
     16 floats at a time: K * C must be a multiple of 16 in every layer, or the last channels round differently.
 
     Args:
-        trials: How many there are, at least 1.
+        trials: The number of trials, at least 1.
         channels: Output channels of each conv layer; empty without any.
     """
     step = alignment(channels)
@@ -20,5 +20,5 @@ def aligned_width(trials: int, channels: list[int]) -> int:
 
 
 def alignment(channels: list[int]) -> int:
-    """What the number of slots must be a multiple of; see `aligned_width`."""
+    """The number that the slots of a pack must be a multiple of; see `aligned_width`."""
     return max((16 // math.gcd(16, c) for c in channels), default=1)

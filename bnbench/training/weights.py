@@ -100,5 +100,5 @@ def load_network(path: Path) -> TrainedNetwork:
             own[name].copy_(value)
         network.scale.copy_(saved["scale"])
         network.shift.copy_(saved["shift"])
-    attributes.put(network.net, saved.get("attributes", {}))  # files of older versions have none
+    attributes.restore(network.net, saved.get("attributes", {}))  # files of older versions have none
     return network

@@ -180,10 +180,11 @@ def test_steps_and_evaluations_of_a_norm_change_buffers_alone(name: str) -> None
     """A checkpoint of a pack saves buffers; whatever a norm counted in another attribute would be lost."""
     norm = make_norm(NormConfig(name=name, groups=2, ghost_size=2), 4)
     assert norm is not None
-    before = attributes.look(norm, {(norm, buffer) for buffer in norm._buffers})
+    buffers = {(norm, buffer) for buffer in norm._buffers}
+    before = attributes.snapshot(norm, buffers)
     for mode in (True, True, False):
         norm.train(mode)(torch.rand(4, 4, 2, 2))
-    assert attributes.changed(before, attributes.look(norm, {(norm, buffer) for buffer in norm._buffers})) == []
+    assert attributes.changed_names(before, attributes.snapshot(norm, buffers)) == []
 
 
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])

@@ -125,7 +125,7 @@ KEPT = {
 @pytest.mark.parametrize(("change", "names"), KEPT.values(), ids=KEPT)
 def test_plain_data_that_a_step_changes_are_kept_with_a_checkpoint(change, names, trial_with) -> None:
     found = rehearse(trial_with(change, CHECKPOINTS), IMAGES, 10)
-    assert found == Rehearsal(draws=False, draws_evaluating=False, learns_evaluating=(), changes=names, lost=())
+    assert found == Rehearsal(False, False, (), changed_attributes=names, unsaveable=())
 
 
 @pytest.mark.parametrize(("change", "names"), KEPT.values(), ids=KEPT)
@@ -137,7 +137,7 @@ def test_what_a_pack_would_share_or_lose_is_trained_alone(change, names, trial_w
 
 def test_a_buffer_that_is_assigned_is_a_part_of_the_state() -> None:
     lone = LonePack(Net(blend), 0)
-    [net] = lone._alone
+    [net] = lone._net_in_list
     for _ in range(2):
         lone.train()(torch.rand(9, *IMAGES))
         assert torch.equal(lone.slot_state(0)["mean"], net.mean)
@@ -163,7 +163,7 @@ def in_numpy(net: Net, x: Tensor) -> Tensor:
     [(in_deque, "deque (deque)"), (in_generator, "generator (Generator)"), (in_numpy, "numpy (Generator)")],
 )
 def test_what_no_checkpoint_can_hold_is_refused_where_there_are_checkpoints(change, said, trial_with) -> None:
-    assert rehearse(trial_with(change), IMAGES, 10).lost == (said,)
+    assert rehearse(trial_with(change), IMAGES, 10).unsaveable == (said,)
     with pytest.raises(ConfigError) as caught:
         packability(trial_with(change, CHECKPOINTS))
     [line] = str(caught.value).splitlines()
@@ -195,7 +195,7 @@ def test_a_counter_beside_the_network_is_refused(trial_with) -> None:
 
 def test_what_is_counted_for_each_network_beside_it_is_lost_with_a_checkpoint(trial_with) -> None:
     change = count_in_a_closure()
-    assert rehearse(trial_with(change), IMAGES, 10).lost == ("something beside its modules",)
+    assert rehearse(trial_with(change), IMAGES, 10).unsaveable == ("something beside its modules",)
     with pytest.raises(ConfigError, match="something beside its modules, which a checkpoint cannot hold"):
         rehearse(trial_with(change, CHECKPOINTS), IMAGES, 10)
 
@@ -271,7 +271,7 @@ def test_buffers_that_evaluations_change_are_named(trial_with) -> None:
         net.mean = 0.9 * net.mean + 0.1 * x.detach().mean(0)
         return x - net.mean
 
-    assert rehearse(trial_with(always), IMAGES, 10).learns_evaluating == ("mean",)
+    assert rehearse(trial_with(always), IMAGES, 10).buffers_changed_evaluating == ("mean",)
 
 
 def test_a_step_that_fails_says_so_in_one_line(trial_with) -> None:

@@ -229,7 +229,7 @@ def _tried(planned: list[Planned], *, to_keep: bool) -> list[Planned]:
     for network, trial in trials.items():
         try:
             tried[network] = packability(trial)
-            lost = tried[network].rehearsal.lost
+            lost = tried[network].rehearsal.unsaveable
             if lost and to_keep:
                 errors[f"a step changes {', '.join(lost)}, which tracking.log_model=best cannot keep"] = None
         except ConfigError as error:

@@ -41,8 +41,8 @@ def _evaluations(plan: Plan) -> Iterator[str]:
                 f"{who} draws random numbers while it is evaluated too (F.dropout without training=self.training, or "
                 "noise): accuracies and losses are those of its noisy outputs, from the trial's seed"
             )
-        if p.rehearsal.learns_evaluating:
-            names = ", ".join(p.rehearsal.learns_evaluating[:_MOST_NAMED])
+        if p.rehearsal.buffers_changed_evaluating:
+            names = ", ".join(p.rehearsal.buffers_changed_evaluating[:_MOST_NAMED])
             yield (
                 f"{who} changes {names} while it is evaluated too: validation and test images reach what it computes; "
                 "let it do so only where self.training is true"
