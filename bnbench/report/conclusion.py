@@ -18,7 +18,7 @@ _SCOPE = ("data", "model", "optimizer")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """What a sweep says about one data set and model.
 
     Attributes:
@@ -30,7 +30,7 @@ class Finding:
     sentences: tuple[Sentence, ...]
 
 
-def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Finding]:
+def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusion]:
     """What a sweep supports, subject by subject, and what becomes of the claims it was made for.
 
     Levels are compared each at its own learning rate where tuning seeds chose one, and at equal
@@ -45,10 +45,10 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Finding]
             _undefined_sentence(subject),
         ]
         findings.append(
-            Finding(_scope(subject), tuple(_begin(sentence) for sentence in sentences if sentence is not None))
+            Conclusion(_scope(subject), tuple(_begin(sentence) for sentence in sentences if sentence is not None))
         )
     judged = tuple(_claim_sentence(judgment) for judgment in judgments)
-    return [*findings, Finding("the claims it tests", judged)] if judged else findings
+    return [*findings, Conclusion("the claims it tests", judged)] if judged else findings
 
 
 def setup_sentence(analysis: Analysis) -> str:

@@ -8,7 +8,7 @@ from bnbench.analysis import Analysis, Choice, SweepTable
 from bnbench.claims import Judgment
 from bnbench.report.cautions import cautions
 from bnbench.report.claims_section import ClaimSaid, claims_said, judge_claims
-from bnbench.report.conclusion import Finding, conclude, setup_sentence
+from bnbench.report.conclusion import Conclusion, conclude, setup_sentence
 from bnbench.report.main_table import main_table
 from bnbench.report.number_words import setting
 from bnbench.report.provenance import created, facts
@@ -57,7 +57,7 @@ class Contents:
         return setup_sentence(self.analysis)
 
     @cached_property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Conclusion]:
         """The conclusion."""
         return conclude(self.analysis, self._judgments)
 

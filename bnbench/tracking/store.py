@@ -33,7 +33,7 @@ from bnbench.tracking.views import CHARTS, TRIALS, chart_view, links, trial_view
 from bnbench.tracking.write_runs import add_to_sweep, write_runs
 
 if TYPE_CHECKING:
-    from bnbench.tracking.handed_on import Added
+    from bnbench.tracking.transfer import Added
 
 
 class Store:
@@ -230,15 +230,15 @@ class Store:
             return read_recorded(self._connection, sweep)
 
     def archived(self, sweep: str) -> SweepArchive:
-        """A sweep with all that the store holds of it, as a file can carry it; see `handed_on.gather`."""
-        from bnbench.tracking.handed_on import gather
+        """A sweep with all that the store holds of it, as a file can carry it; see `transfer.gather`."""
+        from bnbench.tracking.transfer import gather
 
         with reported(self.address):
             return gather(self._connection, sweep)
 
     def add_archive(self, archive: SweepArchive) -> Added:
-        """Record a sweep that came as a file, as far as it is not here; see `handed_on.add`."""
-        from bnbench.tracking.handed_on import add
+        """Record a sweep that came as a file, as far as it is not here; see `transfer.add`."""
+        from bnbench.tracking.transfer import add
 
         self._finished = None
         with reported(self.address):

@@ -14,7 +14,7 @@ from bnbench.record import names
 from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, ClaimRecord, Environment, Place, SweepRecord
-from bnbench.tracking import handed_on
+from bnbench.tracking import transfer
 from bnbench.tracking.archive import SweepArchive, read_archive, write_archive
 from bnbench.tracking.store import Store
 
@@ -70,7 +70,7 @@ def test_a_sweep_that_was_handed_on_is_the_same_in_another_store(
     store: Store, archive: SweepArchive, other: Store
 ) -> None:
     added = other.add_archive(archive)
-    assert added == handed_on.Added(added.run_id, is_new=True, trials=4, recorded_before=0, differing=0)
+    assert added == transfer.Added(added.run_id, is_new=True, trials=4, recorded_before=0, differing=0)
     here, there = store.load("placement"), other.load("latest")
     pd.testing.assert_frame_equal(here.trials, there.trials)
     pd.testing.assert_frame_equal(here.curves, there.curves)
@@ -133,7 +133,7 @@ def test_loading_that_was_broken_off_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(handed_on, "write_views", broken)
+        patch.setattr(transfer, "write_views", broken)
         with pytest.raises(KeyboardInterrupt):
             other.add_archive(archive)
     other.close_killed()
