@@ -12,7 +12,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 @cache
 def has_gpu() -> bool:
     """Whether torch can train on a GPU here."""
-    if os.name == "posix" and not _DRIVER.exists():  # torch takes seconds to say the same
+    if os.name == "posix" and not _DRIVER.exists():  # torch takes seconds to find the same
         return False
     import torch
 
@@ -20,7 +20,7 @@ def has_gpu() -> bool:
 
 
 def memory_bytes(device: str) -> int:
-    """All the memory that a device has."""
+    """The total memory of a device in bytes."""
     if device == "cuda":
         import torch
 

@@ -25,12 +25,12 @@ def kernel_settings() -> dict[str, str]:
     """The environment variables, by name, that make kernels round otherwise than they would by themselves.
 
     They limit the vector instructions, or the precision of products, of torch's own kernels, of oneDNN, MKL and CUDA
-    (torch 2.13). Numbers of threads are not among them: training sets its own.
+    (torch 2.13). They do not include numbers of threads, which training sets itself.
     """
-    given = {name: os.environ.get(name) for name in _DEFAULTS}
-    return {name: value for name, value in given.items() if value and value != _DEFAULTS[name]}
+    environment = {name: os.environ.get(name) for name in _DEFAULTS}
+    return {name: value for name, value in environment.items() if value and value != _DEFAULTS[name]}
 
 
 def described_settings() -> str:
-    """The same as one line, for a tag."""
+    """The `kernel_settings` as one line, for a tag."""
     return " ".join(f"{name}={value}" for name, value in kernel_settings().items()) or "as the CPU has them"

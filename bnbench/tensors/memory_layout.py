@@ -19,7 +19,7 @@ _VECTOR_BLOCK = 64
 
 
 class Layout(StrEnum):
-    """How a pack stores the images it is given."""
+    """How a pack stores its images."""
 
     feature_major = "feature_major"  # (K*C*H*W, N): what a linear layer wants
     channels_last = "channels_last"  # (N, H, W, K*C): what a conv layer wants
@@ -50,7 +50,7 @@ def _contiguous(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def feature_major(x: Tensor) -> Tensor:
-    """The rows behind a 2-D activation: (N, F) in, contiguous (F, N) out, without a copy where it is stored so."""
+    """The transpose of a 2-D activation: (N, F) in, contiguous (F, N) out; no copy if it is already stored so."""
     return x.t().contiguous()
 
 

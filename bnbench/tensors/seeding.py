@@ -56,30 +56,30 @@ def reseed(seed: int) -> None:
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Whatever is drawn inside, the global generators are as they were outside."""
+    """Restores the state of the global generators at the end, whatever is drawn inside."""
     import numpy as np
     import torch
 
-    of_numpy, of_python = np.random.get_state(), random.getstate()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices):
         try:
             yield
         finally:
-            np.random.set_state(of_numpy)
-            random.setstate(of_python)
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, the global generators start from this seed; outside they are as they were."""
+    """Starts the global generators from this seed, and restores their state at the end."""
     with generators_kept():
         reseed(seed)
         yield
 
 
 def generator_states() -> tuple[object, ...]:
-    """What changes when a number is drawn from a global generator of this CPU."""
+    """The states of this CPU's global generators, which any draw from one of them changes."""
     import numpy as np
     import torch
 

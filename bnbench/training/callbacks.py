@@ -1,4 +1,4 @@
-"""What happens between blocks: evaluation on the grid, and word of progress."""
+"""Callbacks at the ends of blocks: evaluation on the grid, and reports of progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CurveRecorder(pl.Callback):
     evaluated on all validation images too, beside the curve.
 
     Args:
-        trial: Any of the pack's: they agree on the grid.
+        trial: Any trial of the pack, because all agree on the grid.
         trials: How many trials to keep curves of, from the first slot on.
         val_size: Images in the validation split.
 
@@ -75,9 +75,9 @@ class CurveRecorder(pl.Callback):
             measured[names.VAL_ACC_BATCH] = batch.acc.tolist()
         measured |= {names.TRAIN_LOSS: module.train_loss().tolist(), names.TRAIN_ACC: module.train_acc().tolist()}
         last = step == self._grid[-1]
-        whole = self._on_all(module) if last and self.examples < self._val_size else held_out
+        on_all_images = self._on_all(module) if last and self.examples < self._val_size else held_out
         for trial, slot in module.slots_of(len(self.curves)).items():
-            if not math.isfinite(whole.loss[slot]):
+            if not math.isfinite(on_all_images.loss[slot]):
                 if last and module.diverged_at[trial] is None:
                     module.diverged_at[trial] = step  # lost in the last update, whose loss no step will see
             elif module.diverged_at[trial] is None:
@@ -86,8 +86,8 @@ class CurveRecorder(pl.Callback):
                         self.curves[trial].setdefault(key, []).append((step, values[slot]))
                 if last:
                     self.final[trial] = {
-                        names.VAL_ACC_FINAL: float(whole.acc[slot]),
-                        names.VAL_LOSS_FINAL: float(whole.loss[slot]),
+                        names.VAL_ACC_FINAL: float(on_all_images.acc[slot]),
+                        names.VAL_LOSS_FINAL: float(on_all_images.loss[slot]),
                     }
         module.reset_training_metrics()
 

@@ -1,4 +1,4 @@
-"""The Hessian of the training loss, seen through a copy of the pack in double precision."""
+"""Eigenvalues of the training loss's Hessian, computed with a copy of the pack in double precision."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def loss_spectrum(pack: Pack, images: PackImages, trials: PackedTrials, rows: Se
     Args:
         pack: The networks, in training mode; left as they are.
         images: Where the rows point.
-        trials: Of the pack; their seeds draw the random vectors.
+        trials: The trials of the pack, whose seeds draw the random vectors.
         rows: Batches of the loss, each (K, N).
     """
     P = sum(parameter[0].numel() for parameter in pack.parameters())
@@ -42,36 +42,36 @@ def _groups(slots: int, at_once: int) -> Iterator[list[int]]:
 
 
 class _Double:
-    """Some of a pack's slots in double precision, with as many copies of the last as the layout asks for."""
+    """Some of a pack's slots in double precision, padded with copies of the last one where the layout needs more."""
 
     def __init__(
         self, pack: Pack, images: PackImages, trials: PackedTrials, rows: Sequence[Tensor], slots: list[int]
     ) -> None:
         self._slots = len(slots)
-        kept = slots + slots[-1:] * (pack.width_of(len(slots)) - len(slots))
+        padded = slots + slots[-1:] * (pack.width_of(len(slots)) - len(slots))
         self._pack = copy.deepcopy(pack).double()
-        self._pack.select(kept)
+        self._pack.select(padded)
         for layer in self._pack.linear:
             layer.descent = None
         self._parameters = [*self._pack.parameters()]
         self._buffers = Copies(self._pack.buffers())
-        self._images = images.of(kept).double()
-        self._trials = trials.select(kept)
-        self._rows = [part[kept] for part in rows]
+        self._images = images.of(padded).double()
+        self._trials = trials.select(padded)
+        self._rows = [part[padded] for part in rows]
 
     def spectrum(self) -> Spectrum:
         at = torch.cat([parameter.detach().flatten(1) for parameter in self._parameters], 1)  # (K, P)
         start, *probes = (self._direction(at, draw) for draw in range(1 + _PROBES))
-        found = spectrum(hessian_product(self._gradient, at), start, probes, min(_STEPS, at.shape[1]))
-        return Spectrum(*(values[: self._slots] for values in found))
+        eigenvalues = spectrum(hessian_product(self._gradient, at), start, probes, min(_STEPS, at.shape[1]))
+        return Spectrum(*(values[: self._slots] for values in eigenvalues))
 
     def _direction(self, like: Tensor, draw: int) -> Tensor:
-        """A random one of each trial's own, (K, P)."""
+        """A random direction for each trial from its own stream, (K, P)."""
         streams = [generator(trial.seed, "hessian", draw) for trial in self._trials.by_slot]
         return torch.stack([torch.randn(like.shape[1], generator=g, dtype=like.dtype) for g in streams]).to(like)
 
     def _gradient(self, at: Tensor) -> Tensor:
-        """Of the mean loss over the batches, (K, P)."""
+        """The gradient of the mean loss over the batches, (K, P)."""
         start = 0
         for parameter in self._parameters:
             size = parameter[0].numel()

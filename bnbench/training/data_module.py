@@ -37,7 +37,7 @@ class PackDataModule(pl.LightningDataModule):
 
     Args:
         data: The images.
-        trials: Of the pack.
+        trials: The trials of the pack.
     """
 
     def __init__(self, data: ImageData, trials: PackedTrials) -> None:
@@ -57,9 +57,9 @@ class PackDataModule(pl.LightningDataModule):
                 start = end
 
 
-def _block_ends(looks: list[int]) -> list[int]:
-    """Where blocks end: wherever a callback looks, and in between so that none is longer than 128 steps."""
+def _block_ends(observed_steps: list[int]) -> list[int]:
+    """The steps after which blocks end: each that a callback observes, and some between, at most 128 steps apart."""
     ends: list[int] = []
-    for start, stop in itertools.pairwise(looks):
+    for start, stop in itertools.pairwise(observed_steps):
         ends += [*range(start + _MAX_BLOCK, stop, _MAX_BLOCK), stop]
     return ends

@@ -50,9 +50,9 @@ def fit(
         trials: At least one; they agree on `Trial.signature`.
         data: The images.
         report: Called after every block with the steps taken and the number of trials that have diverged.
-        checkpoints: The folder where the pack is saved every `training.checkpoint_every` steps, and gone on with
-            where it was; None saves and finds nothing.
-        alone: Whether to train the one trial as plain torch does, for its network cannot be packed; the plan knows.
+        checkpoints: The folder where the pack is saved every `training.checkpoint_every` steps and resumed from;
+            None to do neither.
+        alone: Whether to train the only trial as plain torch does, because the plan found that it cannot be packed.
         look: Called with the trained pack, from which the slots of diverged trials may be gone.
 
     Returns:
@@ -69,12 +69,12 @@ def fit(
     module = PackModule(packed, blocks.images, packed_trials)
     recorder = CurveRecorder(shared, len(trials), len(blocks.images.splits[0].val))
     measurer = MeasureRecorder(shared, len(trials))
-    where = conditions(shared.training.device)
-    file = None if checkpoints is None else PackFile(checkpoints, [trial.key for trial in trials], where)
+    process_conditions = conditions(shared.training.device)
+    file = None if checkpoints is None else PackFile(checkpoints, [trial.key for trial in trials], process_conditions)
     callbacks = [recorder, measurer, ProgressReporter(report, len(trials))]
-    every = shared.training.checkpoint_every
-    if file is not None and every is not None:
-        callbacks.append(Checkpointer(file.path, every))
+    checkpoint_every = shared.training.checkpoint_every
+    if file is not None and checkpoint_every is not None:
+        callbacks.append(Checkpointer(file.path, checkpoint_every))
     with generators_kept():
         train(module, blocks, callbacks, shared, file)
         final = _test(module, len(trials))
@@ -93,7 +93,7 @@ def fit(
                     names.Tag.PACK_WIDTH: str(len(trials)),
                     names.Tag.PACK_WALL_SECONDS: f"{ended - started:.3f}",
                     names.Tag.ALONE: str(alone).lower(),
-                    **where,
+                    **process_conditions,
                 },
                 parameters=parameters,
                 statistics=statistics,
@@ -125,7 +125,7 @@ def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool = False) -> 
 
 
 def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
-    """Final test metrics by trial; nothing for what is not finite, or has diverged."""
+    """Final test metrics by trial, without values that are not finite and without trials that diverged."""
     pack, images, trial = module.pack, module.images, module.trials.shared
     if pack.has_running_statistics:
         estimate_population(pack, images)
@@ -136,9 +136,13 @@ def _test(module: PackModule, trials: int) -> list[dict[str, float]]:
 
     inference = trial.norm.inference
     size = min(len(split.test) for split in images.splits)
-    whole = evaluate(pack, images, images.rows("test", size), trial.training.loss, statistics=inference)
+    on_all_images = evaluate(pack, images, images.rows("test", size), trial.training.loss, statistics=inference)
     one_by_one = accuracy(_ONE_BY_ONE, 1, inference)
-    measured = {names.TEST_ACC: whole.acc, names.TEST_LOSS: whole.loss, names.TEST_ACC_ONE_BY_ONE: one_by_one}
+    measured = {
+        names.TEST_ACC: on_all_images.acc,
+        names.TEST_LOSS: on_all_images.loss,
+        names.TEST_ACC_ONE_BY_ONE: one_by_one,
+    }
     if pack.has_running_statistics:
         for statistics in Statistics:
             measured[names.test_acc_under(statistics)] = accuracy(names.IN_BATCHES, names.EVALUATION_BATCH, statistics)

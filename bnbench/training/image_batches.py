@@ -18,12 +18,12 @@ from bnbench.tensors.seeding import generator
 class BatchOrder:
     """Which training images each step sees, for one seed.
 
-    Each epoch is a permutation of a stream of its own, so any step's batch is known without the ones before;
-    the last partial batch is dropped.
+    Each epoch is permuted with a random stream of its own, so the batch of any step can be computed without those
+    before it. The last partial batch of an epoch is dropped.
 
     Args:
-        seed: The trial's.
-        train: The training split's rows.
+        seed: The seed of the trial.
+        train: Rows of the training split in the data set.
         batch_size: N.
     """
 
@@ -52,7 +52,7 @@ class PackImages:
 
     Args:
         data: The images, uint8.
-        trials: Of the pack.
+        trials: The trials of the pack.
         device: Where the images are kept and batches gathered; None for the device that the trials are trained on.
     """
 
@@ -117,7 +117,7 @@ class PackImages:
         return torch.from_numpy(rows).to(self.images.device)
 
     def batch(self, pack: Pack, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Images as `pack` wants them, and labels (K, N), of rows (K, N)."""
+        """The images of rows (K, N), scaled and stored as `pack.forward` needs them, and their labels (K, N)."""
         K, N = rows.shape
         flat = rows.flatten()
         images = self.images.index_select(0, flat).view(K, N, *self.images.shape[1:])

@@ -31,6 +31,6 @@ def example_losses(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """Right answers of each trial, shape (K,), integers."""
-    # The first largest, as `argmax` finds it, in a tenth of its time: that walks across memory.
+    """The number of correct answers of each trial, shape (K,), integers."""
+    # The first of the largest logits, as `argmax` gives it, in a tenth of the time: `argmax` strides across memory.
     return (logits.max(1).indices == labels).sum(1)

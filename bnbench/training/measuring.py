@@ -1,4 +1,4 @@
-"""What `training.measures` asks for, taken of all slots of a pack at once, without a trace in their training."""
+"""The measures of `training.measures`, taken of all slots of a pack at once without changing their training."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from bnbench.training.measures.smoothness import STEP_SIZES, smoothness
 from bnbench.training.module import PackModule
 from bnbench.training.probe import Probe, probe
 
-_SHIFT_LAYERS = 4  # the first above the lowest, the last and some between: each costs a step
+_SHIFT_LAYERS = 4  # the first after the lowest, the last, and some between; each costs a step
 _RARE = (Measure.hessian,)  # as costly as hundreds of steps
 _BOUNDED = (Activation.sigmoid, Activation.tanh)
 
 
 class MeasureRecorder(pl.Callback):
-    """Takes the trials' measures.
+    """Takes the measures of the trials on the grid of measured steps.
 
     Args:
-        trial: Any of the pack's: they agree on the grid and the measures.
+        trial: Any trial of the pack, because all agree on the grid and the measures.
         trials: How many trials to keep curves of, from the first slot on.
 
     Attributes:
@@ -70,12 +70,12 @@ class MeasureRecorder(pl.Callback):
         assert isinstance(module, PackModule)
         optimizer: Any = module.optimizers()
         measured: dict[str, Tensor] = {}
-        with probe(module, optimizer.optimizer, step, self._units_before(module)) as looking:
+        with probe(module, optimizer.optimizer, step, self._units_before(module)) as current:
             for measure in self._measures:
                 if measure not in _RARE or step in self._rare_steps:
-                    measured |= TAKERS[measure](looking)
+                    measured |= TAKERS[measure](current)
             if Measure.activations in self._measures:
-                self._before = [*module.started_in], looking.units
+                self._before = [*module.started_in], current.units
         values = {key: value.tolist() for key, value in measured.items()}
         for trial, slot in module.slots_of(len(self.curves)).items():
             if module.diverged_at[trial] is None:
@@ -84,7 +84,7 @@ class MeasureRecorder(pl.Callback):
                         self.curves[trial].setdefault(key, []).append((step, by_slot[slot]))
 
     def _units_before(self, module: PackModule) -> list[Units] | None:
-        """Those of the measurement before, by the slots that trials have moved to."""
+        """The units of the previous measurement, in the order of the slots that trials have now."""
         if self._before is None:
             return None
         started_in, layers = self._before
@@ -167,22 +167,22 @@ def _smoothness(probe: Probe) -> dict[str, Tensor]:
         )
         for size in STEP_SIZES
     ]
-    found = smoothness(step, [probe.gradients[parameter] for parameter in probe.parameters], along)
-    return dict(zip((names.LOSS_RANGE, names.GRADIENT_RANGE, names.EFFECTIVE_BETA), found, strict=True))
+    values = smoothness(step, [probe.gradients[parameter] for parameter in probe.parameters], along)
+    return dict(zip((names.LOSS_RANGE, names.GRADIENT_RANGE, names.EFFECTIVE_BETA), values, strict=True))
 
 
 def _hessian(probe: Probe) -> dict[str, Tensor]:
-    found = probe.spectrum()
+    spectrum = probe.spectrum()
     return {
-        names.HESSIAN_LARGEST: found.largest,
-        names.HESSIAN_SMALLEST: found.smallest,
-        names.HESSIAN_CONDITION: found.condition,
+        names.HESSIAN_LARGEST: spectrum.largest,
+        names.HESSIAN_SMALLEST: spectrum.smallest,
+        names.HESSIAN_CONDITION: spectrum.condition,
     }
 
 
 def _last_batch(probe: Probe) -> dict[str, Tensor]:
-    found = probe.on_last_batch()
-    return {names.LAST_BATCH_LOSS: found.loss, names.LAST_BATCH_ACC: found.acc}
+    evaluation = probe.on_last_batch()
+    return {names.LAST_BATCH_LOSS: evaluation.loss, names.LAST_BATCH_ACC: evaluation.acc}
 
 
 TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
@@ -196,4 +196,4 @@ TAKERS: dict[Measure, Callable[[Probe], dict[str, Tensor]]] = {
     Measure.hessian: _hessian,
     Measure.last_batch: _last_batch,
 }
-"""What is taken while training, by the word that asks for it."""
+"""The functions that take each measure during training."""

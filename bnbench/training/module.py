@@ -18,10 +18,10 @@ from bnbench.training.image_batches import PackImages
 from bnbench.training.losses import correct
 from bnbench.training.step import train_step
 
-_OWN = "pack_module"
-_ATTRIBUTES = "attributes"
-_KEPT = ("diverged_at", "started_in", "losses", "correct_sums", "examples")
-_SUMMED = 128  # training losses at once, whatever the blocks: sums of other lengths round otherwise
+_STATE_KEY = "pack_module"
+_ATTRIBUTES_KEY = "attributes"
+_STATE_NAMES = ("diverged_at", "started_in", "losses", "correct_sums", "examples")
+_LOSSES_PER_SUM = 128  # whatever the length of a block, because sums of another length round differently
 
 
 class PackModule(pl.LightningModule):
@@ -29,16 +29,16 @@ class PackModule(pl.LightningModule):
 
     The optimized loss is the sum of the trials' mean losses: its gradient with respect to a trial's parameters is
     that of the trial's own loss alone. A trial whose loss is not finite has diverged: at the block's end it is
-    frozen and its slot cleared, so that its numbers neither reach a neighbour nor cost time; and once a pack of half
-    as many slots would hold those that are left, they move into it.
+    frozen and its slot cleared, so that its numbers neither reach a neighbour nor cost time. Once the remaining trials
+    fit into half as many slots, the pack is narrowed to them.
 
     Attributes:
         diverged_at: By the slot a trial started in, the first step (counted from 1) whose training
             loss was not finite, the last one if only the validation loss after it was not; or None.
         started_in: By slot, the one in which its trial started.
-        losses: (K, S) mean losses of the training steps since `reset_training_metrics`, float64.
-        correct_sums: (K,) right answers since then.
-        examples: Training images a slot since then.
+        losses: Mean loss of each training step since `reset_training_metrics`, (K, S), float64.
+        correct_sums: Correct answers of each slot since then, (K,).
+        examples: Training images of each slot since then.
     """
 
     def __init__(self, pack: Pack, images: PackImages, trials: PackedTrials) -> None:
@@ -98,12 +98,12 @@ class PackModule(pl.LightningModule):
             self._move(alive, optimizer)
 
     def _move(self, alive: list[int], optimizer: PackOptimizer) -> None:
-        """Go on with the slots that are alive and, where the layout asks for more, copies of the last."""
-        kept = alive + alive[-1:] * (self.pack.width_of(len(alive)) - len(alive))
-        self._keep(kept)
-        optimizer.select(kept)
+        """Narrow the pack to the slots that are alive and, where the layout needs more, copies of the last one."""
+        slots = alive + alive[-1:] * (self.pack.width_of(len(alive)) - len(alive))
+        self._select(slots)
+        optimizer.select(slots)
 
-    def _keep(self, slots: list[int]) -> None:
+    def _select(self, slots: list[int]) -> None:
         self.pack.select(slots)
         self.images = self.images.of(slots)
         self.trials = self.trials.select(slots)
@@ -111,35 +111,35 @@ class PackModule(pl.LightningModule):
         self.losses, self.correct_sums = self.losses[slots], self.correct_sums[slots]
 
     def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Every number that a step depends on, by its name; also those that a lone network's state leaves out."""
+        """Every tensor that a step depends on, by name, including buffers that no state_dict of a network has."""
         return {name: value.detach() for name, value in (*self.named_parameters(), *self.named_buffers())}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> None:
-        """Take a state in, in place: the optimizer has views of the parameters."""
+        """Copy a state into the existing tensors, because the optimizer holds views of the parameters."""
         for name, value in self.state_dict().items():
             value.copy_(state[name])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[_OWN] = {name: getattr(self, name) for name in _KEPT}
-        checkpoint[_ATTRIBUTES] = self.pack.attributes()
+        checkpoint[_STATE_KEY] = {name: getattr(self, name) for name in _STATE_NAMES}
+        checkpoint[_ATTRIBUTES_KEY] = self.pack.attributes()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Before the state: make room for it, where trials had been left behind."""
-        if checkpoint[_OWN]["started_in"] != self.started_in:
-            self._keep(checkpoint[_OWN]["started_in"])
-        for name in _KEPT:
-            setattr(self, name, checkpoint[_OWN][name])
-        self.pack.put_attributes(checkpoint[_ATTRIBUTES])
+        """Narrow the pack, if it had been narrowed when it was saved, so that the state that follows fits."""
+        if checkpoint[_STATE_KEY]["started_in"] != self.started_in:
+            self._select(checkpoint[_STATE_KEY]["started_in"])
+        for name in _STATE_NAMES:
+            setattr(self, name, checkpoint[_STATE_KEY][name])
+        self.pack.put_attributes(checkpoint[_ATTRIBUTES_KEY])
 
     def slots_of(self, trials: int) -> dict[int, int]:
-        """Where those of the first so many trials are that have not been left behind, by the slot they started in."""
+        """The present slot of each of the first so many trials that is still in the pack, by the slot it started in."""
         places = {start: slot for slot, start in reversed([*enumerate(self.started_in)])}
         return {start: slot for start, slot in sorted(places.items()) if start < trials}
 
     def train_loss(self) -> Tensor:
         """Each slot's mean training loss since the last reset, (K,); NaN before any step."""
         total = self.losses.new_zeros(len(self.losses))
-        for part in torch.split(self.losses, _SUMMED, 1):  # each trial's sum runs along its own row
+        for part in torch.split(self.losses, _LOSSES_PER_SUM, 1):  # each trial's sum runs along its own row
             total += part.contiguous().sum(1) * self.trials.shared.training.batch_size
         return total / self.examples
 

@@ -23,19 +23,19 @@ _SECONDS = 0.5
 def measure_pace(trial: Trial, data: ImageData, widths: Sequence[int]) -> dict[int, float]:
     """Seconds of the median step of packs of several widths, on one thread.
 
-    What sweeps make of it changes how long they take and no bit of their results.
+    A sweep that uses it takes another time and has the same results to the bit.
 
     Args:
-        trial: Of the shape in question.
+        trial: A trial whose steps have the shape to be measured.
         data: Its images.
-        widths: Trials in a pack.
+        widths: The numbers of trials in a pack to measure.
     """
     prepare_process()
     return {width: _step_seconds(trial, data, width) for width in widths}
 
 
 def _step_seconds(trial: Trial, data: ImageData, width: int) -> float:
-    """Of the median step, after a first one."""
+    """Seconds of the median step; the first step is not counted."""
     packed, trials = make_pack([trial] * width, data)
     images = PackImages(data, trials)
     if packed.needs_population:

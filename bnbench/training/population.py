@@ -18,8 +18,8 @@ _EXAMPLES = 1024  # Wu & Johnson find that a thousand to ten thousand suffice
 def estimate_population(pack: Pack, images: PackImages) -> None:
     """Give every norm that keeps statistics those of 1,024 training images, and leave the weights alone.
 
-    The images pass in batches as an evaluation's, each layer normalizing with its batch's statistics. Slots see the
-    images their training starts with, all of them where there are fewer.
+    The images are passed in batches of an evaluation's size, and each layer normalizes with the statistics of its
+    batch. A slot gets the images that its training starts with, or all of its training images if they are fewer.
 
     Args:
         pack: The networks; left in training mode.

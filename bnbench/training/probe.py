@@ -1,4 +1,4 @@
-"""What a pack's networks compute where training stands, for measures to look at."""
+"""What a pack's networks compute at the present step of training, for measures."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _IMAGES = 128
 
 
 class Hidden(NamedTuple):
-    """What hidden layers made of the same images, each layer's in turn.
+    """The values of hidden layers on the same images, by layer.
 
     Attributes:
-        inputs: What the activation functions were given, (K, C, n); of a map, its middle.
+        inputs: Inputs of the activation functions, (K, C, n); of a map, the middle position.
         lowest: Each unit's smallest output over images and positions, (K, C).
         highest: Its largest.
-        features: What the head was given, (K, C, n).
+        features: The input of the head, (K, C, n).
     """
 
     inputs: list[Tensor]
@@ -46,14 +46,14 @@ class Hidden(NamedTuple):
 
 
 class Probe:
-    """Looks at the networks as the next training step would find them, in training mode; made by `probe`.
+    """Computes with the networks in the state before the next training step, in training mode; made by `probe`.
 
     Args:
-        module: What is trained.
-        optimizer: The module's.
-        state: The state that every look starts from.
-        step: Steps taken.
-        before: The `units` of the probe before, if there was one.
+        module: The pack in training.
+        optimizer: The optimizer of the module.
+        state: The state that every computation starts from.
+        step: The number of steps taken.
+        before: The `units` of the previous probe, or None at the first.
 
     Attributes:
         layers: The layers with weights, the head last.
@@ -86,7 +86,7 @@ class Probe:
 
     @cached_property
     def next_batch(self) -> tuple[Tensor, Tensor]:
-        """What the next step trains on: images, labels (K, N)."""
+        """The batch of the next step: images, and labels (K, N)."""
         (rows,) = self.images.train_rows(self.step, self.step + 1)
         return self.images.batch(self.pack, rows)
 
@@ -97,7 +97,7 @@ class Probe:
 
     @property
     def values(self) -> list[Tensor]:
-        """The parameters' values where training stands."""
+        """The present values of the parameters."""
         return self._state.parameters
 
     def loss_and_gradients(
@@ -106,8 +106,8 @@ class Probe:
         """The loss on the next batch, (K,), and its gradients (K, …).
 
         Args:
-            of: By which parameters.
-            at: All parameters' values, if not those where training stands.
+            of: The parameters of the gradients.
+            at: Values of all parameters; None for their present values.
         """
         self._state.restore()
         if at is not None:
@@ -137,10 +137,10 @@ class Probe:
 
     @cached_property
     def batches(self) -> Sequence[Tensor]:
-        """Rows of 128 training images, the same ones all along, each (K, N).
+        """Rows of 128 training images, the same ones at every step of training, in batches (K, N).
 
-        Where norms look at the batch, in batches of the trial's own size: those of the first steps, as many whole ones
-        as 128 images make, at least one. Else in one.
+        With norms over the batch they are the batches of the first training steps, as many as fit into 128 images but
+        at least one. Otherwise all images are one batch.
         """
         N = self.module.trials.shared.training.batch_size
         rows = self.images.first_train_rows(max(N, _IMAGES // N * N))
@@ -182,39 +182,39 @@ class Probe:
         return evaluate(self.pack, self.images, rows, self._loss, statistics=statistics)
 
     def spectrum(self) -> Spectrum:
-        """The Hessian's of the mean loss on `batches`."""
+        """Eigenvalues of the Hessian of the mean loss on `batches`."""
         self._state.restore()
         return loss_spectrum(self.pack, self.images, self.module.trials, self.batches)
 
     def _hidden(self, x: Tensor) -> Hidden:
-        found = Hidden([], [], [], torch.empty(0))
+        hidden = Hidden([], [], [], torch.empty(0))
         features: list[Tensor] = []
         K = self.pack.slots
 
-        def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found.inputs.append(trial_rows(_middle(inputs[0]), K))
+        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            hidden.inputs.append(trial_rows(_middle(inputs[0]), K))
             over = (0, *range(2, output.dim()))
-            found.lowest.append(output.amin(over).view(K, -1))
-            found.highest.append(output.amax(over).view(K, -1))
+            hidden.lowest.append(output.amin(over).view(K, -1))
+            hidden.highest.append(output.amax(over).view(K, -1))
 
-        def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        def record_features(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             features.append(trial_rows(inputs[0], K))
 
-        hooks = [block.activation.register_forward_hook(look) for block in self._blocks]
-        hooks.append(self.layers[-1].register_forward_pre_hook(keep))
+        hooks = [block.activation.register_forward_hook(record) for block in self._blocks]
+        hooks.append(self.layers[-1].register_forward_pre_hook(record_features))
         self.pack(x)
         for hook in hooks:
             hook.remove()
-        return found._replace(features=features[0])
+        return hidden._replace(features=features[0])
 
 
 def _middle(x: Tensor) -> Tensor:
-    """(N, K*C) of a map's middle, or of a 2-D activation as it is."""
+    """The middle position of a map, or a 2-D activation unchanged, (N, K*C)."""
     return x if x.dim() == 2 else x[:, :, x.shape[2] // 2, x.shape[3] // 2]
 
 
 @contextmanager
 def probe(module: PackModule, optimizer: PackOptimizer, step: int, before: list[Units] | None) -> Iterator[Probe]:
-    """A probe of the module after so many steps; whatever it changes is undone at the end."""
+    """A probe of the module after so many steps; at the end the module and the optimizer are restored."""
     with unchanged(module.pack, optimizer) as state:
         yield Probe(module, optimizer, state, step, before)

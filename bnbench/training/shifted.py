@@ -26,7 +26,7 @@ def shifted(images: Tensor, rows: Tensor, kind: names.TestShift) -> Tensor:
 
     `contrast` halves every pixel's distance from its image's mean, `brightness` adds 0.2 of the range of pixels,
     `noise` normal noise with a standard deviation of 0.2 of it, which depends on the row and on nothing else;
-    `rotation` turns by 20 degrees about the middle, bilinearly, black where nothing was.
+    `rotation` turns by 20 degrees about the middle, bilinearly, with black corners.
 
     Args:
         images: (n, C, H, W), bytes.
@@ -57,23 +57,24 @@ def _turned(x: Tensor) -> Tensor:
 
 
 def accuracy_under_shifts(pack: Pack, images: PackImages, loss: Loss) -> dict[str, Tensor]:
-    """Accuracy on the first test images under each shift, and how much of it each costs, (K,) by metric key.
+    """Accuracy on the first test images under each shift, and the loss of accuracy by it, (K,), by metric key.
 
-    Under running statistics (where a network keeps none, as it is), and under those of their batches.
+    Networks with running statistics are evaluated under these and under the statistics of the batch; other networks
+    are evaluated once, which is recorded as under running statistics.
     """
     rows = images.rows("test", names.IN_BATCHES)
-    used = torch.unique(rows)
+    used_rows = torch.unique(rows)
     kinds = [Statistics.running, *([Statistics.batch] if pack.has_running_statistics else [])]
 
-    def accuracy(seen: PackImages, statistics: Statistics) -> Tensor:
-        return evaluate(pack, seen, rows, loss, statistics=statistics).acc
+    def accuracy(seen_images: PackImages, statistics: Statistics) -> Tensor:
+        return evaluate(pack, seen_images, rows, loss, statistics=statistics).acc
 
     unshifted = {statistics: accuracy(images, statistics) for statistics in kinds}
     measured: dict[str, Tensor] = {}
     for shift in names.TestShift:
-        seen = images.replaced(used, shifted(images.images[used], used, shift))
+        shifted_images = images.replaced(used_rows, shifted(images.images[used_rows], used_rows, shift))
         for statistics in kinds:
-            acc = accuracy(seen, statistics)
+            acc = accuracy(shifted_images, statistics)
             measured[names.test_acc_shift(shift, statistics)] = acc
             measured[names.test_acc_drop(shift, statistics)] = unshifted[statistics] - acc
     return measured

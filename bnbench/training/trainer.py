@@ -1,4 +1,4 @@
-"""Lightning's Trainer of a pack, on which nothing outside the trial has a say."""
+"""Lightning's Trainer of a pack, which depends on the trial alone and not on the environment."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def train(
 
     Args:
         module: The pack.
-        blocks: Its batches.
+        blocks: The batches of the pack.
         callbacks: What happens between blocks.
-        trial: Any of the pack's: they agree on the device and the number of steps.
-        file: Where the pack is saved, and gone on with where it was; None saves and finds nothing.
+        trial: Any trial of the pack, because all agree on the device and the number of steps.
+        file: Where the pack is saved and resumed from; None to do neither.
 
     Raises:
-        RuntimeError: If training ended earlier: then nothing of it may be taken for a result.
+        RuntimeError: If training ended too early, so that there is no result.
         KeyboardInterrupt: On Ctrl-C.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -73,6 +73,6 @@ def _trainer(trial: Trial, callbacks: Sequence[pl.Callback], file: PackFile | No
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
     }
-    # Lightning takes what is not given from the environment: PL_TRAINER_FAST_DEV_RUN=1 would end after one step.
+    # Lightning takes arguments left out from the environment: PL_TRAINER_FAST_DEV_RUN=1 would end after one step.
     defaults = {name: p.default for name, p in inspect.signature(pl.Trainer).parameters.items()}
     return pl.Trainer(**defaults | options)

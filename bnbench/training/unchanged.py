@@ -1,4 +1,4 @@
-"""A pack can be tried out and be, to the bit, as it was."""
+"""Lets a pack be tried out and then puts its state back to the bit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bnbench.packing.pack import Pack
 
 
 class Copies:
-    """Tensors, and the values they had.
+    """Tensors together with copies of their values.
 
     Attributes:
-        values: By tensor, in the order given.
+        values: The copied values, in the order of the tensors.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -51,7 +51,7 @@ class State:
         self._descents = [(layer, layer.descent) for layer in pack.linear]
 
     def restore(self) -> None:
-        """Make them what they were."""
+        """Put the pack and its optimizer back into this state."""
         for copies in self._copies:
             copies.put_back()
         for parameter, gradient in self._gradients:
@@ -64,7 +64,7 @@ class State:
 
 @contextmanager
 def unchanged(pack: Pack, optimizer: PackOptimizer) -> Iterator[State]:
-    """Whatever is done inside to the pack and its optimizer is undone."""
+    """Restores the pack and its optimizer at the end to the state that they have at the start."""
     state = State(pack, optimizer)
     try:
         yield state

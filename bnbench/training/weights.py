@@ -21,7 +21,7 @@ class TrainedNetwork(nn.Module):
     """One trial's network behind the scaling of its images; it evaluates, with the statistics of `norm.inference`.
 
     Args:
-        trial: What builds the network.
+        trial: The trial whose configuration builds the network.
         shape: (C, H, W) of an image.
         classes: Number of classes.
 
@@ -63,15 +63,15 @@ def save_network(path: Path, pack: Pack, config: Config, data: ImageData) -> Non
         config: The trial's. Where it was tracked and where its images lay are left out.
         data: The images it was trained on.
     """
-    kind = replace(config, data=replace(config.data, root=DataConfig.root), sweep=SweepConfig(), pack=None)
-    kind = replace(kind, tracking=TrackingConfig(), runs_dir=Config.runs_dir)
+    plain_config = replace(config, data=replace(config.data, root=DataConfig.root), sweep=SweepConfig(), pack=None)
+    plain_config = replace(plain_config, tracking=TrackingConfig(), runs_dir=Config.runs_dir)
     split = split_data(data, kind=config.data.split, seed=config.seed, train_examples=config.data.train_examples)
     scale, shift = (torch.from_numpy(values).view(-1, 1, 1) for values in scaling(data, split, config.data.scaling))
-    # Statistics that are no part of a state_dict, PreciseBN's say, are part of how the network evaluates.
+    # Statistics that no state_dict has, such as PreciseBN's, are needed to evaluate the network.
     state = {name: value[0] for name, value in pack.net.named_buffers()} | pack.slot_state(0)
     torch.save(
         {
-            "config": OmegaConf.to_yaml(OmegaConf.structured(kind)),
+            "config": OmegaConf.to_yaml(OmegaConf.structured(plain_config)),
             "shape": [*data.shape],
             "classes": data.classes,
             "train_size": len(split.train),
@@ -94,10 +94,10 @@ def load_network(path: Path) -> TrainedNetwork:
     trial = Trial.from_config(config, train_size=saved["train_size"], data_checksum="")
     C, H, W = saved["shape"]
     network = TrainedNetwork(trial, (C, H, W), saved["classes"])
-    own = dict([*network.net.named_parameters(), *network.net.named_buffers()])
+    tensors = dict([*network.net.named_parameters(), *network.net.named_buffers()])
     with torch.no_grad():
         for name, value in saved["state"].items():
-            own[name].copy_(value)
+            tensors[name].copy_(value)
         network.scale.copy_(saved["scale"])
         network.shift.copy_(saved["shift"])
     attributes.restore(network.net, saved.get("attributes", {}))  # files of older versions have none

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 PERCENTILES = (15, 50, 85)
-"""Those whose course Ioffe & Szegedy draw (2015, arXiv:1502.03167, figure 1)."""
+"""The percentiles whose course Ioffe & Szegedy draw (2015, arXiv:1502.03167, figure 1)."""
 
 _SATURATED = 4.0
 
@@ -28,7 +28,7 @@ class Units(NamedTuple):
     variance: Tensor
 
     def of(self, slots: Sequence[int]) -> Units:
-        """Those of some of the trials."""
+        """The distributions in some of the slots."""
         return Units(*(values[[*slots]] for values in self))
 
 
@@ -48,7 +48,7 @@ def describe(values: Tensor) -> Units:
     return Units(low + (high - low) * share, mean, variance)
 
 
-def drift(before: Sequence[Units], now: Sequence[Units]) -> tuple[Tensor, Tensor, Tensor]:
+def drift(before: Sequence[Units], after: Sequence[Units]) -> tuple[Tensor, Tensor, Tensor]:
     """How far the units' percentiles, means and variances have moved, each in units of the spread before, (K,).
 
     For a layer it is the sum over units of the absolute change (the mean of it over the three percentiles), divided by
@@ -56,18 +56,18 @@ def drift(before: Sequence[Units], now: Sequence[Units]) -> tuple[Tensor, Tensor
     over layers.
 
     Args:
-        before: By layer.
-        now: The same layers later.
+        before: The distributions by layer.
+        after: The same layers later.
     """
     parts = []
-    for was, is_ in zip(before, now, strict=True):
-        spread = was.percentiles[:, :, -1] - was.percentiles[:, :, 0]
+    for earlier, later in zip(before, after, strict=True):
+        spread = earlier.percentiles[:, :, -1] - earlier.percentiles[:, :, 0]
         parts.append(
             torch.stack(
                 [
-                    (is_.percentiles - was.percentiles).abs().mean(2).sum(1) / spread.sum(1),
-                    (is_.mean - was.mean).abs().sum(1) / was.variance.sqrt().sum(1),
-                    (is_.variance - was.variance).abs().sum(1) / was.variance.sum(1),
+                    (later.percentiles - earlier.percentiles).abs().mean(2).sum(1) / spread.sum(1),
+                    (later.mean - earlier.mean).abs().sum(1) / earlier.variance.sqrt().sum(1),
+                    (later.variance - earlier.variance).abs().sum(1) / earlier.variance.sum(1),
                 ]
             )
         )

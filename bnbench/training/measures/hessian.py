@@ -15,7 +15,7 @@ Product = Callable[[Tensor], Tensor]
 
 
 class Spectrum(NamedTuple):
-    """What is known of each trial's eigenvalues, each (K,); NaN where the products were not those of one matrix.
+    """Estimates of each trial's eigenvalues, each (K,); NaN where the products were not those of one symmetric matrix.
 
     Attributes:
         largest: The largest eigenvalue.
@@ -61,7 +61,7 @@ def spectrum(product: Product, start: Tensor, probes: Sequence[Tensor], steps: i
     Args:
         product: With the Hessian, of unit vectors (K, P).
         start: A random direction, (K, P).
-        probes: Others.
+        probes: Further random directions, each (K, P).
         steps: Dimension of the subspace, at most P: at P the result is exact.
 
     References:
@@ -73,15 +73,15 @@ def spectrum(product: Product, start: Tensor, probes: Sequence[Tensor], steps: i
     vector, couplings = _unit(start), []
     for step in range(steps):
         basis[:, step] = vector
-        known = basis[:, : step + 1]
+        spanned = basis[:, : step + 1]
         image = product(vector)
-        projected[:, : step + 1, step] = _components(known, image)
-        rest = _rest(known, image)
-        couplings.append(_size(rest))
-        # Where nothing is left the subspace is invariant; it goes on in a direction of its own.
-        vector = _unit(_rest(known, torch.where(couplings[-1] > 0, _unit(rest), start.roll(step + 1, 1))))
-    # In exact arithmetic the projection is tridiagonal, what a vector's image has of the next one being what that
-    # one's image has of it: all else is the error.
+        projected[:, : step + 1, step] = _components(spanned, image)
+        remainder = _rest(spanned, image)
+        couplings.append(_size(remainder))
+        # Where the remainder is 0 the subspace is invariant, and the basis is extended in another direction.
+        vector = _unit(_rest(spanned, torch.where(couplings[-1] > 0, _unit(remainder), start.roll(step + 1, 1))))
+    # In exact arithmetic the projection is tridiagonal and symmetric, its off-diagonal being the norms of the
+    # remainders. Whatever differs from that is the error.
     errors = [projected.triu(2).flatten(1), projected.diagonal(1, 1, 2) - torch.cat(couplings, 1)[:, :-1]]
     symmetric = projected.triu() + projected.triu(1).transpose(1, 2)
     trace = symmetric.diagonal(dim1=1, dim2=2).sum(1)
@@ -92,8 +92,8 @@ def spectrum(product: Product, start: Tensor, probes: Sequence[Tensor], steps: i
         errors.append(_components(basis[:, :-1], image))
     trusted = torch.cat(errors, 1).abs().amax(1) <= _SYMMETRY * symmetric.flatten(1).abs().amax(1)
     values = torch.linalg.eigvalsh(torch.where(trusted.view(K, 1, 1), symmetric, 0.0))
-    found = (values[:, -1], values[:, 0], trace / P)
-    return Spectrum(*(torch.where(trusted, value, torch.nan) for value in found))
+    extremes_and_mean = (values[:, -1], values[:, 0], trace / P)
+    return Spectrum(*(torch.where(trusted, value, torch.nan) for value in extremes_and_mean))
 
 
 def _components(basis: Tensor, vector: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def _components(basis: Tensor, vector: Tensor) -> Tensor:
 
 
 def _rest(basis: Tensor, vector: Tensor) -> Tensor:
-    """What of the vector is orthogonal to the basis; taken twice, since once leaves rounding along it."""
+    """The part of the vector orthogonal to the basis, projected twice because one projection leaves rounding errors."""
     for _ in range(2):
         vector = vector - torch.bmm(_components(basis, vector).unsqueeze(1), basis).squeeze(1)
     return vector

@@ -11,7 +11,7 @@ from torch import Tensor
 from bnbench.training.measures.gradients import total_norm
 
 STEP_SIZES = (0.5, 1.0, 2.0, 4.0)
-"""Where along the step the loss is looked at, in multiples of it."""
+"""The points along the step where the loss is evaluated, in multiples of the step."""
 
 
 class Smoothness(NamedTuple):
