@@ -26,10 +26,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = bnbench.run(*_WORDS, "seed=0,1", f"runs_dir={runs}").table.record
     bnbench.run(*_WORDS, "seed=0", f"runs_dir={runs}")
     uri = f"sqlite:///{runs}/mlflow.db"
-    MlflowClient(uri).delete_run(first["run_id"])
+    MlflowClient(uri).delete_run(first.place.run_id)
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri, "--tracking-uri", uri]
     subprocess.run(command, check=True, capture_output=True, cwd=runs)
-    assert not (runs / "artifacts" / first["run_id"] / "artifacts" / "sweep.json").exists()
+    assert not (runs / "artifacts" / first.place.run_id / "artifacts" / "sweep.json").exists()
     return runs
 
 
