@@ -29,15 +29,16 @@ from bnbench.tensors.memory_layout import Layout
 
 
 def randomize(net: nn.Module, seed: int) -> nn.Module:
-    """Double precision, with parameters and statistics of its own that are not 0 and 1."""
+    """Double precision, with random parameters, and statistics that are positive, as variances are."""
     g = torch.Generator().manual_seed(seed)
     net = net.double()
     with torch.no_grad():
+        statistics = {name for name, _ in net.named_buffers()}
         for name, value in net.state_dict().items():
             if value.is_floating_point():
                 value.copy_(torch.randn(value.shape, generator=g, dtype=torch.float64) / 2)
-            if name.endswith("running_var"):
-                value.abs_().add_(0.5)
+                if name in statistics:
+                    value.abs_().add_(0.5)
     return net
 
 
