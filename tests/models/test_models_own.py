@@ -88,7 +88,7 @@ def custom_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[MakeNetwork], Mod
     """Gives the configuration of a network that a function of this file makes."""
 
     def configure(make_network: MakeNetwork) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: make_network)
         return ModelConfig(name="custom", factory=f"here:{make_network.__name__}{id(make_network)}")
 
     return configure

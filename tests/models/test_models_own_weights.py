@@ -29,7 +29,7 @@ def custom_model(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelConfig]:
     """Gives the configuration of a network that a function of this file makes."""
 
     def configure(make_network: MakeNetwork, **keys: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: make_network)
         return ModelConfig(name="custom", factory=f"here:make{id(make_network)}", **keys)  # type: ignore[arg-type]
 
     return configure
@@ -158,7 +158,7 @@ def test_brought_weights_are_a_part_of_the_key_if_they_are_kept(
     keys = []
     for init, value in itertools.product((Init.own, Init.torch), (1.0, 2.0)):
         torch.save({"1.weight": torch.full((10, 64), value), "1.bias": torch.zeros(10)}, "weights.pt")
-        monkeypatch.setattr("bnbench.models.own._surveys", {})
+        monkeypatch.setattr("bnbench.models.own.custom_network._surveys", {})
         model = ModelConfig(name="custom", factory="loads_its_weights:net", init=init)
         config = Config(model=model, data=replace(Config().data, name="digits"))
         keys.append(DataLoader(tmp_path).trial(config).key)

@@ -111,7 +111,7 @@ def custom_model(monkeypatch: pytest.MonkeyPatch) -> Configure:
     """Gives the configuration of a network that a function of this file makes."""
 
     def configure(make_network: object) -> ModelConfig:
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: make_network)
+        monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: make_network)
         return ModelConfig(name="custom", factory=f"here:make{id(make_network)}")
 
     return configure

@@ -54,8 +54,8 @@ def trial_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trial]:
     """The trial of a network with this change."""
 
     def make(change: Change, *overrides: str) -> Trial:
-        monkeypatch.setattr("bnbench.models.own._surveys", {})
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Net(change))
+        monkeypatch.setattr("bnbench.models.own.custom_network._surveys", {})
+        monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: lambda *args: Net(change))
         words = [
             "model.name=custom",
             "model.factory=here:made",
@@ -209,7 +209,7 @@ def test_a_parameter_that_is_used_by_another_way_than_its_name_is_refused(trial_
             self.square = nn.Parameter(torch.eye(12))
             self.list = [self.square]
 
-    monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Listed())
+    monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: lambda *args: Listed())
     with pytest.raises(ConfigError, match="reaches parameters or buffers by another way than by their names"):
         rehearse(trial, IMAGES, 10)
 
@@ -301,7 +301,7 @@ class Noting(nn.Module):
 def test_whether_networks_are_packed_is_found_on_one_thread_wherever_it_is_asked(trial_with, monkeypatch) -> None:
     threads: set[int] = set()
     trial = trial_with(blend)
-    monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Noting(threads))
+    monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: lambda *args: Noting(threads))
     survey(trial.model, IMAGES, 10)  # which decides nothing of this
     before = torch.get_num_threads()
     try:
@@ -331,7 +331,7 @@ class Centred(nn.Module):
 
 def test_weights_of_zero_do_not_hide_that_a_forward_mixes_channels(trial_with, monkeypatch) -> None:
     trial = trial_with(blend, "model.init=own")
-    monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Centred())
+    monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: lambda *args: Centred())
     reason = packability(trial).why_alone
     assert reason is not None
     assert "mixes channels" in reason

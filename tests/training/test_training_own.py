@@ -97,7 +97,7 @@ class Functional(nn.Module):
     ids=["relu", "mean", "softmax", "first channel", "dropout", "view", "sigmoid"],
 )
 def test_functions_in_a_forward_are_tried_out(mix, said, trial_of, monkeypatch) -> None:
-    monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: lambda *args: Functional(mix))
+    monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: lambda *args: Functional(mix))
     trial = trial_of("model.name=custom", "model.factory=here:made", *STEPS)
     reason = reason_against_packs(trial, (1, 8, 8), 10)
     assert (reason is None) == (said is None)

@@ -144,7 +144,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 @pytest.fixture
 def trial_for(trial_of, monkeypatch):
     def make(kind: str, *overrides: str):
-        monkeypatch.setattr("bnbench.models.own_modules.factory", lambda key, name: NETWORKS[kind])
+        monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: NETWORKS[kind])
         monkeypatch.setattr("bnbench.config.trial.source_hash", lambda key, name: "")
         words = ("model.name=custom", f"model.factory=here:{kind.replace(' ', '_')}", "data.name=digits")
         return trial_of(*words, "training.steps=8", "training.batch_size=9", "optimizer.lr=0.01", *overrides)

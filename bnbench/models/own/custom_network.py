@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from bnbench.config import Init, ModelConfig, NormConfig
 from bnbench.models.geometry import Geometry, NormSite, Work
-from bnbench.models.own_modules import make_network, source_of
-from bnbench.models.own_weights import BroughtWeights, find_brought_weights
+from bnbench.models.own.brought_weights import BroughtWeights, find_brought_weights
+from bnbench.models.own.make_network import make_network, source_of
 from bnbench.models.swap import SWAPPED, swap_norms
 from bnbench.models.usable import check_parameters, logits_of
 from bnbench.tensors.seeding import seeded
