@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bnbench.analysis.arms import Arm
 from bnbench.analysis.contrast import Contrast
-from bnbench.analysis.design import ALL_PAIRS_OF, LEARNING_RATE
+from bnbench.analysis.design import ALL_PAIRS_OF, LEARNING_RATE, levels_of
 from bnbench.analysis.of_sweep import Analysis
 from bnbench.record.planned_trial import MISSING
 
@@ -107,7 +107,7 @@ def choice_is_open(analysis: Analysis) -> bool:
 def absent_contrasts(analysis: Analysis) -> list[str]:
     """The contrasts that the sweep file names and this sweep does not have the levels for."""
     asked = analysis.table.record.asked.contrasts
-    return [contrast for contrast in asked if not {*map(str.strip, contrast.split(" - "))} <= {*analysis.levels}]
+    return [contrast for contrast in asked if not {*levels_of(contrast)} <= {*analysis.levels}]
 
 
 def leaves_out_pairs(analysis: Analysis) -> bool:

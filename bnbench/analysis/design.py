@@ -118,7 +118,7 @@ class Design:
         Where the sweep names none that it has, all pairs are shown of at most `ALL_PAIRS_OF` levels, and of more each
         level's with the first: nine have 36 pairs, which nobody reads.
         """
-        asked = [tuple(map(str.strip, contrast.split(" - "))) for contrast in self.table.record.asked.contrasts]
+        asked = map(levels_of, self.table.record.asked.contrasts)
         named = [(pair[0], pair[1]) for pair in asked if len(pair) == 2 and {*pair} <= {*self.levels}]
         few = len(self.levels) <= ALL_PAIRS_OF
         every = combinations(self.levels, 2) if few else product(self.levels[:1], self.levels[1:])
@@ -174,6 +174,15 @@ class Design:
         coarse = [key for key in _COARSE_FIRST if key in free]
         fine = [key for key in free if key == LEARNING_RATE]
         return [*coarse, *(key for key in free if key not in {*coarse, *fine}), *fine]
+
+
+def levels_of(contrast: str) -> list[str]:
+    """The levels in a contrast as a sweep file writes it.
+
+    >>> levels_of("before - after")
+    ['before', 'after']
+    """
+    return [*map(str.strip, contrast.split(" - "))]
 
 
 def matching(placed: Iterable[_Placed], values: Mapping[str, Any]) -> list[_Placed]:

@@ -36,7 +36,7 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusi
     Levels are compared each at its own learning rate where tuning seeds chose one, and at equal
     learning rates. A best learning rate is never picked on the reporting seeds.
     """
-    findings = []
+    conclusions = []
     for subject in analysis.subjects:
         sentences = [
             *(_contrast_sentence(subject, a, b) for a, b in analysis.pairs),
@@ -44,11 +44,11 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusi
             _steps_sentence(subject),
             _undefined_sentence(subject),
         ]
-        findings.append(
+        conclusions.append(
             Conclusion(_scope(subject), tuple(_begin(sentence) for sentence in sentences if sentence is not None))
         )
     judged = tuple(_claim_sentence(judgment) for judgment in judgments)
-    return [*findings, Conclusion("the claims it tests", judged)] if judged else findings
+    return [*conclusions, Conclusion("the claims it tests", judged)] if judged else conclusions
 
 
 def setup_sentence(analysis: Analysis) -> str:

@@ -57,7 +57,7 @@ class Contents:
         return setup_sentence(self.analysis)
 
     @cached_property
-    def findings(self) -> list[Conclusion]:
+    def conclusions(self) -> list[Conclusion]:
         """The conclusion."""
         return conclude(self.analysis, self._judgments)
 

@@ -52,9 +52,9 @@ def _conclusion(contents: Contents) -> Iterator[str]:
     if contents.unfinished:
         yield from (f"**{escape(contents.unfinished)}**", "")
     yield escape(contents.setup)
-    for finding in contents.findings:
-        yield from ("", f"**On {escape(finding.subject)}**", "") if finding.subject else ("",)
-        yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in finding.sentences)
+    for conclusion in contents.conclusions:
+        yield from ("", f"**On {escape(conclusion.subject)}**", "") if conclusion.subject else ("",)
+        yield from (f"- **{escape(one.claim)}**{escape(one.evidence)}" for one in conclusion.sentences)
 
 
 def markdown_table(table: Table) -> Iterator[str]:

@@ -23,9 +23,9 @@ def terminal_conclusion(contents: Contents, width: int) -> str:
     """
     lines = [*textwrap.wrap(contents.unfinished, width), ""] if contents.unfinished else []
     lines += textwrap.wrap(contents.setup, width)
-    for finding in contents.findings:
-        lines += ["", *([f"On {finding.subject}:"] if finding.subject else [])]
-        for sentence in finding.sentences:
+    for conclusion in contents.conclusions:
+        lines += ["", *([f"On {conclusion.subject}:"] if conclusion.subject else [])]
+        for sentence in conclusion.sentences:
             lines += textwrap.wrap(str(sentence), width, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
 

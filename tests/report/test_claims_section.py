@@ -41,7 +41,7 @@ def test_every_format_of_words_has_the_claims(claimed: Contents, tmp_path: Path)
 
 
 def test_the_conclusion_ends_with_their_verdicts(claimed: Contents) -> None:
-    last = claimed.findings[-1]
+    last = claimed.conclusions[-1]
     assert last.subject == "the claims it tests"
     [said] = [one for one in claimed.claims if one.id == "C11"]
     [sentence] = [one for one in last.sentences if one.claim.startswith("C11, ")]

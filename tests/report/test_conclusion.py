@@ -13,9 +13,11 @@ LRS = (0.1, 0.3, 1.0)
 
 def test_models_are_concluded_on_one_by_one(make_sweep: Any) -> None:
     said = Contents(make_sweep(axes={"model": ["fc", "cnn"]}, targets={"fc": (0.8,), "cnn": (0.85,)}))
-    assert [finding.subject for finding in said.findings] == ["mnist_5k, fc", "mnist_5k, cnn"]
+    assert [conclusion.subject for conclusion in said.conclusions] == ["mnist_5k, fc", "mnist_5k, cnn"]
     assert [headline_target(subject.arms) for subject in said.analysis.subjects] == [0.8, 0.85]
-    assert all(len(finding.sentences) == 3 + 1 for finding in said.findings), "a sentence a contrast, and the steps"
+    assert all(len(conclusion.sentences) == 3 + 1 for conclusion in said.conclusions), (
+        "a sentence a contrast, and the steps"
+    )
 
 
 def test_the_headline_is_the_highest_target_that_half_an_arm_met(make_sweep: Any) -> None:
@@ -27,7 +29,7 @@ def test_the_headline_is_the_highest_target_that_half_an_arm_met(make_sweep: Any
 
 def test_without_tuning_seeds_no_learning_rate_is_picked(make_sweep: Any) -> None:
     said = Contents(make_sweep(axes={"optimizer.lr": LRS}))
-    assert "tuned" not in "".join(map(str, said.findings[0].sentences))
+    assert "tuned" not in "".join(map(str, said.conclusions[0].sentences))
     assert len(said.analysis.differences) == 9
 
 
@@ -38,5 +40,5 @@ def test_undefined_levels_are_named_with_their_place(make_sweep: Any) -> None:
             "undefined" if level != "none" and params["training.batch_size"] == 1 else "finished"
         ),
     )
-    last = Contents(table).findings[0].sentences[-1]
+    last = Contents(table).conclusions[0].sentences[-1]
     assert last.evidence == ": before at batch size 1 and after at batch size 1."
