@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bnbench.claims.claim import Claim
 from bnbench.claims.claim_files import load_claims, parse_claim, recorded
-from bnbench.record.sweep_record import ClaimRecord, EarlierSweep
+from bnbench.record.sweep_record import ClaimRecord, ListedSweep, SweepSummary
 
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
@@ -34,15 +33,14 @@ def recorded_claims(table: SweepTable) -> dict[str, Claim]:
     return {id: parse_claim(id, claim.text, f"claim {id}") for id, claim in table.record.asked.claims.items()}
 
 
-def earlier_sweeps(name: str, sweeps: Sequence[Mapping[str, Any]]) -> list[EarlierSweep]:
+def earlier_sweeps(name: str, sweeps: Sequence[ListedSweep]) -> list[SweepSummary]:
     """What a sweep that reuses trials must remember of those of its name that came before.
 
     Args:
         name: Its name.
         sweeps: As `Store.sweeps` lists them.
     """
-    field_names = [f.name for f in fields(EarlierSweep)]
-    return [EarlierSweep(**{key: sweep[key] for key in field_names}) for sweep in sweeps if sweep["name"] == name]
+    return [sweep.summary for sweep in sweeps if sweep.name == name]
 
 
 def remarks(claim: Claim, table: SweepTable) -> tuple[bool, list[str]]:

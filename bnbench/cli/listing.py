@@ -62,8 +62,8 @@ def _question(file: Path) -> str:
         config = OmegaConf.create(text)
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         return f"({file} cannot be read: {' '.join(str(error).split())})"
-    asked = OmegaConf.select(config, "sweep.question") if isinstance(config, DictConfig) else None
-    return str(asked) if asked else _header(text)
+    question = OmegaConf.select(config, "sweep.question") if isinstance(config, DictConfig) else None
+    return str(question) if question else _header(text)
 
 
 def _header(text: str) -> str:

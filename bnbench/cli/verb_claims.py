@@ -31,18 +31,18 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--save", metavar="FILE", type=Path, help="also write the verdicts come to: FILE.yaml, or a page's table"
     )
-    asked = parser.read(words)
-    claims = load_claims([*asked.options.config_dir, conf_dir()])
-    for id in asked.names:
+    request = parser.read(words)
+    claims = load_claims([*request.options.config_dir, conf_dir()])
+    for id in request.names:
         if id not in claims:
             raise ConfigError(f"claim {id} is unknown; allowed: {', '.join(claims)}")
-    chosen = [claims[id] for id in asked.names or claims]
-    if asked.options.run:
-        _run(chosen, asked)
-    judgments = _judge(chosen, asked)
-    if asked.options.save:
-        _save(judgments, claims, asked.options.save)
-    if asked.names:
+    chosen = [claims[id] for id in request.names or claims]
+    if request.options.run:
+        _run(chosen, request)
+    judgments = _judge(chosen, request)
+    if request.options.save:
+        _save(judgments, claims, request.options.save)
+    if request.names:
         print("\n\n".join(explain_claim(judgment) for judgment in judgments))
     else:
         print(list_claims(judgments))
@@ -61,31 +61,36 @@ def _save(judgments: Sequence[Judgment], claims: Mapping[str, Claim], path: Path
     print(f"{len(judged)} of {len(judgments)} claims are judged; their verdicts are in {path}")
 
 
-def _run(claims: Sequence[Claim], asked: VerbRequest) -> None:
+def _run(claims: Sequence[Claim], request: VerbRequest) -> None:
     """Run the claims' sweeps one after another; trials that several need are trained once."""
     from bnbench.api import run
 
     sweeps = dict.fromkeys(claim.sweep for claim in claims if not claim.missing)
     if not sweeps:
-        raise ConfigError(f"{' '.join(asked.names)} cannot be run: it needs {'; '.join(claims[0].missing)}")
-    run(*_searchpath(asked), f"sweep.parts=[{','.join(sweeps)}]", f"sweep.size={asked.options.run}", *asked.settings)
+        raise ConfigError(f"{' '.join(request.names)} cannot be run: it needs {'; '.join(claims[0].missing)}")
+    run(
+        *_searchpath(request),
+        f"sweep.parts=[{','.join(sweeps)}]",
+        f"sweep.size={request.options.run}",
+        *request.settings,
+    )
 
 
-def _judge(claims: Sequence[Claim], asked: VerbRequest) -> list[Judgment]:
+def _judge(claims: Sequence[Claim], request: VerbRequest) -> list[Judgment]:
     """Each claim on the recorded trials that fit its sweep's file; every sweep is looked up once."""
     from bnbench.claims import not_run
     from bnbench.sweep.again.evidence import find_evidence
     from bnbench.sweep.hydra_session import hydra_sweep
     from bnbench.tracking import NothingRecordedError, Store
 
-    with hydra_sweep([*_searchpath(asked), *asked.settings]) as hydra:
+    with hydra_sweep([*_searchpath(request), *request.settings]) as hydra:
         config = hydra.settings
     try:
         store = Store.open(Workspace.of(config), create=False)
     except NothingRecordedError:
         return [not_run(claim) for claim in claims]
-    instead = [word for word in asked.settings if not word.startswith(("runs_dir=", "tracking.", "hydra."))]
-    words = [*_searchpath(asked), *instead]
+    instead = [word for word in request.settings if not word.startswith(("runs_dir=", "tracking.", "hydra."))]
+    words = [*_searchpath(request), *instead]
     evidence = {name: find_evidence(name, words, store) for name in dict.fromkeys(claim.sweep for claim in claims)}
     return [_judge_on(claim, evidence[claim.sweep], instead) for claim in claims]
 
@@ -105,7 +110,7 @@ def _judge_on(claim: Claim, evidence: Evidence, instead: Sequence[str]) -> Judgm
     return replace(judgment, exploratory=True, remarks=(*judgment.remarks, remark))
 
 
-def _searchpath(asked: VerbRequest) -> list[str]:
+def _searchpath(request: VerbRequest) -> list[str]:
     """What makes Hydra look into the folders of `--config-dir`."""
-    folders = ",".join(f"file://{folder.absolute()}" for folder in asked.options.config_dir)
+    folders = ",".join(f"file://{folder.absolute()}" for folder in request.options.config_dir)
     return [f"hydra.searchpath=[{folders}]"] if folders else []

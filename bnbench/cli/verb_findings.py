@@ -26,21 +26,21 @@ def main(words: Sequence[str]) -> None:
 
     parser = VerbParser("findings", names="[SWEEP …]")
     parser.add_argument("--save", metavar="FILE", type=Path, help="renew their sections of this page; others stay")
-    asked = parser.read(words)
-    store = Store.open(asked.workspace, create=False)
+    request = parser.read(words)
+    store = Store.open(request.workspace, create=False)
     asks = questions([conf_dir()], "sweep")
-    recorded = {name for sweep in store.sweeps() for name in sweep["name"].split("+")}
+    recorded = {name for sweep in store.sweeps() for name in sweep.name.split("+")}
     sections = {}
-    for name in asked.names or [name for name in asks if name in recorded]:
+    for name in request.names or [name for name in asks if name in recorded]:
         evidence = find_evidence(name, [], store)
         if evidence.table is None:
             how_many = f"{evidence.recorded:,} of {evidence.planned:,} trials of its file are recorded"
             print(f"{name} is left out: {how_many}", file=sys.stderr)
         else:
             sections[name] = _section(name, asks[name], evidence.sweeps, evidence.table)
-    if asked.options.save:
-        renew_sections(asked.options.save, sections)
-        print(f"renewed in {asked.options.save}: {', '.join(sections) or 'nothing'}")
+    if request.options.save:
+        renew_sections(request.options.save, sections)
+        print(f"renewed in {request.options.save}: {', '.join(sections) or 'nothing'}")
     else:
         print("\n".join(f"## {name}\n\n{section}\n" for name, section in sections.items()))
 

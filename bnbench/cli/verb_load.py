@@ -21,11 +21,11 @@ def main(words: Sequence[str]) -> None:
     from bnbench.tracking import Store, read_archive
 
     parser = VerbParser("load", names="FILE")
-    asked = parser.read(words)
-    if not asked.names:
+    request = parser.read(words)
+    if not request.names:
         parser.error("needs a file")
-    archive = read_archive(Path(asked.names[0]).expanduser())
-    config = asked.config
+    archive = read_archive(Path(request.names[0]).expanduser())
+    config = request.config
     store = Store.open(Workspace.of(config))
     added = store.add_archive(archive)
     renew_charts(store, store.load(added.run_id))

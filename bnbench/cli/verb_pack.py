@@ -16,11 +16,11 @@ def main(words: Sequence[str]) -> None:
 
     parser = VerbParser("pack", names="[SWEEP]")
     parser.add_argument("--to", metavar="FILE", type=Path, help="the file to write (default: the sweep's name, .zip)")
-    asked = parser.read(words)
-    store = Store.open(asked.workspace, create=False)
-    archive = store.archived(asked.sweep)
+    request = parser.read(words)
+    store = Store.open(request.workspace, create=False)
+    archive = store.archived(request.sweep)
     folder = store.workspace.sweep_folder(archive.record.asked.name, archive.record.asked.id)
-    path = asked.options.to or Path(f"{folder.name}.zip")
+    path = request.options.to or Path(f"{folder.name}.zip")
     path = path.expanduser()
     if path.exists():
         raise ConfigError(f"{path} exists; remove it, or name another file with --to")

@@ -23,10 +23,10 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--format", metavar="html,md,tex,csv", help="only these (default: all)")
     parser.add_argument("--against", metavar="SWEEP", help="compare with this sweep (with --against-store: latest)")
     parser.add_argument("--against-store", metavar="RUNS_DIR|URI", help="where the other sweep is recorded")
-    asked = parser.read(words)
-    options, config = asked.options, asked.config
+    request = parser.read(words)
+    options, config = request.options, request.config
     formats = options.format.split(",") if options.format is not None else None
-    loaded = load_with(asked.sweep, config)
+    loaded = load_with(request.sweep, config)
     if options.against is not None or options.against_store is not None:
         other = load_with(options.against or "latest", _at(config, options.against_store))
         comparison, paths = loaded.compare(other, formats)

@@ -19,11 +19,11 @@ def main(words: Sequence[str]) -> None:
     parser = VerbParser("reproduce", names="[manifest.json|SWEEP]", keys=keys)
     parser.add_argument("--sample", metavar="N|all", default="all", help="how many trials (default: all)")
     parser.add_argument("--into", metavar="FOLDER", type=Path, help="where to (default: a folder beside the sweep's)")
-    asked = parser.read(words)
-    sample = sample_size(asked.options.sample)
+    request = parser.read(words)
+    sample = sample_size(request.options.sample)
     try:
-        with hydra_sweep(asked.settings) as hydra:
-            reproduce(asked.sweep, hydra, sample, asked.options.into)
+        with hydra_sweep(request.settings) as hydra:
+            reproduce(request.sweep, hydra, sample, request.options.into)
     except KeyboardInterrupt:
         print("interrupted; nothing was compared", file=sys.stderr)
         sys.exit(130)

@@ -13,10 +13,10 @@ def main(words: Sequence[str]) -> None:
     from bnbench.sweep.running.status import describe_status, running_keys
     from bnbench.tracking import Spool, Store
 
-    asked = VerbParser("status", names="[SWEEP]").read(words)
-    workspace = asked.workspace
-    standing = Store.open(workspace, create=False).standing(asked.sweep)
+    request = VerbParser("status", names="[SWEEP]").read(words)
+    workspace = request.workspace
+    standing = Store.open(workspace, create=False).standing(request.sweep)
     keys = {trial.key for trial in standing.trials}
     waiting = {result.key: result.status for result in Spool.of(workspace).read_all() if result.key in keys}
     running = running_keys(workspace.sweep_folder(standing.record.asked.name, standing.record.asked.id))
-    print(describe_status(standing, running, waiting, ready_command("sync", asked.config)))
+    print(describe_status(standing, running, waiting, ready_command("sync", request.config)))

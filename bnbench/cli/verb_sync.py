@@ -14,14 +14,14 @@ def main(words: Sequence[str]) -> None:
     from bnbench.sweep.running.refresh_charts import renew_charts
     from bnbench.tracking import Store, waiting_results
 
-    asked = VerbParser("sync").read(words)
-    store = Store.open(asked.workspace, create=False)
+    request = VerbParser("sync").read(words)
+    store = Store.open(request.workspace, create=False)
     sweeps: set[str | None] = set()
     drain = store.drain(patience_seconds=0, on_result=lambda result: sweeps.add(result.tags.get(Tag.PARENT)))
     drain.flush()
     for sweep in store.sweeps():
-        if sweep["run_id"] in sweeps:
-            renew_charts(store, store.load(sweep["run_id"]))
+        if sweep.run_id in sweeps:
+            renew_charts(store, store.load(sweep.run_id))
     closed = store.close_killed()
     print(f"{count(drain.delivered, 'result')} delivered to {store.address.shown}")
     if closed:

@@ -14,15 +14,15 @@ def main(words: Sequence[str]) -> None:
     parser = VerbParser("time", keys=["*"])
     parser.add_argument("--rounds", metavar="N", default="10", help="turns of each arm (default: 10)")
     parser.add_argument("--seconds", metavar="S", default="0.5", help="of one turn (default: 0.5)")
-    asked = parser.read(words)
-    rounds = int(_number("--rounds", asked.options.rounds, whole=True))
-    seconds = _number("--seconds", asked.options.seconds, whole=False)
+    request = parser.read(words)
+    rounds = int(_number("--rounds", request.options.rounds, whole=True))
+    seconds = _number("--seconds", request.options.seconds, whole=False)
     from bnbench.bench.time_arms import time_arms
     from bnbench.sweep.hydra_session import hydra_sweep
 
     try:
-        with hydra_sweep(asked.settings) as hydra:
-            time_arms(hydra, asked.settings, rounds, seconds)
+        with hydra_sweep(request.settings) as hydra:
+            time_arms(hydra, request.settings, rounds, seconds)
     except KeyboardInterrupt:
         print("interrupted; nothing is kept", file=sys.stderr)
         sys.exit(130)

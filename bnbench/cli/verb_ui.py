@@ -17,12 +17,12 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--port", type=_port, default=5000, help="from 1 to 65535 (default: 5000)")
     parser.add_argument("--allowed-hosts", help="names that others may call this machine by: a.org:5000,b.org:5000")
     parser.add_argument("--open", action="store_true", help="open the charts in the browser")
-    asked = parser.read(words)
-    options = asked.options
-    store = Store.open(asked.workspace, create=False)
+    request = parser.read(words)
+    options = request.options
+    store = Store.open(request.workspace, create=False)
     store.show_files_here()
     store.serve_ui(
-        renew_charts(store, store.load(asked.sweep)),
+        renew_charts(store, store.load(request.sweep)),
         host=options.host,
         port=options.port,
         allowed_hosts=options.allowed_hosts,

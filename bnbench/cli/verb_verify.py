@@ -14,5 +14,5 @@ def main(words: Sequence[str]) -> None:
 
     parser = VerbParser("verify", names="[SWEEP]", keys=[*TRACKED, "data.root"])
     parser.add_argument("--sample", metavar="N|all", default="4", help="how many trials (default: 4)")
-    asked = parser.read(words)
-    verify_sweep(asked.sweep, asked.config, sample_size(asked.options.sample))
+    request = parser.read(words)
+    verify_sweep(request.sweep, request.config, sample_size(request.options.sample))

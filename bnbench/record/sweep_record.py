@@ -14,12 +14,14 @@ class DataRecord:
     """The images of one data set.
 
     Attributes:
-        checksum: Of the images, and after a colon of their split.
-        train: Images that trials train on; the most of any trial where these differ.
-        val_curve: The numbers of validation images that evaluations along the curves are on; empty where an older
-            bnbench did not record them.
-        largest_class: The share of the test images that are of their largest class; None where an older bnbench did
-            not record it.
+        checksum: A digest of the images and, after a colon, one of their split.
+        train: The number of training images; the largest number where trials differ in it.
+        val: The number of validation images.
+        test: The number of test images.
+        val_curve: On how many validation images the evaluations along the curves were made, one number for each value
+            among the trials; empty where an older bnbench did not record it.
+        largest_class: The share of the test images that are of the most frequent class; None where an older bnbench
+            did not record it.
     """
 
     name: str
@@ -37,9 +39,9 @@ class ClaimRecord:
     """A claim as it stood when the sweep was started.
 
     Attributes:
-        hash: Of its text.
-        text: Its file, as plain JSON.
-        left_out: How many trials of the claim's sweep file are not in the sweep: it is judged only where none is.
+        hash: The hash of all that decides the verdict, see `Claim.hash`.
+        text: The content of the claim's file, as plain JSON.
+        left_out: How many trials of the claim's sweep file this sweep leaves out; only if it is 0 is the claim judged.
     """
 
     hash: str
@@ -48,14 +50,14 @@ class ClaimRecord:
 
 
 @dataclass(frozen=True)
-class EarlierSweep:
-    """A sweep of the same name that came before one which reuses its trials.
+class SweepSummary:
+    """A sweep in short.
 
     Attributes:
-        created: In ISO 8601, UTC.
-        status: MLflow's, of its run.
-        seeds: The reporting seeds that it planned.
-        claims: By id, the hashes of the claims that it recorded.
+        created: When the sweep was started, in ISO 8601, UTC.
+        status: The status of the sweep's run in MLflow, such as "FINISHED".
+        seeds: The planned seeds whose trials are reported.
+        claims: The hash of each claim that the sweep recorded, by the claim's id.
     """
 
     id: str
@@ -66,22 +68,37 @@ class EarlierSweep:
 
 
 @dataclass(frozen=True)
+class ListedSweep:
+    """A sweep as a store lists it, without reading its plan.
+
+    Attributes:
+        name: The sweep's name, which several may have.
+        run_id: MLflow's id of its run.
+        summary: When it was started, how it ended, and what it planned.
+    """
+
+    name: str
+    run_id: str
+    summary: SweepSummary
+
+
+@dataclass(frozen=True)
 class Asked:
     """What a sweep was asked to find out.
 
     Attributes:
         config: The composed configuration, as plain JSON.
         compare: The keys that tell its levels apart.
-        contrasts: The pairs of levels that were named before the runs, as `a - b`.
+        contrasts: The pairs of levels that the sweep file names, such as "before - after".
         axis: The key along which figures are drawn, or None.
         tuning_seeds: The seeds whose trials only choose learning rates.
-        varied: The params in which its trials differ.
-        arm_keys: The fewest of these that tell its arms apart.
-        data: The images of each of its data sets.
-        created: When it was started, in ISO 8601, UTC.
-        notes: What its report has to say besides.
-        claims: Those that it was made for, by their ids.
-        earlier: The sweeps of its name before it, where it reuses trials.
+        varied: The params in which the trials differ.
+        arm_keys: The fewest varied params that tell the arms apart.
+        data: The images of each data set.
+        created: When the sweep was started, in ISO 8601, UTC.
+        notes: Sentences that the report adds to its cautions.
+        claims: The claims that the sweep was made for, by their ids.
+        earlier: The earlier sweeps of the same name, if this sweep reuses trials; else empty.
     """
 
     name: str
@@ -99,7 +116,7 @@ class Asked:
     created: str = ""
     notes: list[str] = field(default_factory=list)
     claims: dict[str, ClaimRecord] = field(default_factory=dict)
-    earlier: list[EarlierSweep] = field(default_factory=list)
+    earlier: list[SweepSummary] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ class Environment:
     """Where a sweep ran; each part is empty where it is not known.
 
     Attributes:
-        versions: By package, as `config.environment.versions` tells them.
+        versions: The version of each package, see `config.environment.versions`.
         git: `commit`, `dirty`, `branch` and `remote` of the folder that it was started in.
         hardware: `cpu`, `cores` and `memory_gib`.
     """
@@ -143,11 +160,11 @@ class CheckRecord:
     """What came of training some of a sweep's trials again.
 
     Attributes:
-        trials: How many.
-        identical: How many gave the recorded digits.
-        near: How many more agree as far as two devices can.
-        cpu: On which they were trained again.
-        created: When, in ISO 8601, UTC.
+        trials: How many trials were trained again.
+        identical: How many of them gave the recorded digits.
+        near: How many others agree as far as two devices can.
+        cpu: The processor on which they were trained again.
+        created: When they were trained again, in ISO 8601, UTC.
     """
 
     trials: int
@@ -156,16 +173,21 @@ class CheckRecord:
     cpu: str
     created: str
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> CheckRecord:
+        """The record as it was kept, by this bnbench or another."""
+        return _of(cls, values)
+
 
 @dataclass(frozen=True)
 class TimedArm:
-    """Lone trials of one arithmetic, timed.
+    """The time of a training step in trials whose steps do the same arithmetic, each trained alone.
 
     Attributes:
         label: The arm in words.
-        shape: A `step_shape`: all that a step's arithmetic depends on.
-        seconds_per_step: One value a round.
-        keys: Of the sweep's trials that it stands for; empty in what is recorded, which is of no sweep.
+        shape: All that the arithmetic of a step depends on, see `packing.paces.step_shape`.
+        seconds_per_step: The seconds of a step, one value for each round.
+        keys: The keys of a sweep's trials for which the time holds; empty as recorded, for a timing belongs to no sweep.
     """
 
     label: str
@@ -176,14 +198,14 @@ class TimedArm:
 
 @dataclass(frozen=True)
 class TimingRecord:
-    """Lone trials timed in turns by `python -m bnbench time`.
+    """The times that `python -m bnbench time` measured, arm after arm in each round.
 
     Attributes:
-        arms: Each arithmetic's.
-        turn_seconds: Of one turn.
-        load_before: The machine's load before the start.
-        least_share: Of a core, what the process had in its worst turn.
-        disturbed: Whether something else ran meanwhile.
+        arms: The time of each kind of step.
+        turn_seconds: The seconds of one turn of one arm.
+        load_before: The machine's load average of a minute, before the start.
+        least_share: The smallest share of a core that the process had in any turn, in (0, 1].
+        disturbed: Whether something else ran at the same time.
     """
 
     name: str
@@ -198,12 +220,12 @@ class TimingRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TimingRecord:
-        """As `SweepRecord.from_json`."""
+        """The timing that `to_json` wrote, of this bnbench or another."""
         arms = [_of(TimedArm, arm) for arm in values["arms"]]
         return _of(cls, {**values, "arms": arms, "environment": _of(Environment, values)})
 
     def to_json(self) -> dict[str, Any]:
-        """One flat mapping; the keys of trials, which are of one sweep, are left out where there are none."""
+        """One flat mapping for JSON; `keys` of an arm is left out if it is empty."""
         values = asdict(self)
         environment: dict[str, Any] = values.pop("environment")
         values["arms"] = [
@@ -214,12 +236,12 @@ class TimingRecord:
 
 @dataclass(frozen=True)
 class DefaultTargets:
-    """The targets of a data set and a model that no one set, and what they were taken from.
+    """The targets that were chosen for a data set and a model because the configuration sets none.
 
     Attributes:
-        chance: The share of the largest class.
+        chance: The share of the most frequent class.
         best: The highest mean validation accuracy of any arm.
-        targets: Empty where no arm got anywhere.
+        targets: Validation accuracies between chance and best; empty if no arm rose above chance.
     """
 
     data: str
@@ -234,13 +256,13 @@ class FoundOut:
     """What was found out since a sweep was planned.
 
     Attributes:
-        wall_seconds: From its start to its end; None before that.
-        verified: What came of training its trials again, alone, or None.
-        reproduced: Likewise, in packs.
-        conditions: By the last word of a tag of `names.CONDITIONS`, the values that its trials were trained under, and
-            the packages' `versions`.
-        timing: What lone trials took, or None.
-        default_targets: Those that `analysis.default_targets` chose.
+        wall_seconds: The seconds from the sweep's start to its end; None before it has ended.
+        verified: The result of training some of its trials again, each alone; None if that was not done.
+        reproduced: The result of training its trials again in packs; None if that was not done.
+        conditions: The values of each condition under which its trials were trained, by the last word of the tag in
+            `names.CONDITIONS`, and the `versions` of the packages.
+        timing: The times of training steps that fit its trials; None if none were measured.
+        default_targets: The targets that `analysis.default_targets` chose.
     """
 
     wall_seconds: float | None = None
@@ -280,11 +302,11 @@ class SweepRecord:
         nested: dict[str, Any] = {
             "data": [_of(DataRecord, one) for one in values.get("data", ())],
             "claims": {id: _of(ClaimRecord, one) for id, one in values.get("claims", {}).items()},
-            "earlier": [_of(EarlierSweep, one) for one in values.get("earlier", ())],
+            "earlier": [_of(SweepSummary, one) for one in values.get("earlier", ())],
             "default_targets": [_of(DefaultTargets, one) for one in values.get("default_targets", ())],
         }
         for name in ("verified", "reproduced"):
-            nested[name] = None if values.get(name) is None else _of(CheckRecord, values[name])
+            nested[name] = None if values.get(name) is None else CheckRecord.from_json(values[name])
         nested["timing"] = None if values.get("timing") is None else TimingRecord.from_json(values["timing"])
         flat = {**values, **nested}
         return cls(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bnbench.config.store_address import Address
 from bnbench.config.workspace import Workspace
@@ -14,7 +14,7 @@ from bnbench.record.names import Tag
 from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.redaction import redacted_values
 from bnbench.record.results import Recorded, TrialResult
-from bnbench.record.sweep_record import CheckRecord, FoundOut, SweepRecord, TimingRecord
+from bnbench.record.sweep_record import CheckRecord, FoundOut, ListedSweep, SweepRecord, TimingRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.tracking import sweep_runs
 from bnbench.tracking.archive import SweepArchive
@@ -305,7 +305,7 @@ class Store:
             self._parents[run_id] = sweep_runs.read_parent(self._connection, run_id)
         return None if run_id is None else self._parents[run_id]
 
-    def sweeps(self) -> list[dict[str, Any]]:
-        """Every sweep, newest first: name, id, run id, time of creation, status, trials, seeds, claims' hashes."""
+    def sweeps(self) -> list[ListedSweep]:
+        """Every sweep of the experiment, the newest first."""
         with reported(self.address):
             return sweep_runs.list_sweeps(self._connection)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
@@ -19,7 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from bnbench.record.names import Tag
 from bnbench.record.planned_trial import PlannedTrial
-from bnbench.record.sweep_record import CheckRecord, FoundOut, Place, SweepRecord
+from bnbench.record.sweep_record import CheckRecord, FoundOut, ListedSweep, Place, SweepRecord, SweepSummary
 from bnbench.tracking.connect import Connection
 from bnbench.tracking.errors import TrackingError
 from bnbench.tracking.files import read_json, write_paths, write_text
@@ -115,7 +114,7 @@ def note_check(connection: Connection, run_id: str, tag: str, result: CheckRecor
 def found_out(run: Run) -> FoundOut:
     """What a sweep's run says of it: how long it took, and what `note_check` kept with it."""
     checks = (run.data.tags.get(tag) for tag in (Tag.VERIFIED, Tag.REPRODUCED))
-    verified, reproduced = (None if text is None else CheckRecord(**json.loads(text)) for text in checks)
+    verified, reproduced = (None if text is None else CheckRecord.from_json(json.loads(text)) for text in checks)
     ended = run.info.end_time
     seconds = None if ended is None else (ended - run.info.start_time) / 1000
     return FoundOut(wall_seconds=seconds, verified=verified, reproduced=reproduced)
@@ -130,23 +129,22 @@ def close_killed(connection: Connection) -> int:
     return len(killed)
 
 
-def list_sweeps(connection: Connection) -> list[dict[str, Any]]:
-    """Every sweep, newest first: name, id, run id, time of creation, status, trials, seeds, claims' hashes."""
+def list_sweeps(connection: Connection) -> list[ListedSweep]:
+    """Every sweep of the experiment, the newest first."""
     return [
-        {
-            "name": run.data.tags[Tag.SWEEP],
-            "id": run.data.tags[Tag.SWEEP_ID],
-            "run_id": run.info.run_id,
-            "created": datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(timespec="seconds"),
-            "status": run.info.status,
-            "trials": int(run.data.tags[TRIALS]),
-            "seeds": json.loads(run.data.tags.get(Tag.SEEDS, "[]")),
-            "claims": {
-                key.removeprefix(Tag.CLAIM): text for key, text in run.data.tags.items() if key.startswith(Tag.CLAIM)
-            },
-        }
-        for run in _sweep_runs(connection)
+        ListedSweep(run.data.tags[Tag.SWEEP], str(run.info.run_id), _summary(run)) for run in _sweep_runs(connection)
     ]
+
+
+def _summary(run: Run) -> SweepSummary:
+    tags = run.data.tags
+    return SweepSummary(
+        id=tags[Tag.SWEEP_ID],
+        created=datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(timespec="seconds"),
+        status=run.info.status,
+        seeds=json.loads(tags.get(Tag.SEEDS, "[]")),
+        claims={key.removeprefix(Tag.CLAIM): text for key, text in tags.items() if key.startswith(Tag.CLAIM)},
+    )
 
 
 def find_sweep(connection: Connection, sweep: str) -> Run:

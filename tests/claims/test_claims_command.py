@@ -305,7 +305,7 @@ def test_a_claim_of_ones_own_is_run_judged_and_noticed_when_it_changes(
 
     store = Store.open(Workspace.at(tmp_path / "runs"), create=False)
     (sweep,) = store.sweeps()
-    assert (sweep["seeds"], [*sweep["claims"]]) == ([0, 1], ["MINE"])
+    assert (sweep.summary.seeds, [*sweep.summary.claims]) == ([0, 1], ["MINE"])
 
     (own / "claim" / "MINE.yaml").write_text(yaml.safe_dump({**_MINE, "criterion": "two points"}))
     status, out, err = command("claims", "MINE", "--run", "full", *here, _HERE)

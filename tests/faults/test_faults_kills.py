@@ -138,7 +138,9 @@ def test_a_trial_that_kills_its_process_costs_itself_alone(
     assert "norm=batch" in lines[-1]
     assert "seed=1" in lines[-1]
     assert "SIGKILL, as the system does where memory runs out" in lines[-1]
-    [again] = [line for line in lines if line.startswith("2 trials ended in a later attempt, for a pack of theirs")]
+    [again] = [
+        line for line in lines if line.startswith("2 trials ended in a later attempt, because their pack failed")
+    ]
     assert "SIGKILL" in again
     assert any(line.startswith("report: ") for line in lines)
     states = store.runs()

@@ -182,11 +182,7 @@ def test_a_sweep_is_found_by_run_id_full_name_name_and_latest(store: Store, star
     runs = {id: start([], name=name, id=id) for name, id in [("a", "1"), ("a", "2"), ("b", "3")]}
     found = {sweep: store.load(sweep).record.asked.id for sweep in (runs["1"], "a-1", "a", "b", "latest")}
     assert found == {runs["1"]: "1", "a-1": "1", "a": "2", "b": "3", "latest": "3"}
-    assert [(sweep["name"], sweep["id"], sweep["trials"]) for sweep in store.sweeps()] == [
-        ("b", "3", 0),
-        ("a", "2", 0),
-        ("a", "1", 0),
-    ]
+    assert [(sweep.name, sweep.summary.id) for sweep in store.sweeps()] == [("b", "3"), ("a", "2"), ("a", "1")]
 
 
 def test_an_unknown_sweep_is_answered_with_those_there_are(store: Store, start: Start) -> None:

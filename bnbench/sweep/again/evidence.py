@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bnbench.claims.history import earlier_sweeps
 from bnbench.config import Size
 from bnbench.record.planned_trial import PlannedTrial
-from bnbench.record.sweep_record import SweepRecord
+from bnbench.record.sweep_record import ListedSweep, SweepRecord
 from bnbench.sweep.hydra_session import hydra_sweep
 from bnbench.sweep.planning.describe import arm_keys, varied_keys
 from bnbench.sweep.planning.file_trials import FileTrials, Params, params_of, trials_of_file
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bnbench.tracking import Store
 
 # A sweep as the store lists it, its description, and its planned trials.
-ReadSweep = tuple[dict[str, Any], SweepRecord, list[PlannedTrial]]
+ReadSweep = tuple[ListedSweep, SweepRecord, list[PlannedTrial]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
         words: Settings in place of the file's, and Hydra's own.
         store: Where trials are recorded.
     """
-    plans = [(listed, *store.plan(listed["run_id"])) for listed in store.sweeps()]
+    plans = [(listed, *store.plan(listed.run_id)) for listed in store.sweeps()]
     of_full_size = any(
         record.asked.config["sweep"]["size"] == Size.full for _, record, _ in plans if record.asked.name == sweep
     )
@@ -70,7 +70,7 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
     needed, here, finished = file.defined, environment.versions(), store.finished()
     arms = {_without_seed(params) for params in needed}
     entries: dict[Params, PlannedTrial] = {}
-    sources: list[tuple[dict[str, Any], SweepRecord]] = []
+    sources: list[tuple[ListedSweep, SweepRecord]] = []
     for sweep, record, planned in plans:
         if any(record.environment.versions.get(name) != here[name] for name in ("numerics", "torch")):
             continue
@@ -97,7 +97,7 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
     return Evidence(table, len(needed), recorded, names)
 
 
-def _description(file: FileTrials, sources: Sequence[tuple[dict[str, Any], SweepRecord]]) -> SweepRecord:
+def _description(file: FileTrials, sources: Sequence[tuple[ListedSweep, SweepRecord]]) -> SweepRecord:
     """A description as of one sweep that trained all of them, compared as the file says."""
     request = file.request
     config = request.config.sweep

@@ -179,8 +179,9 @@ def execute(
         briefly(lambda: store.finish_sweep(run_id, status="KILLED", metrics={}, artifacts=[], note="interrupted"))
         raise
     if progress.tried_again:
-        trials, reasons = count(len(progress.tried_again), "trial"), "; ".join(dict.fromkeys(progress.tried_again))
-        say(f"{trials} ended in a later attempt, for a pack of theirs failed before: {reasons}")
+        trials, [first, *others] = count(len(progress.tried_again), "trial"), dict.fromkeys(progress.tried_again)
+        more = f" (and {count(len(others), 'other reason')})" if others else ""
+        say(f"{trials} ended in a later attempt, because their pack failed before: {first}{more}")
     sweep = publish(store, run_id, folder, trained, time.monotonic() - started, config, say)
     if config.tracking.log_model == LogModel.best:
         log_best(store, run_id, config.data.root, say)

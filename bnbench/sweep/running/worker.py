@@ -78,7 +78,7 @@ def _spool(job: Job, results: list[TrialResult], earlier_attempts: Sequence[str 
     tags = {names.Tag.PACK: f"{Path(job.sweep_dir).name}/{job.number}", names.Tag.PARENT: job.run_id}
     if earlier_attempts:
         tags[names.Tag.ATTEMPT] = str(len(earlier_attempts) + 1)
-        tags[names.Tag.FAILED_BEFORE] = redacted((earlier_attempts[0] or "").splitlines()[-1])
+        tags[names.Tag.FAILED_BEFORE] = redacted(str(earlier_attempts[0]).splitlines()[-1])
     if job.anew:
         tags[names.Tag.ANEW] = "true"
     for result in results:
