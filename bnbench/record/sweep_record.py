@@ -187,7 +187,7 @@ class TimedArm:
         label: The arm in words.
         shape: All that the arithmetic of a step depends on, see `packing.paces.step_shape`.
         seconds_per_step: The seconds of a step, one value for each round.
-        keys: The keys of a sweep's trials for which the time holds; empty as recorded, for a timing belongs to no sweep.
+        keys: The keys of a sweep's trials for which the time holds; empty as recorded, before it belongs to a sweep.
     """
 
     label: str
