@@ -1,4 +1,4 @@
-"""Arms: counts of failures beside accuracies, never mixed into them."""
+"""What each arm measured: its failures are counted beside its accuracies, never mixed into them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Reach:
     """How an arm's trials fared on the way to a target.
 
     Attributes:
-        hits: Trials that reached it.
-        n: Trials that had the chance to: they finished or diverged.
-        median_steps: A trial that did not reach the target counts as infinitely many steps, so infinity means that at
-            least half did not; NaN where no trial had the chance.
+        hits: Trials that reached the target.
+        n: Trials that had the chance to reach it: they finished or diverged.
+        median_steps: Median steps to the target. A trial that missed it counts as infinitely many steps, so infinity
+            means that at least half did; NaN where no trial had the chance.
     """
 
     hits: int
@@ -36,11 +36,11 @@ class Arm:
     """One level in one stratum: how its reporting trials ended and what they measured.
 
     Attributes:
-        where: The stratum.
-        level: The level.
-        outcomes: How its trials ended.
-        accuracy: The test accuracy over trials that succeeded, its interval cut where no accuracy can lie.
-        reaches: By target; a target that trials of this stratum were not asked for has no chances.
+        where: The stratum, as its params' values by key.
+        level: The level's name.
+        outcomes: How the arm's trials ended.
+        accuracy: The mean test accuracy over trials that succeeded; its interval is cut to [0, 1].
+        reaches: How the trials fared, by target; `n` is 0 for a target that this stratum was not asked for.
     """
 
     where: dict[str, Any]
@@ -51,7 +51,7 @@ class Arm:
 
     @property
     def row(self) -> dict[str, Any]:
-        """The arm as a line of `arms.csv`; what does not exist is NaN."""
+        """The arm as a row of `arms.csv`; a value that does not exist is NaN."""
         columns = {**self.where, "level": self.level, **asdict(self.outcomes), **self.accuracy.columns("")}
         for target, reach in self.reaches.items():
             columns[names.reached(target)] = float(reach.hits) if reach.n else math.nan
@@ -61,7 +61,7 @@ class Arm:
 
 
 def measure_arms(design: Design) -> list[Arm]:
-    """Every level in every stratum in which it was planned."""
+    """The arm of every level in every stratum in which that level was planned."""
     return [
         Arm(where, level, count_outcomes(trials), _accuracy(trials), _reaches(design, trials, group))
         for where, group in design.split(design.table.reporting, design.strata)
@@ -71,14 +71,14 @@ def measure_arms(design: Design) -> list[Arm]:
 
 def _accuracy(trials: pd.DataFrame) -> Interval:
     reported = trials[succeeded(trials)]
-    return mean_interval(reported[names.TEST_ACC] if len(reported) else []).cut(0, 1)  # which costs no coverage
+    return mean_interval(reported[names.TEST_ACC] if len(reported) else []).cut(0, 1)  # no accuracy lies outside
 
 
 def _reaches(design: Design, trials: pd.DataFrame, stratum: pd.DataFrame) -> dict[float, Reach]:
     ended = trials[trials["status"].isin(["finished", "diverged"])]
     reaches = {}
     for target in design.targets:
-        # Whether a target applies is the stratum's, not the trial's: a diverged trial without a value failed.
+        # A target applies to a whole stratum: there, a diverged trial without a value is a miss.
         n = len(ended) if stratum[names.reached(target)].notna().any() else 0
         hit = ended[names.reached(target)] == 1
         steps = np.where(hit, ended[names.steps_to(target)], np.inf)

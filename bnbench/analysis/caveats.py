@@ -1,4 +1,4 @@
-"""What in a sweep could mislead its reader: trials left out, contrasts judged together, differences out of sight."""
+"""What in a sweep could mislead its reader: trials left out, contrasts judged together, small differences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEW_SEEDS = 10
 
 
 class LeftOut(StrEnum):
-    """Why trials are in no accuracy; each is the name of a count in `Outcomes`."""
+    """Why trials are left out of every accuracy; each reason is the name of a count in `Outcomes`."""
 
     diverged = "diverged"
     collapsed = "collapsed"
@@ -27,7 +27,7 @@ class LeftOut(StrEnum):
 
 
 class LeftOutOfArm(NamedTuple):
-    """How many of an arm's trials are left out, and of how many: all where they are missing, or else those trained."""
+    """That `n` of an arm's trials are left out; `of` counts all planned where they are missing, else those trained."""
 
     arm: Arm
     n: int
@@ -38,9 +38,9 @@ class Family(NamedTuple):
     """How some contrasts are judged together.
 
     Attributes:
-        size: How many were named before the runs, and are corrected for each other.
-        tested: Of these, how many have a p.
-        exploratory: How many others have an interval, and are not corrected.
+        size: How many contrasts were named before the runs, and are corrected for each other.
+        tested: How many of these have a p value.
+        exploratory: How many other contrasts have an interval; they are not corrected.
     """
 
     size: int
@@ -52,8 +52,8 @@ class Sight(NamedTuple):
     """The true differences that contrasts would have shown in 80 of 100 repetitions.
 
     Attributes:
-        detectable: Of those that could have seen some difference of accuracies.
-        blind: How many others could not have seen any.
+        detectable: The difference for each contrast that could have shown one of at most 1, the largest possible.
+        blind: How many contrasts could not have shown any possible difference.
     """
 
     detectable: list[float]
@@ -61,11 +61,11 @@ class Sight(NamedTuple):
 
 
 class RateChoice(StrEnum):
-    """At which learning rates levels are compared besides equal ones."""
+    """Whether levels are also compared at learning rates of their own, besides equal ones."""
 
-    tuned = "tuned"  # each at its own, chosen on seeds apart
-    untuned = "untuned"  # at none: several were tried, and no seeds were set aside to choose
-    single = "single"  # one alone was tried
+    tuned = "tuned"  # yes: each at its own, chosen on separate seeds
+    untuned = "untuned"  # no: several were tried, but no seeds were set aside to choose one
+    single = "single"  # no: only one learning rate was tried
 
 
 def left_out(arms: Sequence[Arm], why: LeftOut) -> list[LeftOutOfArm]:
@@ -76,7 +76,7 @@ def left_out(arms: Sequence[Arm], why: LeftOut) -> list[LeftOutOfArm]:
 
 
 def family_of(contrasts: Sequence[Contrast]) -> Family:
-    """How these contrasts are judged together."""
+    """Counts how many of these contrasts are corrected together, tested and exploratory."""
     return Family(
         size=max((one.family for one in contrasts), default=0),
         tested=sum(one.primary and not math.isnan(one.adjusted_p) for one in contrasts),
@@ -85,14 +85,14 @@ def family_of(contrasts: Sequence[Contrast]) -> Family:
 
 
 def sight_of(contrasts: Sequence[Contrast]) -> Sight:
-    """What these contrasts would have shown."""
+    """The true differences that these contrasts could have shown."""
     estimated = [one.detectable for one in contrasts if not math.isnan(one.detectable)]
     detectable = [value for value in estimated if value <= 1]
     return Sight(detectable, len(estimated) - len(detectable))
 
 
 def rate_choice(analysis: Analysis) -> RateChoice:
-    """At which learning rates levels are compared besides equal ones."""
+    """Whether levels are also compared at learning rates of their own, besides equal ones."""
     if analysis.tuned:
         return RateChoice.tuned
     return RateChoice.untuned if LEARNING_RATE in analysis.strata else RateChoice.single
@@ -105,27 +105,27 @@ def choice_is_open(analysis: Analysis) -> bool:
 
 
 def absent_contrasts(analysis: Analysis) -> list[str]:
-    """The contrasts that the sweep file names and this sweep does not have the levels for."""
+    """The contrasts that the sweep file names although this sweep lacks one of their levels."""
     asked = analysis.table.record.asked.contrasts
     return [contrast for contrast in asked if not {*levels_of(contrast)} <= {*analysis.levels}]
 
 
 def leaves_out_pairs(analysis: Analysis) -> bool:
-    """Whether each level is compared with the first alone, though there are more pairs."""
+    """Whether each level is compared with the first level only, so that other pairs are not shown."""
     first, others = analysis.levels[:1], analysis.levels[1:]
     return len(others) >= ALL_PAIRS_OF and analysis.pairs == [(level, *first) for level in others]
 
 
 def reported_seeds(analysis: Analysis) -> int:
-    """On how many seeds trials are reported, or will be where none is trained yet."""
+    """The number of reporting seeds with a trained trial; of planned ones where none is trained yet."""
     table = analysis.table
     return int(table.trained["seed"].nunique() or table.reporting["seed"].nunique())
 
 
 def mixed_conditions(conditions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The conditions of which trials had several, by name; of versions only those that differ.
+    """The conditions, by name, that were not the same for all trials; of `versions`, only those that differ.
 
-    Trials trained under unlike conditions round alike only within each.
+    Trials trained under different conditions may round differently.
     """
     mixed = {name: [*values] for name, values in conditions.items() if len(values) > 1}
     if "versions" in mixed:

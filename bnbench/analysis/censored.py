@@ -1,8 +1,8 @@
 """Steps to a target that some trials never reach: described and compared without dropping or averaging the misses.
 
-Steps are one number a trial, indexed by seed where two arms are paired: the evaluation that first saw the target,
-infinity where none did. A trial that diverged before is such a miss: it counts to the whole budget, and is not censored
-at its end, which its failure chose.
+A trial's steps are the step of the evaluation that first saw the target, or infinity where none did; where two arms are
+paired, they are indexed by seed. A trial that diverged before the target is a miss too: it counts with the whole budget
+and is not censored at the step where it diverged, for its own failure chose that step.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import pandas as pd
 from bnbench.analysis.intervals import Interval, mean_interval, pair_by_seed
 from bnbench.analysis.significance import mcnemar_p, paired_t_p
 
-_MOST_CENSORED = 0.2  # of the pairs, in both arms; above, what is left says too little of the whole
+_MOST_CENSORED = 0.2  # largest share of pairs that both arms may miss; above it, the rest say too little of the whole
 
 
 class Ratio(StrEnum):
     """What the ratio of two arms' steps, a / b, is known to be."""
 
-    exact = "exact"  # every pair it counts reached the target twice
-    at_least = "at_least"  # only a has misses, and is the slower
-    at_most = "at_most"  # only b has misses, and is the slower
-    none = "none"  # too many pairs missed it twice, or both arms have misses of their own
+    exact = "exact"  # in every pair that it counts, both trials reached the target
+    at_least = "at_least"  # only a missed the target alone, and a is slower
+    at_most = "at_most"  # only b missed the target alone, and b is slower
+    none = "none"  # no ratio: see `compare_steps`
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,16 @@ class StepsComparison:
     """How two arms' steps to a target compare, pair by pair.
 
     Attributes:
-        n: Pairs.
-        reached_a, reached_b: Pairs in which that arm reached the target.
-        kind: What is known of the ratio.
-        log_ratios: Natural log of steps a / b by seed, of the pairs that the ratio rests on; a miss stands at the
-            budget, so that these are bounds where `kind` says so. Empty where there is no ratio.
-        ratio: Geometric mean of the ratio and its t interval on logs; None where there is no ratio. A bound that
-            misses leave open is 0 or infinity.
-        p: Paired t on the log ratios, H0: equal; one-sided where misses make the ratio a bound; NaN without a ratio.
-        p_mcnemar: Exact p that both arms are equally likely to reach the target.
+        n: Number of pairs.
+        reached_a, reached_b: Number of pairs in which that arm reached the target.
+        kind: Whether the ratio is exact, a bound or missing.
+        log_ratios: Natural log of steps a / b by seed, for the pairs that the ratio rests on; a miss counts as the
+            whole budget, so these are bounds where `kind` says so. Empty where there is no ratio.
+        ratio: Geometric mean of steps a / b and its t interval, computed on logs; None where there is no ratio. A
+            bound that misses leave open is 0 or infinity.
+        p: p value of the paired t test that the log ratios have mean 0; one-sided where the ratio is a bound; NaN
+            where there is no ratio.
+        p_mcnemar: Exact p value of the test that both arms are equally likely to reach the target; NaN without pairs.
     """
 
     n: int
@@ -58,14 +59,15 @@ class StepsComparison:
 def compare_steps(a: pd.Series[float], b: pd.Series[float], budget: float, level: float = 0.95) -> StepsComparison:
     """Compare two arms' steps to a target over the seeds that both have.
 
-    All pairs reached: the ratio. Misses in the slower arm alone: a bound on it, over the pairs of which one reached.
-    More than 20 % of pairs without any hit, misses in both arms on different seeds, or in an arm that is not the
-    slower: no ratio. How many reached the target, which is given always, stands in its place.
+    The pairs that both arms miss are left out. If no other trial missed the target, the ratio is exact; if only the
+    slower arm has misses, it is a bound. There is none if both arms miss more than 20 % of the pairs, if each misses
+    where the other does not, or if only the arm that is not slower has misses: then the numbers of pairs that reached
+    the target, which are always given, stand in its place.
 
     Args:
         a: Steps by seed; infinity where the target was not reached within the budget. A target met before the first
             step counts as one step.
-        b: The same for the other arm.
+        b: Steps by seed of the other arm.
         budget: The steps that every trial had.
         level: Coverage of the interval, in (0, 1).
 
@@ -101,7 +103,7 @@ def _checked(steps: pd.Series[float], budget: float) -> np.ndarray:
 
 
 def _kind(hit_a: np.ndarray, hit_b: np.ndarray, logs: np.ndarray) -> Ratio:
-    """Which ratio the misses leave; `logs` have them at the budget."""
+    """What kind of ratio the misses leave; in `logs`, the log ratios of the pairs, a miss counts as the budget."""
     either = hit_a | hit_b
     only_a, only_b = bool((hit_a & ~hit_b).any()), bool((hit_b & ~hit_a).any())
     if not either.any() or (~either).mean() > _MOST_CENSORED or (only_a and only_b):

@@ -1,9 +1,9 @@
 """Two levels compared pair by pair: what a sweep's contrasts estimate, and what they may claim together.
 
-Measured on 2,000 made-up sweeps without an effect, three contrasts with one arm each and ten seeds
-(tests/analysis/test_false_positives.py): of the comparisons at matched learning rates 4.7 % are significant at .05, of
-those at each level's best, chosen on three other seeds, 4.9 %; of the sweeps 4.9 and 5.0 % claim anything after Holm,
-and 12.3 and 12.6 % would without it.
+False positives were measured on 2,000 made-up sweeps without an effect, each with three contrasts against one shared
+arm and ten seeds (tests/analysis/test_false_positives.py). At matched learning rates 4.7 % of the comparisons are
+significant at .05, and at each level's best, chosen on three other seeds, 4.9 %. After Holm 4.9 and 5.0 % of the sweeps
+claim anything; without it 12.3 and 12.6 % would.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Side(NamedTuple):
     """One of two levels that are compared.
 
     Attributes:
-        level: Its name.
+        level: The level's name.
         outcomes: How its trials ended.
-        tuned: Its own learning rate, where each level is at its own.
+        tuned: The learning rate its tuning seeds chose; None where levels are compared at equal learning rates.
     """
 
     level: str
@@ -57,17 +57,18 @@ class Side(NamedTuple):
 class Contrast:
     """The paired differences a - b of one measure in one stratum, and what follows from them.
 
-    Of a measure of the trained network (`train/`, `val/`, `test/`), the pairs are those of which both trials
-    succeeded; of any other, such as a gradient's size, all that have both values.
+    For a measure of the trained network (`train/`, `val/`, `test/`), a pair counts if both of its trials succeeded; for
+    any other measure, such as a gradient's size, if both have a value.
 
     Attributes:
-        where: The stratum.
+        where: The stratum, as its params' values by key.
         sides: The levels a and b.
         measure: The metric's key.
-        differences: By seed, ascending.
-        p_mcnemar: Exact p that both arms' trials are equally likely to succeed; NaN without a pair that ended.
-        family: How many primary comparisons are judged together; 0 for an exploratory one.
-        adjusted_p: Holm's p in that family; NaN for an exploratory one.
+        differences: a - b of each pair, indexed by seed, seeds ascending.
+        p_mcnemar: Exact p value of the test that both arms' trials are equally likely to succeed; NaN where no pair
+            has ended.
+        family: How many primary comparisons are judged together; 0 for an exploratory contrast.
+        adjusted_p: The p value after Holm's correction in that family; NaN for an exploratory contrast.
     """
 
     where: dict[str, Any]
@@ -90,7 +91,7 @@ class Contrast:
 
     @property
     def n(self) -> int:
-        """Pairs."""
+        """The number of pairs."""
         return len(self.differences)
 
     @property
@@ -113,18 +114,18 @@ class Contrast:
 
     @property
     def descriptive(self) -> bool:
-        """Whether a trial of either arm failed: then success rates lead, and the difference is among survivors."""
+        """Whether a trial of either arm diverged or collapsed: the difference is then only of those that did not."""
         return any(side.outcomes.diverged or side.outcomes.collapsed for side in self.sides)
 
     @property
     def successes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Of a and of b, how many trials finished and did not collapse, and of how many that ended."""
+        """For a and for b: how many trials finished and did not collapse, and how many finished or diverged."""
         of_a, of_b = ((side.outcomes.succeeded, side.outcomes.ended) for side in self.sides)
         return of_a, of_b
 
     @property
     def seeds_suffice(self) -> bool:
-        """Whether so few pairs can be told from chance at all, by their signs, in a family of this size."""
+        """Whether the pairs are enough for a sign-flip test to be significant at all in a family of this size."""
         return seeds_suffice(self.n, max(1, self.family), ALPHA)
 
     @cached_property
@@ -134,12 +135,12 @@ class Contrast:
 
     @cached_property
     def family_interval(self) -> Interval:
-        """The same with Bonferroni's level, which holds for all comparisons of the family at once."""
+        """The mean difference and its paired t interval at Bonferroni's level, for all of the family at once."""
         return self._cut(mean_interval(self.differences, 1 - ALPHA / max(1, self.family)))
 
     @cached_property
     def skewness(self) -> float:
-        """Of the differences; NaN for fewer than three."""
+        """The skewness of the differences; NaN for fewer than three."""
         return skewness(self.differences)
 
     @cached_property
@@ -149,19 +150,19 @@ class Contrast:
 
     @cached_property
     def p(self) -> float:
-        """Two-sided paired t."""
+        """The p value of the two-sided paired t test."""
         return paired_t_p(self.differences)
 
     @cached_property
     def sign_flip_p(self) -> float:
-        """Two-sided and exact; assumes symmetry alone."""
+        """The p value of the two-sided sign-flip test, which assumes only symmetric differences."""
         return sign_flip_p(self.differences)
 
     @cached_property
     def detectable(self) -> float:
-        """The true difference that so many pairs of this spread would have shown in 80 of 100 such sweeps.
+        """The true difference that as many pairs with this spread would show in 80 of 100 such sweeps.
 
-        At the family's Bonferroni level, the strictest that Holm can ask for. NaN without an interval.
+        It is tested at the family's Bonferroni level, the strictest that Holm can ask for. NaN without an interval.
         """
         d = self.differences.to_numpy()
         if len(d) < 2 or are_equal(d):
@@ -170,7 +171,7 @@ class Contrast:
 
     @property
     def row(self) -> dict[str, Any]:
-        """The contrast as a line of `differences.csv`; what does not exist is NaN."""
+        """The contrast as a row of `differences.csv`; a value that does not exist is NaN."""
         sides = list(zip("ab", self.sides, strict=True))
         family, skewed = self.family_interval.columns("family_"), (self.bootstrap or _NONE).columns("bootstrap_")
         return {
@@ -196,7 +197,7 @@ class Contrast:
 
     @property
     def more_is_better(self) -> bool:
-        """Not of a loss; of a measure that bnbench does not know it is taken to be."""
+        """Whether a larger value is better: False for a loss, True for a measure that bnbench does not know."""
         return self._metric is None or self._metric.better != "lower"
 
     @property
@@ -207,7 +208,7 @@ class Contrast:
             return None
 
     def _cut(self, interval: Interval) -> Interval:
-        """Bounds end where no difference of fractions can lie, which costs no coverage."""
+        """Cut the interval of a fraction's difference to [-1, 1], outside of which none lies; it loses no coverage."""
         return interval.cut(-1.0, 1.0) if self._metric and self._metric.unit == "fraction" else interval
 
 
@@ -224,14 +225,14 @@ def compare_levels(
 
     Holm's family is decided before the runs: the contrasts that the sweep file lists, of test accuracy, in all
     strata; those at matched learning rates are one family and those at each level's best another, for they answer
-    two questions. Where the file lists none, and for any other measure, comparisons are exploratory: not corrected,
-    and called so. A stratum in which either level was not planned has no contrast.
+    two questions. Where the file lists none, and for any other measure, comparisons are exploratory: they are not
+    corrected, and are called exploratory. A stratum in which either level was not planned has no contrast.
 
     Args:
         design: The sweep.
         measure: A metric key among the table's columns.
-        tuned: The learning rates at which each level is compared; None for equal ones.
-        pairs: Levels (a, b) to compare besides the sweep's own, or instead of the reverse of one.
+        tuned: The learning rate chosen for each level and stratum; None compares levels at equal learning rates.
+        pairs: Pairs (a, b) to compare besides the sweep's own; one replaces its reverse (b, a).
 
     Raises:
         ValueError: If the sweep has no such level or measure.
@@ -241,7 +242,7 @@ def compare_levels(
     shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in design.pairs]
     shown += [pair for pair in pairs if pair not in shown]
     listed = {frozenset(pair) for pair in design.pairs} if design.table.record.asked.contrasts else set()
-    compared = [_compare_arms(arms, measure) for arms in paired_arms(design, tuned, shown)]  # of no family yet
+    compared = [_compare_arms(arms, measure) for arms in paired_arms(design, tuned, shown)]  # the family is set below
     primary = [i for i, one in enumerate(compared) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
     for i, adjusted in zip(primary, holm([compared[i].p for i in primary]), strict=True):
         compared[i] = replace(compared[i], family=len(primary), adjusted_p=adjusted)
@@ -249,7 +250,7 @@ def compare_levels(
 
 
 class TwoArms(NamedTuple):
-    """The trials of two levels in one stratum, and the learning rate of each where each is at its own."""
+    """The trials of two levels in one stratum, with their tuned rates; None for both at equal learning rates."""
 
     where: dict[str, Any]
     levels: tuple[str, str]
@@ -260,7 +261,7 @@ class TwoArms(NamedTuple):
 def paired_arms(
     design: Design, tuned: Sequence[TunedRate] | None, pairs: Sequence[tuple[str, str]]
 ) -> Iterator[TwoArms]:
-    """Each stratum and pair of levels; one in which a level was not planned, or has no rate chosen, is left out."""
+    """The two arms of each pair in each stratum, unless a level was not planned or has no tuned rate there."""
     keys = design.strata if tuned is None else design.conditions
     rates = {(*setting_of(one.where), one.level): one for one in tuned or ()}
     for where, group in design.split(design.table.reporting, keys):
@@ -287,7 +288,7 @@ def _compare_arms(arms: TwoArms, measure: str) -> Contrast:
 
 
 def _by_seed(trials: pd.DataFrame, measure: str) -> pd.Series[float]:
-    """The measure by seed, of the trials of which it counts."""
+    """The measure by seed, over the trials for which it counts; see `Contrast`."""
     if measure not in trials:
         return pd.Series(dtype=float)
     counts = trials[measure].notna().to_numpy()

@@ -1,4 +1,4 @@
-"""Targets where none were set: a share of the way that any arm got, by a rule that looks at no difference."""
+"""Default targets where none were set: shares of the best arm's gain, by a rule that looks at no difference."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from bnbench.record.sweep_record import DefaultTargets
 from bnbench.record.sweep_table import SweepTable
 
 SHARES = (0.5, 0.9)
-"""Of the way from naming the largest class to the best arm's validation accuracy."""
+"""Where targets lie on the way from the share of the largest class to the best arm's validation accuracy."""
 
 _SCOPE = ("data", "model")
 
 
 def with_default_targets(table: SweepTable) -> SweepTable:
-    """The table with targets for each data set and model whose trials had none, as of data of the user's own.
+    """The table with targets for each data set and model whose trials had none, such as the user's own data.
 
     The rule is fixed before arms are compared and treats them alike: the targets lie 50 and 90 % of the way from the
     share of the largest class to the highest mean validation accuracy after the last step that any arm had, rounded
-    down to a hundredth. The steps to them are read off the curves. Which they are goes into
-    `record.found_out.default_targets`. Nothing is added where `training.targets=[]` asks for none, and nothing to a
-    sweep recorded before there was a last evaluation.
+    down to a hundredth. The steps to them are read off the curves, and the targets are noted in
+    `record.found_out.default_targets`. The table stays as it is where `training.targets=[]` asks for no targets, and
+    where the sweep was recorded before the accuracy after the last step was.
     """
     trials = table.trials
     asked = table.record.asked.config.get("training", {}).get("targets")
@@ -54,7 +54,7 @@ def with_default_targets(table: SweepTable) -> SweepTable:
 
 
 def _best(table: SweepTable, group: pd.DataFrame) -> float:
-    """The highest mean of any arm's reported trials that finished; NaN without one."""
+    """The highest of the arms' mean final validation accuracies, over finished reporting trials; NaN without any."""
     reported = group[(group["status"] == "finished") & ~group["tuning"].astype(bool)]
     keys = [key for key in table.record.asked.varied if key in group and key != "seed"]
     arms = reported.groupby(keys, dropna=False) if keys else reported.groupby(lambda _: 0)

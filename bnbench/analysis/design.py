@@ -14,14 +14,14 @@ from bnbench.record.sweep_table import SweepTable
 
 LEARNING_RATE = "optimizer.lr"
 
-ALL_PAIRS_OF = 4  # levels at most: six pairs
+ALL_PAIRS_OF = 4  # the most levels of which all pairs are shown: six pairs
 
 _NORM = ("norm", "norm.placement")
 _COARSE_FIRST = ("data", "model", "training.batch_size")
 
 
 class Placed(Protocol):
-    """What was found in one setting."""
+    """Anything that was found in one setting."""
 
     @property
     def where(self) -> Mapping[str, Any]:
@@ -32,7 +32,9 @@ _Placed = TypeVar("_Placed", bound=Placed)
 
 
 class Design:
-    """What a sweep compares within what. Each of its parts is worked out once, when it is first asked for.
+    """The levels that a sweep compares, and the strata within which it compares them.
+
+    Each property is worked out once, when it is first asked for.
 
     Attributes:
         table: The sweep, which must not change any more.
@@ -46,10 +48,10 @@ class Design:
         """Each trial's compared level in a word or two, aligned with `table.trials`.
 
         A trial without norm is "none". With one kind of norm in two placements the others are "before"
-        and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value", where several
-        vary beside the norm only if the value is not the first planned; a word that is all there is to tell stands
-        alone: "native", "manual". A norm of the user's own has the name of its function, where `norm.factory` is
-        compared.
+        and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value"; where several
+        of them vary beside the norm, the first planned value of each is left out. Where one key with words as values is
+        all that varies, the word stands alone: "native", "manual". A norm of the user's own has the name of its
+        function, where `norm.factory` is compared.
         """
         trials, compared = _named_by_function(self.table.trials, self._compared)
         parts = []
@@ -88,12 +90,12 @@ class Design:
 
     @property
     def conditions(self) -> list[str]:
-        """The strata but the learning rate."""
+        """The keys of the strata without the learning rate."""
         return [key for key in self.strata if key != LEARNING_RATE]
 
     @cached_property
     def unmatched(self) -> list[str]:
-        """The varied keys that move with the compared level, so that a difference of levels is theirs too.
+        """The varied keys whose value changes with the compared level, so that they may explain its differences too.
 
         A norm's own keys are not counted: they belong to the level.
         """
@@ -113,10 +115,10 @@ class Design:
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
-        """The pairs of levels (a, b) whose difference a - b is shown: the sweep's own, or else all pairs.
+        """The pairs of levels (a, b) whose difference a - b is shown: those that the sweep file names, or else all.
 
-        Where the sweep names none that it has, all pairs are shown of at most `ALL_PAIRS_OF` levels, and of more each
-        level's with the first: nine have 36 pairs, which nobody reads.
+        Where it names none whose levels the sweep has, all pairs of up to `ALL_PAIRS_OF` levels are shown; with more
+        levels each is compared with the first only: nine levels have 36 pairs, which nobody reads.
         """
         asked = map(levels_of, self.table.record.asked.contrasts)
         named = [(pair[0], pair[1]) for pair in asked if len(pair) == 2 and {*pair} <= {*self.levels}]
@@ -128,7 +130,7 @@ class Design:
         """Refuse levels that the sweep does not have.
 
         Raises:
-            ValueError: If there is one.
+            ValueError: If one of the levels asked for is not in the sweep.
         """
         for level in asked:
             if level not in self.levels:
@@ -142,7 +144,7 @@ class Design:
                 yield level, trials[labels == level]
 
     def split(self, trials: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-        """The trials of each combination of the keys' values: numbers ascending, the rest as planned."""
+        """The trials of each combination of the keys' values: numbers in ascending, others in planned order."""
         if not keys:
             if len(trials):
                 yield {}, trials
@@ -154,7 +156,7 @@ class Design:
         yield from sorted(groups, key=lambda group: tuple(self.rank(key, group[0][key]) for key in keys))
 
     def rank(self, key: str, value: Any) -> int:
-        """Where a param's value stands among those of the sweep: numbers ascending, the rest as planned."""
+        """A param value's position among the sweep's: numbers in ascending, others in planned order."""
         if key not in self._ranks:
             self._ranks[key] = _ranks(self.table.trials[key])
         return self._ranks[key][comparable(value)]
@@ -186,27 +188,27 @@ def levels_of(contrast: str) -> list[str]:
 
 
 def matching(placed: Iterable[_Placed], values: Mapping[str, Any]) -> list[_Placed]:
-    """What was found at these values, a missing value matching a missing one."""
+    """Those of `placed` whose settings have these values; a missing value matches a missing one."""
     wanted = {key: comparable(value) for key, value in values.items()}
     return [one for one in placed if all(comparable(one.where[key]) == value for key, value in wanted.items())]
 
 
 def setting_of(where: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The values of a setting, in a form that can be looked up."""
+    """The values of a setting as a tuple that can serve as a dict key."""
     return tuple(map(comparable, where.values()))
 
 
 def comparable(value: Any) -> Any:
-    """A param's value in a form that is equal where it is: NaN is not, and lists cannot be looked up."""
+    """A param's value as a dict key that equals itself: NaN becomes None (NaN != NaN), a list a tuple."""
     if isinstance(value, list | tuple):
         return tuple(map(comparable, value))
     return None if pd.isna(value) else value
 
 
 def _named_by_function(trials: pd.DataFrame, compared: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """The trials with a norm, network or data set of the user's own named by its function, and the keys that are left.
+    """Name a norm, network or data set of the user's own by its function; also returns the compared keys that are left.
 
-    The function goes without its module, unless two compared ones would then share a name.
+    The function's module is left out, unless two compared functions would then share a name.
     """
     for factory in [key for key in compared if key.endswith(".factory")]:
         section = factory.removesuffix(".factory")
@@ -239,7 +241,7 @@ def _part(key: str, value: Any, bare: bool) -> str:
 
 def _text(value: Any) -> str:
     if pd.api.types.is_bool(value):
-        return str(value).lower()  # as it is typed
+        return str(value).lower()  # as a user types it
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

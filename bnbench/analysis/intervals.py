@@ -46,21 +46,22 @@ class Interval(NamedTuple):
         return f"all {self.n} equal: no interval"
 
     def cut(self, least: float, most: float) -> Interval:
-        """The same with bounds that end where no value can lie."""
+        """This interval with its bounds cut to [least, most]; unchanged if it has none."""
         if self.low is None or self.high is None:
             return self
         return self._replace(low=max(self.low, least), high=min(self.high, most))
 
     def columns(self, prefix: str) -> dict[str, float]:
-        """As cells of a row: `n`, `mean`, `low` and `high`, each after the prefix; a bound that is not there is NaN."""
+        """The cells `n`, `mean`, `low` and `high` of a row, each name after the prefix; a missing bound is NaN."""
         values = (self.n, self.mean, *(math.nan if bound is None else bound for bound in (self.low, self.high)))
         return {f"{prefix}{name}": value for name, value in zip(("n", "mean", "low", "high"), values, strict=True)}
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """The mean and its Student t interval: that of `scipy.stats.ttest_1samp` but for the last digits.
+    """The mean and its Student t interval.
 
-    Reports have always recorded the digits of this formula, in differences.csv, so it stays.
+    It equals that of `scipy.stats.ttest_1samp` but for the last digits; differences.csv has always recorded the digits
+    of this formula, so it stays.
 
     Args:
         values: One value a seed. The interval assumes that they are independent and near normal.
@@ -83,8 +84,8 @@ def paired_difference(a: pd.Series[float], b: pd.Series[float], level: float = 0
     """The mean of a - b over the seeds that both have, and its paired t interval.
 
     Args:
-        a: One value a seed, indexed by seed.
-        b: The same for the other arm.
+        a: One value per seed, indexed by seed.
+        b: The values of the other arm, likewise indexed by seed.
         level: Coverage, in (0, 1).
 
     Raises:
@@ -149,7 +150,7 @@ def skewness(values: ArrayLike) -> float:
 
 
 def are_equal(values: np.ndarray) -> bool:
-    """Whether values differ by no more than rounding: equal accuracies give differences that just do not."""
+    """Whether values are equal up to rounding, by which differences of equal accuracies may differ."""
     return len(values) == 0 or bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 

@@ -20,11 +20,11 @@ from bnbench.record.planned_trial import MISSING
 
 
 class Analysis(Design):
-    """A sweep's design, and what was found in it. Each part is worked out once, when it is first asked for."""
+    """A sweep's design and results; each property is worked out once, when it is first asked for."""
 
     @cached_property
     def arms(self) -> list[Arm]:
-        """Every level in every stratum."""
+        """How every level fared in every stratum."""
         return measure_arms(self)
 
     @cached_property
@@ -39,7 +39,7 @@ class Analysis(Design):
 
     @cached_property
     def tuned_differences(self) -> list[Contrast]:
-        """The same with each level at its own learning rate; nothing where none was tuned."""
+        """The contrasts of test accuracy with each level at its tuned learning rate; empty where none was tuned."""
         return compare_levels(self, tuned=self.tuned)
 
     def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> list[Contrast]:
@@ -47,10 +47,11 @@ class Analysis(Design):
 
         Args:
             a: A level, as `levels` names it.
-            b: Another.
+            b: The level that is subtracted.
             measure: A metric key among the table's columns. Steps to a target are censored: `contrast_steps` compares
                 them.
-            rates: At equal learning rates, or each level at its own, which is empty without tuning seeds.
+            rates: "matched" compares at equal learning rates, "best" each level at its tuned one; without tuning seeds
+                the list is then empty.
 
         Raises:
             ValueError: If the sweep has no such level or measure.
@@ -66,42 +67,42 @@ class Analysis(Design):
     def contrast_steps(
         self, a: str, b: str, target: float, *, sustained: bool = False, rates: Rates = "matched"
     ) -> list[StepsContrast]:
-        """Two levels' steps to a target in each stratum: see `contrast_steps` of `steps`; rates as in `contrast`."""
+        """Two levels' steps to a target in each stratum; see `steps.contrast_steps`, and `contrast` for `rates`."""
         return contrast_steps(self, self.steps, a, b, target, sustained=sustained, tuned=self._at(rates))
 
     @cached_property
     def robustness(self) -> Robustness:
-        """Differences of levels under every defensible choice."""
+        """The differences of levels under every defensible choice of analysis."""
         return Robustness(self, self.tuned, self.steps)
 
     @property
     def windows(self) -> list[Window]:
-        """The learning rates at which each level trains."""
+        """The range of learning rates at which each level trains, by stratum."""
         return self._windows[0]
 
     @property
     def window_differences(self) -> list[WindowDifference]:
-        """How much wider one level's window is than another's."""
+        """How much wider one level's window is than another's, by stratum."""
         return self._windows[1]
 
     @cached_property
     def step_seconds(self) -> dict[str, np.ndarray]:
-        """What one training step of a lone trial takes, by key, round by round."""
+        """Seconds of one training step of a lone trial, by the trial's key: an array with one value per round."""
         return step_seconds(self.table)
 
     @cached_property
     def timed_levels(self) -> list[TimedLevel]:
-        """Seconds a step of each level that was timed."""
+        """Seconds per training step of each level that was timed, by setting."""
         return timed_levels(self)
 
     @cached_property
     def timed_ratios(self) -> list[TimedRatio]:
-        """How many times as long one level's step takes as another's."""
+        """How many times as long one level's training step takes as another's, by setting."""
         return timed_ratios(self)
 
     @cached_property
     def subjects(self) -> list[Subject]:
-        """Each data set and model where they vary, or else each value of the first stratum that is no number."""
+        """The sweep's parts: one per data set and model where they vary; else see `subject_keys`."""
         keys = subject_keys(self)
         settings = [key for key in self.strata if key not in keys]
         return [

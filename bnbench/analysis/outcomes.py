@@ -1,4 +1,4 @@
-"""How trials ended, as far as their table tells: which succeeded, and which failed without a word."""
+"""How trials ended, as far as their table tells: which succeeded, and which finished without having learned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bnbench.data.catalog import DATASETS
 from bnbench.record import names
 
 LUCK = 0.99
-"""Of trials that learned nothing, the share that is called collapsed at least."""
+"""The smallest share of trials that learned nothing which is called collapsed."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Outcomes:
     """How some trials ended, in numbers.
 
     Attributes:
-        planned: All of them.
-        finished: Trained to their budget; of these, some may have `collapsed`.
-        diverged: With a loss that was not finite.
-        undefined: Without a result by definition.
-        failed: With an error.
-        missing: Not trained yet; they have not failed.
-        collapsed: Finished, and no better than luck.
+        planned: All of the trials.
+        finished: Trials trained to their budget; some of these may have `collapsed`.
+        diverged: Trials whose loss was not finite.
+        undefined: Trials that have no result by definition.
+        failed: Trials that ended with an error.
+        missing: Trials not trained yet; they have not failed.
+        collapsed: Trials that finished, but no better than luck.
     """
 
     planned: int
@@ -42,17 +42,17 @@ class Outcomes:
 
     @property
     def trained(self) -> int:
-        """Those that are not still to be trained."""
+        """How many trials are not missing, however they ended."""
         return self.planned - self.missing
 
     @property
     def ended(self) -> int:
-        """Those that finished or diverged, and so could have succeeded."""
+        """How many trials finished or diverged, and so could have succeeded."""
         return self.finished + self.diverged
 
     @property
     def succeeded(self) -> int:
-        """Those that finished and did not collapse."""
+        """How many trials finished and did not collapse."""
         return self.finished - self.collapsed
 
 
@@ -60,10 +60,10 @@ class Chance(NamedTuple):
     """What a trial that learned nothing gets right.
 
     Attributes:
-        share: Of the test images that are of their largest class: no guess that ignores the images is expected to
-            get more of them right.
-        images: Test images.
-        most: Right answers up to which a trial is called collapsed.
+        share: Share of the test images that are of the largest class; no guess that ignores the images is expected to
+            get a larger share right.
+        images: Number of test images.
+        most: Number of right answers up to which a trial is called collapsed.
     """
 
     share: float
@@ -76,15 +76,15 @@ def collapsed(trials: pd.DataFrame) -> pd.Series[bool]:
 
     The rule: of n test images, a share p of the largest class, a trial is collapsed unless it has more of them right
     than the 99 % quantile of the binomial distribution of n and p. A constant predictor scores some class's share and
-    is always among them; of guesses that ignore the images 1 in 100 at most is not. On few test images the bound lies
-    high: what is below it cannot be told from luck there.
+    is always called collapsed; of guesses that ignore the images at most 1 in 100 is not. With few test images the
+    bound is high: an accuracy below it cannot be told from luck.
 
-    n and p are those recorded with each trial, whatever its data. Trials of stores that are older than that record
-    have those of the catalog; of data that are in neither nothing is known, and no trial is called collapsed.
+    n and p are recorded with each trial, whatever its data. For trials from stores older than that record, those of
+    the catalog are used; where it lacks the data set too, no trial is called collapsed.
     """
     if names.TEST_ACC not in trials:
         return pd.Series(False, index=trials.index)
-    # Plain arrays: arms are short, there are many, and each step of pandas costs more than all of this.
+    # Plain arrays, because there are many short arms and each pandas operation costs more than all of this.
     shares, images = _record(trials)
     most = np.array([_most(share, n) for share, n in zip(shares.tolist(), images.tolist(), strict=True)])
     right = np.rint(trials[names.TEST_ACC].to_numpy(dtype=float) * images)
@@ -105,7 +105,7 @@ def chances(trials: pd.DataFrame) -> list[Chance]:
 
 
 def _record(trials: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The largest class's share and the number of test images, by trial; NaN where nothing says them."""
+    """The largest class's share and the number of test images, by trial; NaN where neither is known."""
     data = trials["data"].tolist() if "data" in trials else [None] * len(trials)
     catalog = [DATASETS.get(str(name)) for name in data]
 
@@ -122,7 +122,7 @@ def _record(trials: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _most(share: float, images: float) -> float:
-    """Right answers that luck alone exceeds once in a hundred times at most; NaN where the data are not known."""
+    """The number of right answers that luck exceeds at most once in a hundred; NaN where the data are not known."""
     from scipy.stats import binom
 
     return float(binom.ppf(LUCK, images, share))
@@ -134,5 +134,5 @@ def succeeded(trials: pd.DataFrame) -> pd.Series[bool]:
 
 
 def count_outcomes(trials: pd.DataFrame) -> Outcomes:
-    """How the trials ended."""
+    """The numbers of these trials that ended in each way."""
     return Outcomes(len(trials), **Counter(trials["status"]), collapsed=int(collapsed(trials).sum()))

@@ -1,7 +1,7 @@
-"""What a sweep could have seen: the power of a paired t test, from the spread of its differences.
+"""Which differences a sweep could have shown: the power of a paired t test, from the spread of its differences.
 
-The spread is an estimate itself: from ten pairs, its 95 % interval reaches from .69 to 1.83 times the one seen. So
-these numbers plan a sweep and put "cannot tell" into proportion; they test nothing.
+The spread is itself an estimate: with ten pairs, its 95 % interval is .69 to 1.83 times the estimate. So these numbers
+help to plan a sweep and show what "cannot tell" is worth; they test nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def paired_t_power(delta: float, sd: float, n: int, alpha: float = ALPHA) -> flo
     Args:
         delta: The true difference.
         sd: Standard deviation of the paired differences, > 0, in the same unit.
-        n: Pairs.
+        n: Number of pairs.
         alpha: Significance level; divide it by the size of the family for the worst case of Holm.
 
     Returns:
-        In [0, 1]; NaN for fewer than two pairs.
+        The power, in [0, 1]; NaN for fewer than two pairs.
 
     >>> [round(paired_t_power(1, 1, n, alpha=0.05 / 4), 2) for n in (5, 10, 20)]
     [0.15, 0.55, 0.94]
@@ -35,7 +35,7 @@ def paired_t_power(delta: float, sd: float, n: int, alpha: float = ALPHA) -> flo
         return math.nan
     shift, critical = abs(delta) / sd * math.sqrt(n), float(t.isf(alpha / 2, n - 1))
     power = float(nct.sf(critical, n - 1, shift))
-    # The chance to reject in the wrong direction; scipy's is NaN at times where it is below 1e-9.
+    # Add the chance to reject in the wrong direction; scipy may give NaN where that is below 1e-9.
     return power + float(np.nan_to_num(nct.cdf(-critical, n - 1, shift)))
 
 
@@ -56,7 +56,7 @@ def detectable_difference(sd: float, n: int, alpha: float = ALPHA, power: float 
 
 @lru_cache(maxsize=1024)  # the rows of a table share a few numbers of pairs
 def _detectable_effect(n: int, alpha: float, power: float) -> float:
-    """The detectable difference in standard deviations."""
+    """The detectable difference, in standard deviations of the paired differences."""
     from scipy.optimize import brentq
 
     if n < 2:

@@ -20,7 +20,7 @@ from bnbench.record.sweep_table import SweepTable
 ACCURACIES = (
     names.TEST_ACC,
     names.VAL_ACC_FINAL,
-    names.VAL_ACC,  # of a sweep recorded before the one above was measured
+    names.VAL_ACC,  # only of sweeps recorded before VAL_ACC_FINAL existed
     names.VAL_ACC_BATCH,
     names.ACC_BEST,
 )
@@ -35,16 +35,18 @@ class Choice:
         where: The stratum, without the learning rate.
         a, b: The levels.
         measure: One of `ACCURACIES`, or the steps to a target.
-        target: That target; None for an accuracy.
-        sustained: Whether it had to hold from there to the end.
-        rates: "best", each level at its own learning rate; or the rate of both, None where it does not vary.
-        advantage: Of a over b, positive where a is better, in fractions of accuracy or log steps.
-        successes: Of a and of b, how many of how many trials succeeded or reached the target, where these decide and
-            there is no interval.
-        p: After Holm, or Bonferroni where counts decide, in its family; as it is where that is 0.
-        family: Of how many comparisons it is one.
+        target: The validation accuracy to reach; None where the measure is an accuracy.
+        sustained: Whether the target had to hold from its hit to the end.
+        rates: "best" if each level is at its tuned learning rate; else the learning rate of both levels, or None where
+            it does not vary.
+        advantage: How much better a is than b, positive where a is better, in fractions of accuracy or log steps.
+        successes: For a and for b, the trials that succeeded or reached the target and the number that could; None
+            where such counts do not decide. Where they do, `advantage` has no interval.
+        p: The p value, after Holm's correction in its family, or Bonferroni's where counts decide; not corrected where
+            `family` is 0.
+        family: The number of comparisons that it is corrected for.
         answer: Which level is better by this choice.
-        holds: The answer is that of the stratum's main analysis, and not unclear.
+        holds: Whether the answer is that of the stratum's main choice, and not "unclear".
     """
 
     where: dict[str, Any]
@@ -65,11 +67,11 @@ class Choice:
 class Robustness:
     """Differences of levels under every defensible choice, each with whether the answer is the same.
 
-    The choices: each level's best learning rate, and each learning rate for both; accuracy on the test images, on the
-    validation images at the last evaluation or the best, and under the batch's own statistics (of a level that keeps
-    none, its only accuracy); steps to each target, to its first hit and to where it holds. The answer is that of the
-    main choice of a stratum (without the learning rate): test accuracy at the best learning rates if there are tuning
-    seeds, or else at the learning rate with the median difference.
+    Choices differ in the learning rates (each level's best, or one for both) and in the measure: accuracy on the test
+    images, on the validation images at the last or the best evaluation, or under the batch's own statistics (for a
+    level without any, its only accuracy); or steps to each target, until its first hit or until it holds. The answer
+    to hold is that of the main choice of a stratum (without the learning rate): test accuracy at the best learning
+    rates if there are tuning seeds, or else at the learning rate with the median difference.
 
     Every choice is judged by the rules of the sweep's conclusion, see `better_level`. Where trials failed, their
     successes stand in place of every accuracy, and where misses leave no ratio of steps, the trials that reached the
@@ -79,7 +81,7 @@ class Robustness:
     Args:
         design: The sweep.
         tuned: The learning rate that each level's tuning seeds chose.
-        steps: Of its trials.
+        steps: The steps to targets of its trials.
     """
 
     def __init__(self, design: Design, tuned: Sequence[TunedRate], steps: TargetSteps) -> None:
@@ -103,8 +105,8 @@ class Robustness:
         return [_held(_main_first(choices)) for choices in strata.values()]
 
     def _every_choice(self, pairs: tuple[tuple[str, str], ...], corrected: bool) -> list[Choice]:
-        """For each choice, stratum and pair; each choice is corrected for all pairs in all strata."""
-        if pairs not in self._made:  # what one pair comes to depends on all that is corrected for
+        """The results by choice, stratum and pair; each choice is corrected for all pairs in all strata."""
+        if pairs not in self._made:  # a pair's result depends on all the pairs that are corrected for
             self._made[pairs] = [
                 choice for tuned in (self._tuned, None) for choice in self._at_rates(tuned, pairs, corrected)
             ]
@@ -114,10 +116,10 @@ class Robustness:
         self, tuned: Sequence[TunedRate] | None, pairs: tuple[tuple[str, str], ...], corrected: bool
     ) -> Iterator[Choice]:
         for measure in ACCURACIES:
-            if measure in self._design.table.trials or measure == names.TEST_ACC:  # of a sweep of which none finished
+            if measure in self._design.table.trials or measure == names.TEST_ACC:  # no column if none finished
                 compared = compare_levels(self._design, measure, tuned, pairs)
                 for one in _in_family([one for one in compared if (one.a, one.b) in pairs], corrected):
-                    if measure == names.TEST_ACC or not one.descriptive:  # successes are the same by any accuracy
+                    if measure == names.TEST_ACC or not one.descriptive:  # success is the same by any accuracy
                         yield _by_accuracy(one, tuned is not None)
         for target in self._design.targets:
             for sustained in (False, True):
@@ -133,9 +135,9 @@ class Robustness:
 
 
 def _with_last_accuracies(table: SweepTable) -> SweepTable:
-    """The table with each trial's last validation accuracies that are on its curves alone, by the keys of those.
+    """The table with each trial's last validation accuracies added that only its curves have, named as the curves are.
 
-    A level without batch statistics has its accuracy on the same images in their place.
+    A trial without an accuracy under batch statistics gets its plain one, on the same images, in its place.
     """
     if names.VAL_ACC not in table.curves:
         return table
@@ -213,7 +215,7 @@ def _bonferroni(p: float, family: int) -> float:
 
 
 def _faster(ratio: Interval) -> Interval:
-    """How much faster a is, in log steps."""
+    """How much faster a is than b, in log steps, from the ratio of steps a / b."""
     low, high = (None if bound is None else _minus_log(bound) for bound in (ratio.high, ratio.low))
     return Interval(ratio.n, _minus_log(ratio.mean), low, high)
 

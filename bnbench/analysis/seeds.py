@@ -1,4 +1,4 @@
-"""Seeds in words."""
+"""Lists of seeds written as ranges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def seed_ranges(seeds: Sequence[int]) -> str:
-    """Seeds with runs of neighbours drawn together.
+    """The seeds as a text in which consecutive ones are written as a range.
 
     >>> seed_ranges([0, 1, 2, 5, 100, 101])
     '0-2, 5, 100-101'

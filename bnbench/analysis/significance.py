@@ -1,6 +1,6 @@
 """Tests of paired differences and of paired successes, and what several of them are worth together.
 
-Exact where that is possible. No p value stands alone: the interval beside it says how large the difference is.
+Tests are exact where possible. No p value stands alone: the interval beside it says how large the difference is.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from bnbench.analysis.intervals import are_equal
 Alternative = Literal["two-sided", "greater", "less"]
 
 ALPHA = 0.05
-"""The level of every test, whose complement is the coverage of every interval."""
+"""The significance level of every test; every interval covers 1 - ALPHA."""
 
-_MOST_EXACT = 40  # pairs; 2 * 2^20 sums, beyond that flips are drawn
+_MOST_EXACT = 40  # pairs of which all sign flips are counted, by 2 * 2^20 sums; with more, flips are drawn
 _DRAWN_FLIPS = 99_999
 
 
 def paired_t_p(differences: ArrayLike, margin: float = 0.0, alternative: Alternative = "two-sided") -> float:
     """The p value of the paired t test that the mean difference is `margin`, or lies on the other side of it.
 
-    As `scipy.stats.ttest_1samp` but for the last digits, which reports have always recorded by this formula.
+    It equals that of `scipy.stats.ttest_1samp` but for the last digits; reports have always recorded the digits of this
+    formula.
 
     Args:
-        differences: One a pair.
-        margin: "greater" tests H0: mean <= margin, "less" H0: mean >= margin.
-        alternative: What the test could show.
+        differences: One difference per pair.
+        margin: The mean under H0: "greater" tests H0: mean <= margin, "less" H0: mean >= margin.
+        alternative: On which side of the margin the mean may be shown to lie.
 
     Returns:
         The p value; NaN for fewer than two pairs or equal differences, which have no spread to test against.
@@ -54,9 +55,9 @@ def sign_flip_p(differences: ArrayLike, margin: float = 0.0, alternative: Altern
     2 / 2^n: .0625 at five pairs. Exact up to 40 pairs; beyond, from 99,999 patterns drawn from a fixed seed.
 
     Args:
-        differences: One a pair.
+        differences: One difference per pair.
         margin: As in `paired_t_p`.
-        alternative: What the test could show.
+        alternative: As in `paired_t_p`.
 
     Returns:
         The p value; NaN without a pair.
@@ -91,7 +92,7 @@ def _flipped_sums(d: np.ndarray) -> np.ndarray:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values: rejecting those <= alpha errs at all with a probability of at most alpha.
+    """Holm's adjusted p values: if those <= alpha are rejected, the chance of any false rejection is at most alpha.
 
     The family is the whole list. A NaN, a planned test that could not be made, stays NaN and still counts.
 
@@ -107,10 +108,10 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def equivalence_p(differences: ArrayLike, margin: float) -> float:
-    """The p value of two one-sided t tests: small if the mean difference lies within ±margin, beyond doubt.
+    """The p value of two one-sided t tests: small where the mean difference surely lies within ±margin.
 
     Args:
-        differences: One a pair.
+        differences: One difference per pair.
         margin: The smallest difference that matters, > 0.
 
     Returns:
@@ -129,11 +130,11 @@ def equivalence_p(differences: ArrayLike, margin: float) -> float:
 
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
-    """The exact p value that two paired success rates are equal; pairs that agree say nothing.
+    """The exact p value of the test that two paired success rates are equal; pairs that agree do not count.
 
     Args:
-        only_a: Pairs of which only a succeeded.
-        only_b: Pairs of which only b succeeded.
+        only_a: Number of pairs in which only a succeeded.
+        only_b: Number of pairs in which only b succeeded.
 
     >>> mcnemar_p(6, 0), mcnemar_p(0, 0)
     (0.03125, 1.0)
@@ -144,7 +145,7 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
 
 
 def seeds_suffice(n: int, family: int, alpha: float = ALPHA) -> bool:
-    """Whether a sign-flip p of n pairs, the least possible one, survives Holm in a family of this size.
+    """Whether the smallest sign-flip p value that n pairs can have survives Holm in a family of this size.
 
     >>> [max(f for f in range(60) if seeds_suffice(n, f)) for n in (5, 6, 8, 10)]
     [0, 1, 6, 25]

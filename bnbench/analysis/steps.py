@@ -1,4 +1,4 @@
-"""Steps to targets as a sweep's table holds them: each trial's hit, and levels compared in pairs."""
+"""Steps to targets, read off a sweep's table: of each trial, and compared between two levels."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class StepsContrast(NamedTuple):
     """Two levels' steps to one target, compared in one stratum.
 
     Attributes:
-        where: The stratum.
+        where: The stratum, as its params' values by key.
         a, b: The levels.
-        target: The validation accuracy.
-        sustained: Whether the target had to hold from there to the end.
-        at_edge: Whether a learning rate that was chosen for a level is at its grid's edge.
-        comparison: What was found.
+        target: The validation accuracy to reach.
+        sustained: Whether the target had to hold from its hit to the end.
+        at_edge: Whether the tuned learning rate of either level is at its grid's edge.
+        comparison: How the levels' steps compare.
     """
 
     where: dict[str, Any]
@@ -41,7 +41,7 @@ class StepsContrast(NamedTuple):
 
 
 class TargetSteps:
-    """How many steps each trial of a sweep took to targets; its curves are gone through once.
+    """How many steps each trial of a sweep took to targets; the curves are read only once.
 
     Args:
         table: The sweep, which must not change any more.
@@ -55,12 +55,12 @@ class TargetSteps:
 
         Args:
             target: One of `Design.targets`.
-            sustained: The first evaluation from which on none is below the target, instead of the first hit. A trial
-                that diverged sustained nothing.
+            sustained: If True, steps to the first evaluation from which on none is below the target, not to the first
+                hit. A trial that diverged sustained nothing.
 
         Returns:
-            Infinity where the target was missed; NaN for a trial that neither finished nor diverged, or was never
-            asked.
+            Infinity where the target was missed; NaN for a trial that neither finished nor diverged, or was not
+            asked for this target.
 
         Raises:
             ValueError: If the sweep did not record this target.
@@ -78,7 +78,7 @@ class TargetSteps:
         return pd.Series(np.where(asked, np.where(hit, steps, np.inf), np.nan), index=trials.index)
 
     def to_accuracy(self, accuracy: float) -> pd.Series[float]:
-        """Each trial's first evaluation at or above any validation accuracy; NaN where there is none."""
+        """The step of each trial's first evaluation at or above this accuracy; NaN where there is none."""
         return self._of_each(_first, accuracy).replace(np.inf, np.nan)
 
     def _of_each(self, find: Callable[[np.ndarray, np.ndarray, float], float], target: float) -> pd.Series[float]:
@@ -88,7 +88,7 @@ class TargetSteps:
 
     @cached_property
     def _curves(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-        """Each trial's evaluation steps, ascending, and validation accuracies there."""
+        """Each trial's evaluation steps, ascending, and the validation accuracies at them, by the trial's key."""
         curves = self._table.curves
         if names.VAL_ACC not in curves:
             return {}
@@ -113,12 +113,12 @@ def contrast_steps(
 
     Args:
         design: The sweep.
-        steps: Of its trials.
+        steps: The steps to targets of its trials.
         a: A level.
-        b: Another.
+        b: The level that it is compared with.
         target: One of `Design.targets`.
         sustained: As in `TargetSteps.to_target`.
-        tuned: The learning rates at which each level is compared; None for equal ones.
+        tuned: The learning rate chosen for each level and stratum; None compares levels at equal learning rates.
 
     Raises:
         ValueError: If the sweep has no such level or target.
@@ -139,7 +139,7 @@ def contrast_steps(
 
 
 def within_budget(trials: pd.DataFrame, steps: pd.Series[float], budget: float) -> pd.Series[float]:
-    """Some trials' steps by seed; infinity beyond the budget, and a trial without steps is left out."""
+    """The steps of these trials by seed: infinity beyond the budget; trials whose steps are NaN are left out."""
     of_trials = steps.loc[trials.index]
     within = of_trials.where(~(of_trials > budget), np.inf)
     return pd.Series(within.to_numpy(), index=trials["seed"].to_numpy(), dtype=float).dropna()

@@ -1,4 +1,4 @@
-"""What a sweep is read by, one after the other: each data set and model, with the settings inside it."""
+"""The parts in which a sweep is presented one after the other: each data set and model, with its settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Subject:
     """One part of a sweep, and what was measured in it.
 
     Attributes:
-        where: The params that set it apart, by key; empty where the sweep has one subject.
+        where: The params' values that set it apart, by key; empty where the sweep has one subject.
         settings: The strata within it, such as the learning rate.
-        arms, differences, tuned, tuned_differences: Those of the `Analysis` that are its own.
+        arms, differences, tuned, tuned_differences: Those of the `Analysis` that belong to this subject.
         trials: Its trials, tuning seeds included.
     """
 

@@ -16,9 +16,9 @@ from bnbench.record.sweep_table import SweepTable
 
 @dataclass(frozen=True, eq=False)
 class TimedLevel:
-    """A timed level within a setting: the seconds of its step, in the geometric mean over the rounds.
+    """The seconds of one training step of a level within a setting, as the geometric mean over the rounds.
 
-    A round that something slowed weighs less there than in a plain mean.
+    A round that was slowed down weighs less in it than in an arithmetic mean.
     """
 
     where: dict[str, Any]
@@ -37,16 +37,16 @@ class TimedRatio:
 
 
 def step_seconds(table: SweepTable) -> dict[str, np.ndarray]:
-    """By key of a trial, the seconds of one of its training steps, one value a round; trials not timed are left out.
+    """The seconds of one training step by a trial's key, one value per round; trials not timed are left out.
 
-    Values of one round belong together: the arms took turns in it. Trials that differ in nothing that a step's
-    arithmetic depends on, as the seed and the learning rate, share what was timed once.
+    The values of one round are paired: the arms took turns in it. Trials that differ only in what a step's arithmetic
+    does not depend on, such as the seed and the learning rate, share the values of one that was timed.
     """
     return {key: np.array(arm.seconds_per_step) for arm in _recorded_arms(table) for key in arm.keys}
 
 
 def seconds_ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Interval:
-    """The geometric mean of over / under, paired by round, and its interval from the logarithms.
+    """The geometric mean of over / under, paired by round, and its t interval, computed on logs.
 
     >>> seconds_ratio([2.0, 4.0], [1.0, 2.0]).mean
     2.0
@@ -57,7 +57,7 @@ def seconds_ratio(over: ArrayLike, under: ArrayLike, level: float = 0.95) -> Int
 
 
 def timed_levels(design: Design) -> list[TimedLevel]:
-    """Each timed level within each setting."""
+    """The seconds per step of each timed level within each setting."""
     return [
         TimedLevel(where, level, seconds_ratio(seconds, np.ones_like(seconds)))
         for where, by_level in _timed(design)
@@ -66,7 +66,7 @@ def timed_levels(design: Design) -> list[TimedLevel]:
 
 
 def timed_ratios(design: Design) -> list[TimedRatio]:
-    """Each contrast within each setting in which both levels were timed."""
+    """The ratio of seconds for each pair within each setting in which both levels were timed."""
     return [
         TimedRatio(where, a, b, seconds_ratio(by_level[a], by_level[b]))
         for where, by_level in _timed(design)
@@ -76,7 +76,7 @@ def timed_ratios(design: Design) -> list[TimedRatio]:
 
 
 def _timed(design: Design) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
-    """Each setting that was timed apart, with the levels timed in it."""
+    """Each setting, with the seconds per step of the levels timed in it, one value per round."""
     seconds = step_seconds(design.table)
     timed_settings = []
     for where, group in design.split(design.table.reporting, _settings(design)):
@@ -91,7 +91,7 @@ def _recorded_arms(table: SweepTable) -> list[TimedArm]:
 
 
 def _settings(design: Design) -> list[str]:
-    """The strata's keys but those in which trials differ that were timed as one, as the learning rate."""
+    """The keys of the strata, without those (such as the learning rate) that differ among trials timed as one."""
     trials = design.table.trials
     timed_trials = [trials[trials["key"].isin(set(arm.keys))] for arm in _recorded_arms(design.table)]
     return [key for key in design.strata if all(timed[key].nunique(dropna=False) < 2 for timed in timed_trials)]

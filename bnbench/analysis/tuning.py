@@ -18,10 +18,10 @@ class TunedRate:
 
     Attributes:
         where: The stratum, without the learning rate.
-        level: The level.
+        level: The level's name.
         rate: The learning rate.
-        at_edge: It is the smallest or largest, so the best may lie beyond; not where no trial succeeded, for there one
-            is as good as another.
+        at_edge: Whether it is the smallest or largest tried, so that the best may lie beyond; False where no trial
+            succeeded, for there one rate is as good as another.
     """
 
     where: dict[str, Any]
@@ -33,16 +33,16 @@ class TunedRate:
 def choose_rates(design: Design) -> list[TunedRate]:
     """For each stratum (without the learning rate) and level: the learning rate that its tuning seeds chose.
 
-    The one with the highest mean validation accuracy after the last step, on all validation images, over finished
-    tuning trials. Of a sweep recorded before that was measured, the highest mean of the best accuracy on the curve,
-    whose points may be on fewer images: `tuning_measure` says which. A learning rate at which more tuning trials
+    It has the highest mean validation accuracy after the last step, on all validation images, over finished tuning
+    trials. For a sweep recorded before that was measured, it has the highest mean of the best accuracy on the curve,
+    whose points may be on fewer images; see `tuning_measure`. A learning rate at which more tuning trials
     finished comes first, whatever the accuracy of those that survived elsewhere. Reporting seeds have no say:
     choosing and reporting on the same seeds flatters the choice. Nothing is chosen before all of a level's tuning
-    trials are trained: one that is not has not failed.
+    trials are trained, for one still to be trained has not failed.
 
     Returns:
-        Nothing without tuning seeds or a grid of learning rates; nor for a level of which no tuning trial finished, or
-        one is still to be trained.
+        The rates chosen: none without tuning seeds or a grid of learning rates, and none for a level of which no tuning
+        trial finished or one is still to be trained.
     """
     table = design.table
     tuning = table.trials[table.trials["tuning"].astype(bool)]
@@ -69,5 +69,5 @@ def choose_rates(design: Design) -> list[TunedRate]:
 
 
 def tuning_measure(table: SweepTable) -> str:
-    """The metric that learning rates are chosen by; a trial's key sees to it that a sweep does not mix the two."""
+    """The metric that learning rates are chosen by; no sweep mixes the two, as a trial's key depends on it."""
     return names.VAL_ACC_FINAL if names.VAL_ACC_FINAL in table.trials else names.ACC_BEST

@@ -1,4 +1,4 @@
-"""Two sweeps side by side: the same settings in both, paired by seed, and whether their digits are the same."""
+"""Two sweeps compared: the settings that both have, paired by seed, and whether their results agree to the last bit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class MatchedSetting(NamedTuple):
 
     Attributes:
         where: The setting's params, by key.
-        a, b: Test accuracy over the finished trials of either sweep.
-        trained_a, trained_b: How many trials either sweep has there, but those still to be trained.
-        difference: a - b, over the seeds that finished in both.
+        a, b: Mean test accuracy over the finished trials of each sweep.
+        trained_a, trained_b: Number of trials that each sweep has at this setting, without those still to be trained.
+        difference: Mean of a - b over the seeds that finished in both.
     """
 
     where: dict[str, Any]
@@ -35,12 +35,12 @@ class MatchedSetting(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """Trials of the same setting and seed in two sweeps.
+    """How many pairs of trials with the same setting and seed, one from each of two sweeps, have the same numbers.
 
     Attributes:
-        one_run: How many are one and the same run, which both sweeps list.
-        trained_twice: How many are not.
-        same: Of how many of these every number is the same to the last bit.
+        one_run: How many pairs are one and the same run, which both sweeps list.
+        trained_twice: How many pairs are two runs.
+        same: In how many of these two runs every number is the same to the last bit.
     """
 
     one_run: int
@@ -49,15 +49,15 @@ class Digits(NamedTuple):
 
 
 def varied_in(a: SweepTable, b: SweepTable) -> list[str]:
-    """What varies in either sweep, the seed apart, of the params that both have."""
+    """The params that both sweeps have and that vary in at least one, without the seed."""
     both = dict.fromkeys([*a.record.asked.varied, *b.record.asked.varied])
     return [key for key in both if key != "seed" and key in a.trials and key in b.trials]
 
 
 def unlike_params(a: SweepTable, b: SweepTable) -> dict[str, tuple[list[Any], list[Any]]]:
-    """The params in which two sweeps differ as wholes: each with its values in a and in b.
+    """The params that vary in neither sweep but differ between them, each with its values in a and in b.
 
-    Params that vary in either are settings, to be matched; of the others a difference holds for every trial.
+    Params that vary in either sweep belong to the settings, which are matched instead.
     """
     varied = {*varied_in(a, b), "seed"}
     keys = dict.fromkeys(key for table in (a, b) for key in param_columns(table.trials) if key not in varied)
@@ -82,7 +82,7 @@ def matched_settings(a: SweepTable, b: SweepTable) -> tuple[list[MatchedSetting]
 
 
 def same_digits(a: SweepTable, b: SweepTable) -> Digits:
-    """Compares every final metric and every point of the curves of the trials with the same settings and seed.
+    """Compare all final metrics and all points of the curves of the trials with the same settings and seed.
 
     Metrics that only one sweep has are not compared.
     """
@@ -111,7 +111,7 @@ def _arms(table: SweepTable, keys: list[str]) -> Iterator[tuple[tuple[Any, ...],
 
 
 def _at(row: dict[Any, Any], keys: list[str]) -> tuple[Any, ...]:
-    """A row's values, in a form that is equal where they are: NaN is not, and lists cannot be looked up."""
+    """A row's values of these keys, as a tuple that can serve as a dict key; see `comparable`."""
     return tuple(comparable(row[key]) for key in keys)
 
 
@@ -126,7 +126,7 @@ def _by_seed(trials: pd.DataFrame) -> pd.Series[float]:
 
 
 def _points(table: SweepTable, other: SweepTable) -> dict[str, bytes]:
-    """Each trial's curves, as bytes."""
+    """The bytes of each trial's curves, by the trial's key, over the columns that both sweeps have."""
     columns = [column for column in table.curves.columns if column in other.curves and column != "key"]
     values = np.asarray(table.curves[columns], dtype=float)
     return {str(key): values[rows].tobytes() for key, rows in table.curves.groupby("key", sort=False).indices.items()}

@@ -1,4 +1,4 @@
-"""What a paired difference of two levels supports, and what speaks against reading it as it stands."""
+"""Which level a paired difference favours, and what speaks against concluding so."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Reading(StrEnum):
     equal = "equal"  # all pairs differ by the same amount
     one_pair = "one_pair"
     no_pair = "no_pair"
-    failed = "failed"  # a trial of either arm diverged or collapsed: success counts lead
+    failed = "failed"  # a trial of either arm diverged or collapsed, so the numbers of successes decide
 
 
 class Doubt(StrEnum):
     """Why a difference settles nothing, though its interval may leave out zero."""
 
-    at_edge = "at_edge"  # a learning rate at its grid's edge, whose best may lie beyond
-    few_seeds = "few_seeds"  # not even the signs of all differences could tell them from chance in such a family
-    not_corrected = "not_corrected"  # a p that does not survive its correction
+    at_edge = "at_edge"  # a chosen learning rate is at its grid's edge, so a better one may lie beyond
+    few_seeds = "few_seeds"  # even differences all of one sign could be chance in a family of this size
+    not_corrected = "not_corrected"  # the p value is not significant after its correction
 
 
 class ContrastVerdict(NamedTuple):
-    """A reading with its doubts.
+    """What a contrast supports, and the doubts about it.
 
     Attributes:
         reading: What the difference supports.
@@ -50,7 +50,7 @@ class ContrastVerdict(NamedTuple):
 
 
 def judge_contrast(contrast: Contrast) -> ContrastVerdict:
-    """What a contrast supports, and no further."""
+    """What a contrast supports, and the doubts about it."""
     reading, doubts = _reading(contrast), []
     if contrast.at_edge:
         doubts.append(Doubt.at_edge)
@@ -66,7 +66,7 @@ def better_level(contrast: Contrast) -> Answer:
     """Which level is better, as far as a conclusion may go.
 
     Where a trial of either arm failed, their successes decide, by the exact McNemar test with Bonferroni's correction
-    for the family; or else the difference, where nothing speaks against it.
+    for the family. Otherwise the difference decides, where there is no doubt about it.
     """
     reading, doubts = judge_contrast(contrast)
     if doubts:

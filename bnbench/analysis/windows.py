@@ -15,7 +15,7 @@ from bnbench.analysis.intervals import Interval, paired_difference
 from bnbench.analysis.outcomes import succeeded
 
 MOST_FAILURES = 0.2
-"""A level trains at a learning rate at which no larger share of its seeds failed."""
+"""The largest share of its seeds that may fail at a learning rate at which a level is said to train."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,13 @@ class Window:
 
     Attributes:
         where: The stratum.
-        level: The level.
-        smallest, largest: Learning rate at which at least 80 % of the seeds succeeded; NaN if there is none.
-        decades: What all of those stand for.
-        holes: How many between them do not train.
-        at_low_edge, at_high_edge: The window ends where the grid does, and may reach further.
-        seeds: How many there are whose trials have all ended.
+        level: The level's name.
+        smallest, largest: The smallest and largest learning rate at which at least 80 % of the seeds succeeded; NaN if
+            there is none.
+        decades: Total width of the learning rates at which the level trains; see `_Grid.decades`.
+        holes: How many learning rates between smallest and largest do not train.
+        at_low_edge, at_high_edge: Whether the window ends where the grid does, and so may reach further.
+        seeds: Number of seeds whose trials have all ended.
     """
 
     where: dict[str, Any]
@@ -54,8 +55,8 @@ class WindowDifference:
         where: The stratum.
         a, b: The levels.
         width: The difference of the windows' widths, in decades.
-        largest: The difference of the largest learning rates that trained, in decades, over seeds of which both arms
-            have one.
+        largest: The difference of the largest learning rates that trained, in decades, over seeds that trained at some
+            learning rate in both arms.
     """
 
     where: dict[str, Any]
@@ -78,7 +79,7 @@ class _Grid(NamedTuple):
 
     @property
     def decades(self) -> np.ndarray:
-        """What each learning rate stands for: half the way to either neighbour, and as much beyond the ends."""
+        """The decades of each learning rate: half the gap to either neighbour; an end's only gap counts twice."""
         return np.asarray(np.gradient(np.log10(self.rates)))
 
     @property
@@ -87,14 +88,14 @@ class _Grid(NamedTuple):
 
     @property
     def largest(self) -> pd.Series[float]:
-        """Log10 of the largest learning rate at which each seed trained, of those that did at any."""
+        """Log10 of the largest learning rate at which each seed trained; seeds that trained at none are left out."""
         trained = self.trained[self.trained.any(axis=1)]
         largest = [self.rates[row > 0].max() for row in trained.to_numpy()]
         return pd.Series(np.log10(largest) if largest else [], index=trained.index, dtype=float)
 
 
 def find_windows(design: Design) -> tuple[list[Window], list[WindowDifference]]:
-    """The windows of all levels, and how they differ; nothing without two learning rates.
+    """The windows of all levels, and how they differ; empty lists unless at least two learning rates were tried.
 
     A trial trains if it succeeded. A level without a seed whose trials have all ended has no window.
     """
@@ -142,6 +143,6 @@ def _grids(design: Design) -> Iterator[_Grid]:
                 by_seed = of_level.assign(trained=trained.loc[of_level.index]).pivot(
                     index="seed", columns=LEARNING_RATE, values="trained"
                 )
-                # A seed with a trial missing has no window; a learning rate of the plan stays in the grid.
+                # A seed with a trial that has not ended is dropped whole, so that each planned learning rate stays.
                 if len(by_seed.dropna()):
                     yield _Grid(where, level, by_seed.dropna())
