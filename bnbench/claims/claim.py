@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
-_Text = Annotated[str, Field(pattern=r"\S")]  # which is not blank
-_NO_OTHER_KEYS = ConfigDict(extra="forbid")  # of a file, see `claim_files`
+_Text = Annotated[str, Field(pattern=r"\S")]  # a text that is not blank
+_NO_OTHER_KEYS = ConfigDict(extra="forbid")  # a claim file with an unknown key is refused, see `claim_files`
 
 
 class Verdict(StrEnum):
@@ -35,40 +35,40 @@ class Kind(StrEnum):
     two_sided = "two_sided"  # a winner beyond the margin either way, or equivalent within it
     equivalent = "equivalent"  # |a - b| < margin is what the claim says
     ratio = "ratio"  # steps of a / steps of b > margin, with runs that never reach the target
-    near = "near"  # the ratio is `value`, known to a factor `margin`
+    near = "near"  # steps of a / steps of b is `value`, up to a factor `margin`
     success = "success"  # a is trained more often than b
     computed = "computed"  # checked by code: algebra, or counts
 
 
 class Statistic(StrEnum):
-    """What becomes of a seed's trials along `along` before arms are compared."""
+    """How a seed's trials, which differ in the params `along`, become one number before arms are compared."""
 
-    value = "value"  # one trial a seed: its measure
+    value = "value"  # the measure of the seed's only trial
     mean = "mean"
     range = "range"  # largest minus smallest
-    slope = "slope"  # least squares, a unit of `along`
-    log_slope = "log_slope"  # least squares, a doubling of `along`
+    slope = "slope"  # least-squares slope, per unit of `along`
+    log_slope = "log_slope"  # least-squares slope, per doubling of `along`
     window = "window"  # decades of `along` between the smallest and the largest value that trained
-    best_of_8 = "best_of_8"  # the largest of 8 random points, expected
-    share = "share"  # of the settings that come within 2 percentage points of the arm's own best
+    best_of_8 = "best_of_8"  # expected maximum over 8 points drawn at random
+    share = "share"  # share of the points within 2 percentage points of the best one of the same arm and seed
 
 
 class At(StrEnum):
-    """Which of the values of a curve counts."""
+    """Which of a curve's values counts."""
 
     start = "start"  # the first, before training
     end = "end"  # the last
-    mean = "mean"  # over the steps it was measured on
+    mean = "mean"  # the mean over the steps at which it was measured
     max = "max"
 
 
 class Rates(StrEnum):
-    """Which learning rates are compared."""
+    """At which learning rates two arms are compared."""
 
-    matched = "matched"  # each, with itself
-    best = "best"  # each arm's own, chosen on tuning seeds
-    best_of_a = "best_of_a"  # a's, in both arms
-    best_of_b = "best_of_b"
+    matched = "matched"  # at each learning rate, the same in both arms
+    best = "best"  # at each arm's own best, chosen on tuning seeds
+    best_of_a = "best_of_a"  # both arms at the best of a
+    best_of_b = "best_of_b"  # both arms at the best of b
 
 
 class Strata(StrEnum):
@@ -81,8 +81,8 @@ class Strata(StrEnum):
 class Combine(StrEnum):
     """How the deciding tests make one verdict."""
 
-    conditions = "conditions"  # the claim says all of them: one refuted refutes it
-    settings = "settings"  # each is a setting of the same claim: supported in one and refuted in another, it depends
+    conditions = "conditions"  # the claim needs all of them: it is refuted if one is
+    settings = "settings"  # each tests the claim in one setting: it depends if one is supported and another refuted
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,15 @@ class Margin:
 
     @property
     def size(self) -> float:
-        """In the unit of the measure: percentage points become a fraction."""
+        """The margin's value in the unit of the measure: percentage points become a fraction."""
         return self.value / 100 if self.unit == "pp" else self.value
 
     @classmethod
     def of(cls, text: Any) -> Margin:
-        """The margin as it is written.
+        """Parse a margin from its text, such as `0.5 pp`.
 
         Raises:
-            ValueError: If it is no number with a unit.
+            ValueError: If the text is no number with a unit.
         """
         match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?) +(\S.*)", str(text).strip())
         if not match:
@@ -115,28 +115,28 @@ class Margin:
 
 @dataclass(frozen=True)
 class Test:
-    """One comparison that a claim stands on.
+    """One comparison that a claim rests on.
 
     Attributes:
         kind: How the verdict follows from the differences.
         name: What is tested, in a few words.
-        contrast: `a - b` by the levels of the sweep; or one level `a`, whose own values are tested.
-        measure: A metric key; `x - y` of two; `|x|`; or `trained` and `diverged`, which are 0 or 1.
+        contrast: `a - b`, with two levels of the sweep; or one level `a`, whose own values are tested.
+        measure: A metric key; `x - y` of two keys; `|x|`; or `trained` or `diverged`, which are 0 or 1.
             `steps_to/val_acc`, `steps_sustained/val_acc` and `seconds_to/val_acc` stand for every target.
         at: Which value of a curve counts, where the measure is one.
         margin: The smallest effect that matters.
-        statistic: What a seed's trials become along `along`.
+        statistic: How a seed's trials along `along` become one number.
         along: The params that the statistic runs over.
         where: The params' values that this test is about; a trial without such a param is kept.
-        rates: Which learning rates are compared.
-        strata: In how many settings it must hold.
-        value: What the ratio should be (`near`).
-        check: What is computed (`computed`).
-        decides: Whether the claim's verdict rests on it; otherwise it is reported beside.
-        missing: What the harness lacks to run it; empty if nothing.
+        rates: At which learning rates the arms are compared.
+        strata: Whether it must hold in all settings or in any.
+        value: What the ratio should be; only for `kind=near`.
+        check: Which check is computed; only for `kind=computed`.
+        decides: Whether the claim's verdict rests on it; if not, it is only reported.
+        missing: What bnbench lacks to run it; empty if nothing.
     """
 
-    __test__ = False  # no test case, whatever pytest may think of the name
+    __test__ = False  # keeps pytest from collecting the class as a test case
     __pydantic_config__: ClassVar = _NO_OTHER_KEYS
 
     kind: Kind
@@ -175,19 +175,19 @@ class Published:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, as its file has it.
+    """A claim as its file states it.
 
     Attributes:
         id: The file's name.
         title: What normalization is said to do, to be read after "Batch norm".
         sentence: The claim in full.
-        source: Who says so.
+        source: The publication that makes the claim.
         sweep: The sweep it is judged on.
         criterion: When it is supported, in words.
-        tests: What decides it, and what is reported beside.
+        tests: The tests that decide it, and others that are only reported.
         combine: How the tests that decide make one verdict.
-        premise: What must hold for the claim to have a meaning; refuted, it is not testable as worded.
-        published: Numbers to stand beside ours.
+        premise: A test of what the claim takes for granted; if it is refuted, the claim is not testable as worded.
+        published: Numbers from the literature, shown beside ours.
     """
 
     __pydantic_config__: ClassVar = _NO_OTHER_KEYS
@@ -205,13 +205,13 @@ class Claim:
 
     @property
     def hash(self) -> str:
-        """12 hex digits of all that decides the verdict: a source cited later changes nothing."""
+        """12 hex digits of the hash of all keys that decide the verdict: title, source and published numbers do not."""
         decisive = {key: value for key, value in asdict(self).items() if key not in {"title", "source", "published"}}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the harness lacks to decide it; nothing where its premise can be tested, which may settle it."""
+        """What bnbench lacks to decide the claim; empty where its premise can be tested, as that may settle it."""
         if self.premise and not self.premise.missing:
             return ()
         tests = [*self.tests, *([self.premise] if self.premise else [])]

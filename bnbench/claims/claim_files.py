@@ -1,4 +1,4 @@
-"""Reads claim files, strictly: a claim with a typo is no claim; imports no pandas."""
+"""Reads claim files strictly, so that a key with a typo is an error; imports no pandas."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 STEPS = "steps_to/val_acc"
-"""The measure that stands for the steps to every target, to its first hit."""
+"""The measure that stands for the steps to the first hit of every target."""
 
 SUSTAINED = "steps_sustained/val_acc"
-"""The same, to the first evaluation from which on none is below the target."""
+"""The measure that stands for the steps to the first evaluation from which on none is below the target."""
 
 SECONDS = "seconds_to/val_acc"
-"""Steps to the first hit times the seconds of a lone trial's step, as `python -m bnbench time` timed them."""
+"""Seconds to the first hit: its steps times a lone trial's seconds per step, as `python -m bnbench time` timed."""
 
 TO_TARGETS = (STEPS, SUSTAINED, SECONDS)
 
@@ -50,7 +50,7 @@ def load_claims(conf_dirs: Sequence[Path]) -> dict[str, Claim]:
         conf_dirs: Folders that have `claim/*.yaml` in them. A claim in one hides those of the same name in later ones.
 
     Raises:
-        ConfigError: If a folder is missing, a file is no claim or its sweep is in none of the folders; one line.
+        ConfigError: If a folder is missing, a file is no claim or its sweep is in none of the folders; in one line.
     """
     files: dict[str, Path] = {}
     sweeps = {file.stem for folder in conf_dirs for file in (folder / "sweep").glob("*.yaml")}
@@ -68,12 +68,12 @@ def load_claims(conf_dirs: Sequence[Path]) -> dict[str, Claim]:
 
 
 def parse_claim(id: str, raw: Any, where: str) -> Claim:
-    """A claim from a file's plain values.
+    """The claim that a file's plain values describe.
 
     Args:
-        id: Its name.
-        raw: The mapping the file holds.
-        where: The file, for errors.
+        id: The file's name without ending, which is the claim's id.
+        raw: The mapping that the file holds.
+        where: The file's path, for error messages.
 
     Raises:
         ConfigError: If a key is unknown or missing, or a value is not allowed.
@@ -96,7 +96,7 @@ def parse_claim(id: str, raw: Any, where: str) -> Claim:
 
 def _complaint(error: ErrorDetails) -> str:
     """One thing that is wrong in a file: the key, what was given, and what is allowed."""
-    place = [one for one in error["loc"] if one not in {"int", "float"}] or [""]  # the two that a number may be
+    place = [one for one in error["loc"] if one not in {"int", "float"}] or [""]  # without types of numbers
     key = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).lstrip(".")
     kind = {"tests": Test, "premise": Test, "published": Published}.get(str(place[0]), Claim)
     known = ", ".join(f.name for f in fields(kind) if f.name != "id")
@@ -142,7 +142,7 @@ def _read(file: Path) -> Claim:
 
 
 def _contradictions(test: Test) -> Iterator[tuple[str, str]]:
-    """Each wrong key with what is allowed; of a test that cannot be run yet nothing is known."""
+    """Each wrong key with what is allowed; a test that cannot be run yet is not checked."""
     if test.missing:
         return
     if test.kind == Kind.computed:
@@ -205,7 +205,7 @@ def _margin_unit(test: Test, unit: str) -> str:
 
 
 def _units(test: Test) -> Iterable[str]:
-    """The unit of each part of the measure; nothing if one is unknown, or has no value where a target was missed."""
+    """The unit of each part of the measure; empty if a part is unknown, or has no value where a target was missed."""
     keys = parts(test.measure)
     if any(key.startswith(_OF_HITS) and key not in TO_TARGETS for key in keys):
         return []
@@ -220,10 +220,10 @@ def _unit(key: str) -> str:
 
 
 def parts(measure: str) -> list[str]:
-    """The metric keys in a measure: one, or two of a difference."""
+    """The metric keys in a measure: one key, or the two whose difference it is."""
     return [part.strip() for part in measure.strip("|").split(" - ")]
 
 
 def _rank(id: str) -> tuple[Any, ...]:
-    """Numbers within ids count as numbers: C2 before C10."""
+    """A sort key for ids in which digits count as numbers, so that C2 comes before C10."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", id) if part)

@@ -1,4 +1,4 @@
-"""Claims that are true by algebra or by counting: computed in double precision, or from the recorded counts."""
+"""Tests decided by algebra or counting: computed in double precision, or read off the recorded counts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 from bnbench.reference import BatchNormState, batchnorm_backward, batchnorm_forward, torch_state
 
-_ROUNDING = 1e-9  # of values of order 1, in double precision
+_ROUNDING = 1e-9  # largest rounding error allowed for values of order 1, in double precision
 _N, _C = 64, 8
 
 
 def compute(test: Test, table: SweepTable) -> Finding:
-    """The finding of one of `load.CHECKS`: exact if it holds to rounding, refuted if not.
+    """The finding of one of `claim_files.CHECKS`: exact if it holds up to rounding, refuted if not.
 
     Raises:
-        NoDataError: If it counts what the table does not have.
+        NoDataError: If the check needs counts that the table does not have.
     """
     holds, note = _CHECKS[test.check](table)
     return Finding(dict(test.where), Verdict.exact if holds else Verdict.refuted, note=note)
@@ -63,7 +63,7 @@ def _batch_of_one(table: SweepTable) -> tuple[bool, str]:
 
 
 def _one_image_at_a_time(table: SweepTable) -> tuple[bool, str]:
-    """A fully connected network under the batch's own statistics answers the same to every single image."""
+    """With batches of one image, normalized by their own statistics, a fully connected network ignores the image."""
     rng = np.random.Generator(np.random.PCG64(1502))
     weights = [rng.standard_normal((_C, _C)) for _ in range(3)]
     gamma, beta = rng.uniform(0.5, 2, _C), rng.standard_normal(_C)
@@ -79,7 +79,7 @@ def _one_image_at_a_time(table: SweepTable) -> tuple[bool, str]:
 
 
 def _parameter_counts(table: SweepTable) -> tuple[bool, str]:
-    """Batch norm's recorded counts against those without norm: +2 C trainable, -C for biases left out, +2 C running."""
+    """Batch norm adds 2 C trainable and 2 C running numbers, less C biases if left out: compare recorded counts."""
     trials = table.trials
     if names.PARAMETERS not in trials or names.STATISTICS not in trials:
         raise NoDataError("the sweep did not record the counts of parameters")
@@ -112,7 +112,7 @@ def _parameter_counts(table: SweepTable) -> tuple[bool, str]:
 
 
 def _expected(row: pd.Series[Any]) -> tuple[int, int]:
-    """Trainable and running numbers that batch norm adds to a network."""
+    """How many trainable and how many running numbers batch norm adds to a network."""
     model = ModelConfig(**{f.name: row[key] for f in fields(ModelConfig) if _has(row, key := _key(f.name))})
     info = DATASETS[row.get("data", "mnist_5k")]
     channels = sum(site.channels for site in norm_sites(model, info.shape, info.classes))
@@ -130,7 +130,7 @@ def _has(row: pd.Series[Any], key: str) -> bool:
 
 
 def _state() -> BatchNormState:
-    return torch_state(_C, ddof=0)  # the divisor of the running variance, which a single value leaves no choice
+    return torch_state(_C, ddof=0)  # ddof of the running variance: N - 1 is 0 for a batch of one
 
 
 def _largest(x: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""From paired differences to a verdict in one setting: p values first, then, corrected together, the word."""
+"""From paired differences to a verdict in each setting: raw p values first, then their correction and the verdict."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ class Finding:
 
     Attributes:
         where: The setting's params, and `target` where steps are compared.
-        verdict: What the data say here.
-        n: Pairs behind it.
+        verdict: What the data say in this setting.
+        n: Number of pairs, or of seeds where one level's own values are tested.
         estimate: The effect, in `unit`; NaN where there is none.
-        low: Lower bound of its 95 % interval, NaN without one.
-        high: Upper bound.
-        unit: Of the three: "pp" means that they are fractions, to be read in percentage points.
-        p: Holm-adjusted p values by what they speak for: "above" the margin, "below" it, "within" it.
-        note: What the reader must know beside the numbers.
+        low: Lower bound of the effect's 95 % interval; NaN without one.
+        high: Upper bound of that interval; NaN without one.
+        unit: Unit of `estimate`, `low` and `high`; "pp" marks fractions that are shown in percentage points.
+        p: p values by where they show the effect to lie: "above" the margin, "below" it or "within" it; Holm-adjusted
+            once `correct` was called.
+        note: What the reader must know besides the numbers.
     """
 
     where: dict[str, Any]
@@ -56,9 +57,9 @@ class TestResult:
 
     Attributes:
         test: The test.
-        verdict: Over all its settings.
-        evidence: In a sentence.
-        findings: Setting by setting.
+        verdict: The verdict over all its settings.
+        evidence: What the verdict rests on, in a sentence.
+        findings: One finding per setting.
     """
 
     __test__ = False
@@ -73,10 +74,10 @@ def from_differences(test: Test, where: dict[str, Any], d: pd.Series[float], uni
     """The estimate, its interval and its raw p values; the verdict waits for `correct`.
 
     Args:
-        test: Says the kind and the margin.
+        test: The test, which has the kind and the margin.
         where: The setting.
         d: Differences a - b by seed, or a's own values.
-        unit: Of the differences.
+        unit: Unit of the differences, for the finding.
     """
     assert test.margin is not None
     interval, margin = mean_interval(d.to_numpy()), test.margin.size
@@ -97,9 +98,9 @@ def from_success(where: dict[str, Any], a: pd.Series[float], b: pd.Series[float]
 
     Args:
         where: The setting.
-        a: 1 or 0 a seed.
-        b: Likewise.
-        note: Goes into the finding.
+        a: By seed, 1 if a's trial trained and 0 if not.
+        b: The same for b.
+        note: The finding's note.
     """
     from scipy.stats import binomtest
 
@@ -126,8 +127,8 @@ def from_success(where: dict[str, Any], a: pd.Series[float], b: pd.Series[float]
 def correct(test: Test, findings: Sequence[Finding]) -> list[Finding]:
     """The findings with p values corrected for the settings of their test, and with their verdicts.
 
-    The family is the test's settings, for each direction apart; claims are not corrected for each other. One that
-    is undefined, or has a verdict of its own, is not in the family.
+    A family is all settings of one test and one direction; claims are not corrected for each other. A finding without p
+    values, such as an undefined one, keeps its verdict and is in no family.
     """
     family = [finding for finding in findings if finding.p]
     adjusted: list[dict[str, float]] = [{} for _ in family]
@@ -159,7 +160,7 @@ def _decided(test: Test, finding: Finding, family: int) -> Finding:
 
 
 def one_sided_p(d: pd.Series[float], margin: float, alternative: Alternative) -> float:
-    """The paired t test's, or the sign-flip test's where differences are all equal and t has no spread to go by."""
+    """The p value of the paired t test, or of the sign-flip test where all differences are equal and have no spread."""
     values = d.to_numpy()
     p = paired_t_p(values, margin, alternative)
     return sign_flip_p(values, margin, alternative) if math.isnan(p) and len(values) > 1 else p

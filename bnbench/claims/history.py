@@ -1,4 +1,4 @@
-"""Whether a claim was written before the data, and seeds were added after a look at them."""
+"""Whether a claim was written before its data, and whether seeds were added after a look at them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bnbench.record.sweep_record import ClaimRecord, ListedSweep, SweepSummary
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
 
-_REPORTED = {"FINISHED", "FAILED"}  # how a sweep ends that wrote its report
+_REPORTED = {"FINISHED", "FAILED"}  # the states of sweeps that ended and wrote their report
 
 
 def claims_on(sweep: str, conf_dirs: Sequence[Path]) -> dict[str, ClaimRecord]:
     """The claims that a sweep is made for, as its description records them before anything runs.
 
     Args:
-        sweep: Its name, such as `placement`, or `placement+depth`.
+        sweep: The sweep's name, such as `placement`, or `placement+depth`.
         conf_dirs: Folders that may have `claim/*.yaml` in them.
     """
     claims = load_claims([folder for folder in conf_dirs if folder.is_dir()])
@@ -34,17 +34,17 @@ def recorded_claims(table: SweepTable) -> dict[str, Claim]:
 
 
 def earlier_sweeps(name: str, sweeps: Sequence[ListedSweep]) -> list[SweepSummary]:
-    """What a sweep that reuses trials must remember of those of its name that came before.
+    """The earlier sweeps of the same name, which a sweep that reuses their trials must remember.
 
     Args:
-        name: Its name.
-        sweeps: As `Store.sweeps` lists them.
+        name: The sweep's name.
+        sweeps: The sweeps in the store, as `Store.sweeps` lists them.
     """
     return [sweep.summary for sweep in sweeps if sweep.name == name]
 
 
 def remarks(claim: Claim, table: SweepTable) -> tuple[bool, list[str]]:
-    """Whether the verdict is exploratory, and what to say of it beside.
+    """Whether the verdict is exploratory, and remarks to show beside it.
 
     A claim counts as written before the data if the sweep recorded it as it is now, and so did every earlier sweep
     whose trials this one has reused (`record.asked.earlier`).

@@ -1,4 +1,4 @@
-"""What a sweep says of a claim: the verdict, by code, from the table alone."""
+"""What a sweep says of a claim: code computes the verdict, from the sweep's table alone."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Judgment:
 
     Attributes:
         claim: The claim.
-        verdict: One word for it.
+        verdict: What the data say of it.
         evidence: One sentence, with estimate, interval, number of pairs and p where there is one setting.
-        results: Test by test, the premise first.
+        results: The result of each test, the premise first.
         sweep: `<name>-<id>` of the sweep judged; empty if it was not run.
-        exploratory: The claim was written or changed after the runs.
-        remarks: What the reader must know beside: why exploratory, seeds added after a report.
+        exploratory: Whether the claim was written or changed after the runs.
+        remarks: What the reader must know besides: why it is exploratory, or that seeds were added after a report.
     """
 
     claim: Claim
@@ -59,12 +59,12 @@ def judge(claim: Claim, analysis: Analysis) -> Judgment:
 
 
 def not_run(claim: Claim, recorded: int = 0, planned: int = 0) -> Judgment:
-    """The judgment on a claim of which not all trials are recorded: inconclusive, and what it takes to run them.
+    """An inconclusive judgment on a claim whose trials are not all recorded; it says how to run them.
 
     Args:
         claim: The claim.
-        recorded: How many of the trials of its sweep's file are.
-        planned: Of how many.
+        recorded: How many of the trials in the claim's sweep file are recorded.
+        planned: How many trials that file has.
     """
     why = f"it needs {'; '.join(claim.missing)}" if claim.missing else f"run it: python -m bnbench +sweep={claim.sweep}"
     so_far = f"{recorded:,} of {planned:,} trials of its sweep's file are recorded; " if recorded else ""
@@ -77,9 +77,9 @@ def claims_touched(analysis: Analysis, claims: Mapping[str, Claim] | None = None
     Claims are taken from the table, where the sweep recorded them before its runs: nothing else is read.
 
     Args:
-        analysis: Of the sweep.
-        claims: Claims written since, say; those that name this sweep and were not recorded are judged too, and are
-            exploratory.
+        analysis: The sweep's analysis.
+        claims: Further claims by id, such as ones written since. Those that name this sweep and were not recorded are
+            judged too, as exploratory.
     """
     recorded = recorded_claims(analysis.table)
     later = {id: claim for id, claim in (claims or {}).items() if claim.sweep == analysis.table.record.asked.name}
@@ -87,7 +87,7 @@ def claims_touched(analysis: Analysis, claims: Mapping[str, Claim] | None = None
 
 
 def _judge_here(claim: Claim, analysis: Analysis) -> Judgment:
-    """The verdict where the sweep trained what the claim's file asks for; older sweeps do not say whether they did."""
+    """The judgment if the sweep trained all that the claim's file asks for, as is assumed where it does not say."""
     recorded = analysis.table.record.asked.claims.get(claim.id)
     left_out = 0 if recorded is None else recorded.left_out
     if not left_out:
@@ -145,7 +145,7 @@ def _finding(test: Test, setting: Setting) -> Finding:
 
 
 def _led_by_success(test: Test, setting: Setting, among_survivors: float, lost: int) -> Finding:
-    """Where trials failed, success decides, if more of the measure is better; else nothing does."""
+    """The finding where trials failed: success decides if more of the measure is better; else it is inconclusive."""
     note = f"{lost} {'trial' if lost == 1 else 'trials'} diverged or collapsed"
     if setting.b is None or not _higher_is_better(test) or test.kind == Kind.equivalent:
         return Finding(setting.where, Verdict.inconclusive, note=f"{note}: what the others measured is descriptive")
@@ -158,18 +158,18 @@ def _higher_is_better(test: Test) -> bool:
 
 
 def _of_trained(test: Test) -> bool:
-    """Whether the measure is one of the trained network, which a failed trial has not; a gradient's size it has."""
+    """Whether the measure needs a trained network, so that failed trials lack it, unlike a gradient's size."""
     return any(key.startswith(("train/", "val/", "test/")) for key in parts(test.measure))
 
 
 def unit_of(test: Test) -> str:
-    """The unit of a test's effects: its margin's."""
+    """The unit of a test's effects, which is its margin's."""
     assert test.margin is not None
     return test.margin.unit
 
 
 def _over(verdicts: Sequence[Verdict], strata: Strata) -> Verdict:
-    """One verdict for several settings: undefined ones have no say, unless there are no others."""
+    """One verdict for several settings; undefined ones do not count, unless all are."""
     defined = [verdict for verdict in verdicts if verdict != Verdict.undefined]
     if not defined:
         return Verdict.undefined
@@ -183,7 +183,7 @@ def _over(verdicts: Sequence[Verdict], strata: Strata) -> Verdict:
 
 
 def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
-    """What several tests that must all hold come to."""
+    """One verdict for several tests that must all hold."""
     counts = Counter(verdicts)
     if counts[Verdict.refuted]:
         return Verdict.refuted

@@ -1,4 +1,4 @@
-"""The verdicts that bnbench's authors came to, which ship with it to stand beside the user's own."""
+"""The verdicts of bnbench's authors, which ship with it and are shown beside the user's own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _FILE = Path(__file__).with_name("ours.yaml")
 
 @dataclass(frozen=True)
 class Ours:
-    """A verdict as it was found.
+    """A verdict of bnbench's authors.
 
     Attributes:
-        verdict: In a word.
-        exploratory: The claim was written or changed after the runs.
-        evidence: What it stands on.
-        sweep: The sweep that was judged.
-        date: The month of the judgment, `2026-11`.
-        hash: Of the claim as it was judged.
+        verdict: The verdict.
+        exploratory: Whether the claim was written or changed after the runs.
+        evidence: What the verdict rests on, in a sentence.
+        sweep: `<name>-<id>` of the sweep that was judged.
+        date: The month of the judgment, such as `2026-11`.
+        hash: `Claim.hash` of the claim as it was judged.
     """
 
     verdict: Verdict
@@ -37,7 +37,7 @@ class Ours:
     hash: str
 
     def said_of(self, claim: Claim) -> str:
-        """The verdict; marked where it was exploratory, or is of a claim that read otherwise."""
+        """The verdict, marked with `*` where it was exploratory or the claim has changed since."""
         mark = "*" if self.exploratory or self.hash != claim.hash else ""
         return f"{self.verdict}{mark}"
 
@@ -49,7 +49,7 @@ def load_ours() -> dict[str, Ours]:
 
 
 def verdicts(judgments: Sequence[Judgment], date: str) -> dict[str, Ours]:
-    """The verdicts on the claims that were judged, by their ids; `date` is the month."""
+    """The verdicts on those claims that were judged, by their ids; `date` is the month, such as `2026-11`."""
     return {
         judgment.claim.id: Ours(
             judgment.verdict, judgment.exploratory, judgment.evidence, judgment.sweep, date, judgment.claim.hash

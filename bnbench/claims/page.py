@@ -1,4 +1,4 @@
-"""The claims as the terminal shows them: a line each, or one with all its evidence."""
+"""The claims as the terminal shows them: one line per claim, or one claim with all its evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many times more steps, or seconds, one arm takes than another, with runs that never reach the target."""
+"""How many times as many steps, or seconds, one arm takes as another, where runs may never reach the target."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from bnbench.record import names
 def from_steps(test: Test, setting: Setting, analysis: Analysis) -> list[Finding]:
     """A finding for each target that the setting's model has.
 
-    Where only the slower arm has misses the ratio is a bound: it can show that this arm is slower, never that it is
-    not. Where no ratio is left, nothing is decided.
+    Where only the slower arm has misses, the ratio is a bound: it can show that this arm is slower, never that it is
+    not. Without a ratio the finding is inconclusive.
 
     Raises:
         NoDataError: If seconds are asked for and an arm was not timed.
@@ -68,7 +68,7 @@ def _finding(test: Test, where: dict[str, Any], comparison: StepsComparison, pac
         return Finding(where, Verdict.inconclusive, comparison.n, note=f"no ratio: {met}")
     assert test.margin is not None
     threshold = math.log(test.margin.value)
-    # A bound speaks for one side only; how long a step takes counts with the end of its interval that says least.
+    # A bound can show one side only. The seconds per step enter with the cautious end of their interval.
     logs = comparison.log_ratios
     p = {
         "above": 1.0 if comparison.kind == Ratio.at_most else one_sided_p(logs + pace.low, threshold, "greater"),
@@ -84,7 +84,7 @@ def _finding(test: Test, where: dict[str, Any], comparison: StepsComparison, pac
 
 
 def _near(test: Test, finding: Finding, *, exact: bool) -> Finding:
-    """Supported if the interval holds the value and is narrow enough to say so; refuted if it leaves it out."""
+    """The finding judged: supported if its interval holds the value and is within the margin; refuted if it misses it."""
     assert test.value is not None
     assert test.margin is not None
     low, high = test.value / test.margin.value, test.value * test.margin.value

@@ -1,4 +1,4 @@
-"""From a sweep's trials to one number a seed and arm, in each setting in which a test compares two arms."""
+"""Turns a sweep's trials into one number per seed and arm, in each setting in which a test compares two arms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bnbench.claims.claim_files import TO_TARGETS, TRIAL_OUTCOMES, parts
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
-_NEAR_BEST = 0.02  # of accuracy: what `share` calls close to the best
+_NEAR_BEST = 0.02  # the difference in accuracy that `share` still calls close to the best
 
 
 class NoDataError(Exception):
@@ -30,11 +30,11 @@ class TestedArm:
     """One level in one setting.
 
     Attributes:
-        values: One number a seed, indexed by seed; only seeds that have one.
-        trained: 1 or 0 a seed, for seeds whose trials all finished or diverged: whether all of them trained.
-        trials: Its reporting trials.
-        lr: The learning rate chosen for it, or None.
-        at_edge: That learning rate is its grid's smallest or largest.
+        values: The test's number for each seed that has one, indexed by seed.
+        trained: By seed, 1 if all of its trials trained and 0 if not; only seeds whose trials all finished or diverged.
+        trials: The level's reporting trials in the setting.
+        lr: The learning rate chosen for it; None where none is, or several are.
+        at_edge: Whether a chosen learning rate is its grid's smallest or largest.
     """
 
     values: pd.Series[float]
@@ -45,13 +45,13 @@ class TestedArm:
 
     @property
     def undefined(self) -> bool:
-        """No trial of it has a result, by definition."""
+        """Whether it has trials, and by definition none of them has a result."""
         return len(self.trials) > 0 and bool((self.trials["status"] == "undefined").all())
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Two arms, or one whose own values are tested, in one setting of everything else."""
+    """Two arms, or one whose own values are tested, with all other params the same."""
 
     where: dict[str, Any]
     a: TestedArm
@@ -105,7 +105,7 @@ def trained(trials: pd.DataFrame) -> pd.Series[float]:
 
 
 class _Chosen:
-    """The learning rate of each arm: its own best, or the other's."""
+    """Chooses the learning rate of each arm, which is its own best or the other's."""
 
     def __init__(self, analysis: Analysis, test: Test) -> None:
         if not analysis.tuned:
@@ -116,7 +116,7 @@ class _Chosen:
         self._of = {Rates.best_of_a: a, Rates.best_of_b: b}.get(test.rates)
 
     def trials(self, trials: pd.DataFrame, level: str) -> tuple[pd.DataFrame, float | None, bool]:
-        """The trials at their chosen learning rate, that rate if it is one, and whether any lies at its grid's edge."""
+        """The trials at their chosen rate, that rate (None if several), and whether any is at its grid's edge."""
         rates = [
             self._rates.get((*_values(row, self._keys), self._of or level))
             for row in trials[self._keys].to_dict("records")
@@ -129,7 +129,7 @@ class _Chosen:
 
 
 def _trained_by_seed(trials: pd.DataFrame) -> pd.Series[float]:
-    """1 for a seed all of whose trials trained, 0 for one that failed; none for a seed with a trial not ended."""
+    """By seed, 1 if all of its trials trained and 0 if one failed; seeds with a trial not ended are left out."""
     by_seed = trained(trials).groupby(trials["seed"].to_numpy()).agg(lambda values: values.min(skipna=False))
     return by_seed.dropna()
 
@@ -153,7 +153,7 @@ def _values_by_seed(test: Test, arms: list[pd.DataFrame]) -> list[pd.Series[floa
 
 
 def _grid(test: Test, trials: pd.DataFrame, points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The measure, and whether the trial trained, by seed (rows) and point (columns) for points with any value."""
+    """The measure, and whether the trial trained, each by seed (rows) and point (columns); `y` without empty points."""
     keys, ok = [*test.along], trained(trials)
     at = trials[keys].merge(points.reset_index(names="at"), how="left", on=keys)["at"]
     columns = {"seed": trials["seed"], "y": _measure(test, trials, ok), "ok": ok}
@@ -175,7 +175,7 @@ def _one_trial_a_seed(test: Test, trials: pd.DataFrame) -> pd.Series[float]:
 
 
 def _reduce(statistic: Statistic, y: np.ndarray, ok: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """One number a row of `y` (seeds, points); `at` has the points' coordinates (points, keys)."""
+    """One number per row of `y` and `ok`, shape (seeds, points); `at` has the coordinates, shape (points, keys)."""
     match statistic:
         case Statistic.mean:
             return np.asarray(y.mean(axis=1))
@@ -196,7 +196,7 @@ def _reduce(statistic: Statistic, y: np.ndarray, ok: np.ndarray, at: np.ndarray)
 
 
 def _expected_best(y: np.ndarray, draws: int) -> np.ndarray:
-    """The mean over all subsets of `draws` columns of their largest value; of all columns where there are fewer.
+    """The largest value among `draws` of the columns (or all, if fewer), averaged over all such subsets.
 
     The k-th smallest of n is the largest of comb(k - 1, draws - 1) of the comb(n, draws) subsets.
     """
@@ -208,7 +208,7 @@ def _expected_best(y: np.ndarray, draws: int) -> np.ndarray:
 def _measure(test: Test, trials: pd.DataFrame, ok: pd.Series[float]) -> pd.Series[float]:
     """The measure of each trial; NaN where it has none."""
     if test.measure in TO_TARGETS:
-        return pd.Series(0.0, index=trials.index)  # steps are compared target by target, with their censoring
+        return pd.Series(0.0, index=trials.index)  # placeholder: `speed` compares steps target by target
     columns = [_part(test, key, trials, ok) for key in parts(test.measure)]
     value = columns[0] if len(columns) == 1 else columns[0] - columns[1]
     return value.abs() if test.measure.startswith("|") else value
@@ -231,7 +231,7 @@ def _part(test: Test, key: str, trials: pd.DataFrame, ok: pd.Series[float]) -> p
     if key not in trials:
         return pd.Series(np.nan, index=trials.index)
     value = trials[key].astype(float)
-    # A statistic over several trials takes a diverged one for what it is worth: a constant prediction.
+    # In a statistic over several trials, a diverged one counts as a constant prediction.
     lost = trials["status"] == "diverged"
     meaning = names.metric(key)
     if test.statistic != Statistic.value and meaning.unit == "fraction" and meaning.better == "higher":
@@ -246,7 +246,7 @@ def _recorded(test: Test, trials: pd.DataFrame) -> bool:
 
 
 def _where(trials: pd.DataFrame, values: Mapping[str, Any]) -> pd.Series[bool]:
-    """The trials that have these values, or lack the param: `none` has no placement and stays."""
+    """Which trials have these values or lack the param: a trial with norm `none` has no placement and stays."""
     mask = pd.Series(True, index=trials.index)
     for key, wanted in values.items():
         if key not in trials:

@@ -1,4 +1,4 @@
-"""How findings read: one sentence a test, one a claim."""
+"""Findings in words: one sentence for each test and one for each claim."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def evidence_of(results: Sequence[TestResult]) -> str:
 
 
 def evidence_of_test(test: Test, findings: Sequence[Finding], verdict: Verdict) -> str:
-    """What a test stands on: the numbers where there is one setting, a tally with their extent where there are more."""
+    """What a test rests on: its numbers if it has one setting; else how often each verdict occurs, with their range."""
     if len(findings) == 1:
         return one_finding(test, findings[0])
     parts = []
