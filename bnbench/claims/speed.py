@@ -84,7 +84,7 @@ def _finding(test: Test, where: dict[str, Any], comparison: StepsComparison, pac
 
 
 def _near(test: Test, finding: Finding, *, exact: bool) -> Finding:
-    """The finding judged: supported if its interval holds the value and is within the margin; refuted if it misses it."""
+    """The finding judged: supported if its interval holds the value within the margin; refuted if it misses it."""
     assert test.value is not None
     assert test.margin is not None
     low, high = test.value / test.margin.value, test.value * test.margin.value

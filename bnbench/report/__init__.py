@@ -1,4 +1,4 @@
-"""What a sweep says: as text, as Markdown, as a page, and as the data behind them."""
+"""The report of a sweep: as text, as Markdown, as LaTeX, as an HTML page, and as the data behind them."""
 
 from bnbench.report.build import FORMATS, write_comparison, write_report
 from bnbench.report.contents import Contents

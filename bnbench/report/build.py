@@ -24,7 +24,7 @@ _BUDGET = "training.steps"
 
 
 FORMATS = ("html", "md", "tex", "csv")
-"""What a report can be written as; how it was made is written with each of them."""
+"""The formats in which a report can be written; `manifest.json`, how it was made, is written with any of them."""
 
 
 def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
@@ -34,12 +34,12 @@ def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORM
 
     Args:
         contents: What the report says.
-        folder: Where to; made if absent.
+        folder: Where the files go; made if absent.
         formats: Some of `FORMATS`.
 
     Returns:
-        The paths by file name: of `csv` trials.csv, curves.csv, arms.csv, differences.csv and robustness.csv;
-        report.md, report.tex, report.html; and always manifest.json.
+        The paths by file name: report.html, report.md and report.tex; for `csv` trials.csv, curves.csv, arms.csv,
+        differences.csv and robustness.csv; and always manifest.json.
 
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
@@ -57,12 +57,12 @@ def write_comparison(
 
     Args:
         a: The first sweep.
-        b: The second, of the same store or another.
-        folder: Where to; made if absent.
+        b: The second sweep, of the same store or another.
+        folder: Where the files go; made if absent.
         formats: Some of `FORMATS`.
 
     Returns:
-        What came out, and the paths by file name.
+        The comparison, and the paths by file name.
 
     Raises:
         ConfigError: If either sweep has no trial, or a format is unknown; before anything is written.
@@ -101,7 +101,7 @@ def _write(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
 def trials_csv(table: SweepTable) -> str:
     """One row a trial: how it ended, every varied param, its budget, and its final metrics to the last bit.
 
-    Steps to a target that was missed are an empty cell: what they are censored at is the budget, `training.steps`.
+    The steps to a target that was missed are an empty cell: they are censored at the budget, `training.steps`.
     """
     trials = table.trials
     varied = [key for key in table.record.asked.varied if key in trials and key not in {"seed", _BUDGET}]
@@ -109,7 +109,7 @@ def trials_csv(table: SweepTable) -> str:
 
 
 def curves_csv(table: SweepTable) -> str:
-    """One row for each trial and step: what was measured on the evaluation grid, to the last bit."""
+    """One row for each trial and step of its evaluation grid: what was measured there, to the last bit."""
     return _csv(table.curves)
 
 

@@ -29,7 +29,7 @@ from bnbench.record.planned_trial import MISSING
 from bnbench.report.evaluated import validation_images
 from bnbench.report.number_words import count, key_title, listing, percent, setting, span
 
-_MOST_NAMED = 6  # more arms than this are summed up by level
+_MOST_NAMED = 6  # with more arms than this, their trials are counted by level
 
 _CHOSEN_BY = {
     names.VAL_ACC_FINAL: "the validation accuracy after the last step, on all validation images",
@@ -44,7 +44,7 @@ _LEFT_OUT = {
 
 
 def cautions(analysis: Analysis) -> list[str]:
-    """What could mislead, the gravest first, each in a sentence or two."""
+    """What could mislead the reader, the gravest first, each point in a sentence or two."""
     table, parts = analysis.table, analysis.subjects
     sentences = [
         *_nothing(table),
@@ -77,7 +77,7 @@ def cautions(analysis: Analysis) -> list[str]:
 
 
 def _default_targets(table: SweepTable) -> Iterator[str]:
-    """Targets that no one set: by which rule, and which they are."""
+    """Says by which rule default targets were set, and which they are."""
     ways = listing([f"{100 * share:g} %" for share in SHARES])
     for chosen in table.record.found_out.default_targets:
         of = f"{chosen.data}, {chosen.model}"
@@ -96,7 +96,7 @@ def _default_targets(table: SweepTable) -> Iterator[str]:
 
 
 def _on_images(table: SweepTable) -> str:
-    """On how many of the validation images steps to a target are read; nothing where on all, or not known."""
+    """The number of validation images on which steps to a target are read; empty if it is all, or not known."""
     images = validation_images(table)
     return f", on {images[1]} of the {images[0]} validation images" if images and images[1] != images[0] else ""
 
@@ -109,7 +109,7 @@ def _confounding(analysis: Analysis) -> Iterator[str]:
 def _failures(subject: Subject) -> Iterator[str]:
     for why in LeftOut:
         affected = left_out(subject.arms, why)
-        lost: dict[str, list[int]] = {}  # by arm or level: how many of how many
+        lost: dict[str, list[int]] = {}  # by arm or level: number left out, and out of how many
         for arm, n, of in affected:
             sums = lost.setdefault(_arm(subject, arm) if len(affected) <= _MOST_NAMED else arm.level, [0, 0])
             sums[0], sums[1] = sums[0] + n, sums[1] + of
@@ -194,7 +194,7 @@ def _seeds(analysis: Analysis) -> Iterator[str]:
 
 
 def _comparisons(contrasts: Sequence[Contrast], where: str) -> Iterator[str]:
-    """How many comparisons are judged, and how."""
+    """How many comparisons there are, and how they are corrected."""
     size, tested, exploratory = family_of(contrasts)
     if size > 1:
         without = f" ({size - tested} of them without a p, and counted all the same)" if tested < size else ""
@@ -210,7 +210,7 @@ def _comparisons(contrasts: Sequence[Contrast], where: str) -> Iterator[str]:
 
 
 def _power(subject: Subject) -> Iterator[str]:
-    """The smallest difference that the sweep would have shown."""
+    """The smallest true difference that the sweep would probably have shown."""
     detectable, blind = sight_of(subject.tuned_differences or subject.differences)
     if detectable:
         low, high = percent(min(detectable)), percent(max(detectable))
@@ -225,7 +225,7 @@ def _power(subject: Subject) -> Iterator[str]:
 
 
 def _skewed(subject: Subject) -> Iterator[str]:
-    """Where the t interval leans on a symmetry that the differences do not have."""
+    """Where the t interval relies on a symmetry that the differences lack."""
     named = [
         f"{one.a} - {one.b} {span(one.bootstrap.low, one.bootstrap.high, signed=True)} pp, "
         f"beside {span(one.interval.low, one.interval.high, signed=True)}"

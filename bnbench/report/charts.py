@@ -1,4 +1,4 @@
-"""The charts of a sweep as MLflow draws them: the mean of each level over its trials, chosen by no outcome."""
+"""The charts of a sweep that MLflow draws: means of each level over its trials, whatever came of these."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bnbench.report.number_words import count, text
 _WIDE_RANGE = 4  # the largest value of an axis over the smallest: from here on the axis is logarithmic
 _FAILURES = ("collapsed", "diverged", "undefined", "failed", MISSING)
 _LOSSES = {names.TRAIN_LOSS: "train loss", names.VAL_LOSS: "val loss"}
-_BARE = ("data", "model", "optimizer")  # keys whose values speak for themselves
+_BARE = ("data", "model", "optimizer")  # keys whose values are clear without the key
 _NOTE = (
     "Means over the reporting seeds, and the ends of their 95 % t intervals (not cut at 0 and 100 %). A trial that "
     "collapsed, that is, ended no better than naming one class for every image, is averaged with the others; one that "
@@ -36,8 +36,8 @@ _Group = tuple[dict[str, Any], pd.DataFrame]
 def mean_charts(analysis: Analysis) -> SweepCharts:
     """For each subject: test accuracies, validation accuracy against step, and the losses.
 
-    No trial is left out for how it came out but diverged ones, which have no final accuracy; titles count them. Of
-    many settings the first few are drawn, in the report's order.
+    Of the trials that ended only diverged ones are left out, as they have no final accuracy; titles count them. At most
+    `MOST_PANELS` settings of a kind are drawn, in the report's order.
     """
     reporting = analysis.table.reporting
     sections = []
@@ -109,7 +109,7 @@ def _accuracies(
 
 
 def _axis(analysis: Analysis, settings: Sequence[str], trials: pd.DataFrame) -> str | None:
-    """The sweep's axis where it is a number that varies here, or else another such key."""
+    """The sweep's axis if it is a number that varies in these trials; else another such key, or None."""
     for key in (analysis.table.record.asked.axis, LEARNING_RATE, BATCH_SIZE, *settings):
         if key in settings and trials[key].nunique() > 1:
             kinds = pd.api.types
@@ -119,9 +119,9 @@ def _axis(analysis: Analysis, settings: Sequence[str], trials: pd.DataFrame) -> 
 
 
 def _scale(axis: str, trials: pd.DataFrame) -> tuple[str, Callable[[float], float]]:
-    """What stands along an axis, and where on it a value stands.
+    """An axis's label, and the function from a value to its place on the axis.
 
-    MLflow has no logarithmic axis but for steps, so where values lie far apart, these are the logarithms.
+    MLflow has logarithmic axes for steps only, so values that lie far apart are replaced by their logarithms.
     """
     least, most = float(trials[axis].min()), float(trials[axis].max())
     word = _word(axis)
@@ -131,7 +131,7 @@ def _scale(axis: str, trials: pd.DataFrame) -> tuple[str, Callable[[float], floa
 
 
 def _curve(analysis: Analysis, values: Mapping[str, Any], group: _Group, key: str, what: str) -> MeanChart:
-    """The means at each step at which all that finished were evaluated."""
+    """Each level's means, at the steps at which all of its finished trials were evaluated."""
     at, trials = group
     lines = {}
     for level, arm in analysis.by_level(trials):
@@ -157,7 +157,7 @@ def _final(x: float, arm: pd.DataFrame) -> Iterator[Point]:
 
 
 def _share(x: float, arm: pd.DataFrame) -> Iterator[Point]:
-    """How many of the trials that can have an outcome, and have one so far, neither failed nor collapsed."""
+    """The share, in %, of trials that succeeded, among those that can have an outcome and have one so far."""
     ended = arm[~arm["status"].isin(["undefined", MISSING])]
     if len(ended):
         yield Point(x, *(100 * float(succeeded(ended).mean()),) * 3)
@@ -172,7 +172,7 @@ def _chart(
     *,
     log: bool = False,
 ) -> MeanChart:
-    """Titled with what it shows, where, and how many of its trials failed."""
+    """A chart whose title says what it shows, in which setting, and how many of its trials failed."""
     shown, counts = f"{_short(values)} {what}".strip(), asdict(count_outcomes(trials))
     failures = " ".join(f"{counts[how]} {how}" for how in _FAILURES if counts[how])
     key = f"{shown} - {failures}" if failures else shown

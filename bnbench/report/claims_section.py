@@ -14,12 +14,12 @@ class ClaimSaid:
     """A claim as the report shows it.
 
     Attributes:
-        id: Of its file.
-        sentence: The claim in full, with who says so.
-        verdict: In a word, and whether it is exploratory.
-        evidence: What the verdict stands on.
-        beside: Criterion, remarks and tests that do not decide, each a line.
-        published: Numbers from the literature, each a line.
+        id: The claim's id.
+        sentence: The claim in full, with its source.
+        verdict: The verdict, and whether it is exploratory.
+        evidence: What the verdict rests on.
+        beside: One line each for the criterion, for remarks and for tests that do not decide.
+        published: One line for each publication with numbers.
     """
 
     id: str
@@ -31,15 +31,15 @@ class ClaimSaid:
 
 
 def judge_claims(analysis: Analysis) -> list[Judgment]:
-    """On every claim that the sweep recorded before its runs; on none before all of its trials are trained.
+    """Judge every claim that the sweep recorded before its runs; none before all of its trials are trained.
 
-    To test again and again as trials come in would find what is not there.
+    Testing again and again as trials come in would find effects that are not there.
     """
     return [] if analysis.unfinished else claims_touched(analysis)
 
 
 def verdict(judgment: Judgment) -> str:
-    """In a word, and whether it is exploratory."""
+    """The verdict, and whether it is exploratory."""
     return f"{judgment.verdict}{', exploratory' if judgment.exploratory else ''}"
 
 

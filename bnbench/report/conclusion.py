@@ -22,8 +22,9 @@ class Conclusion:
     """What a sweep says about one data set and model.
 
     Attributes:
-        subject: Which: "mnist_5k, fc, sgd"; or the claims that the sweep tests.
-        sentences: One for each contrast, then what it took to reach a target, then what has no result; or one a claim.
+        subject: The data set, model and optimizer, such as "mnist_5k, fc, sgd"; or "the claims it tests".
+        sentences: One for each contrast, then one on steps to a target and one on levels without result; or one for
+            each claim.
     """
 
     subject: str
@@ -31,7 +32,7 @@ class Conclusion:
 
 
 def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusion]:
-    """What a sweep supports, subject by subject, and what becomes of the claims it was made for.
+    """What a sweep supports, subject by subject, and the verdicts on the claims it was made for.
 
     Levels are compared each at its own learning rate where tuning seeds chose one, and at equal
     learning rates. A best learning rate is never picked on the reporting seeds.
@@ -79,7 +80,7 @@ def headline_target(arms: Sequence[Arm]) -> float | None:
 
 
 def _scope(subject: Subject) -> str:
-    """The data, model and optimizer it speaks of, in words, whether or not they vary in the sweep."""
+    """A subject's data set, model and optimizer in words, whether or not they vary in the sweep."""
     trials = subject.trials
     named = [str(trials[key].iloc[0]) for key in _SCOPE if key in trials and trials[key].nunique() == 1]
     others = setting({key: value for key, value in subject.where.items() if key not in _SCOPE})
@@ -116,7 +117,7 @@ def _contrast_sentence(subject: Subject, a: str, b: str) -> Sentence | None:
 
 
 def _accuracy_sentence(subject: Subject) -> Sentence:
-    """The accuracies themselves, where there is nothing to compare."""
+    """States the accuracies themselves, where there is nothing to compare."""
     accuracies = [arm.accuracy for arm in subject.arms if arm.accuracy.n]
     if not accuracies:
         return Sentence("no reported trial finished", "")
@@ -142,7 +143,7 @@ def _tuned_sentence(contrasts: Sequence[Contrast], conditions: Sequence[str]) ->
 
 
 def _steps_sentence(subject: Subject) -> Sentence | None:
-    """Median steps to one target, at the tuned learning rates or where there is nothing to choose."""
+    """Each level's median steps to one target, at tuned rates if any; None without a target, or with more arms."""
     arms = subject.arms
     if subject.tuned:
         arms = [

@@ -1,4 +1,4 @@
-"""What a report says, in the order in which it is read; HTML, Markdown and LaTeX only lay it out."""
+"""What a report says, in reading order; HTML, Markdown and LaTeX only lay it out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bnbench.report.window_and_time_tables import timing_tables, window_tables
 
 
 class Contents:
-    """Everything that a sweep's table supports saying. Each part is made once, when it is first asked for.
+    """Everything that a report says of a sweep; each part is made once, when it is first asked for.
 
     Attributes:
         table: The sweep, which must not change any more.
@@ -33,32 +33,32 @@ class Contents:
 
     @property
     def title(self) -> str:
-        """The question, or the sweep's name where it asks none."""
+        """The sweep's question, or its name where it asks none."""
         return self.table.record.asked.question or self.table.record.asked.name
 
     @property
     def sweep(self) -> str:
-        """Its name and id."""
+        """The sweep's name and id."""
         return self.table.record.title
 
     @property
     def created(self) -> str:
-        """When it was started."""
+        """When the sweep was started."""
         return created(self.table)
 
     @property
     def unfinished(self) -> str:
-        """How much of it is done, if not all; or empty."""
+        """How many of the sweep's trials are done; empty if all are."""
         return unfinished(self.analysis)
 
     @property
     def setup(self) -> str:
-        """What was trained on what."""
+        """What was trained on what data, in a sentence."""
         return setup_sentence(self.analysis)
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:
-        """The conclusion."""
+        """What the sweep supports, subject by subject, and its claims' verdicts."""
         return conclude(self.analysis, self._judgments)
 
     @cached_property
@@ -73,7 +73,7 @@ class Contents:
 
     @cached_property
     def cautions(self) -> list[str]:
-        """What could mislead."""
+        """What could mislead the reader."""
         return cautions(self.analysis)
 
     @cached_property
@@ -88,9 +88,9 @@ class Contents:
 
     @cached_property
     def numbers(self) -> list[tuple[str, list[Table]]]:
-        """By subject, what the tables above leave out; then learning rates that train, and seconds.
+        """Titled groups of further tables: one group per subject, then learning rates that train, and seconds.
 
-        These are arms at every learning rate where these were tuned, and differences with every p.
+        A subject's group has its differences with every p value and, where learning rates were tuned, its arms at each.
         """
         parts = self.analysis.subjects
         shown = [] if self.analysis.tuned else [arm_table(self.analysis, [subject]) for subject in parts]
@@ -108,7 +108,7 @@ class Contents:
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """What it takes to get the same numbers again."""
+        """What it takes to get the same numbers again, as (name, value) pairs."""
         return facts(self.table)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How the verdict on one paired difference, or on several under different settings, reads."""
+"""The verdict on one paired difference, or on several in different settings, in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOUBTS = {
 
 
 class Sentence(NamedTuple):
-    """A claim, and what it stands on; together they are a sentence."""
+    """A statement and its evidence; together they make up a sentence."""
 
     claim: str
     evidence: str
@@ -31,7 +31,7 @@ class Sentence(NamedTuple):
 
 
 def remark(contrast: Contrast) -> str:
-    """The verdict in a table's cell."""
+    """The verdict on a contrast, in the words of a table's cell."""
     verdict = judge_contrast(contrast)
     leads = "is ahead" if verdict.doubts else "leads"
     match verdict.reading:
@@ -56,7 +56,7 @@ def compare(contrast: Contrast, where: str = "") -> Sentence:
     """One difference as a sentence.
 
     Args:
-        contrast: Of test accuracies.
+        contrast: A contrast of test accuracies.
         where: What the comparison holds for, such as ", at learning rate 0.1".
     """
     a, b, pairs, verdict = contrast.a, contrast.b, count(contrast.n, "pair"), judge_contrast(contrast)
@@ -98,7 +98,7 @@ def tally(contrasts: Sequence[Contrast], keys: Sequence[str]) -> str:
     """The verdicts on one contrast under several settings, as the end of a sentence that names the contrast.
 
     Args:
-        contrasts: Of the same two levels.
+        contrasts: Contrasts of the same two levels.
         keys: The params in which the settings differ.
     """
     a, b = contrasts[0].a, contrasts[0].b
@@ -147,7 +147,7 @@ def _in_a_clause(contrast: Contrast, doubt: Doubt) -> str:
 
 
 def _chance(contrast: Contrast) -> str:
-    """The p that the comparison is judged by: Holm's for those named before the runs, the plain one for the others."""
+    """The p value that decides: Holm's for a contrast named before the runs, the plain one for another."""
     if contrast.primary:
         return f"adjusted p {p_value(contrast.adjusted_p)}"
     return f"p {p_value(contrast.p)}, exploratory"
@@ -179,7 +179,7 @@ def _failed(contrast: Contrast) -> str:
 
 
 def _failed_shares(contrasts: Sequence[Contrast]) -> str:
-    """The same of several contrasts in few words: `diverged: none 3 of 10; collapsed: after 1 of 10`."""
+    """The failures in several contrasts in few words: `diverged: none 3 of 10; collapsed: after 1 of 10`."""
     parts = []
     for how in _FAILURES:
         shares = []

@@ -7,9 +7,9 @@ from bnbench.record import names
 
 
 def validation_images(table: SweepTable) -> tuple[str, str] | None:
-    """How many the evaluation after the last step was on, and how many those along the curves: `500`, `148 to 349`.
+    """The numbers of images of the evaluation after the last step and of those along the curves: `500`, `148 to 349`.
 
-    None where no trial was trained, or all were before it was recorded.
+    None where no trial was trained, or all were trained before these numbers were recorded.
     """
     trials = table.trials
     if names.VAL_IMAGES not in trials or trials[names.VAL_IMAGES].isna().all():

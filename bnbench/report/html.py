@@ -1,4 +1,4 @@
-"""The report as one self-contained page: no script, no font, no image from anywhere else."""
+"""The report as one self-contained page, which loads no script, font or image from anywhere else."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def render_page(template: str, **values: Any) -> str:
 
 
 def _keep_units(text: str) -> str:
-    """The text with its numbers and their units on one line."""
+    """The text with each number kept on one line with its unit."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" pp", "\N{NO-BREAK SPACE}pp")

@@ -1,4 +1,4 @@
-r"""The report's tables as LaTeX: a file that a paper takes with `\input`, and that compiles by itself too."""
+r"""The report's tables as LaTeX: a file that a paper can `\input`, and that also compiles by itself."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from bnbench.report.contents import Contents
 from bnbench.report.table import Cell, Column, Table
 
 _MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
-_LONG = 24  # characters of a cell that does not fit a line beside the others
+_LONG = 24  # a longer text in the last column, in characters, does not fit on one line
 
-# Compiled by itself, the file brings its own document: `\documentclass` changes its meaning once it was used.
+# Compiled by itself, the file makes its own document. LaTeX redefines `\documentclass` once it was used, which tells.
 _HEAD = r"""% {title}
 % In a paper: \usepackage{{booktabs,longtable}} in its preamble, then \input{{report}} where the tables go.
 \makeatletter
@@ -59,7 +59,7 @@ def _float(table: Table, label: str) -> str:
     columns, rows = _merged(table)
     kinds = "".join("r" if column.numeric else "l" for column in columns)
     if not columns[-1].numeric and any(len(row[-1]) > _LONG for row in rows):
-        kinds = f"{kinds[:-1]}p{{3.2cm}}"  # words that go on in the next line
+        kinds = f"{kinds[:-1]}p{{3.2cm}}"  # a column whose text is wrapped
     caption = f"\\caption{{{_escape(table.title)}.}}\\label{{{label}}}"
     head = "\n".join(_head(columns))
     body = "\n".join(_body(table, rows))
@@ -96,7 +96,7 @@ def _body(table: Table, rows: list[list[str]]) -> Iterator[str]:
 
 
 def _merged(table: Table) -> tuple[list[Column], list[list[str]]]:
-    """Columns and cells, with each interval in the cell of its estimate."""
+    """The table's columns and cells as LaTeX, each interval merged into its estimate's cell."""
     rows = []
     for row in table.rows:
         cells: list[str] = []
@@ -110,7 +110,7 @@ def _merged(table: Table) -> tuple[list[Column], list[list[str]]]:
 
 
 def _bounds(estimate: Cell, interval: Cell) -> str:
-    """Half the interval where it lies even about its estimate, both ends where it does not, or why there is none."""
+    """± half the width of an interval that is symmetric about its estimate; else its ends, or why there is none."""
     if interval.bounds is None or estimate.order is None:
         return f" ({_escape(interval.text)})" if interval.text else ""
     below, above = (f"{abs(end - estimate.order):.2f}" for end in interval.bounds)
@@ -118,5 +118,5 @@ def _bounds(estimate: Cell, interval: Cell) -> str:
 
 
 def _escape(text: str) -> str:
-    """A text that LaTeX prints as it is; a character its fonts may lack is given by its number."""
+    """The text escaped for LaTeX; a character that its fonts may lack is replaced by its code point."""
     return "".join(_SPECIAL.get(c, c if ord(c) < 256 else f"[U+{ord(c):04X}]") for c in text)

@@ -1,4 +1,4 @@
-"""The main table: every level on every data set and model, at one learning rate for all and each at its own best."""
+"""The main table: every level on every data set and model, at one learning rate for all and at its own best one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from bnbench.report.tables import (
 def main_table(analysis: Analysis) -> Table | None:
     """One row for each setting and level; None for a sweep without arms.
 
-    Where learning rates were tuned, each level stands twice: at the rate that was tuned for the first level
-    ("none", where there is one), which is the matched comparison, and at its own. Elsewhere every arm has its row.
+    Where learning rates were tuned, each row has its level at two rates: the one tuned for the first level ("none",
+    where there is one), which is the matched comparison, and its own. Elsewhere every arm has a row.
     """
     parts = [subject for subject in analysis.subjects if subject.arms]
     if not any(subject.tuned for subject in parts):

@@ -21,8 +21,8 @@ def manifest(table: SweepTable) -> dict[str, Any]:
     """Everything that is known of how the sweep was made.
 
     Returns:
-        `table.record` in JSON, with `params`, those that all trials share, and `trials`, each one's `key` and its other
-        `params`.
+        `table.record` as JSON values, with `params`, the params that all trials share, and `trials`, the `key` and the
+        other `params` of each trial.
     """
     trials = [_params(row) for row in table.trials.to_dict("records")]
     first = trials[0] if trials else {}
@@ -34,10 +34,10 @@ def manifest(table: SweepTable) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> tuple[SweepRecord, list[Recorded]]:
-    """A sweep's description, and its trials with the numbers in `trials.csv` and `curves.csv` beside the manifest.
+    """A sweep's description from its manifest, and its trials from `trials.csv` and `curves.csv` beside it.
 
     Raises:
-        ConfigError: If a file is missing, damaged, or older than what is read here.
+        ConfigError: If a file is missing, is damaged, or has an older format that is not read any more.
     """
     try:
         return _read(path)
@@ -76,20 +76,20 @@ def _read(path: Path) -> tuple[SweepRecord, list[Recorded]]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    """A CSV file's; Python reads each float back to the bits that were written."""
+    """The rows of a CSV file; Python parses each float back to the bits that were written."""
     with path.open(newline="", encoding="utf-8") as file:
         return [*csv.DictReader(file)]
 
 
 def _params(row: dict[Any, Any]) -> dict[str, Any]:
-    """A trial's own; one that has none, or None, has its default."""
+    """The params of a trial that are set; a param that is missing or None has its default."""
     params = {key: row[key] for key in param_columns(row)}
     return {key: value for key, value in params.items() if isinstance(value, list) or not pd.isna(value)}
 
 
 def _tags(record: SweepRecord, data: str) -> dict[str, str]:
-    """A trial's, as far as the sweep's are all the same; several values of one stand together."""
+    """A trial's tags, from the sweep's conditions; where its trials had several values of one, all are listed."""
     conditions = {tag: record.found_out.conditions.get(tag.rpartition(".")[2], []) for tag in CONDITIONS}
     tags = {tag: " and ".join(values) for tag, values in conditions.items() if values}
-    images = {one.name: one.checksum.partition(":")[0] for one in record.asked.data}  # of the split after it
+    images = {one.name: one.checksum.partition(":")[0] for one in record.asked.data}  # without the part on the split
     return tags | {Tag.DATA_CHECKSUM: images[data]}

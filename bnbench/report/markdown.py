@@ -1,4 +1,4 @@
-"""The report as Markdown: all its words and tables; the figures are in the HTML report."""
+"""The report as Markdown: all its text and tables; its figures are only in the HTML report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bnbench.report.table import Table
 
 
 def to_markdown(contents: Contents) -> str:
-    """The whole report but its figures, in GitHub's Markdown."""
+    """The whole report without its figures, in GitHub's Markdown."""
     return "\n".join(_lines(contents)) + "\n"
 
 
 def markdown_conclusion(contents: Contents) -> str:
-    """What was trained and what came of it, without tables."""
+    """What was trained and what the sweep supports, without tables."""
     return "\n".join(_conclusion(contents))
 
 
@@ -70,7 +70,7 @@ def _row(cells: list[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """A text whose marks mean nothing to Markdown."""
+    """The text with Markdown's special characters escaped."""
     for mark in "\\|*_`<":
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -1,4 +1,4 @@
-"""How a number, a setting or a list of them reads in every form of the report."""
+"""Numbers, settings and lists in words, the same in every form of the report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def difference(fraction: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p value to two digits, without the zero that all of them begin with.
+    """A p value to two digits, without its leading zero.
 
     >>> p_value(0.00612), p_value(0.3), p_value(2e-9), p_value(1.0)
     ('.0061', '.30', '<.0001', '1')
@@ -59,7 +59,7 @@ def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
 
 
 def steps(median: float) -> str:
-    """A median number of steps; infinity is what a target costs that at least half did not reach."""
+    """A median number of steps; infinity, where at least half of the trials missed the target, reads "not reached"."""
     if pd.isna(median):
         return ""
     return "not reached" if median == float("inf") else f"{median:,.0f}"

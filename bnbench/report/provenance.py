@@ -22,7 +22,7 @@ def created(table: SweepTable) -> str:
 
 
 def facts(table: SweepTable) -> list[tuple[str, str]]:
-    """What must agree for the same numbers, as (name, value) pairs; what is not known is left out."""
+    """What must be the same to get the same numbers, as (name, value) pairs; unknown values are left out."""
     record = table.record
     asked, environment, git, seconds = (
         record.asked,
@@ -58,13 +58,13 @@ def facts(table: SweepTable) -> list[tuple[str, str]]:
 def _validation(table: SweepTable) -> str:
     images = validation_images(table)
     if images is None:
-        return ""  # recorded before it was
+        return ""  # not recorded by older versions
     every, curve = images
     return f"{every} images after the last step, which chooses learning rates; {curve} along the curves"
 
 
 def _check(result: CheckRecord | None, how: str) -> str:
-    """What came of training trials again, as `verify` and `reproduce` keep it with the sweep; empty before that."""
+    """What `verify` or `reproduce` found when it trained trials again; empty if it has not run."""
     if result is None:
         return ""
     near = f", {result.near} more as far as two devices can" if result.near else ""

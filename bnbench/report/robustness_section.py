@@ -1,4 +1,4 @@
-"""The main contrasts under every defensible choice: in how many of them the answer stays what it is."""
+"""The main contrasts under every defensible choice of analysis, and in how many choices the answer stays the same."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bnbench.report.number_words import difference, p_value, setting
 from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import setting_cells, setting_columns
 
-_MOST_CONTRASTS = 3  # each is computed some dozens of times
-_MOST_DETAILS = 24  # tables of single choices
+_MOST_CONTRASTS = 3  # contrasts shown at most, since each is computed for dozens of choices
+_MOST_DETAILS = 24  # tables of single choices shown at most
 
 _CHOICES = (
     "The choices: each learning rate, each measure of accuracy and each target, first or sustained hits, running or "
@@ -34,12 +34,12 @@ _ACCURACIES = {
 
 @dataclass(frozen=True)
 class RobustnessPanel:
-    """How the main contrasts hold.
+    """How well the main contrasts hold under other choices.
 
     Attributes:
-        sentence: Over all contrasts and settings.
-        summary: One row for each contrast and setting.
-        details: The choices one by one, a table for each of these rows.
+        sentence: A summary over all contrasts and settings.
+        summary: A table with one row for each contrast and setting.
+        details: For each of these rows a table of its choices, one by one.
     """
 
     sentence: str
@@ -48,7 +48,7 @@ class RobustnessPanel:
 
 
 def main_choices(analysis: Analysis) -> list[list[Choice]]:
-    """Every choice of the main contrasts, stratum by stratum: those that the sweep names, or else all with its first.
+    """Every choice for the main contrasts (those that the sweep names, else the first level's), stratum by stratum.
 
     The main choice of each stratum stands first.
     """
@@ -60,7 +60,7 @@ def main_choices(analysis: Analysis) -> list[list[Choice]]:
 
 def robustness_panel(analysis: Analysis, choices: Sequence[list[Choice]]) -> RobustnessPanel | None:
     """The panel; None where there is one choice only, or no pair to compare."""
-    # Where nothing can be compared, or yet, no choice says anything.
+    # Leave out strata in which no choice has a pair to compare, or none yet.
     groups = [group for group in choices if any(choice.advantage.n for choice in group)]
     if max(map(len, groups), default=0) < 2:
         return None
@@ -94,7 +94,7 @@ def robustness_panel(analysis: Analysis, choices: Sequence[list[Choice]]) -> Rob
 
 
 def choice_row(choice: Choice) -> dict[str, Any]:
-    """A choice as a line of `robustness.csv`."""
+    """A choice as a row of `robustness.csv`."""
     n, mean, low, high = choice.advantage.columns("").values()
     return {
         **choice.where,
@@ -128,7 +128,7 @@ def _title(choice: Choice) -> str:
 
 
 def _counts(choice: Choice) -> str:
-    """`10 of 10 against 3 of 10` where these decide; or empty."""
+    """The counts of successes, `10 of 10 against 3 of 10`, where they decide; else empty."""
     return " against ".join(f"{hits} of {of}" for hits, of in choice.successes or ())
 
 
@@ -147,7 +147,7 @@ def _sentence(groups: Sequence[list[Choice]]) -> str:
 
 
 def _corrected(sizes: Sequence[int]) -> str:
-    """By which rules the choices are judged."""
+    """The rules by which choices are judged, and whether p values are corrected."""
     if not any(sizes):
         return f"{_RULES}; no p is corrected, for the sweep named no comparison before it ran."
     low, high = min(size for size in sizes if size), max(sizes)
@@ -204,7 +204,7 @@ def _answer(choice: Choice) -> str:
 
 
 def _advantage(value: float, measure: str) -> str:
-    """In percentage points of accuracy, or as so many times fewer steps.
+    """An advantage in percentage points of accuracy, or as how many times fewer steps.
 
     >>> _advantage(0.012, "test/acc"), _advantage(0.6931, "steps_to/val_acc_0.9"), _advantage(float("nan"), "test/acc")
     ('+1.20 pp', '2.00 times', '')

@@ -1,4 +1,4 @@
-"""What two sweeps do not have in common: settings of all their trials, images, versions, hardware, code, seeds."""
+"""How two sweeps differ as wholes: in fixed params, images, versions, hardware, code and seeds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bnbench.report.number_words import listing, text
 
 
 def unlike(a: SweepTable, b: SweepTable) -> Iterator[str]:
-    """What differs between two sweeps besides what they compare, each in a line.
+    """What differs between two sweeps besides what they compare, one line for each point.
 
-    A difference of their results may be its doing.
+    Any of these may be why their results differ.
     """
     for key, (left, right) in unlike_params(a, b).items():
         yield f"{key} is {_words(left)} in the first and {_words(right)} in the second."

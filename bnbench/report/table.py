@@ -1,4 +1,4 @@
-"""What the report's tables are made of; terminal, Markdown, LaTeX, CSV and HTML only lay them out."""
+"""The parts of the report's tables; terminal, Markdown, LaTeX and HTML only lay them out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Column:
     """A column's head.
 
     Attributes:
-        title: Its name.
-        numeric: Whether it holds numbers, set flush right.
+        title: The column's title.
+        numeric: Whether it holds numbers, which are aligned right.
         optional: Whether a narrow terminal may leave it out.
-        group: What it shares with the columns beside it; empty for none.
+        group: The common head of this column and its neighbours; empty for none.
         bounds: Whether it is the interval of the column before it.
         drawn: Whether the rows' effects are drawn after it.
     """
@@ -29,16 +29,16 @@ class Column:
 
     @property
     def full_title(self) -> str:
-        """The title where there is no room for a head over several columns."""
+        """The title with its group, for where there is no room for a head over several columns."""
         return f"{self.title}, {self.group}" if self.group else self.title
 
 
 class Cell(NamedTuple):
-    """A text, and what it stands for.
+    """A cell's text, and the numbers behind it.
 
     Attributes:
-        text: As it is read.
-        order: The number a reader would sort it by; None where the text itself is that.
+        text: The text as shown.
+        order: The number to sort the cell by; None to sort it by its text.
         bounds: An interval's two ends, in the text's unit; None where there is no interval.
     """
 
@@ -70,7 +70,7 @@ class Row:
     """One line of a table.
 
     Attributes:
-        cells: One a column.
+        cells: One cell per column.
         repeats: How many leading cells are those of the row above.
         level: The compared level it belongs to; None in a row that compares two.
         effect: What is drawn beside it, or None.
@@ -128,8 +128,8 @@ def make_rows(
     """Rows that know how many of their leading cells repeat the row above.
 
     Args:
-        cells: Row by row.
-        leading: How many cells of a row are its setting.
+        cells: The cells of each row.
+        leading: How many cells at the start of a row are its setting.
         levels: The level of each row.
         effects: What is drawn beside each row.
     """

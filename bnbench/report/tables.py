@@ -18,11 +18,11 @@ from bnbench.report.number_words import difference, key_title, p_value, percent,
 from bnbench.report.table import Cell, Column, Effect, Table, make_rows
 
 _ONLY_IN_FULL = ("p", "sign-flip p", "detectable, pp")
-_FOREST_ROWS = 60  # more differences than this are not taken in at a glance
+_FOREST_ROWS = 60  # differences shown at most: more are not taken in at a glance
 
 
 def arm_table(analysis: Analysis, parts: Sequence[Subject]) -> Table | None:
-    """Every arm of these subjects: accuracy, how its trials ended, steps to each target; None without arms."""
+    """One row per arm of these subjects: accuracy, how trials ended, steps to each target; None without arms."""
     arms = [arm for subject in parts for arm in subject.arms]
     reached = [target for target in analysis.targets if any(arm.reaches[target].n for arm in arms)]
     keys = _keys([subject for subject in parts if subject.arms])
@@ -51,14 +51,14 @@ def arm_table(analysis: Analysis, parts: Sequence[Subject]) -> Table | None:
 
 
 def subject_tables(analysis: Analysis, subject: Subject) -> list[Table]:
-    """The arms, their paired differences, and those at tuned learning rates; an empty table is left out."""
+    """Tables of the arms, their paired differences, and those at tuned learning rates; empty ones are left out."""
     parts = [subject]
     made = (arm_table(analysis, parts), _matched_table(analysis, parts), _tuned_table(analysis, parts))
     return [one for one in made if one is not None]
 
 
 def forest(analysis: Analysis) -> Table | None:
-    """The differences that answer the sweep's question: at tuned learning rates where they were tuned."""
+    """The differences that answer the sweep's question, at tuned learning rates if there are any; None without any."""
     table = _tuned_table(analysis, analysis.subjects) or _matched_table(analysis, analysis.subjects)
     if table is None:
         return None
@@ -70,18 +70,18 @@ def forest(analysis: Analysis) -> Table | None:
 
 
 def level_title(analysis: Analysis) -> str:
-    """What the compared levels are levels of."""
+    """The title of the column of levels: "norm" where norms are compared, else "level"."""
     return "norm" if analysis.table.record.asked.compare[:1] == ["norm"] else "level"
 
 
 def setting_columns(analysis: Analysis, keys: Sequence[str]) -> list[Column]:
-    """The heads of the columns that say where a row holds."""
+    """The heads of the columns that say to which setting a row belongs."""
     trials = analysis.table.trials
     return [Column(key_title(key), numeric=pd.api.types.is_numeric_dtype(trials[key])) for key in keys]
 
 
 def setting_cells(where: Mapping[str, Any], keys: Sequence[str]) -> Iterator[Cell]:
-    """The values that say where a row holds."""
+    """The cells that say to which setting a row belongs."""
     for key in keys:
         number = isinstance(where[key], int | float) and not isinstance(where[key], bool)
         yield Cell(text(where[key]), float(where[key]) if number else None)
@@ -100,7 +100,7 @@ def estimate_cell(accuracy: Interval) -> Cell:
 
 
 def outcome_cell(outcomes: Outcomes) -> Cell:
-    """How many of an arm's trials finished, and what became of the others."""
+    """How many of an arm's trials finished, and how the others ended."""
     finished = f"{outcomes.finished} of {outcomes.trained}"
     if outcomes.collapsed:
         finished += f" ({'all' if outcomes.collapsed == outcomes.finished else outcomes.collapsed} collapsed)"
@@ -178,7 +178,7 @@ def _interval(interval: Interval, *, signed: bool) -> Cell:
     return Cell(span(interval.low, interval.high, signed=signed), ends[0], ends)
 
 
-_RATES = Column("learning rates")  # of differences at tuned ones
+_RATES = Column("learning rates")  # only for differences at tuned learning rates
 
 _DIFFERENCE: dict[Column, Callable[[Contrast], Cell]] = {
     Column("difference", drawn=True): lambda one: Cell(f"{one.a} - {one.b}"),

@@ -19,7 +19,7 @@ def terminal_conclusion(contents: Contents, width: int) -> str:
 
     Args:
         contents: What the report says.
-        width: Characters a line.
+        width: Characters per line.
     """
     lines = [*textwrap.wrap(contents.unfinished, width), ""] if contents.unfinished else []
     lines += textwrap.wrap(contents.setup, width)
@@ -37,7 +37,7 @@ def terminal_table(contents: Contents, width: int) -> str:
 
     Args:
         contents: What the report says.
-        width: Characters a line.
+        width: Characters per line.
     """
     blocks = []
     for subject in contents.analysis.subjects:
@@ -58,7 +58,7 @@ def _layout(table: Table, width: int) -> list[str]:
         left_out.insert(0, table.columns[optional[-1]].title)
     heads = Row(tuple(Cell(column.full_title) for column in table.columns), 0)
     widths = _widths(table, shown)
-    # What is still too wide is a last column of words: it goes on in the lines below.
+    # If the table is still too wide, the text of the last column is wrapped.
     widths[-1] = max(_LEAST_WORDS, min(widths[-1], width - sum(widths[:-1]) - len(_GAP) * (len(shown) - 1)))
     lines = [line for row in (heads, *table.rows) for line in _lines(table, row, shown, widths)]
     lines.insert(1, "-" * max(map(len, lines)))

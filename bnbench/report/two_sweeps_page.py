@@ -1,4 +1,4 @@
-"""Two sweeps compared: where their settings meet, and whether their contrasts read the same."""
+"""Two sweeps compared: accuracies in the settings that both have, and whether their contrasts agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bnbench.report.table import Cell, Column, Effect, Table, make_rows
 from bnbench.report.tables import setting_cells, setting_columns
 from bnbench.report.unfinished import trials_done
 
-_Both = tuple[Contrast, Contrast]  # one in either sweep
+_Both = tuple[Contrast, Contrast]  # the same contrast in the first and in the second sweep
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Comparison:
     """Sweep a against sweep b.
 
     Attributes:
-        title: Their names.
-        file: The name of its files, without an ending.
-        sentences: What came out.
-        tables: Settings that both have, then contrasts that both make.
-        cautions: What differs besides, so that a difference may be its doing.
+        title: The two sweeps' names and ids.
+        file: The name of the comparison's files, without an ending.
+        sentences: What the comparison shows.
+        tables: A table of the settings that both have, then one of the contrasts that both have.
+        cautions: What else differs between the sweeps and may explain a difference.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Comparison:
 
 
 def compare_sweeps(a: SweepTable, b: SweepTable) -> Comparison:
-    """Everything that two tables, of one store or of two, say about each other."""
+    """Compare two sweeps, from one store or two."""
     name_a, name_b = (table.record.title for table in (a, b))
     settings, only_a, only_b = matched_settings(a, b)
     of_a, of_b = Analysis(a), Analysis(b)
@@ -93,7 +93,7 @@ def settings_data(a: SweepTable, b: SweepTable) -> pd.DataFrame:
 
 
 def terminal_comparison(comparison: Comparison) -> str:
-    """What came out, as lines of text."""
+    """What the comparison shows, without tables, as lines of text."""
     return "\n".join([comparison.title, *(f"- {line}" for line in (*comparison.sentences, *comparison.cautions))])
 
 

@@ -1,4 +1,4 @@
-"""What a report says first of a sweep of which some trials are not trained yet."""
+"""The first sentences of a report on a sweep some of whose trials are not trained yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def trials_done(table: SweepTable) -> str:
 
 
 def unfinished(analysis: Analysis) -> str:
-    """How many trials are done, and what follows from that for everything below; empty where none is to come."""
+    """How many trials are done, and what that means for the rest of the report; empty where all are."""
     if not analysis.unfinished:
         return ""
     table = analysis.table

@@ -1,4 +1,4 @@
-"""The report's tables beside accuracy: learning rates at which a level trains, and seconds of lone trials."""
+"""The tables that are not about accuracy: learning rates at which a level trains, and seconds of lone trials."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bnbench.report.number_words import count, text
 from bnbench.report.table import Cell, Column, Table, make_rows
 from bnbench.report.tables import level_title, setting_cells, setting_columns
 
-_FEWEST_RATES = 3  # of fewer, a window's width says little
+_FEWEST_RATES = 3  # with fewer learning rates, a window's width says little
 
 
 def window_tables(analysis: Analysis) -> list[Table]:
-    """The range of learning rates at which each level trains, and how much wider one's is; empty without a grid."""
+    """Tables of the learning rates at which each level trains and of how widths differ; empty with few rates."""
     windows = analysis.windows
     if not windows or analysis.table.reporting[LEARNING_RATE].nunique() < _FEWEST_RATES:
         return []
@@ -75,7 +75,7 @@ def _wider(analysis: Analysis, keys: Sequence[str]) -> Table:
 
 
 def timing_tables(analysis: Analysis) -> list[Table]:
-    """What `python -m bnbench time` measured of the sweep's arms; empty where it was not run."""
+    """Tables of the seconds that `python -m bnbench time` measured for the sweep's arms; empty if it was not run."""
     arms = [(one.where, one.level, one.seconds) for one in analysis.timed_levels]
     ratios = [(one.where, f"{one.a} / {one.b}", one.ratio) for one in analysis.timed_ratios]
     tables = [_timed(analysis, arms, 1000.0, "ms a step", level_title(analysis))] if arms else []

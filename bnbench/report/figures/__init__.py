@@ -1,4 +1,4 @@
-"""The report's figures: small charts of one setting each, one colour a level.
+"""The report's figures: small charts of one setting each, in which each level has its own colour.
 
 matplotlib is imported when they are drawn.
 """
@@ -24,7 +24,7 @@ def draw_figures(analysis: Analysis) -> list[Figure]:
 
 
 def _side_by_side(figure: Figure) -> Figure:
-    """The figure with its subjects in one row, where each has a single chart."""
+    """The figure with all subjects in one row if each has a single chart; else unchanged."""
     if any(len(row.panels) > 1 for row in figure.rows):
         return figure
     panels = tuple(Panel(", ".join(filter(None, [r.title, r.panels[0].title])), r.panels[0].svg) for r in figure.rows)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = "training.batch_size"
 
-_LEAST_SPAN = 0.5  # percentage points either side of no difference
+_LEAST_SPAN = 0.5  # percentage points that are shown at least on either side of no difference
 
 _FIRST = "The mean test accuracy of each level, in %, over the seeds that succeeded"
 _THEN = "; then the paired differences, in percentage points, each on its own scale"
@@ -41,7 +41,7 @@ def draw(analysis: Analysis) -> list[Figure]:
 
 
 def _draw_axis(analysis: Analysis, axis: str, *, differences: bool) -> Figure:
-    """For each subject the accuracies, then one chart a contrast; no rows where the axis does not vary."""
+    """For each subject a chart of accuracies, then one per contrast; no rows where the axis does not vary."""
     rows = [
         PanelRow(setting(subject.where), _panels(analysis, subject, axis, differences=differences))
         for subject in analysis.subjects
@@ -53,7 +53,7 @@ def _draw_axis(analysis: Analysis, axis: str, *, differences: bool) -> Figure:
 
 
 def _values(analysis: Analysis, axis: str, arms: Sequence[Arm]) -> list[Any]:
-    """The axis's values, in their order."""
+    """The axis's values among these arms, in the order of `Design.rank`."""
     return sorted({arm.where[axis] for arm in arms}, key=lambda value: analysis.rank(axis, value))
 
 
@@ -80,7 +80,7 @@ def _draw_arms(analysis: Analysis, arms: Sequence[Arm], axis: str, at: list[Any]
     gist = []
     groups = {level: [arm for arm in arms if arm.level == level] for level in dict.fromkeys(arm.level for arm in arms)}
     for i, (level, own) in enumerate(groups.items()):
-        # Levels stand side by side, so that their intervals can be told apart.
+        # Levels are drawn side by side, so that their intervals can be told apart.
         aside = 0.12 * (i - (len(groups) - 1) / 2)
         marks = [
             _Mark(arm.where[axis], arm.accuracy, hollow=arm.outcomes.finished < arm.outcomes.trained) for arm in own
@@ -98,7 +98,7 @@ def _draw_differences(contrasts: Sequence[Contrast], axis: str, at: list[Any]) -
         for one in contrasts
     ]
     _draw_series(axes, marks, at, INK)
-    # A scale finer than any data set's can show would make much of no difference at all.
+    # Without a least span, the scale would magnify differences that mean nothing.
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -_LEAST_SPAN), max(high, _LEAST_SPAN))
     if not any(mark.estimate.n for mark in marks):
@@ -115,9 +115,9 @@ class _Mark(NamedTuple):
 
 
 def _draw_series(axes: Axes, marks: Sequence[_Mark], at: list[Any], colour: str, aside: float = 0) -> None:
-    # The values tried are spread evenly, whatever their distances.
+    # The values tried are spaced evenly, however far apart they are.
     x = np.array([at.index(mark.value) for mark in marks]) + aside
-    mean, low, high = 100 * np.array([mark.estimate[1:] for mark in marks], dtype=float).T  # no bound is NaN
+    mean, low, high = 100 * np.array([mark.estimate[1:] for mark in marks], dtype=float).T  # None becomes NaN
     measured = ~np.isnan(mean)
     axes.plot(x[measured], mean[measured], color=colour, linewidth=0.8, alpha=0.5)
     axes.vlines(x, low, high, color=colour, linewidth=1.6)

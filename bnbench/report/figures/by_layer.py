@@ -32,7 +32,7 @@ _MOST_TICKS = 8
 
 
 def draw(analysis: Analysis) -> Figure:
-    """For each setting one chart a step, one line a level; no rows where gradients were not measured."""
+    """For each setting one chart per step, with one line per level; no rows where gradients were not measured."""
     keys = [str(key) for key in analysis.table.curves.columns if names.is_layer_gradient(str(key))]
     rows = [row for subject in analysis.subjects for row in _rows(analysis, subject, keys)] if len(keys) > 1 else []
     return Figure("Gradients against layer", _CAPTION, tuple(row for row in rows if row.panels))
@@ -51,7 +51,7 @@ def _rows(analysis: Analysis, subject: Subject, keys: list[str]) -> Iterator[Pan
 
 
 def _panel(analysis: Analysis, finished: pd.DataFrame, points: pd.DataFrame, keys: list[str], where: str) -> Panel:
-    """The levels' lines at one step."""
+    """A chart of the gradient's norm by layer at one step, with one line per level."""
     step = int(points["step"].iloc[0])
     when = "before the first step" if step == 0 else f"after step {step:,}"
     chart, axes = draw_chart("layer", width=WIDE)

@@ -1,4 +1,4 @@
-"""Paired differences drawn beside their numbers: one bar a row of a table, all on one scale."""
+"""Paired differences drawn beside their numbers: one bar per row of a table, all on one scale."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def draw_bar(effect: Effect, all_of_them: Sequence[Effect]) -> str:
     """A row's interval as an `<svg>`: hidden from screen readers, which read its numbers in the row.
 
     Args:
-        effect: The row's.
-        all_of_them: Those of the whole table, which share the scale.
+        effect: The row's effect.
+        all_of_them: The effects of the whole table, which share the scale.
     """
     low, high = _range(all_of_them)
     at, zero = (_place(value, low, high) for value in (effect.mean, 0.0))

@@ -1,4 +1,4 @@
-"""What `training.measures` took while training: gradients, activations, weights, against step."""
+"""Figures of what `training.measures` measured during training (gradients, activations, weights), against step."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _draw_kind(analysis: Analysis, kind: str, keys: list[str]) -> Figure:
 
 
 def _rows(analysis: Analysis, subject: Subject, charts: list[list[str]]) -> Iterator[PanelRow]:
-    """One row a setting, one chart a measure."""
+    """One row per setting, with one chart per measure."""
     for values, trials in best_settings(analysis, subject, max(1, MOST_PANELS // len(charts))):
         finished = trials[trials["status"] == "finished"]
         where = ", ".join(filter(None, [setting(subject.where), setting(values)]))
@@ -94,7 +94,7 @@ def _draw_levels(analysis: Analysis, axes: Axes, finished: pd.DataFrame, points:
                 gist.append(f"{level} {mean.iloc[-1]:.3g}")
     if log:
         place_powers(axes, values.min(), values.max())
-    elif values.min() == values.max():  # a scale that begins at zero: one around them would be as fine as rounding
+    elif values.min() == values.max():  # begin at zero, or the scale would show rounding
         least, most = sorted((0.0, 2 * float(values.max())))
         axes.set_ylim(least, most if most > least else 1.0)
     axes.set_xscale("symlog", linthresh=1)

@@ -1,4 +1,4 @@
-"""What figures are made of: charts, grouped by subject, and the settings they show."""
+"""The parts of figures: charts, grouped by subject, and the settings that they show."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 MOST_PANELS = 12
-"""How many settings of one subject a figure shows: more are not read, and their numbers are in the tables."""
+"""How many settings of one subject a figure shows at most; the tables have the numbers of all."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: its setting in words, and its SVG with the gist as its label."""
+    """One chart: its title, such as its setting in words, and its SVG, whose label sums up what it shows."""
 
     title: str
     svg: str
@@ -49,7 +49,7 @@ class Figure:
 
 
 def level_index(analysis: Analysis) -> dict[str, int]:
-    """Which of the page's level colours is whose: grey is for "none" alone, the others come round again."""
+    """The index of each level's colour on the page: grey is for "none" alone, the others repeat if they run out."""
     others = [level for level in analysis.levels if level != "none"]
     return {"none": 0, **{level: 1 + i % (LEVEL_COLOURS - 1) for i, level in enumerate(others)}}
 
@@ -60,7 +60,7 @@ def colour_of(analysis: Analysis, level: str) -> str:
 
 
 def settings(analysis: Analysis, subject: Subject) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The subject's reporting trials by setting, those settings alone in which a trial ran."""
+    """The subject's reporting trials by setting: up to `MOST_PANELS` settings in which one finished or diverged."""
     reported = subject.trials[~subject.trials["tuning"].astype(bool)]
     groups = analysis.split(reported, subject.settings)
     ran = [(values, trials) for values, trials in groups if trials["status"].isin(["finished", "diverged"]).any()]
@@ -68,7 +68,7 @@ def settings(analysis: Analysis, subject: Subject) -> list[tuple[dict[str, Any],
 
 
 def best_settings(analysis: Analysis, subject: Subject, room: int) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """As many settings as there is room for: first the learning rate that was tuned for the first level."""
+    """At most `room` settings; those at a learning rate that was tuned for the first level come first."""
     placed = settings(analysis, subject)
     if subject.tuned:
         rates = {one.rate for one in subject.tuned if one.level == analysis.levels[0]}
@@ -77,15 +77,15 @@ def best_settings(analysis: Analysis, subject: Subject, room: int) -> list[tuple
 
 
 def width_for(shown: Sequence[Any]) -> float:
-    """How wide a chart is drawn when so many stand side by side."""
+    """The width of a chart, given all charts that stand side by side."""
     return NARROW if len(shown) > 3 else WIDE
 
 
 def mean_band(wide: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float], pd.Series[float]]:
-    """The mean over columns in each row, and the ends of its 95 % t interval; of one column these are the mean.
+    """The mean of each row, and the ends of its 95 % t interval; with one column the ends are the mean.
 
     Args:
-        wide: One row a step, one column a seed; no value missing.
+        wide: One row per step and one column per seed, without missing values.
     """
     from scipy.stats import t
 

@@ -30,7 +30,7 @@ _CAPTION = (
 
 
 def draw(analysis: Analysis) -> Figure:
-    """One chart a setting; the charts of a subject share their target."""
+    """One chart per setting; the charts of a subject share their target."""
     rows = []
     for subject in analysis.subjects:
         target = headline_target(subject.arms)
@@ -69,6 +69,6 @@ def _panels(analysis: Analysis, subject: Subject, target: float) -> tuple[Panel,
 
 
 def _round_steps(low: float, high: float) -> list[int]:
-    """Steps of the form 1, 2 or 5 times a power of ten; powers alone where there would be many."""
+    """Steps of the form 1, 2 or 5 times a power of ten; only powers of ten where there would be more than six."""
     fine = [m * 10**k for k in range(9) for m in (1, 2, 5) if low <= m * 10**k <= high]
     return fine if len(fine) <= 6 else [step for step in fine if str(step).strip("0") == "1"]

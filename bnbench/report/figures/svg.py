@@ -1,4 +1,4 @@
-"""A small chart as inline SVG: coloured by the page, light or dark, and the same bytes each time."""
+"""A small chart as inline SVG, coloured by the page's light or dark style; the same bytes each time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 INK, MUTED, RULE = "#010101", "#010102", "#010103"
 
 LEVEL_COLOURS = 7
-"""How many colours the page has for levels: a grey for "none", and six the colour-blind tell apart."""
+"""How many colours the page has for levels: grey for "none", and six that the colour-blind can tell apart."""
 
-# What an SVG file needs and a part of a page must not have, then the page's colours.
+# Replacements: drop what only a separate SVG file needs, then turn placeholders into the page's colours.
 _ADAPT = (
     (r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", ""),
     (r'<g id="[^"]*"/>', ""),
@@ -32,10 +32,10 @@ _ADAPT = (
 )
 
 WIDE, NARROW = 320.0, 236.0
-"""Widths of a chart of which three, or four, stand side by side on a desk's screen."""
+"""Widths of charts of which three (wide) or four (narrow) fit side by side on a desktop screen."""
 
 _GAP = 2.0
-"""Between a tick's label and the edge, in points; the page's own font may be a little wider."""
+"""Points between a tick's label and the edge, as the page's own font may be a little wider."""
 
 _STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
@@ -74,8 +74,8 @@ def draw_chart(x_label: str, *, width: float) -> tuple[Figure, Axes]:
     """An empty chart in the report's style.
 
     Args:
-        x_label: What stands below the horizontal axis.
-        width: In points; about as many as the pixels that the page gives it, which sets the size of its text.
+        x_label: The label below the horizontal axis.
+        width: Width in points; about the number of pixels that the page gives the chart, or its text changes in size.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -109,7 +109,7 @@ def render(figure: Figure, alt: str) -> str:
     body = svg[svg.index(">", box.end()) + 1 :]
     for pattern, replacement in _ADAPT:
         body = re.sub(pattern, replacement, body, flags=re.DOTALL)
-    # An id must be unique on the page: what the chart shows tells it from the others.
+    # Ids must be unique on the page: they get a prefix from a hash of what the chart shows.
     prefix = "c" + hashlib.sha256((alt + body).encode()).hexdigest()[:8]
     body = re.sub(r'\bid="|url\(#|\bhref="#', lambda reference: f"{reference[0]}{prefix}-", body)
     body = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), body)
@@ -119,7 +119,7 @@ def render(figure: Figure, alt: str) -> str:
 
 
 def _make_room(figure: Figure) -> None:
-    """Move the edges of the charts inwards as far as their tick labels would be cut off."""
+    """Move the edges of the axes inwards by as much as their tick labels would be cut off."""
     width, height = figure.bbox.width, figure.bbox.height
     for axes in figure.axes:
         taken, place = axes.get_tightbbox(), axes.get_position()

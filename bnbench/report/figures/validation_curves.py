@@ -34,11 +34,11 @@ _CAPTION = (
     "so that the last few points are seen; steps on a log scale from 1."
 )
 _ACCURACY_TICKS = (10, 30, 50, 70, 80, 90, 95, 98, 99, 99.5)
-_ROOM = 0.1  # of the axis, for a label
+_ROOM = 0.1  # the share of the axis that a label needs
 
 
 def draw(analysis: Analysis) -> Figure:
-    """One chart a setting; the charts of a subject share their scale."""
+    """One chart per setting; the charts of a subject share their scale."""
     rows = [PanelRow(setting(subject.where), _panels(analysis, subject)) for subject in analysis.subjects]
     return Figure(_TITLE, _CAPTION, tuple(row for row in rows if row.panels))
 
@@ -103,7 +103,7 @@ def _draw_level(axes: Axes, arm: pd.DataFrame, curves: pd.DataFrame, ceiling: fl
 
 
 def _apart(ticks: list[float], floor: float, ceiling: float) -> list[float]:
-    """The ticks that have room for their labels, from the top."""
+    """The ticks that have room for their labels, chosen from the top down."""
     low, high = _stretch(np.array([floor, ceiling]))
     apart: list[float] = []
     last = np.inf
