@@ -1,1 +1,1 @@
-"""What is written down of a sweep and read back: names, results, tables."""
+"""What is recorded of a sweep and read back: names, results, tables."""

@@ -1,7 +1,7 @@
-"""Files of half-trained packs: one a pack, named by its trials, whole or not there.
+"""Checkpoint files of half-trained packs: one per pack, named after its trials, and never half-written.
 
-A file is a line of JSON (which trials, where it was made, the digest of the rest) and then what torch saved. Only
-training reads the rest; the plan reads the first line, to train the same pack on.
+A file is a line of JSON (the trials' keys, the conditions under which it was made, the digest of the rest), followed by
+what torch saved. Planning reads only the first line, to form the same pack again; training reads the rest.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from bnbench.record.whole_file import replace_file
 
 
 class CheckpointError(ValueError):
-    """A file that training cannot go on from, and why."""
+    """A checkpoint that training cannot resume from; the message says why."""
 
 
 def path_for(folder: Path, keys: Sequence[str]) -> Path:
-    """Where the checkpoint of the pack of these trials is, in this order."""
+    """The path of the checkpoint of the pack that has these trials in this order."""
     return folder / f"{hashlib.sha256(' '.join(keys).encode()).hexdigest()[:16]}.checkpoint"
 
 
 def write(path: Path, keys: Sequence[str], conditions: Mapping[str, str], payload: bytes) -> None:
-    """Replace the file, at once and on the disk.
+    """Replace the file atomically, and return once it is on the disk.
 
     Args:
         path: From `path_for`.
-        keys: The pack's trials.
-        conditions: What the numbers depend on beside the configuration: on others, training is not gone on with.
-        payload: The state.
+        keys: The keys of the pack's trials.
+        conditions: What the numbers depend on besides the configuration; under others, training does not resume.
+        payload: The saved state.
 
     Raises:
-        OSError: If the disk does not take it; the file is as it was then.
+        OSError: If the file cannot be written; it is then as it was before.
     """
     digest = hashlib.sha256(payload).hexdigest()
     header = json.dumps({"keys": [*keys], "conditions": {**conditions}, "digest": digest})
@@ -43,11 +43,11 @@ def write(path: Path, keys: Sequence[str], conditions: Mapping[str, str], payloa
 
 
 def read(path: Path, conditions: Mapping[str, str]) -> bytes:
-    """The payload, the same bytes that were written.
+    """The saved state, the same bytes that were written.
 
     Raises:
         CheckpointError: If the file is damaged, or was made under other conditions.
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
     """
     line, _, payload = path.read_bytes().partition(b"\n")
     header = _header(path, line)
@@ -59,7 +59,7 @@ def read(path: Path, conditions: Mapping[str, str]) -> bytes:
 
 
 def begun_packs(folder: Path) -> list[list[str]]:
-    """The keys of each pack that has a checkpoint, the newest first; files that cannot be read are passed over."""
+    """The keys of each pack that has a checkpoint, the newest first; files that cannot be read are skipped."""
     begun = []
     for path in folder.glob("*.checkpoint"):
         try:
@@ -71,7 +71,7 @@ def begun_packs(folder: Path) -> list[list[str]]:
 
 
 def remove(folder: Path, keys: Collection[str]) -> None:
-    """Forget the packs all of whose trials are among `keys`: they are finished."""
+    """Delete the checkpoints of packs all of whose trials are among `keys`, the finished ones."""
     for pack in begun_packs(folder):
         if set(pack) <= set(keys):
             path_for(folder, pack).unlink(missing_ok=True)

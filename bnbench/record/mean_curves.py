@@ -1,4 +1,4 @@
-"""What a sweep's charts in MLflow draw: means over trials with their intervals, as plain numbers."""
+"""The contents of a sweep's charts in MLflow: means over trials with their intervals, as plain numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 STEP = "step"
-"""The axis of a chart that goes over the steps of a training."""
+"""The axis of a chart that runs over training steps."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """The mean over some trials, and the ends of its 95 % interval; these are the mean where there is no interval.
+    """The mean over some trials, and its 95 % interval.
 
     Attributes:
-        x: Where it stands: a step, or a place on the chart's axis; 0 of a bar.
+        x: A step, or another place on the chart's axis; 0 for a bar.
+        mean: The mean.
+        low, high: The ends of the interval; both are the mean where there is no interval.
     """
 
     x: float
@@ -28,10 +30,10 @@ class MeanChart:
     """One chart: a line, or a bar, for each compared level.
 
     Attributes:
-        key: The title, no other chart's of the sweep.
-        axis: `STEP`, or what the numbers along the axis are, no other chart's of the sweep; None for bars.
-        lines: By level, its points from left to right; a level without any is left out.
-        log: Whether the upright axis is logarithmic.
+        key: The title, unique among the sweep's charts.
+        axis: `STEP`, or a label for the numbers along the axis that is unique among the sweep's charts; None for bars.
+        lines: The points of each level, from left to right; a level without points is left out.
+        log: Whether the vertical axis is logarithmic.
     """
 
     key: str
@@ -42,7 +44,7 @@ class MeanChart:
 
 @dataclass(frozen=True)
 class ChartSection:
-    """Charts under one title; folded ones are opened by a click."""
+    """Charts under one title; a folded section is opened by a click."""
 
     title: str
     charts: tuple[MeanChart, ...]
@@ -54,9 +56,9 @@ class SweepCharts:
     """All charts of a sweep.
 
     Attributes:
-        sections: In their order.
-        counts: By level, how its reporting trials ended: how many of each outcome.
-        note: What is averaged and what is not, in Markdown.
+        sections: The sections in the order in which they are shown.
+        counts: For each level, the number of its reporting trials with each outcome.
+        note: Which trials are averaged and which are not, in Markdown.
     """
 
     sections: tuple[ChartSection, ...]

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Literal
 
 EVALUATION_BATCH = 128
-"""Images in one forward pass at most; under batch statistics, the batch whose statistics are used."""
+"""Most images in one forward pass of an evaluation; batch statistics are those of such a batch."""
 
 IN_BATCHES = 500
-"""Test images that kinds of statistics are compared on."""
+"""Number of test images on which kinds of statistics are compared."""
 
 TRAIN_LOSS = "train/loss"
 TRAIN_ACC = "train/acc"
@@ -19,7 +19,7 @@ VAL_LOSS = "val/loss"
 VAL_ACC = "val/acc"
 VAL_ACC_BATCH = "val/acc_batch"
 CURVES = (TRAIN_LOSS, TRAIN_ACC, VAL_LOSS, VAL_ACC, VAL_ACC_BATCH)
-"""What is measured on the evaluation grid, all along on the same images: the first `VAL_IMAGES_CURVE` ones."""
+"""The metrics with a value at each step of the evaluation grid, always on the first `VAL_IMAGES_CURVE` images."""
 
 GRADIENT_SLOPE = "gradient/log10_slope"
 GRADIENT_FIRST = "gradient/first"
@@ -65,13 +65,13 @@ TEST_IMAGES = "images/test"
 LARGEST_CLASS = "images/largest_class"
 
 STATUSES = ("finished", "diverged", "undefined", "failed")
-"""How a trial ends: trained to its budget; a non-finite loss; no result by definition; an error."""
+"""How a trial ends: trained to its budget, with a non-finite loss, without a result by definition, or with an error."""
 
 
 class TestShift(StrEnum):
     """How test images are changed."""
 
-    __test__ = False  # no tests, whatever pytest makes of the name
+    __test__ = False  # keeps pytest from collecting the class as tests
 
     contrast = "contrast"
     brightness = "brightness"
@@ -173,7 +173,7 @@ _MEASURED = {
 METRICS |= _MEASURED
 
 MEASURED_CURVES = tuple(_MEASURED)
-"""What `training.measures` can add, on a part of the grid, beside the `layer_gradient` of each layer."""
+"""The metrics along training that `training.measures` can add, beside the `layer_gradient` of each layer."""
 
 
 def is_curve(key: str) -> bool:
@@ -182,7 +182,7 @@ def is_curve(key: str) -> bool:
 
 
 def layer_gradient(layer: int) -> str:
-    """Norm of the loss's gradient by one layer's weights; layers are counted from 1, the head is the last."""
+    """The key of the norm of the loss's gradient by a layer's weights; layers count from 1, the head is the last."""
     return f"{_LAYER_GRADIENT}{layer:02d}"
 
 
@@ -192,47 +192,47 @@ def is_layer_gradient(key: str) -> bool:
 
 
 def steps_to(target: float) -> str:
-    """Optimizer steps to the first validation accuracy >= target; no value where it was not reached."""
+    """The key of the optimizer steps to the first validation accuracy >= target; no value where it was missed."""
     return f"steps_to/val_acc_{target:g}"
 
 
 def seconds_per_step(arm: str) -> str:
-    """Of a timing's run: seconds of a lone trial's training step, by round."""
+    """The key, in a timing's run, of the seconds of one training step of an arm's lone trial, by round."""
     return f"seconds_per_step/{arm}"
 
 
 def examples_to(target: float) -> str:
-    """Training examples to the target: steps times batch size."""
+    """The key of the training examples to the target: steps times batch size."""
     return f"examples_to/val_acc_{target:g}"
 
 
 def reached(target: float) -> str:
-    """1 where the target was reached within the budget, `training.steps`; 0 where it was missed."""
+    """The key of 1 where the target was reached within the budget, `training.steps`, and 0 where it was missed."""
     return f"reached/val_acc_{target:g}"
 
 
 def test_acc_under(statistics: str) -> str:
-    """Accuracy on the first `IN_BATCHES` test images, in batches, under one kind of statistics."""
+    """The key of the accuracy on the first `IN_BATCHES` test images, in batches, under one kind of statistics."""
     return f"{TEST_ACC}_{statistics}"
 
 
 def test_acc_one_by_one_under(statistics: str) -> str:
-    """Accuracy on the first 100 test images, one at a time, under one kind of statistics."""
+    """The key of the accuracy on the first 100 test images, one at a time, under one kind of statistics."""
     return f"{TEST_ACC_ONE_BY_ONE}_{statistics}"
 
 
 def test_acc_shift(shift: str, statistics: str) -> str:
-    """Accuracy on the same images, changed in one way, in batches, under one kind of statistics."""
+    """The key of the accuracy on the `IN_BATCHES` images under a shift, in batches, under one kind of statistics."""
     return f"{TEST_ACC}_shift_{shift}_{statistics}"
 
 
 def test_acc_drop(shift: str, statistics: str) -> str:
-    """How much accuracy the change costs: that of the same images unchanged less that of the changed ones."""
+    """The key of the accuracy that a shift costs: that of the unchanged images less that of the changed ones."""
     return f"{TEST_ACC}_drop_{shift}_{statistics}"
 
 
 def metric(key: str) -> Metric:
-    """The meaning of a metric key, those with a target included.
+    """What the metric with this key means; a key may also name a target, a layer, or a kind of statistics.
 
     Raises:
         KeyError: If no metric has this name.
@@ -268,39 +268,39 @@ class Tag:
     """MLflow tag keys."""
 
     KEY = "bnbench.key"
-    KIND = "bnbench.kind"  # "trial", "sweep", "timing", or "mean": what a sweep's charts draw
+    KIND = "bnbench.kind"  # "trial", "sweep", "timing", or "mean" (a run of means, for a sweep's charts)
     STATUS = "bnbench.status"  # one of STATUSES
     REASON = "bnbench.reason"
     SWEEP = "bnbench.sweep"
     SWEEP_ID = "bnbench.sweep_id"
     SWEEPS = "bnbench.sweeps"  # ids of all sweeps that list the trial, the one that trained it first
-    ARM = "bnbench.arm"  # what told its arm apart in the sweep that trained it
-    LEVEL = "bnbench.level"  # of a run of means: what is compared, such as "before"
-    CHARTS = "bnbench.charts"  # of a run of means: which version of its sweep's charts it belongs to
+    ARM = "bnbench.arm"  # the trial's arm in words, in the sweep that trained it
+    LEVEL = "bnbench.level"  # of a run of means: its compared level, such as "before"
+    CHARTS = "bnbench.charts"  # of a run of means: the version of its sweep's charts that it belongs to
     NORM = "bnbench.norm"  # the norm and its placement, such as "batch before"
     COMMAND = "bnbench.command"
     VERSIONS = "bnbench.versions"
     CPU = "bnbench.cpu"
     PACK = "bnbench.pack"
     PARENT = "mlflow.parentRunId"  # MLflow's own: the sweep's run
-    ATTEMPT = "bnbench.attempt"  # where the trial's pack failed before
-    FAILED_BEFORE = "bnbench.failed_before"  # there, why it failed first: the last line of the error
+    ATTEMPT = "bnbench.attempt"  # which attempt it is, only for a trial whose pack failed before
+    FAILED_BEFORE = "bnbench.failed_before"  # of such a trial: the last line of the first error
     ANEW = "bnbench.anew"  # trained with resume=false: recorded beside an earlier run of the same trial
     SLOT = "bnbench.slot"
     PACK_WIDTH = "bnbench.pack_width"
-    ALONE = "bnbench.alone"  # whether it was trained as plain torch does, for it cannot be packed
+    ALONE = "bnbench.alone"  # whether the trial was trained alone in plain torch, as it cannot be packed
     PACK_WALL_SECONDS = "bnbench.pack_wall_seconds"
     DATA_CHECKSUM = "bnbench.data_checksum"
     DEVICE = "bnbench.device"
     CPU_CAPABILITY = "bnbench.cpu_capability"  # the vector instructions that torch's kernels use
     BLAS = "bnbench.blas"
-    KERNELS = "bnbench.kernels"  # what the environment asks of kernels, such as "ONEDNN_MAX_CPU_ISA=AVX2"
-    THREADS = "bnbench.threads"  # of the process that trained
-    VERIFIED = "bnbench.verified"  # of a sweep: what came of training its trials again, alone
-    REPRODUCED = "bnbench.reproduced"  # likewise, in packs
+    KERNELS = "bnbench.kernels"  # environment variables that choose kernels, such as "ONEDNN_MAX_CPU_ISA=AVX2"
+    THREADS = "bnbench.threads"  # number of threads of the process that trained
+    VERIFIED = "bnbench.verified"  # of a sweep: the result of training its trials again, alone
+    REPRODUCED = "bnbench.reproduced"  # of a sweep: the result of training its trials again, in packs
     SEEDS = "bnbench.seeds"  # the reporting seeds a sweep plans, as a JSON list
-    LOADED = "bnbench.loaded"  # of a sweep that came as a file: "begun", and "done" once all of it is here
-    CLAIM = "bnbench.claim."  # and a claim's id: its hash, before the sweep ran
+    LOADED = "bnbench.loaded"  # of a sweep loaded from a file: "begun", then "done" once all of it is in the store
+    CLAIM = "bnbench.claim."  # followed by a claim's id: the claim's hash before the sweep ran
 
 
 CONDITIONS = (Tag.DEVICE, Tag.CPU_CAPABILITY, Tag.BLAS, Tag.KERNELS, Tag.THREADS)

@@ -1,4 +1,4 @@
-"""A trial as a sweep plans it, before anything is known of it."""
+"""A trial as a sweep plans it, before it is trained."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class PlannedTrial:
     Attributes:
         key: The trial's key.
         params: What defines the trial, by dotted config key.
-        arm: Its arm in words; empty where an older bnbench did not record it.
+        arm: The trial's arm in words; empty where an older bnbench did not record it.
         reused: Whether an earlier sweep trained it.
-        undefined: Why there is nothing to train, or None.
+        undefined: Why the trial has no result by definition and is not trained; None if it can be trained.
     """
 
     key: str
@@ -30,7 +30,7 @@ class PlannedTrial:
 
     @property
     def status(self) -> str:
-        """How it stands while there is no run of it: "undefined" or "missing"."""
+        """The trial's status while the store has no run of it: "undefined" or "missing"."""
         return MISSING if self.undefined is None else "undefined"
 
     @property
@@ -39,7 +39,7 @@ class PlannedTrial:
         return int(self.params["seed"])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, without what is as usual."""
+        """The trial as plain values; fields that have their default are left out."""
         values: dict[str, Any] = {"key": self.key, "params": self.params}
         if self.arm:
             values["arm"] = self.arm

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 _HIDDEN = "***"
-_SHORTEST = 8  # characters of an environment variable's value that is looked for; "true" stands everywhere
-_FOLDERS = {"PWD", "OLDPWD"}  # no passwords
+_SHORTEST = 8  # characters; shorter values of secret variables are not hidden, as "true" occurs everywhere
+_FOLDERS = {"PWD", "OLDPWD"}  # variables that are named like passwords but are not
 _NAME = r"[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key)"
 _NAME += r"[\w.-]*"
 _PATTERNS = (
-    # The password of an address, up to its last @; of one for the web all before it, as tokens stand alone there.
+    # The password in an address, up to its last @; in a web address all before it, as tokens may stand there alone.
     (re.compile(r"(https?://)[^\s/'\"<>]*@", re.I), rf"\1{_HIDDEN}@"),
     (re.compile(r"(\w://[^\s:/@'\"<>]*):(?:(?!://)[^\s'\"<>])*@"), rf"\1:{_HIDDEN}@"),
     # NAME=VALUE, NAME: VALUE, --name VALUE and their quoted forms.
@@ -23,7 +23,7 @@ _PATTERNS = (
     ),
     (re.compile(rf"(?P<head>--{_NAME}\s+)[^\s'\"-][^\s'\"]*", re.I), "head"),
     (re.compile(r"(?P<head>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.I), "head"),
-    # Tokens that are known by their beginnings: GitHub, GitLab, Hugging Face, OpenAI, Slack, AWS, Databricks, JWT.
+    # Tokens that can be told by their prefixes: GitHub, GitLab, Hugging Face, OpenAI, Slack, AWS, Databricks, JWT.
     (re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|xox[abprs]-|dapi)[\w-]{16,}"), _HIDDEN),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), _HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _HIDDEN),
@@ -33,7 +33,7 @@ _IS_SECRET = re.compile(_NAME, re.I)
 
 
 def redacted(text: str) -> str:
-    """The text with every secret that can be told by its form, or is a secret of this process's environment, hidden.
+    """The text with secrets hidden: those recognized by their form, and those in this process's environment.
 
     >>> redacted("postgresql://me:hunter2@host/db")
     'postgresql://me:***@host/db'
@@ -48,7 +48,7 @@ def redacted(text: str) -> str:
 
 
 def redacted_values(value: Any, key: str = "") -> Any:
-    """The same for nested dicts and lists; a string under a key that names a secret is hidden whole.
+    """Nested dicts and lists with secrets hidden as by `redacted`; a string whose key names a secret is hidden whole.
 
     >>> redacted_values({"tracking": {"uri": None, "password": "hunter2"}})
     {'tracking': {'uri': None, 'password': '***'}}

@@ -1,4 +1,4 @@
-"""What one trial's training leaves behind: plain numbers that survive a round trip through JSON bit for bit."""
+"""The results of one trial's training: plain numbers that survive a round trip through JSON bit for bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TrialResult:
         key: The trial's key.
         params: What defines the trial, by dotted config key.
         status: One of `names.STATUSES`.
-        reason: Why the trial is undefined, diverged or failed; if it finished, what its reader must know, or None.
+        reason: Why the trial is undefined, diverged or failed; if it finished, a remark for the reader, or None.
         metrics: Final values by metric key; finite only.
         curves: By metric key, (step, value) pairs on the evaluation grid; finite only.
         diverged_step: First step with a non-finite loss, or None.
@@ -42,7 +42,7 @@ class TrialResult:
     ended: float = 0.0
 
     def to_json(self) -> str:
-        """Strict JSON: a NaN or an infinity is an error, not a token other readers reject.
+        """The result as strict JSON, in which NaN and infinity are errors, as other readers reject them.
 
         Raises:
             ValueError: If a number is not finite.
@@ -62,8 +62,8 @@ class Recorded:
     """A planned trial of a sweep as it was recorded.
 
     Attributes:
-        result: What counts of it, whatever sweep trained it; its status may also be "missing". Of its tags there are
-            those of its data, of `names.CONDITIONS`, and whether it was trained alone.
+        result: The trial's result, whichever sweep trained it; its status may also be "missing". It has only the tags
+            for the data, for `names.CONDITIONS`, and for whether it was trained alone.
         origin: The description of the sweep that trained it.
         tuning: Whether it only chooses a learning rate.
     """
@@ -74,7 +74,7 @@ class Recorded:
 
     @property
     def trained(self) -> bool:
-        """Whether it has numbers."""
+        """Whether the trial has results: it finished or diverged."""
         return self.result.status in {"finished", "diverged"}
 
 

@@ -17,14 +17,14 @@ class SweepTable:
     """A sweep as the tracking store holds it.
 
     Attributes:
-        record: What the sweep asked, where it ran, and what was found out of it beside its trials.
-        trials: One row a trial, in the planned order: `key`, `status` (one of `names.STATUSES`, or
+        record: What the sweep asked, where it ran, and what was found out about it besides its trials.
+        trials: One row per trial, in the planned order: `key`, `status` (one of `names.STATUSES`, or
             "missing"), `reason`, `diverged_step`, `tuning`, the params by dotted config key, and the
-            final metrics by metric key, NaN where a trial has none: so are the steps to a target that it missed,
+            final metrics by metric key. A metric that a trial lacks is NaN, also the steps to a target that it missed,
             which are censored at its budget, `training.steps`.
         curves: One row for each trial's `key` and `step`, with `examples` and one column for each of
-            `names.CURVES`, and of those of `names.MEASURED_CURVES` and each `names.layer_gradient` that any
-            trial has; NaN where it was not measured on that step.
+            `names.CURVES`, and for each of `names.MEASURED_CURVES` and each `names.layer_gradient` that any
+            trial has; NaN where it was not measured at that step.
 
     Raises:
         ValueError: If a trial stands twice, has an unknown status, or finished without a test accuracy.
@@ -56,12 +56,12 @@ class SweepTable:
 
     @property
     def trained(self) -> pd.DataFrame:
-        """The reported trials but those that are still to be trained."""
+        """The reporting trials without those that are still to be trained."""
         return self.reporting[self.reporting["status"] != MISSING]
 
 
 def param_column(values: list[Any]) -> pd.Series[Any]:
-    """A column of a param's values as they were; whole numbers and truths stay that where some trials have none."""
+    """A column of a param's values; integers and booleans keep their type even where some values are None."""
     kinds = {type(value) for value in values if value is not None}
     nullable = {frozenset({int}): "Int64", frozenset({bool}): "boolean"}
     return pd.Series(values, dtype=nullable.get(frozenset(kinds)) if None in values else None)

@@ -1,3 +1,3 @@
-"""Which bnbench this is."""
+"""The version of bnbench."""
 
 __version__ = "0.1.0"
