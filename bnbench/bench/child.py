@@ -1,4 +1,4 @@
-"""A timed process: `python -m bnbench.bench.child SIDE` answers calls, a JSON line each, until its input ends."""
+"""A timed process: `python -m bnbench.bench.child SIDE` answers calls, one JSON line each, until its input ends."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from importlib import import_module
 from typing import Any
 
 PEERS = frozenset({"usual", "handwritten"})
-"""Sides that are not bnbench, and that nothing bnbench asks of MKL may slow down."""
+"""Sides that are not bnbench: the setting of MKL that bnbench makes must not slow them down."""
 
 
 def _main(side: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # so that what libraries print is not taken for an answer
     if side in PEERS:
         os.environ.pop("MKL_CBWR", None)  # `import bnbench` set it; torch, which reads it, is not loaded yet
     try:

@@ -1,4 +1,4 @@
-"""The benchmark from its words to its tables: parse, measure one section after another, print."""
+"""The command `bench`: parse its words, measure one section after another, print the tables."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from bnbench.bench.text import tables
 from bnbench.bench.workloads import Workload
 from bnbench.config import environment
 
-_BUSY_LOAD = 0.5  # processes that wait for a core, before the start
-_CURVE_POINTS = 100  # of each recorded curve
+_BUSY_LOAD = 0.5  # load average before the start above which the machine counts as busy
+_CURVE_POINTS = 100  # points of each recorded curve
 
 
 def bench(words: Sequence[str]) -> None:
     """Measure what the words ask for and print it; exits 1 if a timed process fails, 130 on Ctrl-C.
 
     Raises:
-        ConfigError: If a word is not understood; one line.
+        ConfigError: If a word is not understood; the message is one line.
     """
     options = parse(words)
     try:
@@ -45,9 +45,9 @@ def bench(words: Sequence[str]) -> None:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Everything the options ask for, as JSON has it; a section that was not asked for is None.
+    """Measure everything the options ask for, as JSON values; a section that was not asked for is None.
 
-    All that is written goes to a temporary folder, which is gone afterwards.
+    All files go to a temporary folder, which is removed afterwards.
     """
     cores = int(cpu_count())
     load = os.getloadavg()

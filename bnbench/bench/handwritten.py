@@ -13,15 +13,15 @@ from bnbench.bench.workloads import load_images, trials_of
 
 
 class Side:
-    """A process of the hand-written side, of one `Loop`."""
+    """A process of the hand-written side, which runs one `Loop`."""
 
     def prepare(self, overrides: list[str], folder: str, threads: int | None) -> dict[str, Any]:
         """Build and warm up a trial.
 
         Args:
-            overrides: The workload's.
-            folder: Where images are kept once parsed.
-            threads: Of torch; None for its default.
+            overrides: The workload's overrides.
+            folder: Where parsed images are cached.
+            threads: Number of torch's threads; None for its default.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -34,7 +34,7 @@ class Side:
         }
 
     def run(self, seconds: float) -> dict[str, float]:
-        """Trial-steps a second over that long, and the training loss before and after."""
+        """Trial-steps per second over at least `seconds`, and the training loss before and after."""
         before = self._loop.loss()
         rate = self._loop.run(seconds)
         return {"rate": rate, "loss_before": before, "loss_after": self._loop.loss()}

@@ -1,4 +1,4 @@
-"""Norm layers by themselves: a fold of eight against eight alone, and batch norm against torch's kernel."""
+"""Times norm layers alone: eight folded into one against eight lone ones, and batch norm against torch's kernel."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bnbench.norms import NORMS, make_norm
 
 _TRIALS = 8
 _ROUNDS = 5
-_CLOSE_ROUNDS = 15  # between what may differ by a few per cent
-_WARM_UP = 10  # steps, after which the process has the memory that it needs
+_CLOSE_ROUNDS = 15  # rounds for times that may differ by only a few per cent
+_WARM_UP = 10  # steps before timing, by which the process has allocated its memory
 
 
 class Case(NamedTuple):
@@ -34,14 +34,14 @@ _AGAINST_TORCH = (*CASES, Case("fc: 8 x 100", 8, 100, 1), Case("cnn: 32 x 16 x 2
 
 
 def fold_against_lone(seconds: float) -> list[dict[str, Any]]:
-    """Forward and backward of each norm, folded for eight trials and eight times alone.
+    """Time forward and backward of each norm, once folded for eight trials and once as eight lone layers.
 
     Args:
-        seconds: Of each stretch that is timed; there are ten for a norm and case.
+        seconds: Length of each timed stretch; there are ten for each norm and case.
 
     Returns:
-        A row for each norm and case: `folded` and `lone`, spreads in microseconds, and `lone/folded`. Empty of
-        these where there is no such layer: for `none`, and for a norm over positions where there is one.
+        A row for each norm and case: `folded` and `lone`, spreads in microseconds, and `lone/folded`. A row lacks
+        these where there is no such layer: for `none`, and for a norm over positions if there is only one.
     """
     rows = []
     for name, norm in NORMS.items():
@@ -64,13 +64,13 @@ def _folded_and_lone(name: str, case: Case, seconds: float) -> dict[str, Spread]
 
 
 def batch_norm_against_torch(seconds: float) -> list[dict[str, Any]]:
-    """Forward and backward of a folded batch norm and of `torch.native_batch_norm` on the same tensor.
+    """Time forward and backward of a folded batch norm and of `torch.native_batch_norm` on the same tensor.
 
-    On 2-D inputs torch's is also timed where it is faster: on their rows, (1, K*C, N), turned beforehand. That is
-    what bnbench's layer turns them into and back from.
+    For 2-D inputs torch's kernel is also timed where it is faster, on inputs transposed beforehand to (1, K*C, N):
+    bnbench's layer transposes its inputs to that shape and its outputs back.
 
     Args:
-        seconds: Of each stretch that is timed; there are 30 or 45 for a case.
+        seconds: Length of each timed stretch; there are 30 or 45 for each case.
 
     Returns:
         A row for each case: `bnbench`, `torch` and, for 2-D inputs, `rows`, spreads in microseconds; `bnbench/torch`
@@ -91,7 +91,7 @@ def batch_norm_against_torch(seconds: float) -> list[dict[str, Any]]:
 
 
 def _tensors(case: Case, K: int) -> tuple[Tensor, Tensor]:
-    """An input and its output's gradient, stored as a pack stores activations."""
+    """An input and the gradient of its output, laid out in memory as a pack lays out activations."""
     g = torch.Generator().manual_seed(0)
     if case.P == 1:
         x, grad = (torch.randn(K * case.C, case.N, generator=g).t() for _ in range(2))
@@ -129,7 +129,7 @@ def _torch_step(x: Tensor, grad: Tensor) -> Callable[[], Any]:
 
 
 def _microseconds(steps: Mapping[str, Callable[[], Any]], seconds: float, rounds: int = _ROUNDS) -> dict[str, Spread]:
-    """Each step's time, the steps taking turns."""
+    """The spread of each step's time in microseconds; the steps take turns."""
 
     def timed(step: Callable[[], Any]) -> Callable[[], float]:
         for _ in range(_WARM_UP):

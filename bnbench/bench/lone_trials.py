@@ -1,4 +1,4 @@
-"""Seconds per training step of lone trials, one after the other in this process, in turns."""
+"""Times the training steps of lone trials, which take turns in this process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bnbench.config import Trial
 from bnbench.data import ImageData
 from bnbench.training.process import prepare_process
 
-_BUSY_LOAD = 0.5  # of other processes, before the start
-_WHOLE_CORE = 0.9
+_BUSY_LOAD = 0.5  # load average before the start above which the machine counts as busy
+_WHOLE_CORE = 0.9  # share of a core below which the process counts as disturbed
 
 
 @dataclass(frozen=True)
 class Turns:
-    """What timing gave.
+    """The measured times, and whether the machine was free.
 
     Attributes:
-        seconds_per_step: By name, each round's.
-        load_before: The machine's load average of a minute, before the start.
-        least_share: Of a core that the process had in its worst turn, in (0, 1].
+        seconds_per_step: The seconds of one training step by the trial's name, one value per round.
+        load_before: The machine's load average over one minute, before the start.
+        least_share: The share of a core that the process had in its worst turn, in (0, 1].
     """
 
     seconds_per_step: dict[str, list[float]]
@@ -34,7 +34,7 @@ class Turns:
 
     @property
     def disturbed(self) -> bool:
-        """Whether something else ran: ratios are then less certain than their intervals say."""
+        """Whether something else ran on the machine: ratios are then less certain than their intervals say."""
         return self.load_before > _BUSY_LOAD or self.least_share < _WHOLE_CORE
 
 
@@ -43,14 +43,14 @@ def time_lone(
 ) -> Turns:
     """Time the training steps of some trials, each as plain PyTorch trains it alone, on one thread.
 
-    They are the trials' own networks, batch norms torch's own; norms that torch lacks stay bnbench's. A trial that
-    bnbench trains alone is padded to two, which would flatter whatever costs a fixed time a layer.
+    The networks are the trials' own with torch's batch norms; norms that torch lacks stay bnbench's. Packs are not timed:
+    they pad a lone trial to two, which would flatter whatever costs a fixed time per layer.
 
     Args:
-        trials: With their images, by name.
-        rounds: Turns of each. Their order rotates, so that none always follows the same other.
-        seconds: Of each turn, at least; always whole steps.
-        ready: Called when all are warm.
+        trials: The trials with their images, by name.
+        rounds: Turns of each trial. Their order rotates, so that none always follows the same other.
+        seconds: Least length of each turn, which ends with a whole step.
+        ready: Called when all trials are warmed up.
     """
     load = os.getloadavg()[0]
     prepare_process()
@@ -62,7 +62,7 @@ def time_lone(
 
 
 def _turn(loop: Loop, seconds: float) -> tuple[float, float]:
-    """Seconds per step, and the share of a core."""
+    """The seconds per step of one turn, and the share of a core that the process had."""
     started, used = time.perf_counter(), time.process_time()
     rate = loop.run(seconds)
     share = (time.process_time() - used) / (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""The tightest plain PyTorch loop for one trial that a good engineer would write."""
+"""The fastest plain PyTorch loop for one trial that a good engineer would write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROBE_IMAGES = 512
 
 
 def fastest_loop(trial: Trial, data: ImageData) -> Loop:
-    """The trial's loop, warmed up, its memory channels_last where that is faster."""
+    """The trial's loop, warmed up; its conv layers use channels_last where that is faster."""
     conv = any(isinstance(m, nn.Conv2d) for m in plain_network(trial, data.shape, data.classes).modules())
     loops = [Loop(trial, data, layout) for layout in _layouts(conv)]
     for loop in loops:
@@ -30,14 +30,14 @@ def _layouts(conv: bool) -> list[torch.memory_format]:
 
 
 class Loop:
-    """One trial's training steps, as tight as a good engineer would write them in plain PyTorch.
+    """One trial's training steps, as fast as a good engineer would write them in plain PyTorch.
 
-    Images are float tensors in memory, batches `index_select`ed along a permutation drawn once an epoch, modules
-    torch's, ReLUs in place, optimizers fused. It logs nothing and evaluates nothing.
+    Images are float tensors in memory, batches are `index_select`ed along a permutation drawn once per epoch,
+    modules are torch's, ReLUs work in place and optimizers are fused. It logs nothing and evaluates nothing.
 
     Args:
         trial: The trial.
-        data: Its images.
+        data: The trial's images.
         layout: How activations of conv layers lie in memory.
     """
 
@@ -58,7 +58,7 @@ class Loop:
         return training_loss(self.net, images, labels, self._trial.training.loss)
 
     def run(self, seconds: float) -> float:
-        """Steps a second, of at least that long and one step."""
+        """Train for at least `seconds` and one step; returns the steps per second."""
         images, labels, net, optimizer = self._images, self._labels, self.net, self._optimizer
         loss_of = batch_loss(self._trial.training.loss)
         size = self._trial.training.batch_size

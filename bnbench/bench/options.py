@@ -23,12 +23,12 @@ class Options:
     """What to measure, and for how long.
 
     Attributes:
-        sections: Of `SECTIONS`.
-        workloads: In the order of the tables.
-        rounds: How often all sides take their turn.
-        seconds: Of one turn of one side.
-        sweep: The sweep to time as a whole, or None.
-        recorded: Trials to record.
+        sections: The sections to measure, keys of `SECTIONS`.
+        workloads: The workloads, in the order of the tables.
+        rounds: How often each side takes its turn.
+        seconds: Length of one turn of one side.
+        sweep: The name of the sweep to time as a whole, or None.
+        recorded: Number of trials to record.
         quick: Whether this only shows that everything works.
         json: Whether to print one JSON object instead of tables.
     """
@@ -52,7 +52,7 @@ def parse(words: Sequence[str]) -> Options:
     """The options that the command line's words ask for.
 
     Raises:
-        ConfigError: If a word is not understood; one line.
+        ConfigError: If a word is not understood; the message is one line.
     """
     parser = _Parser(
         prog="python -m bnbench bench",

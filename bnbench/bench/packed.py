@@ -1,4 +1,4 @@
-"""bnbench's inner step: one pack on one thread, without Lightning's loop, evaluation and tracking."""
+"""bnbench's inner side: one pack's training steps on one thread, without Lightning's loop, evaluation and tracking."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _LONG_STEP_SECONDS = 0.3
 
 
 class BarePack(PackModule):
-    """A pack's module with a training step that needs no Trainer: the step itself is the one that sweeps take."""
+    """A pack's module whose training step needs no Trainer; the step itself is the same as in sweeps."""
 
     def __init__(self, packed: Pack, images: PackImages, trials: PackedTrials) -> None:
         super().__init__(packed, images, trials)
         update = self.configure_optimizers()
-        # What Lightning's wrapper of an optimizer has of it.
+        # These are the parts of Lightning's wrapper of an optimizer that the step uses.
         self._update = SimpleNamespace(optimizer=update, zero_grad=update.zero_grad, step=update.step)
         self._done = 0
 
@@ -55,14 +55,14 @@ class BarePack(PackModule):
         loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def take(self, steps: int) -> None:
-        """The next block of training steps, its rows drawn as the data module draws them."""
+        """Take the next block of training steps, with batches drawn as the data module draws them."""
         stop = self._done + steps
         self.training_step(Block(self._done, self.images.train_rows(self._done, stop)), 0)
         self._done = stop
 
 
 def make_pack(trials: Sequence[Trial], data: ImageData) -> BarePack:
-    """Those trials as one pack, as `training.fit` makes it."""
+    """These trials as one pack, made as `training.fit` makes it."""
     packed, packed_trials = training.make_pack(trials, data)
     images = PackImages(data, packed_trials)
     if packed.needs_population:
@@ -71,18 +71,18 @@ def make_pack(trials: Sequence[Trial], data: ImageData) -> BarePack:
 
 
 class Side:
-    """A process of bnbench's inner step: set up as a sweep's worker is."""
+    """A process of bnbench's inner side, set up as a sweep's worker is."""
 
     def __init__(self) -> None:
         prepare_process()
 
     def width(self, overrides: list[str], folder: str) -> int:
-        """How many trials to train together, measured as a long sweep does."""
+        """The best number of trials to train together, measured as a long sweep measures it."""
         [trial] = trials_of(overrides, [0])
         return best_width(measure_pace(trial, load_images(tuple(overrides), Path(folder)), CANDIDATES))
 
     def prepare(self, overrides: list[str], folder: str, width: int, first_seed: int) -> dict[str, Any]:
-        """Build and warm up a pack of `width` trials, seeds from `first_seed`."""
+        """Build and warm up a pack of `width` trials, whose seeds start at `first_seed`."""
         self._trials = trials_of(overrides, range(first_seed, first_seed + width))
         self._data = load_images(tuple(overrides), Path(folder))
         self._module = make_pack(self._trials, self._data)
@@ -97,14 +97,14 @@ class Side:
         }
 
     def run(self, seconds: float) -> dict[str, float]:
-        """Trial-steps a second, of at least that long, and the mean training loss before and after."""
+        """Trial-steps per second over at least `seconds`, and the mean training loss before and after."""
         before = self._loss()
         steps, elapsed = _run(self._module, seconds, self._step_seconds)
         return {"rate": len(self._trials) * steps / elapsed, "loss_before": before, "loss_after": self._loss()}
 
     def norms(self, seconds: float) -> dict[str, Any]:
-        """Every norm folded against alone, and batch norm against torch's."""
-        close = batch_norm_against_torch(3 * seconds)  # longer, for the two may differ by a few per cent only
+        """The times of every norm folded against alone, and of batch norm against torch's."""
+        close = batch_norm_against_torch(3 * seconds)  # longer, as the two may differ by only a few per cent
         return {"folded": fold_against_lone(seconds), "batch_norm": close}
 
     def _loss(self) -> float:
@@ -116,7 +116,7 @@ class Side:
 
 
 def _warm(module: BarePack) -> float:
-    """Seconds of a step, after a first one that allocates; of the first where steps are long."""
+    """Seconds per step, not counting a first one that allocates memory, unless that one takes long."""
     started = time.perf_counter()
     module.take(1)
     first = time.perf_counter() - started
@@ -127,7 +127,7 @@ def _warm(module: BarePack) -> float:
 
 
 def _run(module: BarePack, seconds: float, step_seconds: float) -> tuple[int, float]:
-    """Steps, and the seconds they took."""
+    """The number of steps taken, and the seconds that they took."""
     block = round(seconds / _BLOCKS_A_RUN / step_seconds)
     block = min(_MAX_BLOCK, max(1, block))
     steps = 0

@@ -1,4 +1,4 @@
-"""A trial as people write it by hand: its network in `torch.nn` alone, torch's optimizers, a loss."""
+"""A trial as people write it by hand: a network of `torch.nn` modules, torch's optimizers, a loss."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bnbench.optimizers.per_trial import optimizer_class
 
 
 def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """The trial's network from the same initial weights, its batch norms torch's own; norms that torch lacks stay.
+    """The trial's network with the same initial weights and torch's batch norms; norms that torch lacks stay.
 
-    It is a chain of its leaves, without bnbench's blocks around them, where that computes what the network does; a
-    network with skips, say, runs its own forward.
+    If the network's leaf modules in a chain compute the same, the result is that chain, without bnbench's blocks; else,
+    as for a network with skips, it runs the network's own forward.
 
     Args:
         trial: The trial.
         shape: (C, H, W) of an image.
-        classes: Outputs.
+        classes: Number of outputs.
     """
     net = build_model(trial, shape, classes).eval()
     chain: list[nn.Module] = []
@@ -52,10 +52,10 @@ def plain_network(trial: Trial, shape: tuple[int, int, int], classes: int) -> nn
 
 
 def _is_chain(leaves: Sequence[nn.Module], images: Tensor, logits: Tensor) -> bool:
-    """Whether the leaves one after the other give these logits."""
+    """Whether the leaves, applied one after the other, give these logits."""
     try:
         return torch.equal(nn.Sequential(*leaves)(images), logits)
-    except (RuntimeError, ValueError):  # where the shapes do not fit
+    except (RuntimeError, ValueError):  # the shapes do not fit
         return False
 
 

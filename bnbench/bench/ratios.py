@@ -1,4 +1,4 @@
-"""One workload on every side, in turns: each side's rate, and the ratios of bnbench's rate to the others'."""
+"""Times one workload on all sides in turns: the rate of each, and the ratios of bnbench's rate to the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bnbench.bench.workloads import Workload, pack_width
 
 
 class Prepared(dict[str, Any]):
-    """What each side answered when it built a workload, by its name; `inner` has the rate of its first steps."""
+    """Each side's answer after building a workload, by the side's name; `inner` has the rate of its first steps."""
 
 
 def prepare(workload: Workload, sides: Sides, folder: str, *, measured_width: bool) -> Prepared:
@@ -25,12 +25,12 @@ def prepare(workload: Workload, sides: Sides, folder: str, *, measured_width: bo
         measured_width: Whether packs are as wide as a long sweep finds best, rather than as a short one takes them.
 
     Raises:
-        SideError: If their networks have not the same number of parameters.
+        SideError: If the sides' networks differ in the number of parameters.
     """
     arguments: dict[str, Any] = {"overrides": list(workload.overrides), "folder": folder}
     width = pack_width(workload.overrides)
     if measured_width:
-        width = sides.packed.call("width", **arguments)[0]  # with every core at work
+        width = sides.packed.call("width", **arguments)[0]  # measured with every core at work
     inner = sides.packed.call("prepare", lambda number: {"first_seed": number * width}, **arguments, width=width)
     prepared = Prepared(
         inner={**inner[0], "rate": sum(process["rate"] for process in inner)},
@@ -51,7 +51,7 @@ def measure_ratios(workload: Workload, prepared: Prepared, sides: Sides, options
         workload: The workload.
         prepared: What `prepare` returned for it.
         sides: The timed processes.
-        options: How long and how often.
+        options: The length of turns and the number of rounds.
     """
     seconds = options.seconds
     turns: dict[str, Callable[[], Any]] = {
@@ -76,7 +76,7 @@ def measure_ratios(workload: Workload, prepared: Prepared, sides: Sides, options
 
 
 def _rates(measured: Mapping[str, Sequence[Any]]) -> dict[str, Spread]:
-    """Each side's trial-steps a second; the hand-written one's is that of the better of its two ways."""
+    """The spread of each side's trial-steps per second; `handwritten` is the faster of its two ways."""
     rates = {
         name: Spread.of([sum(process["rate"] for process in answers) for answers in rounds])
         for name, rounds in measured.items()

@@ -1,4 +1,4 @@
-"""What it costs to record trials, and to read a large sweep back with its report; without any training."""
+"""Times recording trials, reading a large sweep back and reporting it, without any training."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
     """Record made-up results in a fresh SQLite database, pack by pack, and make the sweep's report from it.
 
     Args:
-        folder: For the database and the report.
-        trials: How many.
-        points: Of each curve; there are six.
+        folder: The folder for the database and the report.
+        trials: Number of trials.
+        points: Points of each of the six curves.
 
     Returns:
-        `record_ms` and `record_processor_ms` of a trial; `read_seconds` until the table is there, `report_seconds`
-        of writing the report from it in every format.
+        `record_ms` and `record_processor_ms`, wall and processor milliseconds to record one trial; `read_seconds` to
+        read the table; `report_seconds` to write its report in every format.
     """
     planned = [trial for trial, _ in zip(_grid(), range(trials), strict=False)]
     plan = Plan([Planned(trial, [], {}, None) for trial in planned], 0, frozenset(), [])
@@ -70,7 +70,7 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
 
 
 def _grid() -> Iterator[Trial]:
-    """Trials in arms of ten seeds, without end."""
+    """An endless series of trials, in arms of ten seeds."""
     [trial] = trials_of(_OVERRIDES, [0])
     arms = product(range(1, 10**6), (0.01, 0.03, 0.1, 0.3), Placement)
     for (size, lr, placement), seed in product(arms, range(_SEEDS)):

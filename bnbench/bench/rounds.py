@@ -1,4 +1,4 @@
-"""Alternation and spread: sides take turns, ratios are taken within a round, and the spread is over rounds."""
+"""Turns and spreads: sides take turns, ratios are taken within a round, and the spread is over rounds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of some rounds' values, and how far they lie apart.
+    """The median and range of a quantity over some rounds.
 
     Attributes:
-        median: Of the rounds.
-        low: The least.
-        high: The greatest.
-        values: By round.
+        median: The median over the rounds.
+        low: The least value.
+        high: The greatest value.
+        values: The value of each round.
     """
 
     median: float
@@ -37,7 +37,7 @@ class Spread:
 
 
 def ratio(over: Spread, under: Spread) -> Spread:
-    """One side's values by another's, round by round: what slows a whole round cancels.
+    """One side's values divided by another's, round by round, so that what slows a whole round cancels.
 
     The median is that of the rounds' ratios, not the ratio of the medians.
     """
@@ -45,7 +45,7 @@ def ratio(over: Spread, under: Spread) -> Spread:
 
 
 def turns(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
-    """The sides' order in each round; it rotates, so that none always follows the same other.
+    """The order of the sides in each round; it rotates, so that none always follows the same other.
 
     >>> list(turns(["a", "b", "c"], 2))
     [['a', 'b', 'c'], ['b', 'c', 'a']]
@@ -56,7 +56,7 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
 
 
 def alternate(sides: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """What each side returns in each round, all of a round before any of the next."""
+    """Call each side once per round, all of a round before the next; returns what each returned, by round."""
     measured: dict[str, list[T]] = {name: [] for name in sides}
     for order in turns(list(sides), rounds):
         for name in order:

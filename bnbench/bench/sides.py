@@ -18,7 +18,7 @@ from typing import Any, Self
 import bnbench
 
 _GRACE_SECONDS = 5.0
-# A timed sweep is recorded in its temporary folder, never in the store that these name.
+# These are taken out of the environment, so that a timed sweep is recorded only in its temporary folder.
 _STORE_VARIABLES = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
 
 
@@ -31,7 +31,7 @@ class Child:
 
     Args:
         side: A module of this package with a class `Side`.
-        folder: Its working folder, which holds its log and temporary files too.
+        folder: The process's working folder, which also holds its log and temporary files.
     """
 
     def __init__(self, side: str, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Child:
         """Call a method of the process's `Side` without waiting for its answer."""
         self._settle()
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it ended; `receive` says why
+        with suppress(BrokenPipeError):  # the process ended; `receive` says why
             print(json.dumps({"method": method, "arguments": arguments}), file=self._process.stdin, flush=True)
         self._pending += 1
 
@@ -100,7 +100,7 @@ class Child:
                 pipe.close()
 
     def _group_ended(self) -> bool:
-        """Whether, within a short while, the whole group is gone: its workers tidy up after themselves."""
+        """Wait a short while for the whole process group to end, as its workers may tidy up; returns whether it did."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -112,7 +112,7 @@ class Child:
 
 
 class Team:
-    """Processes of one side that do the same at the same time."""
+    """Processes of one side that do the same work at the same time."""
 
     def __init__(self, side: str, folder: Path, size: int) -> None:
         self.members = [Child(side, folder) for _ in range(size)]
@@ -123,9 +123,9 @@ class Team:
         """Call a method in every process at the same time.
 
         Args:
-            method: Its name.
-            own: The arguments of one process alone, from its number.
-            arguments: Those of all processes.
+            method: The method's name.
+            own: Gives the arguments for one process alone, from its number.
+            arguments: The arguments for all processes.
 
         Returns:
             The answers, in the order of `members`.
@@ -139,7 +139,7 @@ class Sides:
     """Every timed process, each started when it is first needed; a context manager that ends them all.
 
     Args:
-        folder: Where they write.
+        folder: Where the processes write.
         cores: How many single-thread processes run at once.
     """
 
@@ -154,17 +154,17 @@ class Sides:
 
     @property
     def handwritten_threads(self) -> Child:
-        """One process with all threads."""
+        """One process of the hand-written side that uses all threads."""
         return self._team("handwritten_threads").members[0]
 
     @property
     def handwritten_processes(self) -> Team:
-        """One process a core, to be given one thread each."""
+        """One process of the hand-written side per core; `prepare` sets each to one thread."""
         return self._team("handwritten_processes")
 
     @property
     def packed(self) -> Team:
-        """One process a core, of one thread each."""
+        """One process of bnbench's inner side per core, each with one thread."""
         return self._team("packed")
 
     @property
@@ -188,7 +188,7 @@ class Sides:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with ExitStack() as stack:  # goes on where one raises
+        with ExitStack() as stack:  # ends the others even if one raises
             for team in self._started.values():
                 for child in team.members:
                     stack.callback(child.end)

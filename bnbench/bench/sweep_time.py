@@ -1,4 +1,4 @@
-"""A whole sweep's time, measured, beside an estimate of the usual way's time for the same trials."""
+"""Times a whole sweep, and estimates the usual way's time for the same trials."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def time_whole_sweep(
     Args:
         name: The sweep's name in `conf/sweep/`.
         sides: The timed processes; only the usual one is used.
-        folder: For the sweep's runs and the usual way's.
-        seconds: Of each measurement of the usual way.
+        folder: The folder for the runs of the sweep and of the usual way.
+        seconds: Length of each measurement of the usual way.
         say: Where lines of progress go.
     """
     runs = str(folder / "sweep")
@@ -48,9 +48,9 @@ def time_whole_sweep(
 
 
 def estimate(kinds: Sequence[Mapping[str, Any]], rates: Sequence[Mapping[str, float]]) -> float:
-    """Seconds the usual way would need: trial-steps and evaluated images at its rates, one trial after another.
+    """Seconds that the usual way would need: trial-steps and evaluated images at its rates, one trial after another.
 
-    In its favour: no start-up, no setting up of a trial, no evaluation under other statistics.
+    The estimate favours it: start-up, setting up trials, and evaluation under other statistics are not counted.
 
     >>> estimate([{"steps": 100, "images": 50}], [{"steps": 10.0, "images": 25.0}])
     12.0

@@ -95,7 +95,7 @@ def _sweep(sweep: _Row) -> Iterator[str]:
 
 
 def _spread(spread: _Row | None, form: str) -> str:
-    """Median (least-greatest); a dash for what was not measured."""
+    """A spread as `median (least-greatest)`; a dash for what was not measured."""
     if spread is None:
         return "-"
     middle, low, high = (format(spread[key], form) for key in ("median", "low", "high"))
@@ -103,7 +103,7 @@ def _spread(spread: _Row | None, form: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int = 1) -> Iterator[str]:
-    """Rows as aligned text: the first `words` columns to the left, the others to the right."""
+    """Rows as lines of text: the first `words` columns are aligned left, the others right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

@@ -23,7 +23,7 @@ from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.run import new_record, planned_trials
 
-_WARM_SECONDS = 1.0  # for an arm: loading its images, building its network, trying both memory layouts
+_WARM_SECONDS = 1.0  # estimate per arm of loading images, building the network and trying both memory layouts
 
 
 def time_arms(
@@ -68,7 +68,7 @@ def time_arms(
 
 
 def _arms(planned: Iterable[Planned], axes: Sequence[str]) -> dict[str, Trial]:
-    """A trial of each arithmetic, by its label: arms that differ in the learning rate alone are timed once."""
+    """One trial, by its label, for each group of arms whose steps compute alike, such as at several learning rates."""
     shapes: dict[str, Trial] = {}
     for p in planned:
         if p.undefined is None:
@@ -79,7 +79,7 @@ def _arms(planned: Iterable[Planned], axes: Sequence[str]) -> dict[str, Trial]:
 
 
 def _timing(record: SweepRecord, arms: Mapping[str, Trial], turns: Turns, seconds: float) -> TimingRecord:
-    """What is recorded."""
+    """The record of the timing."""
     measured = turns.seconds_per_step
     return TimingRecord(
         name=record.asked.name,

@@ -1,4 +1,4 @@
-"""The usual side: what most people write, a LightningModule fed by a DataLoader and logged to MLflow."""
+"""The usual side, which is what most people write: a LightningModule fed by a DataLoader and logged to MLflow."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ _PROBE_IMAGES = 512
 class Side:
     """The process of the usual side.
 
-    In its favour, as bnbench does none of these either: no checkpoints, no progress bar, no validation while it
-    trains. On the CPU, with as many threads as torch likes. Its MLflow store is SQLite in the working folder.
+    As the timed step of bnbench, it makes no checkpoints, shows no progress bar and does not validate while it trains.
+    It runs on the CPU with torch's default number of threads. Its MLflow store is SQLite in the working folder.
     """
 
     def __init__(self) -> None:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore")
         self._folder = Path.cwd()
-        _ = self._logger().experiment  # makes the store, which takes seconds once
+        _ = self._logger().experiment  # creates the store now, which takes seconds
 
     def prepare(self, overrides: list[str], folder: str) -> dict[str, Any]:
         """Build a trial.
 
         Args:
-            overrides: The workload's.
-            folder: Where images are kept once parsed.
+            overrides: The workload's overrides.
+            folder: Where parsed images are cached.
         """
         (trial,) = trials_of(overrides, [0])
         data = load_images(tuple(overrides), Path(folder))
@@ -67,10 +67,11 @@ class Side:
         return {"parameters": parameter_count(self._module), "threads": torch.get_num_threads()}
 
     def run(self, seconds: float) -> dict[str, float]:
-        """Trial-steps a second between the fifth step and that much later, and not before 50 more are taken.
+        """Train for at least `seconds` and 50 steps, not counting the first five.
 
         Returns:
-            Also the training loss before and after, and the seconds from the call to the first step.
+            `rate`, the trial-steps per second in that time; the training loss before and after; and `start_seconds`
+            from setting up the trainer to the first step.
         """
         clock = _Clock(seconds)
         loader = DataLoader(
@@ -88,7 +89,7 @@ class Side:
         }
 
     def validate(self) -> float:
-        """Images a second of `trainer.validate` on the validation split, in batches as large as bnbench evaluates."""
+        """Images per second of `trainer.validate` on the validation split, in batches as large as bnbench's."""
         loader = DataLoader(Subset(self._images, self._split.val.tolist()), names.EVALUATION_BATCH)
         trainer = self._trainer()
         trainer.validate(self._module, loader, verbose=False)

@@ -1,4 +1,4 @@
-"""bnbench's real entry: sweeps as `bnbench.run` runs them, planned, trained by workers, evaluated and tracked."""
+"""The side that runs whole sweeps through `bnbench.run`: planned, trained by workers, evaluated and tracked."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Side:
         bnbench.run(f"+sweep={name}", f'runs_dir="{folder}"')
 
     def kinds(self, folder: str) -> list[dict[str, Any]]:
-        """What the newest sweep in a `runs_dir` trained, as `kinds_of_trials` has it."""
+        """The `kinds_of_trials` that the newest sweep in a `runs_dir` trained."""
         return kinds_of_trials(bnbench.load("latest", f'runs_dir="{folder}"').trials)
 
 
 def kinds_of_trials(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The trials of a sweep's table that were trained, by what the usual way's speed depends on.
+    """The trained trials of a sweep's table, grouped by all that the usual way's speed depends on.
 
     Returns:
-        For each kind `overrides`, how many `trials`, their `steps` in all, and the `images` they evaluate in all:
-        on the grid under one kind of statistics, and the whole test split once.
+        For each group its `overrides`, the number of `trials`, and over all of these the number of `steps` and of
+        evaluated `images`: on the grid under one kind of statistics, and the whole test split once.
     """
     keys = [key for key in flatten(Config()) if key in table]
     kinds: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -59,13 +59,13 @@ def kinds_of_trials(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _overrides(params: Iterable[tuple[str, Any]]) -> list[str]:
-    """Groups first, so that what is set in them stands."""
+    """Params as overrides: config groups first, so that they do not undo what is set within them."""
     texts = [f"{key}={_text(value)}" for key, value in params]
     return sorted(texts, key=lambda text: ("." in text.partition("=")[0], text))
 
 
 def _text(value: Any) -> str:
-    """A value as Hydra reads it; a table's column of whole numbers with gaps holds floats."""
+    """A value as Hydra reads it; whole numbers may be floats, as they are in a table's column with gaps."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -16,7 +16,7 @@ from bnbench.sweep.planning.plan import DataLoader
 
 @dataclass(frozen=True)
 class Workload:
-    """One network, batch size and optimizer, as overrides that `python -m bnbench` takes too."""
+    """One network, batch size and optimizer, as overrides that `python -m bnbench` also takes."""
 
     name: str
     overrides: tuple[str, ...]
@@ -55,7 +55,7 @@ def _composed(overrides: tuple[str, ...]) -> tuple[Config, Trial]:
 
 
 def trials_of(overrides: Sequence[str], seeds: Sequence[int]) -> list[Trial]:
-    """The trials of those seeds that the overrides give; one compose for all of them."""
+    """The trials that the overrides give, with these seeds; the overrides are composed only once."""
     _, trial = _composed(tuple(overrides))
     return [replace(trial, seed=seed) for seed in seeds]
 
@@ -66,7 +66,7 @@ def load_images(overrides: tuple[str, ...], cache_dir: Path) -> ImageData:
     return DataLoader(cache_dir).load(_composed(overrides)[0])
 
 
-@cache  # it may depend on the memory that is free
+@cache  # the answer may depend on how much memory is free, and must not change
 def pack_width(overrides: tuple[str, ...]) -> int:
     """How many trials of this kind a sweep trains in one pack, given enough of them."""
     return len(partition(trials_of(overrides, range(256)))[0])
