@@ -114,7 +114,7 @@ class Contrast:
 
     @property
     def descriptive(self) -> bool:
-        """Whether a trial of either arm diverged or collapsed: the difference is then only of those that did not."""
+        """Whether a trial of either arm failed: success rates then come first, and differences are of survivors."""
         return any(side.outcomes.diverged or side.outcomes.collapsed for side in self.sides)
 
     @property

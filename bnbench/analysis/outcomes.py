@@ -15,7 +15,7 @@ from bnbench.data.catalog import DATASETS
 from bnbench.record import names
 
 LUCK = 0.99
-"""The smallest share of trials that learned nothing which is called collapsed."""
+"""Of trials that learned nothing, at least this share is called collapsed."""
 
 
 @dataclass(frozen=True)

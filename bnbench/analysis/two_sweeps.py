@@ -40,7 +40,7 @@ class Digits(NamedTuple):
     Attributes:
         one_run: How many pairs are one and the same run, which both sweeps list.
         trained_twice: How many pairs are two runs.
-        same: In how many of these two runs every number is the same to the last bit.
+        same: How many of the latter pairs agree in every number to the last bit.
     """
 
     one_run: int

@@ -43,8 +43,8 @@ def time_lone(
 ) -> Turns:
     """Time the training steps of some trials, each as plain PyTorch trains it alone, on one thread.
 
-    The networks are the trials' own with torch's batch norms; norms that torch lacks stay bnbench's. Packs are not timed:
-    they pad a lone trial to two, which would flatter whatever costs a fixed time per layer.
+    The networks are the trials' own, with torch's batch norms; norms that torch lacks stay bnbench's. Packs are not
+    timed: they pad a lone trial to two, which would flatter whatever costs a fixed time per layer.
 
     Args:
         trials: The trials with their images, by name.

@@ -41,7 +41,7 @@ _PROBE_IMAGES = 512
 class Side:
     """The process of the usual side.
 
-    As the timed step of bnbench, it makes no checkpoints, shows no progress bar and does not validate while it trains.
+    Like bnbench's timed step, it makes no checkpoints, shows no progress bar and does not validate while it trains.
     It runs on the CPU with torch's default number of threads. Its MLflow store is SQLite in the working folder.
     """
 

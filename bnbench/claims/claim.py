@@ -181,7 +181,7 @@ class Claim:
         id: The file's name.
         title: What normalization is said to do, to be read after "Batch norm".
         sentence: The claim in full.
-        source: The publication that makes the claim.
+        source: Where the claim is made.
         sweep: The sweep it is judged on.
         criterion: When it is supported, in words.
         tests: The tests that decide it, and others that are only reported.

@@ -18,7 +18,7 @@ _FILE = Path(__file__).with_name("ours.yaml")
 
 @dataclass(frozen=True)
 class Ours:
-    """A verdict of bnbench's authors.
+    """A verdict as the shipped file, or one that `claims --save` writes, keeps it.
 
     Attributes:
         verdict: The verdict.

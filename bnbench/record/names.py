@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 EVALUATION_BATCH = 128
-"""Most images in one forward pass of an evaluation; batch statistics are those of such a batch."""
+"""The largest number of images in one forward pass of an evaluation; batch statistics are of such a batch."""
 
 IN_BATCHES = 500
 """Number of test images on which kinds of statistics are compared."""
@@ -19,7 +19,7 @@ VAL_LOSS = "val/loss"
 VAL_ACC = "val/acc"
 VAL_ACC_BATCH = "val/acc_batch"
 CURVES = (TRAIN_LOSS, TRAIN_ACC, VAL_LOSS, VAL_ACC, VAL_ACC_BATCH)
-"""The metrics with a value at each step of the evaluation grid, always on the first `VAL_IMAGES_CURVE` images."""
+"""The metrics with a value at each step of the evaluation grid; validation is on `images/val_curve` images."""
 
 GRADIENT_SLOPE = "gradient/log10_slope"
 GRADIENT_FIRST = "gradient/first"
@@ -173,7 +173,7 @@ _MEASURED = {
 METRICS |= _MEASURED
 
 MEASURED_CURVES = tuple(_MEASURED)
-"""The metrics along training that `training.measures` can add, beside the `layer_gradient` of each layer."""
+"""The metrics that `training.measures` can add on a part of the grid, beside each layer's `layer_gradient`."""
 
 
 def is_curve(key: str) -> bool:
@@ -207,7 +207,7 @@ def examples_to(target: float) -> str:
 
 
 def reached(target: float) -> str:
-    """The key of 1 where the target was reached within the budget, `training.steps`, and 0 where it was missed."""
+    """The key of whether the target was reached within the budget, `training.steps`: 1 if so, 0 if not."""
     return f"reached/val_acc_{target:g}"
 
 

@@ -36,8 +36,8 @@ _Group = tuple[dict[str, Any], pd.DataFrame]
 def mean_charts(analysis: Analysis) -> SweepCharts:
     """For each subject: test accuracies, validation accuracy against step, and the losses.
 
-    Of the trials that ended only diverged ones are left out, as they have no final accuracy; titles count them. At most
-    `MOST_PANELS` settings of a kind are drawn, in the report's order.
+    No trial is left out because of its result, except diverged ones, which have no final accuracy; titles count them.
+    At most `MOST_PANELS` settings of a kind are drawn, in the report's order.
     """
     reporting = analysis.table.reporting
     sections = []

@@ -53,7 +53,7 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusi
 
 
 def setup_sentence(analysis: Analysis) -> str:
-    """What was trained on what, and on which seeds, in a sentence."""
+    """What was trained on which images, and over how many seeds, in a sentence."""
     table = analysis.table
     images = listing(
         [

@@ -10,7 +10,7 @@ from bnbench.report.table import Cell, Column, Table
 _MOST_ROWS = 40  # a longer table does not fit a page and is broken over several
 _LONG = 24  # a longer text in the last column, in characters, does not fit on one line
 
-# Compiled by itself, the file makes its own document. LaTeX redefines `\documentclass` once it was used, which tells.
+# The file makes its own document unless it is inside one, where LaTeX has given `\documentclass` another meaning.
 _HEAD = r"""% {title}
 % In a paper: \usepackage{{booktabs,longtable}} in its preamble, then \input{{report}} where the tables go.
 \makeatletter

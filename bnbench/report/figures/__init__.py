@@ -1,4 +1,4 @@
-"""The report's figures: small charts of one setting each, in which each level has its own colour.
+"""The report's figures: small charts of one setting each, in which a colour stands for a level.
 
 matplotlib is imported when they are drawn.
 """
