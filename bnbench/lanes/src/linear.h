@@ -1,0 +1,144 @@
+// Linear layers. A batch is [example][feature]; weights are in blocks of four outputs, see tiles.h.
+#pragma once
+#include "optimizer.h"
+#include "tiles.h"
+
+// Both are part of the bits.
+constexpr int DEPTH = 48;  // terms of a product at a time, so that a tile's operands stay in the first cache
+constexpr int BATCH = 64;  // examples at a time where a weight's gradient is summed
+
+/// The examples that a layer reads: numbers, or bytes of images that become numbers as they are read.
+struct Rows {
+  const v* numbers = nullptr;
+  const uint8_t* bytes = nullptr;              // [example][stride][L]
+  long stride = 0;                             // features of an example
+  const v *scale = nullptr, *shift = nullptr;  // of bytes, by image channel
+  long positions = 1;                          // pixels of an image channel
+
+  /// Features [first, first + count) of n examples from `example` on, and in `step` the distance between examples.
+  /// Bytes become numbers in `room`.
+  const v* block(long example, int n, int first, int count, v* room, long* step) const {
+    if (numbers) { *step = stride; return numbers + example * stride + first; }
+    for (int i = 0; i < count;) {
+      const long channel = (first + i) / positions, end = (channel + 1) * positions - first;
+      const int until = end < count ? (int)end : count;
+      const v by = scale[channel], plus = shift[channel];
+      for (int a = 0; a < n; a++) {
+        const uint8_t* from = bytes + ((example + a) * stride + first) * L;
+        for (int j = i; j < until; j++) room[a * (count + 1) + j] = fma(of_bytes(from + j * L), by, plus);
+      }
+      i = until;
+    }
+    *step = count + 1;  // rows a power of two apart would push each other out of the cache
+    return room;
+  }
+};
+
+struct Linear {
+  int I = 0, O = 0;  // inputs, and outputs padded to a multiple of four
+
+  /// Vectors that `room` needs below.
+  long room() const { return (long)BATCH * (MAXP + 1) + (long)MAXP * (DEPTH + 1) + 4L * MAXP * O + 4L * I + BATCH; }
+
+  void forward(const v* weight, const v* bias, const Rows& x, int N, v* y, v* room) const {
+    for (int g0 = 0; g0 < N; g0 += BATCH)
+      for (int k0 = 0; k0 < I; k0 += DEPTH) {
+        const int K = smaller(DEPTH, I - k0);
+        in_tiles(smaller(BATCH, N - g0), [&](int n0, auto P) {
+          long xs;
+          const v* a = x.block(g0 + n0, P, k0, K, room, &xs);
+          v* to = y + (long)(g0 + n0) * O;
+          for (int o = 0; o < O; o += 4) {
+            const Run run{a, weight + (long)o * I + 4 * k0};
+            tile_forward<P>(&run, 1, K, xs, {to + o, O, k0 || !bias ? nullptr : bias + o, k0 ? to + o : nullptr, nullptr});
+          }
+        });
+      }
+  }
+
+  /// Plain SGD's step by an earlier batch, of which `old` and g are what the layer read and its output's gradient, and then
+  /// `forward`, in one pass over the weights; for at most BATCH examples. The bits are those of `update` and `forward`.
+  void descend_forward(v* weight, const v* bias, const v* old, const v* g, const v& minus_lr, const v* x, int N, v* y) const {
+    const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {N, I, O}};
+    for (int o = 0; o < O; o += 4)
+      for (int k0 = 0; k0 < I; k0 += DEPTH) {
+        const int K = smaller(DEPTH, I - k0);
+        v* part = weight + (long)o * I + 4 * k0;
+        in_tiles(K, [&](int i0, auto P) { tile_by_weight<P>(old + k0 + i0, g + o, loops, {part + 4 * i0, 4, nullptr, nullptr, &minus_lr}); });
+        in_tiles(N, [&](int n0, auto P) {
+          const Run run{x + (long)n0 * I + k0, part};
+          v* to = y + (long)n0 * O + o;
+          tile_forward<P>(&run, 1, K, I, {to, O, k0 || !bias ? nullptr : bias + o, k0 ? to : nullptr, nullptr});
+        });
+      }
+  }
+
+  /// The inputs' gradient from the outputs' gradient g. The inputs are a multiple of four: no image is asked for one.
+  void by_input(const v* weight, const v* g, int N, v* dx) const {
+    for (int g0 = 0; g0 < N; g0 += BATCH)
+      for (int o0 = 0; o0 < O; o0 += DEPTH) {
+        const int K = smaller(DEPTH, O - o0);
+        in_tiles(smaller(BATCH, N - g0), [&](int n0, auto P) {
+          const v* from = g + (long)(g0 + n0) * O + o0;
+          for (int i = 0; i < I; i += 4) {
+            v* to = dx + (long)(g0 + n0) * I + i;
+            tile_by_input<P>(from, O, weight + (long)o0 * I + 4 * i, 4 * I, K / 4, {to, I, nullptr, o0 ? to : nullptr, nullptr});
+          }
+        });
+      }
+  }
+
+  /// The optimizer's step by the gradient of the weights.
+  void update(const Parameter& weight, const Rows& x, const v* g, int N, const Optimizer& optimizer, v* room) const {
+    if (x.bytes) update_by_inputs(weight, x, g, N, optimizer, room);
+    else update_by_outputs(weight, x, g, N, optimizer, room);
+  }
+
+ private:
+  /// A few inputs after the others, so that bytes become numbers once. Plain SGD moves a weight where its gradient's sum
+  /// ends, so that the gradient is never stored.
+  void update_by_inputs(const Parameter& weight, const Rows& x, const v* g, int N, const Optimizer& optimizer, v* room) const {
+    const bool plain = optimizer.is_plain();
+    const int wide = N <= BATCH && plain ? I : 4 * MAXP;  // inputs at a time; the room for sums is for no more
+    v* sums = room + BATCH * (MAXP + 1);
+    for (int b0 = 0; b0 < I; b0 += wide)
+      for (int n0 = 0; n0 < N; n0 += BATCH) {
+        const int n = smaller(BATCH, N - n0);
+        const bool last = n0 + n == N;
+        in_tiles(smaller(wide, I - b0), [&](int t0, auto P) {
+          long xs;
+          const v* a = x.block(n0, n, b0 + t0, P, room, &xs);
+          const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {n, xs, O}};
+          for (int o = 0; o < O; o += 4) {
+            const v* from = g + (long)n0 * O + o;
+            const long at = (long)o * I + 4 * (b0 + t0);
+            v* sum = sums + (N <= BATCH ? 0 : (long)t0 * O) + (long)o * P;
+            const v* so_far = n0 ? sum : nullptr;
+            if (plain && last) {
+              tile_by_weight<P>(a, from, loops, {weight.value + at, 4, nullptr, so_far, &optimizer.minus_lr});
+            } else {
+              tile_by_weight<P>(a, from, loops, {sum, 4, nullptr, so_far, nullptr});
+              if (last) optimizer.update(weight, at, sum, 4 * P);
+            }
+          }
+        });
+      }
+  }
+
+  /// Four outputs after the others, along the weights' memory, of which an optimizer may read and write much.
+  void update_by_outputs(const Parameter& weight, const Rows& x, const v* g, int N, const Optimizer& optimizer, v* room) const {
+    const bool plain = optimizer.is_plain();
+    for (int o = 0; o < O; o += 4) {
+      for (int n0 = 0; n0 < N; n0 += BATCH) {
+        const int n = smaller(BATCH, N - n0);
+        const bool descends = plain && n0 + n == N;
+        const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {n, x.stride, O}};
+        in_tiles(I, [&](int i0, auto P) {
+          v *sum = room + 4 * i0, *to = descends ? weight.value + (long)o * I + 4 * i0 : sum;
+          tile_by_weight<P>(x.numbers + n0 * x.stride + i0, g + (long)n0 * O + o, loops, {to, 4, nullptr, n0 ? sum : nullptr, descends ? &optimizer.minus_lr : nullptr});
+        });
+      }
+      if (!plain) optimizer.update(weight, (long)o * I, room, 4L * I);
+    }
+  }
+};

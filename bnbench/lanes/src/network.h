@@ -1,0 +1,631 @@
+// A network of linear and conv layers, each with batch norm before or after its activation or with none, for the trials
+// of one vector: training steps, and evaluations.
+//
+// Of each layer only z, what its product gives, is stored; what the norm and the activation make of it is made again where
+// it is read, but for the inputs of linear layers.
+#pragma once
+#include "activation.h"
+#include "batch_norm.h"
+#include "conv.h"
+#include "loss.h"
+
+constexpr int PACK = 16;  // trials that Python sees; a network has those from `first_trial` on
+constexpr int MOST_LAYERS = 128;
+constexpr int FEW = 16;      // examples whose images are made numbers once a step, not once a product
+constexpr int VERY_FEW = 4;  // examples of a step that is bound by the memory of the weights
+
+enum NormPlace { NO_NORM = 0, BEFORE = 1, AFTER = 2 };
+
+/// A layer as Python describes it. A linear layer is one on maps of one pixel.
+struct LayerSpec {
+  int32_t conv;  // 1: a 3x3 conv layer, 0: a linear layer
+  int32_t height, width, inputs;  // of the input: its map (1, 1 for a linear layer), and its channels or features
+  int32_t stride, left, top;      // of a conv layer: zeros before each row and each column
+  int32_t height_out, width_out, outputs;
+  int32_t bias, activation, norm;  // `norm`: NormPlace
+  int32_t affine;                  // whether gamma and beta are learned
+  int32_t unbiased;                // whether the running variance takes the divisor N - 1
+  int32_t reserved;
+  double eps;
+};
+
+struct NetworkSpec {
+  int32_t layers, batch_size, trials, channels, loss, optimizer, cumulative, reserved;  // `channels`: of an image
+  const LayerSpec* layer;
+  const double *momentum, *beta1, *beta2, *eps, *weight_decay, *norm_momentum;  // by trial
+};
+
+/// Images in memory, and how each trial scales them.
+struct Source {
+  const uint8_t* images;  // [image][channel][pixel]
+  const int64_t* labels;  // of each image
+  const float *scale, *shift;  // [trial][channel]
+};
+
+/// What a call to train is given.
+struct Block {
+  Source source;
+  const int64_t* rows;     // [step][trial][example]
+  const double* lrs;       // [step][trial]
+  double *losses, *right;  // [step][trial]: the mean loss before the step, and right answers
+};
+
+/// What a call to evaluate is given.
+struct Part {
+  Source source;
+  const int64_t* rows;     // [trial][example]
+  double *losses, *right;  // [trial]: sums over the examples
+};
+
+struct Layer {
+  LayerSpec spec;
+  Linear linear;
+  Conv conv;
+  Parameter weight, bias;
+  BatchNorm norm;
+  int C;           // channels of the output, padded to a multiple of four
+  long positions;  // of the output
+  v *z, *out;      // [example][position][C]; `out` only where a linear layer reads it
+  v *old_x = nullptr, *old_d = nullptr;  // of a step that is owed: what a linear layer read, and its output's gradient
+  long size() const { return positions * C; }
+};
+
+/// Where a forward pass leaves what it computes.
+struct Buffers {
+  int examples = 0;
+  uint8_t* bytes;
+  v* numbers;  // the images as a linear layer reads them, of a batch so small that they stay in the cache; else null
+  vi* labels;
+  v *z[MOST_LAYERS], *out[MOST_LAYERS];
+  Arena memory;
+};
+
+struct Network {
+  int depth = 0, N = 0, trials = 0, first_trial = 0, classes = 0, loss = 0, channels = 1;
+  long pixels = 0, taken = 0;  // `pixels`: of an image channel
+  bool cumulative = false;
+  // Plain SGD on very few examples: a step's update is owed until the next step's forward pass, which then goes over the
+  // weights once for both.
+  bool owes = false, owed = false;
+  v owed_minus_lr;
+  Layer layer[MOST_LAYERS];
+  Optimizer optimizer;
+  double beta1[L], beta2[L], power1[L], power2[L], decay[L];
+  v *scale, *shift, *room, *x_room, *g_room, *dw, *d_gamma, *d_beta, *d[2];
+  Buffers training, evaluation;
+  Buffers* now = nullptr;
+  Arena memory;
+
+  bool open(const NetworkSpec& spec, int first) {
+    first_trial = first;
+    depth = spec.layers;
+    N = spec.batch_size;
+    trials = spec.trials;
+    loss = spec.loss;
+    channels = spec.channels;
+    cumulative = spec.cumulative;
+    const LayerSpec &bottom = spec.layer[0], &head = spec.layer[depth - 1];
+    pixels = bottom.conv ? (long)bottom.height * bottom.width : bottom.inputs / channels;
+    classes = head.outputs;
+    optimizer.kind = spec.optimizer;
+    lay_out(spec);  // only adds up the memory that it takes
+    if (!reopen(memory)) return false;
+    lay_out(spec);
+    if (!make_buffers(training, N, true)) return false;
+    fill(spec);
+    return true;
+  }
+
+  void close() {
+    memory.close();
+    training.memory.close();
+    evaluation.memory.close();
+  }
+
+  static bool reopen(Arena& arena) {
+    const size_t bytes = arena.used;
+    arena = Arena();
+    return arena.open(bytes);
+  }
+
+  void lay_out(const NetworkSpec& spec) {
+    const int moments = optimizer.moments();
+    long most = 0, rooms = 0, x_most = 0, g_most = 0, w_most = 0, widest = 0;
+    for (int l = 0; l < depth; l++) {
+      Layer& a = layer[l];
+      const LayerSpec& s = a.spec = spec.layer[l];
+      const int before = l ? layer[l - 1].C : s.inputs;  // channels of the input, as they are stored
+      a.C = (s.outputs + 3) / 4 * 4;
+      a.positions = (long)s.height_out * s.width_out;
+      if (s.conv) {
+        a.conv = Conv{s.height, s.width, before, s.stride, s.left, s.top, s.height_out, s.width_out, a.C};
+        const int G = smaller(a.conv.images_at_a_time(), N > BATCH ? N : BATCH);
+        x_most = larger(x_most, a.conv.wide() ? s.height * a.conv.padded_row() : a.conv.in() * G);
+        g_most = larger(g_most, a.conv.wide() ? s.height_out * a.conv.gradient_row() : a.conv.out() * G);
+        w_most = larger(w_most, a.conv.weights());
+        rooms = larger(rooms, a.conv.room());
+      } else {
+        a.linear.I = l ? (int)layer[l - 1].size() : s.inputs;
+        a.linear.O = a.C;
+        rooms = larger(rooms, a.linear.room());
+      }
+      a.weight.take(memory, s.conv ? a.conv.weights() : (long)a.linear.I * a.linear.O, moments);
+      if (s.bias) a.bias.take(memory, a.C, moments);
+      a.norm.take(memory, a.C, moments);
+      most = larger(most, a.size() * N);
+      widest = larger(widest, a.C);
+    }
+    owes = optimizer.kind == SGD && N <= VERY_FEW;
+    for (int l = 0; l < depth; l++) owes = owes && !layer[l].spec.conv;
+    for (int t = 0; t < spec.trials; t++) owes = owes && spec.weight_decay[t] == 0;
+    for (int l = 0; owes && l < depth; l++) {
+      layer[l].old_x = memory.take<v>((size_t)N * layer[l].linear.I);
+      layer[l].old_d = memory.take<v>((size_t)N * layer[l].C);
+    }
+    for (v*& gradient : d) gradient = memory.take<v>(most);
+    x_room = memory.take<v>(x_most);
+    g_room = memory.take<v>(g_most);
+    dw = memory.take<v>(w_most);
+    room = memory.take<v>(rooms);
+    scale = memory.take<v>(channels);
+    shift = memory.take<v>(channels);
+    d_gamma = memory.take<v>(widest);
+    d_beta = memory.take<v>(widest);
+  }
+
+  /// Buffers for so many examples. Training needs every layer's z again; an evaluation only that of the layer before.
+  bool make_buffers(Buffers& b, int examples, bool trains) {
+    b.memory.close();
+    for (int pass = 0; pass < 2; pass++) {
+      if (pass && !reopen(b.memory)) return false;
+      b.bytes = b.memory.take<uint8_t>((size_t)examples * channels * pixels * L);
+      b.labels = b.memory.take<vi>(examples);
+      b.numbers = examples <= FEW && !layer[0].spec.conv ? b.memory.take<v>((size_t)examples * channels * pixels) : nullptr;
+      long most = 0;
+      for (int l = 0; l < depth; l++) most = larger(most, layer[l].size());
+      v *zs[2] = {nullptr, nullptr}, *outs[2] = {nullptr, nullptr};
+      if (!trains)
+        for (int i = 0; i < 2; i++) { zs[i] = b.memory.take<v>(most * examples); outs[i] = b.memory.take<v>(most_read() * examples); }
+      for (int l = 0; l < depth; l++) {
+        b.z[l] = trains ? b.memory.take<v>(layer[l].size() * examples) : zs[l % 2];
+        if (is_read_as_rows(l)) b.out[l] = trains ? b.memory.take<v>(layer[l].size() * examples) : outs[l % 2];
+      }
+    }
+    b.examples = examples;
+    return true;
+  }
+  bool is_read_as_rows(int l) const { return l + 1 < depth && !layer[l + 1].spec.conv; }
+  long most_read() const {
+    long most = 0;
+    for (int l = 0; l < depth; l++) if (is_read_as_rows(l)) most = larger(most, layer[l].size());
+    return most;
+  }
+
+  /// Sets up the passes that follow: where they leave what they compute, and how they scale images.
+  void use(Buffers& b, const Source& source) {
+    now = &b;
+    for (int c = 0; c < channels; c++)
+      for (int i = 0; i < L; i++) {
+        set_lane(scale[c], i, source.scale[trial_of(i) * channels + c]);
+        set_lane(shift[c], i, source.shift[trial_of(i) * channels + c]);
+      }
+    for (int l = 0; l < depth; l++) { layer[l].z = b.z[l]; layer[l].out = b.out[l]; }
+  }
+
+  int trial_of(int lane) const { return smaller(first_trial + lane, trials - 1); }  // lanes left over repeat the last
+  v vector_of(const double* by_trial) const {
+    v x;
+    for (int i = 0; i < L; i++) set_lane(x, i, (float)by_trial[trial_of(i)]);
+    return x;
+  }
+
+  void fill(const NetworkSpec& spec) {
+    Optimizer& o = optimizer;
+    o.momentum = vector_of(spec.momentum);
+    o.eps = vector_of(spec.eps);
+    o.weight_decay = vector_of(spec.weight_decay);
+    o.keep1 = vector_of(spec.beta1);
+    o.keep2 = vector_of(spec.beta2);
+    for (int t = 0; t < trials; t++) o.decays = o.decays || spec.weight_decay[t] != 0;
+    for (int i = 0; i < L; i++) {
+      const int trial = trial_of(i);
+      beta1[i] = spec.beta1[trial];
+      beta2[i] = spec.beta2[trial];
+      decay[i] = spec.weight_decay[trial];
+      set_lane(o.new1, i, (float)(1 - beta1[i]));
+      set_lane(o.new2, i, (float)(1 - beta2[i]));
+    }
+    set_taken(0);
+    for (int l = 0; l < depth; l++) {
+      BatchNorm& norm = layer[l].norm;
+      norm.learns = layer[l].spec.affine;
+      norm.unbiased = layer[l].spec.unbiased;
+      norm.eps = layer[l].spec.eps;
+      for (int i = 0; i < L; i++) norm.momentum[i] = spec.norm_momentum[trial_of(i)];
+      for (int c = 0; c < layer[l].C; c++) norm.gamma.value[c] = all(1.0f);
+    }
+  }
+
+  /// Says how many steps were taken. The powers of beta are products in this order, which no library rounds otherwise.
+  void set_taken(long steps) {
+    for (int i = 0; i < L; i++) power1[i] = power2[i] = 1;
+    for (taken = 0; taken < steps; taken++) multiply_powers();
+  }
+  void multiply_powers() {
+    for (int i = 0; i < L; i++) { power1[i] *= beta1[i]; power2[i] *= beta2[i]; }
+  }
+
+  // ---- what a layer reads ----
+
+  /// The examples' images as bytes [example][channel][pixel][L], and their labels; in `rows`, `apart` from trial to trial.
+  void gather(const Source& source, const int64_t* rows, long apart, int count) {
+    const long bytes = channels * pixels;
+    for (int n = 0; n < count; n++) {
+      const uint8_t* from[L];
+      int label[L];
+      for (int i = 0; i < L; i++) {
+        const int64_t row = rows[trial_of(i) * apart + n];
+        from[i] = source.images + row * bytes;
+        label[i] = (int)source.labels[row];
+      }
+      memcpy((void*)(now->labels + n), label, sizeof label);
+      uint8_t* to = now->bytes + (size_t)n * bytes * L;
+      long at = 0;
+      for (; at + 16 <= bytes; at += 16) transpose_bytes(from, at, to + at * L);
+      for (; at < bytes; at++)
+        for (int i = 0; i < L; i++) to[at * L + i] = from[i][at];
+      if (!now->numbers) continue;
+      for (int c = 0; c < channels; c++)
+        for (long p = c * pixels; p < (c + 1) * pixels; p++) now->numbers[n * bytes + p] = fma(of_bytes(to + p * L), scale[c], shift[c]);
+    }
+  }
+
+  /// What layer `a` puts out at some positions of its z: the activation, normalized before or after, or not.
+  void activate(const Layer& a, long first, long positions, v* to) const {
+    const BatchNorm& norm = a.norm;
+    const int C = a.C, place = a.spec.norm;
+    const v* z = a.z + first * C;
+    with_activation(a.spec.activation, [&](auto f) {
+      if (place == BEFORE)
+        by_channel(positions, C, [&](int c) { return [=, y = norm.normalize(c)](long at, int j) { to[at] = f.value(y(z[at], j)); }; });
+      else if (place == AFTER)
+        by_channel(positions, C, [&](int c) { return [=, y = norm.normalize(c)](long at, int j) { to[at] = y(f.value(z[at]), j); }; });
+      else
+        for (long i = 0; i < positions * C; i++) to[i] = f.value(z[i]);
+      // The channels that only fill a block of four must stay zero, or the next layer's weights would learn of them.
+      if (!f.zero_at_zero && place != AFTER)
+        for (long n = 0; n < positions; n++) for (int c = a.spec.outputs; c < C; c++) to[n * C + c] = all(0.0f);
+    });
+  }
+
+  /// Row h of example n's map as conv layer l reads it, without the zeros around it.
+  void input_row(int l, long n, int h, v* to) const {
+    const Conv& conv = layer[l].conv;
+    if (l) return activate(layer[l - 1], (n * conv.H + h) * conv.W, conv.W, to);
+    for (int c = 0; c < channels; c++) {
+      const uint8_t* from = now->bytes + (((size_t)n * channels + c) * conv.H + h) * conv.W * L;
+      for (int q = 0; q < conv.W; q++) to[q * channels + c] = fma(of_bytes(from + q * L), scale[c], shift[c]);
+    }
+  }
+
+  /// The maps of G examples from n on, as conv layer l reads them, in x_room.
+  void conv_inputs(int l, long n, int G) {
+    const Conv& conv = layer[l].conv;
+    if (!conv.wide()) {
+      if (l) return activate(layer[l - 1], n * conv.H * conv.W, (long)G * conv.H * conv.W, x_room);
+      for (int g = 0; g < G; g++) for (int h = 0; h < conv.H; h++) input_row(l, n + g, h, x_room + ((long)g * conv.H + h) * conv.W * conv.CI);
+      return;
+    }
+    for (int h = 0; h < conv.H; h++) {
+      v* to = x_room + h * conv.padded_row();
+      fill_zero(to, conv.left * conv.CI);
+      input_row(l, n, h, to + conv.left * conv.CI);
+      fill_zero(to + (conv.left + conv.W) * conv.CI, conv.right() * conv.CI);
+    }
+  }
+  static void fill_zero(v* to, long n) {
+    for (long i = 0; i < n; i++) to[i] = all(0.0f);
+  }
+
+  Rows linear_inputs(int l) const {
+    Rows rows;
+    rows.stride = layer[l].linear.I;
+    if (l || now->numbers) { rows.numbers = l ? layer[l - 1].out : now->numbers; return rows; }
+    rows.bytes = now->bytes;
+    rows.scale = scale;
+    rows.shift = shift;
+    rows.positions = pixels;
+    return rows;
+  }
+
+  // ---- forward ----
+
+  void forward(int count, int statistics, bool blends) {
+    for (int l = 0; l < depth; l++) {
+      Layer& a = layer[l];
+      const bool of_batch = a.spec.norm != NO_NORM && statistics == OF_BATCH;
+      if (of_batch) a.norm.begin_batch();
+      if (a.spec.conv) {
+        const int at_once = a.conv.images_at_a_time();
+        for (int n = 0; n < count; n += at_once) {
+          const int G = smaller(at_once, count - n);
+          conv_inputs(l, n, G);
+          v* z = a.z + n * a.size();
+          if (a.conv.wide()) a.conv.forward_wide(a.weight.value, a.bias.value, x_room, z);
+          else a.conv.forward_narrow(a.weight.value, a.bias.value, x_room, z, G);
+          if (of_batch) add_statistics(a, n, G);
+        }
+      } else {
+        if (owed && blends) a.linear.descend_forward(a.weight.value, a.bias.value, a.old_x, a.old_d, owed_minus_lr, linear_inputs(l).numbers, count, a.z);
+        else a.linear.forward(a.weight.value, a.bias.value, linear_inputs(l), count, a.z, room);
+        for (int n = 0; of_batch && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
+      }
+      if (of_batch) {
+        a.norm.end_batch();
+        if (blends) a.norm.blend();
+      } else if (a.spec.norm != NO_NORM) {
+        const bool given = statistics == GIVEN;
+        a.norm.normalize_by(given ? a.norm.given_mean : a.norm.running_mean, given ? a.norm.given_var : a.norm.running_var);
+      }
+      if (is_read_as_rows(l)) activate(a, 0, count * a.positions, a.out);
+    }
+  }
+
+  static void add_statistics(Layer& a, long example, int count) {
+    const v* z = a.z + example * a.size();
+    if (a.spec.norm == BEFORE) return a.norm.add_part(count * a.positions, [&](long at) { return z[at]; });
+    with_activation(a.spec.activation, [&](auto f) { a.norm.add_part(count * a.positions, [&](long at) { return f.value(z[at]); }); });
+  }
+
+  // ---- backward ----
+
+  /// Adds up what the norm, or without one the bias, needs of the output's gradient g at some positions. Where the
+  /// activation comes last, g becomes the gradient of what it was given.
+  void add_gradient(Layer& a, long first, long positions, v* g) {
+    BatchNorm& norm = a.norm;
+    const v* z = a.z + first * a.C;
+    g += first * a.C;
+    with_activation(a.spec.activation, [&](auto f) {
+      if (a.spec.norm == NO_NORM)
+        add_by_channel(positions, a.C, norm.sums, [&](int) { return [=](long at, int) { return g[at] = f.back(z[at], g[at]); }; });
+      else if (a.spec.norm == BEFORE)
+        add_two_by_channel(positions, a.C, norm.sums, norm.others, [&](int c) {
+          return [=, y = norm.normalize(c), middle = Four(norm.center, c)](long at, int j, v* other) {
+            const v x = z[at], d = f.back(y(x, j), g[at]);
+            *other = d * (x - middle.of[j]);
+            return g[at] = d;
+          };
+        });
+      else
+        add_two_by_channel(positions, a.C, norm.sums, norm.others, [&](int c) {
+          return [=, middle = Four(norm.center, c)](long at, int j, v* other) {
+            *other = g[at] * (f.value(z[at]) - middle.of[j]);
+            return g[at];
+          };
+        });
+    });
+  }
+
+  /// Takes the step of gamma and beta, or of the bias of a layer without a norm.
+  void step_norm(Layer& a) {
+    if (a.spec.norm == NO_NORM) return step_bias(a);
+    a.norm.end_sums(d_gamma, d_beta);
+    if (a.norm.learns) {
+      optimizer.update(a.norm.gamma, 0, d_gamma, a.C);
+      optimizer.update(a.norm.beta, 0, d_beta, a.C);
+    }
+    if (a.spec.bias) a.norm.begin_backward();  // the sums become those of dz, the bias's gradient
+  }
+  void step_bias(Layer& a) {
+    if (!a.spec.bias) return;
+    for (int c = 0; c < a.C; c++) d_beta[c] = a.norm.sums[c].rounded();
+    optimizer.update(a.bias, 0, d_beta, a.C);
+  }
+
+  /// From what `add_gradient` left of the output's gradient to that of z, at some positions.
+  void pass_norm(Layer& a, const v* g, const v* z, v* to, long positions) {
+    const int C = a.C;
+    BatchNorm& norm = a.norm;
+    if (a.spec.norm == NO_NORM) {
+      if (to != g) memcpy((void*)to, (const void*)g, sizeof(v) * positions * C);
+      return;
+    }
+    const auto coefficients = [&](int c) { return FourAffine(norm.slope, norm.constant, c); };
+    if (a.spec.norm == BEFORE)
+      by_channel(positions, C, [&](int c) {
+        return [=, by = Four(norm.scale, c), rest = coefficients(c)](long at, int j) { to[at] = fma(g[at], by.of[j], rest(z[at], j)); };
+      });
+    else
+      with_activation(a.spec.activation, [&](auto f) {
+        by_channel(positions, C, [&](int c) {
+          return [=, by = Four(norm.scale, c), rest = coefficients(c)](long at, int j) {
+            to[at] = f.back(z[at], fma(g[at], by.of[j], rest(f.value(z[at]), j)));
+          };
+        });
+      });
+    if (a.spec.bias) add_by_channel(positions, C, norm.sums, [&](int) { return [=](long at, int) { return to[at]; }; });
+  }
+
+  void backward(int l) {
+    Layer& a = layer[l];
+    v *g = d[l % 2], *below = d[(l + 1) % 2];
+    step_norm(a);
+    if (l) layer[l - 1].norm.begin_backward();
+    if (a.spec.conv) backward_conv(l, g, below);
+    else {
+      pass_norm(a, g, a.z, g, N);
+      if (l) {
+        a.linear.by_input(a.weight.value, g, N, below);
+        add_gradient(layer[l - 1], 0, N * layer[l - 1].positions, below);
+      }
+      if (owes) owe(a, linear_inputs(l).numbers, g);
+      else a.linear.update(a.weight, linear_inputs(l), g, N, optimizer, room);
+    }
+    if (a.spec.norm != NO_NORM) step_bias(a);
+  }
+
+  /// Leaves the step of a layer's weights to the next forward pass.
+  void owe(Layer& a, const v* x, const v* g) {
+    memcpy((void*)a.old_x, (const void*)x, sizeof(v) * N * a.linear.I);
+    memcpy((void*)a.old_d, (const void*)g, sizeof(v) * N * a.C);
+  }
+  /// Takes the step that is owed; the learning rate is still its own.
+  void pay() {
+    for (int l = 0; l < depth; l++) {
+      Rows old;
+      old.numbers = layer[l].old_x;
+      old.stride = layer[l].linear.I;
+      layer[l].linear.update(layer[l].weight, old, layer[l].old_d, N, optimizer, room);
+    }
+    owed = false;
+  }
+
+  void backward_conv(int l, const v* g, v* below) {
+    Layer& a = layer[l];
+    const Conv& conv = a.conv;
+    const bool wide = conv.wide();
+    const int at_once = conv.images_at_a_time();
+    if (wide) memset((void*)dw, 0, sizeof(v) * conv.weights());
+    for (int n = 0; n < N; n += at_once) {
+      const int G = smaller(at_once, N - n);
+      conv_gradient(a, g, n, G);
+      if (l) {
+        v* dx = below + n * conv.in();
+        if (wide) conv.by_input_wide(a.weight.value, g_room, dx, room);
+        else conv.by_input_narrow(a.weight.value, g_room, dx, G, room);
+        add_gradient(layer[l - 1], (long)n * conv.H * conv.W, (long)G * conv.H * conv.W, below);
+      }
+      conv_inputs(l, n, G);
+      if (wide) conv.by_weight_wide(x_room, g_room, dw);
+      else
+        for (int i = 0; i < G; i += conv.images_for_weights()) {
+          const int some = smaller(conv.images_for_weights(), G - i);
+          const bool last = n + i + some == N;
+          conv.by_weight_narrow(x_room + i * conv.in(), g_room + i * conv.out(), some, dw, n + i == 0, [&](int o) {
+            if (last) optimizer.update(a.weight, 9L * o * conv.CI, dw + 9L * o * conv.CI, 36L * conv.CI);
+          });
+        }
+    }
+    if (wide) optimizer.update(a.weight, 0, dw, conv.weights());
+  }
+
+  /// The gradient of z of G examples from n on, as the products of `a` read it, in g_room.
+  void conv_gradient(Layer& a, const v* g, long n, int G) {
+    const Conv& conv = a.conv;
+    g += n * a.size();
+    const v* z = a.z + n * a.size();
+    if (!conv.wide()) return pass_norm(a, g, z, g_room, (long)G * a.positions);
+    const long row = (long)conv.WO * conv.CO;
+    for (int h = 0; h < conv.HO; h++) {
+      v* to = g_room + h * conv.gradient_row();
+      fill_zero(to, MARGIN * conv.CO);
+      pass_norm(a, g + h * row, z + h * row, to + MARGIN * conv.CO, conv.WO);
+      fill_zero(to + (MARGIN + conv.WO) * conv.CO, MARGIN * conv.CO);
+    }
+  }
+
+  // ---- what Python calls ----
+
+  void begin_step(const double* lrs) {
+    taken++;
+    multiply_powers();
+    for (int i = 0; i < L; i++) {
+      const double lr = lrs[trial_of(i)];
+      set_lane(optimizer.minus_lr, i, (float)-lr);
+      set_lane(optimizer.minus_step, i, (float)(-lr / (1 - power1[i])));
+      set_lane(optimizer.square_correction, i, (float)(1 / sqrt(1 - power2[i])));
+      set_lane(optimizer.kept_by_decay, i, (float)(1 - lr * decay[i]));
+      if (!cumulative) continue;
+      for (int l = 0; l < depth; l++) layer[l].norm.momentum[i] = 1 / (double)taken;
+    }
+  }
+
+  /// The loss of what `forward` left, and its gradient in the head's d.
+  void find_loss(int count, v* gradient, Wide* total, Wide* right) {
+    const Layer& head = layer[depth - 1];
+    memcpy((void*)gradient, (const void*)head.z, sizeof(v) * count * head.C);
+    take_loss(loss, gradient, now->labels, count, classes, head.C, total, right);
+  }
+
+  void train(const Block& block, int steps) {
+    use(training, block.source);
+    for (int s = 0; s < steps; s++) {
+      gather(block.source, block.rows + (long)s * trials * N, N, N);
+      begin_step(block.lrs + (long)s * trials);
+      forward(N, OF_BATCH, true);
+      Wide total{}, right{};
+      v* gradient = d[(depth - 1) % 2];
+      find_loss(N, gradient, &total, &right);
+      for (int i = 0; i < L && first_trial + i < trials; i++) {
+        block.losses[(long)s * trials + first_trial + i] = total.of[i] / N;
+        block.right[(long)s * trials + first_trial + i] = right.of[i];
+      }
+      Layer& head = layer[depth - 1];
+      head.norm.begin_backward();
+      add_gradient(head, 0, N, gradient);
+      for (int l = depth - 1; l >= 0; l--) backward(l);
+      owed = owes;
+      owed_minus_lr = optimizer.minus_lr;
+    }
+    if (owed) pay();
+  }
+
+  /// Evaluates `count` examples; under the batch's statistics they are one batch. False where memory runs out.
+  bool evaluate(const Part& part, int count, int statistics) {
+    const int at_once = statistics == OF_BATCH ? count : smaller(count, BATCH);
+    if (evaluation.examples < at_once && !make_buffers(evaluation, at_once, false)) return false;
+    use(evaluation, part.source);
+    Wide total{}, right{};
+    for (int n = 0; n < count; n += at_once) {
+      const int some = smaller(at_once, count - n);
+      gather(part.source, part.rows + n, count, some);
+      forward(some, statistics, false);
+      find_loss(some, layer[depth - 1].z, &total, &right);
+    }
+    for (int i = 0; i < L && first_trial + i < trials; i++) {
+      part.losses[first_trial + i] = total.of[i];
+      part.right[first_trial + i] = right.of[i];
+    }
+    return true;
+  }
+
+  /// Copies an array of layer l between every lane and `values`, [trial][output][input] or [trial][output], inputs in the
+  /// order in which the layer stores them. Arrays 0 to 3 are parameters, of which `moment` 1 and 2 are what the optimizer
+  /// keeps; 4 to 7 are statistics.
+  void copy(int l, int array, int moment, float* values, bool writes) {
+    Layer& a = layer[l];
+    const BatchNorm& norm = a.norm;
+    const Parameter* parameters[] = {&a.weight, &a.bias, &norm.gamma, &norm.beta};
+    v* const statistics[] = {norm.running_mean, norm.running_var, norm.given_mean, norm.given_var};
+    v* stored = array >= 4 ? statistics[array - 4]
+                : moment == 0 ? parameters[array]->value
+                : moment == 1 ? parameters[array]->first : parameters[array]->second;
+    const LayerSpec& s = a.spec;
+    const bool matrix = array == 0;
+    // Channels of the input lie `padded` apart, of which the last ones only fill a block of four.
+    const int places = !matrix ? 1 : s.conv ? 9 : l ? (int)layer[l - 1].positions : 1;
+    const int inputs = !matrix ? 1 : s.conv || !l ? s.inputs : layer[l - 1].spec.outputs;
+    const int padded = !matrix ? 1 : s.conv ? a.conv.CI : a.linear.I / places;
+    const long rows = (long)places * inputs, all_inputs = (long)places * padded;
+    for (int o = 0; o < s.outputs; o++)
+      for (int p = 0; p < places; p++)
+        for (int i = 0; i < inputs; i++) {
+          v& x = matrix ? stored[((long)(o / 4) * all_inputs + p * padded + i) * 4 + o % 4] : stored[o];
+          for (int lane = 0; lane < L; lane++) {
+            float& value = values[((long)trial_of(lane) * s.outputs + o) * rows + (long)p * inputs + i];
+            if (writes) set_lane(x, lane, value);
+            else if (first_trial + lane < trials) value = get_lane(x, lane);
+          }
+        }
+  }
+
+  /// The mean and the variance by which layer l's norm normalized last, [trial][channel].
+  void last_statistics(int l, double* mean, double* var) const {
+    const Layer& a = layer[l];
+    for (int i = 0; i < L && first_trial + i < trials; i++)
+      for (int c = 0; c < a.spec.outputs; c++) {
+        mean[(long)(first_trial + i) * a.spec.outputs + c] = a.norm.mean[c].of[i];
+        var[(long)(first_trial + i) * a.spec.outputs + c] = a.norm.var[c].of[i];
+      }
+  }
+};

@@ -1,0 +1,39 @@
+"""The compiled libraries."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bnbench.lanes import library as lanes_library
+from bnbench.lanes.compiling import LIBRARIES, library_file, note_file
+
+NAMES = {"avx512": "x86_64_v4", "avx2": "x86_64_v3", "neon": "aarch64"}
+
+
+@pytest.fixture(scope="session")
+def library() -> Callable[[str], ctypes.CDLL]:
+    """Loads the library of an instruction set; skips where this processor or this installation has none."""
+
+    def load(instruction_set: str) -> ctypes.CDLL:
+        name = NAMES[instruction_set]
+        note = json.loads(note_file(LIBRARIES).read_text())
+        if name not in note["libraries"]:
+            pytest.skip(f"{name} is not compiled here: {note['problem'] or 'it is for another kind of machine'}")
+        if lanes_library._lacking(name):
+            pytest.skip(f"this processor has no {', '.join(lanes_library._lacking(name))}")
+        return ctypes.CDLL(str(library_file(LIBRARIES, name)))
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def best() -> ctypes.CDLL:
+    """The library that sweeps use here."""
+    found = lanes_library.load_library()
+    if found is None:
+        pytest.skip(f"no kernels: {lanes_library.why_no_kernels()}")
+    return found
