@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -95,7 +96,7 @@ class BatchNorm(StatisticsNorm):
 
     def _normalize(self, x: Tensor, unbiased: bool) -> Tensor:
         if not self._uses_batch_statistics():
-            return self._kernel(x, *self._evaluation_statistics(), False, 0.0)
+            return self._kernel(x, *self.evaluation_statistics(), False, 0.0)
         if not self.training:
             return self._kernel(x, None, None, True, 0.0)
         if not unbiased:
@@ -141,7 +142,7 @@ class BatchNorm(StatisticsNorm):
         self.running_mean.copy_(momentum * mean + decay * self.running_mean)
         self.running_var.copy_(momentum.double() * var.double() + (decay * self.running_var).double())
 
-    def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
+    def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and variance to evaluate with, each (K * C,)."""
         if self.statistics == Statistics.initial:
             mean = self.running_mean.flatten()
@@ -153,15 +154,20 @@ class BatchNorm(StatisticsNorm):
     def _single_value(self, x: Tensor) -> Tensor:
         """The output for a single value per channel: `bias`, or 0 without an affine."""
         if self.training and not self.constant:
-            raise ValueError(
-                f"batch norm over one value per channel, input {tuple(x.shape)}, is a constant; "
-                "set norm.single_value=constant to train it all the same"
-            )
+            self.refuse_single_value(tuple(x.shape))
         if self.training:
             with torch.no_grad():
                 var = {} if self._blends_unbiased(x, 1) else {"running_var": torch.zeros_like(self.running_var)}
                 self.update_running(running_mean=x.detach().reshape(self.running_mean.shape), **var)
         return self.from_rows(self.scale_and_shift(self.rows(x - x)), x)
+
+    @staticmethod
+    def refuse_single_value(shape: tuple[int, ...]) -> NoReturn:
+        """Raise the error of training on a single value per channel, for an input of this shape."""
+        raise ValueError(
+            f"batch norm over one value per channel, input {shape}, is a constant; "
+            "set norm.single_value=constant to train it all the same"
+        )
 
     def blend(self, mean: Tensor, var: Tensor, values: int, unbiased: bool) -> None:
         """Blend a batch's statistics into the running ones.

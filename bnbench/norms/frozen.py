@@ -35,5 +35,5 @@ class FrozenBatchNorm(BatchNorm):
         # Only while the statistics for `set_population` are being computed.
         return not self.training and self.statistics == Statistics.batch
 
-    def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
+    def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         return self.running_mean.flatten(), self.running_var.flatten()

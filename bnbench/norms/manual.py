@@ -26,7 +26,7 @@ class ManualBatchNorm(BatchNorm):
         if over_batch:
             mean, var = moments(values, 1, keepdims=True)
         else:
-            mean, var = (statistic.unsqueeze(1) for statistic in self._evaluation_statistics())
+            mean, var = (statistic.unsqueeze(1) for statistic in self.evaluation_statistics())
         if self.training:
             with torch.no_grad():
                 self.blend(mean, var, values.shape[1], self._blends_unbiased(x, values.shape[1]))

@@ -76,9 +76,9 @@ class BatchRenorm(BatchNorm):
             self.update_running(running_mean=mean.view(shape), running_std=std.view(shape))
         return self.from_rows(self.scale_and_shift((y * r + d).view_as(rows)), x)
 
-    def _evaluation_statistics(self) -> tuple[Tensor, Tensor]:
+    def evaluation_statistics(self) -> tuple[Tensor, Tensor]:
         if self.statistics == Statistics.precise:
-            return super()._evaluation_statistics()
+            return super().evaluation_statistics()
         mean, std = self.running_mean.flatten(), self.running_std.flatten()
         if self.statistics == Statistics.initial:
             mean, std = torch.zeros_like(mean), torch.ones_like(std)

@@ -1,0 +1,170 @@
+"""A network as a list of layers that the kernels know: linear and conv layers with batch norms and activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from torch import Tensor, nn
+
+from bnbench.models.block import Block
+from bnbench.norms.batch import BatchNorm
+
+
+class Activation(IntEnum):
+    """The numbers of the activations in `activation.h`."""
+
+    identity = 0
+    relu = 1
+    leaky_relu = 2
+    tanh = 3
+    sigmoid = 4
+    elu = 5
+    gelu = 6
+    silu = 7
+    softplus = 8
+
+
+class NormPlace(IntEnum):
+    """Where a layer's norm stands, as numbered in `network.h`."""
+
+    none = 0
+    before = 1
+    after = 2
+
+
+_ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.Identity: Activation.identity,
+    nn.ReLU: Activation.relu,
+    nn.LeakyReLU: Activation.leaky_relu,
+    nn.Tanh: Activation.tanh,
+    nn.Sigmoid: Activation.sigmoid,
+    nn.ELU: Activation.elu,
+    nn.GELU: Activation.gelu,
+    nn.SiLU: Activation.silu,
+    nn.Softplus: Activation.softplus,
+}
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map of channels, (C, H, W); features are channels of one pixel."""
+
+    channels: int
+    height: int = 1
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class LaneLayer:
+    """A linear or conv layer with what follows it in its block.
+
+    Attributes:
+        path: The name of the linear or conv layer in the network.
+        norm_path: The name of its norm; empty where it has none.
+        conv: Whether the kernels treat it as a 3x3 conv layer.
+        source: The map that it reads. Of a linear layer after a map, the map before it is flattened.
+        output: The map that it gives.
+        stride: Of a conv layer.
+        left: Zeros before each row of a conv layer's input.
+        top: Zeros before each column.
+        bias: Whether it has a bias.
+        activation: The activation after it.
+        norm: Where its batch norm stands.
+        affine: Whether gamma and beta are learned.
+        unbiased: Whether the running variance takes the divisor N - 1.
+        eps: Added to the variance.
+    """
+
+    path: str
+    source: Map
+    output: Map
+    norm_path: str = ""
+    conv: bool = False
+    stride: int = 1
+    left: int = 0
+    top: int = 0
+    bias: bool = True
+    activation: Activation = Activation.identity
+    norm: NormPlace = NormPlace.none
+    affine: bool = True
+    unbiased: bool = True
+    eps: float = 1e-5
+
+    def stored_weights(self, weight: Tensor) -> Tensor:
+        """A view of weights in the order of the kernels: (K, O, positions, C) or (K, O, rows, columns, C).
+
+        Args:
+            weight: (K, O, C * H * W) of a linear layer, (K, O, C, 3, 3) of a conv layer.
+        """
+        if weight.dim() == 3:
+            positions = self.source.height * self.source.width
+            return weight.view(*weight.shape[:2], self.source.channels, positions).transpose(2, 3)
+        taps = weight.permute(0, 1, 3, 4, 2)  # (K, O, 3, 3, C)
+        if not self.conv:  # the taps that meet the map of which the layer sees every pixel
+            taps = taps[:, :, self.top : self.top + self.source.height, self.left : self.left + self.source.width]
+        return taps
+
+
+def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], *, decays: bool) -> list[LaneLayer]:
+    """The layers of one of bnbench's FC or CNN networks, from the images to the logits.
+
+    A conv layer that sees all pixels of its map and gives one is a linear layer, unless weight decay moves the rest of
+    its kernel too, or it is the first layer, whose images are stored otherwise.
+
+    Args:
+        net: The network of one trial.
+        image_shape: Shape (C, H, W) of one image.
+        decays: Whether there is weight decay.
+    """
+    layers: list[LaneLayer] = []
+    source = Map(*image_shape)
+    for path, module in net.named_modules():
+        layer = module.layer if isinstance(module, Block) else module if path == "head" else None
+        if layer is None:
+            continue
+        if not layers and isinstance(layer, nn.Linear):
+            source = Map(layer.in_features)  # an image's values are stored as torch flattens them
+        if isinstance(module, Block):
+            layers.append(_of_block(path, module, source, decays=decays or not layers))
+        else:
+            assert isinstance(layer, nn.Linear)
+            layers.append(LaneLayer(path, source, Map(layer.out_features), bias=layer.bias is not None))
+        source = layers[-1].output
+    return layers
+
+
+def _of_block(path: str, block: Block, source: Map, *, decays: bool) -> LaneLayer:
+    common: dict[str, Any] = {
+        "path": f"{path}.layer",
+        "bias": block.layer.bias is not None,
+        "activation": _ACTIVATIONS[type(block.activation)],
+    }
+    norm = block.norm
+    if isinstance(norm, BatchNorm):
+        over_map = isinstance(block.layer, nn.Conv2d)
+        common |= {
+            "norm_path": f"{path}.norm",
+            "norm": NormPlace.before if block.norm_first else NormPlace.after,
+            "affine": norm.weight is not None,
+            "unbiased": over_map if norm.fused else norm.unbiased,
+            "eps": norm.eps,
+        }
+    if isinstance(block.layer, nn.Linear):
+        return LaneLayer(source=source, output=Map(block.layer.out_features), **common)
+    conv = block.layer
+    left, right, top, bottom = block.padding.padding if isinstance(block.padding, nn.ZeroPad2d) else (1, 1, 1, 1)
+    stride = conv.stride[0]
+    height = (source.height + top + bottom - 3) // stride + 1
+    width = (source.width + left + right - 3) // stride + 1
+    sees_all = height == width == 1 and source.height + top <= 3 and source.width + left <= 3
+    return LaneLayer(
+        source=source,
+        output=Map(conv.out_channels, height, width),
+        conv=decays or not sees_all,
+        stride=stride,
+        left=left,
+        top=top,
+        **common,
+    )
