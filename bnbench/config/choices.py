@@ -138,6 +138,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Engine(StrEnum):
+    """What trains a trial."""
+
+    auto = "auto"  # lanes where the configuration allows it
+    lanes = "lanes"  # bnbench's own kernels, on a CPU: one trial in each lane of a vector
+    torch = "torch"
+
+
 class LogModel(StrEnum):
     """Which trained network is saved with a sweep."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from bnbench.config.choices import Device, EvalGrid, Init
+from bnbench.config.choices import Device, Engine, EvalGrid, Init
+from bnbench.config.engine import why_torch
 from bnbench.config.model_catalog import ALL_MODELS
 from bnbench.config.norm_catalog import ALL_NORMS
 from bnbench.config.optimizer_catalog import OPTIMIZERS
@@ -108,6 +110,10 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     yield from _brought_weights_errors(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"
+    on_cpu = replace(training, device=Device.cpu) if training.device == Device.auto else training
+    reason = why_torch(config.model, config.norm, config.optimizer, on_cpu)
+    if training.engine == Engine.lanes and reason is not None:
+        yield f"training.engine=lanes is not possible with {reason}; set training.engine=torch, or auto"
     schedule = config.schedule.name
     if SCHEDULES[schedule].needs_warmup and config.schedule.warmup_steps == 0:
         yield f"schedule.warmup_steps=0 is not allowed with schedule={schedule}; it must be a whole number >= 1"

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bnbench.config.choices import (
     Device,
+    Engine,
     EvalGrid,
     LogModel,
     Loss,
@@ -75,6 +76,7 @@ class TrainingConfig:
     measure_every: int | None = number(None, 1)
     precision: Precision = Precision.float32
     device: Device = Device.auto
+    engine: Engine = Engine.auto
     max_pack: int | None = number(None, 1)
     # GiB that a pack may take; by default half of the device's memory over the number of CPU cores.
     max_memory: float | None = number(None, 0, low_is_allowed=False)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
-from bnbench.config.choices import Device, EvalGrid, LrScaling, Measure
+from bnbench.config.choices import Device, Engine, EvalGrid, LrScaling, Measure
 from bnbench.config.contradictions import config_errors, configured_targets
+from bnbench.config.engine import why_torch
 from bnbench.config.factory import source_hash
 from bnbench.config.model_catalog import ALL_MODELS, KEYS_OF_BLOCKS, ModelConfig, model_keys
 from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
@@ -27,7 +28,7 @@ from bnbench.config.schema import (
 from bnbench.tensors.device import has_gpu
 from bnbench.tensors.kernels import kernel_settings
 
-NUMERICS_VERSION = 4
+NUMERICS_VERSION = 5
 """Part of every trial's key. A change to bnbench that changes the numbers of a trial must raise it, or results recorded
 before the change would be taken for new ones."""
 
@@ -77,7 +78,8 @@ class Trial:
     Attributes:
         steps: Optimizer steps, resolved from `training.steps`, `.epochs` or `.examples`.
         norm: The section `norm`, in which the preset's values replace None.
-        training: The section `training`, in which the device that this machine has replaces `auto`.
+        training: The section `training`, in which the device that this machine has and the engine that follows from the
+            rest replace `auto`.
         lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
         targets: Validation accuracies whose first hit is recorded, ascending.
         data_checksum: SHA-256 of the data and of the split.
@@ -113,7 +115,9 @@ class Trial:
         errors = config_errors(config, train_size)
         if errors:
             raise ConfigError("\n".join(errors))
-        resolved = {"norm": config.norm.resolved(), "training": replace(config.training, device=_device(config))}
+        training = replace(config.training, device=_device(config))
+        training = replace(training, engine=_engine(config, training))
+        resolved = {"norm": config.norm.resolved(), "training": training}
         return cls(
             seed=config.seed,
             **{name: getattr(config, name) for name in TRIAL_SECTIONS} | resolved,
@@ -215,7 +219,7 @@ class Trial:
                 measures = {"measures"} if self.training.measures else set[str]()
                 if self.training.measure_every is not None and {*self.training.measures} - {Measure.test_shift}:
                     measures.add("measure_every")
-                always = {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision"}
+                always = {"batch_size", "steps", "loss", "eval_grid", "eval_examples", "precision", "engine"}
                 return name in always | every | gpu | measures
             case "model":
                 return name in self._model_keys
@@ -232,9 +236,16 @@ class Trial:
 
 
 def _device(config: Config) -> Device:
-    if config.training.device == Device.auto:
+    if config.training.device == Device.auto and config.training.engine != Engine.lanes:
         return Device.cuda if has_gpu() else Device.cpu
-    return config.training.device
+    return Device.cpu if config.training.device == Device.auto else config.training.device
+
+
+def _engine(config: Config, training: TrainingConfig) -> Engine:
+    if training.engine != Engine.auto:
+        return training.engine
+    reason = why_torch(config.model, config.norm, config.optimizer, training)
+    return Engine.lanes if reason is None else Engine.torch
 
 
 def _scaled_lr(optimizer: OptimizerConfig, batch_size: int) -> float:
