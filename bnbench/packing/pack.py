@@ -68,6 +68,18 @@ class Pack(nn.Module, ABC):
     def put_attributes(self, values: Mapping[str, Any]) -> None:
         """Set the network's attributes to values that `attributes` returned."""
 
+    def settle(self) -> None:
+        """Bring the parameters and buffers, and the optimizer's state, up to date before something reads them.
+
+        Only a pack that computes with numbers stored elsewhere has anything to do.
+        """
+
+    def reload(self) -> None:
+        """Go on from the parameters and buffers, and from the optimizer's state, after something wrote into them."""
+
+    def use_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take note of the optimizer that updates the parameters."""
+
     @property
     def has_running_statistics(self) -> bool:
         """Whether evaluation under running and under batch statistics can differ."""
@@ -167,9 +179,13 @@ def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> FoldedPack:
         UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied or frozen, or a module
             that is not a leaf owns a parameter or a buffer.
     """
+    return FoldedPack(padded_with_last(nets), pixels)
+
+
+def padded_with_last(nets: Sequence[nn.Module]) -> list[nn.Module]:
+    """The networks, and the last one again where the layout asks for more slots."""
     channels = [leaf.out_channels for leaf in nets[0].modules() if isinstance(leaf, nn.Conv2d)]
-    width = aligned_width(len(nets), channels)
-    return FoldedPack([*nets, *[nets[-1]] * (width - len(nets))], pixels)
+    return [*nets, *[nets[-1]] * (aligned_width(len(nets), channels) - len(nets))]
 
 
 def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.Module:

@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from bnbench.config import Trial
+from bnbench.config import Engine, Trial
+from bnbench.lanes.compiling import LANES
 from bnbench.packing.memory import conv_channels, trials_in_memory
 from bnbench.packing.paces import shape_of
 from bnbench.packing.slots import alignment
@@ -30,7 +31,7 @@ def partition(
 
     Wider packs are faster until their activations leave the cache, but leave fewer for the workers to share. None is
     wider than `training.max_pack`, or than what `training.max_memory` holds (where one trial does not fit, it is
-    trained all the same).
+    trained all the same). Packs of the kernels are as wide as their vectors: a narrower one takes no less time.
 
     Args:
         trials: Distinct trials in the order planned, which a pack keeps.
@@ -52,7 +53,10 @@ def partition(
             [[trial] for trial in group] if group[0].key in alone else _packs(group, _width(group[0], widths or {}))
         )
     while 0 < len(packs) < workers:
-        largest = max(range(len(packs)), key=lambda i: len(packs[i]))
+        divisible = [i for i, pack in enumerate(packs) if pack[0].training.engine != Engine.lanes]
+        if not divisible:
+            break
+        largest = max(divisible, key=lambda i: len(packs[i]))
         pack, step = packs[largest], _step(packs[largest][0])
         if len(pack) < 2 * CANDIDATES[0] or len(pack) <= step:
             break
@@ -74,10 +78,12 @@ def _split(group: list[Trial], count: int, step: int) -> list[list[Trial]]:
 
 
 def _step(trial: Trial) -> int:
-    return alignment(conv_channels(trial))
+    return 1 if trial.training.engine == Engine.lanes else alignment(conv_channels(trial))
 
 
 def _width(trial: Trial, widths: Mapping[str, int]) -> int:
+    if trial.training.engine == Engine.lanes:
+        return min(trial.training.max_pack or LANES, LANES, trials_in_memory(trial))
     width = trial.training.max_pack or widths.get(shape_of(trial)) or _rough_width(trial)
     return min(width, trials_in_memory(trial))
 

@@ -48,8 +48,8 @@ class _Double:
         self, pack: Pack, images: PackImages, trials: PackedTrials, rows: Sequence[Tensor], slots: list[int]
     ) -> None:
         self._slots = len(slots)
-        padded = slots + slots[-1:] * (pack.width_of(len(slots)) - len(slots))
         self._pack = copy.deepcopy(pack).double()
+        padded = slots + slots[-1:] * (self._pack.width_of(len(slots)) - len(slots))
         self._pack.select(padded)
         for layer in self._pack.linear:
             layer.descent = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bnbench.config import Loss, Statistics
+from bnbench.packing.lane_pack import LanePack
 from bnbench.packing.pack import Pack
 from bnbench.record import names
 from bnbench.training.image_batches import PackImages
@@ -43,11 +44,15 @@ def evaluate(
             `estimate_population`.
     """
     K, n = rows.shape
+    parts = rows.tensor_split(-(-n // batch), dim=1)
+    if isinstance(pack, LanePack):
+        sums = [pack.evaluate(images.source, part, statistics) for part in parts]
+        return Evaluation(*(torch.stack(values).sum(0) / n for values in zip(*sums, strict=True)))
     total = torch.zeros(K, dtype=torch.float64, device=rows.device)
     right = torch.zeros(K, dtype=torch.int64, device=rows.device)
     pack.eval()
     pack.use_statistics(statistics)
-    for part in rows.tensor_split(-(-n // batch), dim=1):
+    for part in parts:
         x, labels = images.batch(pack, part)
         logits = pack(x)
         total += example_losses(logits, labels, loss).to(torch.float64).sum(1)

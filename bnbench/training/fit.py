@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from bnbench.config import Measure, Statistics, Trial
+from bnbench.config import Engine, Measure, Statistics, Trial
 from bnbench.data import ImageData, largest_class
 from bnbench.models import build_model
+from bnbench.packing.lane_pack import lane_pack
 from bnbench.packing.lone import LonePack
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.packed_trials import PackedTrials
@@ -78,6 +79,7 @@ def fit(
     with generators_kept():
         train(module, blocks, callbacks, shared, file)
         final = _test(module, len(trials))
+    packed.settle()
     look(packed)
     ended = time.time()
     results = []
@@ -119,6 +121,8 @@ def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool = False) -> 
     if alone:
         [net] = nets
         return LonePack(net.to(shared.training.device), shared.seed), packed_trials
+    if shared.training.engine == Engine.lanes:
+        return lane_pack(nets, packed_trials, data.shape)
     decays = shared.optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
     return packed.to(shared.training.device), packed_trials.padded(packed.slots)

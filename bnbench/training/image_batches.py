@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bnbench.data import ImageData, Split, pixels, scaling, split_data
+from bnbench.lanes.network import LabelledImages
 from bnbench.packing.pack import Pack
 from bnbench.packing.packed_trials import PackedTrials
 from bnbench.tensors.seeding import generator
@@ -76,6 +77,12 @@ class PackImages:
         factors, shifts = (torch.from_numpy(np.stack([scales[t.seed][i] for t in trials.by_slot])) for i in (0, 1))
         self._scale = factors.to(device, dtype).view(1, -1, 1, 1)
         self._shift = shifts.to(device, dtype).view(1, -1, 1, 1)
+
+    @property
+    def source(self) -> LabelledImages:
+        """The images as the kernels take them, in single precision."""
+        scale, shift = (x.view(len(self.splits), -1) for x in (self._scale, self._shift))
+        return LabelledImages(self.images, self.labels, scale, shift)
 
     def of(self, slots: Sequence[int]) -> PackImages:
         """The same images, as seen by some of the slots."""

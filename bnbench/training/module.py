@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bnbench.config.schedule_catalog import lr_factor
 from bnbench.optimizers.per_trial import PackOptimizer, make_optimizer
+from bnbench.packing.lane_pack import LanePack
 from bnbench.packing.pack import Pack
 from bnbench.packing.packed_trials import PackedTrials
 from bnbench.training.data_module import Block
@@ -52,9 +53,11 @@ class PackModule(pl.LightningModule):
         self.reset_training_metrics()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return make_optimizer(
+        optimizer = make_optimizer(
             self.pack.parameters(), [trial.optimizer for trial in self.trials.by_slot], self.pack.linear
         )
+        self.pack.use_optimizer(optimizer)
+        return optimizer
 
     def reset_training_metrics(self) -> None:
         """Start the next interval's training loss and accuracy."""
@@ -65,20 +68,48 @@ class PackModule(pl.LightningModule):
 
     def training_step(self, block: Block, batch_idx: int) -> None:
         optimizer: Any = self.optimizers()
-        update: PackOptimizer = optimizer.optimizer
+        rows = block.rows if len(self.started_in) == block.rows.shape[1] else block.rows[:, self.started_in]
+        losses, right = (
+            self._take_lane_steps(block.start, rows, optimizer)
+            if isinstance(self.pack, LanePack)
+            else self._take_torch_steps(block.start, rows, optimizer)
+        )
+        self.correct_sums += right
+        self.examples += rows.shape[0] * rows.shape[2]
+        self.losses = torch.cat([self.losses, losses], 1)
+        self._freeze_diverged(losses, block.start, optimizer.optimizer)
+
+    def _take_torch_steps(self, start: int, block_rows: Tensor, optimizer: Any) -> tuple[Tensor, Tensor]:
+        """Each slot's mean loss before each step, (K, S), float64, and its right answers, (K,)."""
         loss = self.trials.shared.training.loss
         losses = []
-        block_rows = block.rows if len(self.started_in) == block.rows.shape[1] else block.rows[:, self.started_in]
-        for step, rows in enumerate(block_rows, start=block.start):
-            update.set_lrs(self.lrs(step))
+        right = torch.zeros_like(self.correct_sums)
+        for step, rows in enumerate(block_rows, start=start):
+            optimizer.optimizer.set_lrs(self.lrs(step))
             images, labels = self.images.batch(self.pack, rows)
             step_losses, logits = train_step(self.pack, images, labels, loss, optimizer, self.manual_backward)
             losses.append(step_losses)
-            self.correct_sums += correct(logits, labels)
-            self.examples += labels.shape[1]
-        table = torch.stack(losses, 1).to(torch.float64)
-        self.losses = torch.cat([self.losses, table], 1)
-        self._freeze_diverged(table, block.start, update)
+            right += correct(logits, labels)
+        return torch.stack(losses, 1).to(torch.float64), right
+
+    def _take_lane_steps(self, start: int, rows: Tensor, optimizer: Any) -> tuple[Tensor, Tensor]:
+        """The same, of steps that the kernels take in one call."""
+        assert isinstance(self.pack, LanePack)
+        active = optimizer.optimizer.active
+        lrs = [
+            [lr if on else 0.0 for lr, on in zip(self.lrs(step), active, strict=True)]
+            for step in range(start, start + len(rows))
+        ]
+        losses, right = self.pack.take_steps(self.images.source, rows, lrs)
+        self._count_steps(len(rows))
+        return losses, right.to(torch.int64)
+
+    def _count_steps(self, steps: int) -> None:
+        """Tell Lightning of steps that its wrapper of the optimizer did not take."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for _ in range(steps):
+            progress.increment_ready()
+            progress.increment_completed()
 
     def lrs(self, step: int) -> list[float]:
         """Each slot's learning rate for one update, counted from 0."""
@@ -112,12 +143,14 @@ class PackModule(pl.LightningModule):
 
     def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """Every tensor that a step depends on, by name, including buffers that no state_dict of a network has."""
+        self.pack.settle()
         return {name: value.detach() for name, value in (*self.named_parameters(), *self.named_buffers())}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> None:
         """Copy a state into the existing tensors, because the optimizer holds views of the parameters."""
         for name, value in self.state_dict().items():
             value.copy_(state[name])
+        self.pack.reload()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[_STATE_KEY] = {name: getattr(self, name) for name in _STATE_NAMES}

@@ -216,5 +216,6 @@ def _middle(x: Tensor) -> Tensor:
 @contextmanager
 def probe(module: PackModule, optimizer: PackOptimizer, step: int, before: list[Units] | None) -> Iterator[Probe]:
     """A probe of the module after so many steps; at the end the module and the optimizer are restored."""
+    module.pack.settle()
     with unchanged(module.pack, optimizer) as state:
         yield Probe(module, optimizer, state, step, before)

@@ -9,7 +9,9 @@ from bnbench.packing.partition import partition
 
 
 def trial(*overrides: str) -> Trial:
-    config = OmegaConf.to_object(OmegaConf.merge(schema(), OmegaConf.from_dotlist([*overrides])))
+    config = OmegaConf.to_object(
+        OmegaConf.merge(schema(), OmegaConf.from_dotlist(["training.engine=torch", *overrides]))
+    )
     return Trial.from_config(config, train_size=1000, data_checksum="")
 
 

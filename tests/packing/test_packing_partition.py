@@ -11,13 +11,15 @@ from omegaconf import OmegaConf
 
 from bnbench.config import Trial, schema
 from bnbench.packing.memory import trial_bytes
+from bnbench.packing.paces import shape_of
 from bnbench.packing.packed_trials import PackedTrials
 from bnbench.packing.partition import partition
 
 
 @cache
 def trial(seed: int, lr: float, *overrides: str) -> Trial:
-    given = OmegaConf.from_dotlist([f"seed={seed}", f"optimizer.lr={lr}", *overrides])
+    """A trial of torch's packs, unless the overrides say otherwise."""
+    given = OmegaConf.from_dotlist([f"seed={seed}", f"optimizer.lr={lr}", "training.engine=torch", *overrides])
     config = OmegaConf.to_object(OmegaConf.merge(schema(), given))
     return Trial.from_config(config, train_size=1000, data_checksum="")
 
@@ -111,3 +113,14 @@ def test_slots_beyond_the_trials_train_the_last_one_again() -> None:
     trials = PackedTrials([trial(seed, 0.1) for seed in range(3)])
     assert [t.seed for t in trials.padded(5).by_slot] == [0, 1, 2, 2, 2]
     assert [t.seed for t in trials.select([2, 0]).by_slot] == [2, 0]
+
+
+@pytest.mark.parametrize(("trials", "workers", "sizes"), [(16, 2, [16]), (20, 4, [10, 10]), (52, 1, [13] * 4)])
+def test_packs_of_the_kernels_fill_their_vectors_however_many_workers_there_are(trials, workers, sizes):
+    of_lanes = [trial(seed, 0.1, "training.engine=auto") for seed in range(trials)]
+    assert [len(pack) for pack in partition(of_lanes, {shape_of(of_lanes[0]): 64}, workers)] == sizes
+
+
+def test_packs_of_the_kernels_are_no_wider_than_asked_for():
+    given = [trial(seed, 0.1, "training.engine=lanes", "training.max_pack=6") for seed in range(12)]
+    assert [len(pack) for pack in partition(given)] == [6, 6]

@@ -27,7 +27,9 @@ def test_meta_tensors_are_refused_beside_cpu_ones():
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 def test_a_step_makes_nothing_on_the_cpu(model, norm, trial_of, images_of):
     data = images_of(1, 8, 8)
-    trial = trial_of(f"model.name={model}", "model.width=4", f"norm.name={norm}", "optimizer.name=adam")
+    trial = trial_of(
+        f"model.name={model}", "model.width=4", f"norm.name={norm}", "optimizer.name=adam", "training.engine=torch"
+    )
     packed, packed_trials = make_pack([trial, trial], data)
     packed = packed.to("meta")
     images = PackImages(data, packed_trials, "meta")
@@ -41,7 +43,14 @@ def test_a_step_makes_nothing_on_the_cpu(model, norm, trial_of, images_of):
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 def test_measures_make_nothing_on_the_cpu(model, trial_of, images_of):
     data = images_of(1, 8, 8)
-    trial = trial_of(f"model.name={model}", "model.width=4", "model.depth=3", "norm.name=batch", "optimizer.name=adam")
+    trial = trial_of(
+        f"model.name={model}",
+        "model.width=4",
+        "model.depth=3",
+        "norm.name=batch",
+        "optimizer.name=adam",
+        "training.engine=torch",
+    )
     packed, packed_trials = make_pack([trial, trial], data)
     packed = packed.to("meta")
     module = PackModule(packed, PackImages(data, packed_trials, "meta"), packed_trials)

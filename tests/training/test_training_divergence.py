@@ -115,16 +115,23 @@ def exploding(trial_of):
     return make
 
 
-def test_the_step_of_divergence_is_that_of_plain_torch_wherever_it_falls_in_a_block(exploding, images_of):
+# The kernels add a batch's losses in double precision, in which a sum is finite that overflows in single precision.
+@pytest.mark.parametrize(("engine", "later"), [("torch", {0}), ("lanes", {0, 1})])
+def test_the_step_of_divergence_is_that_of_plain_torch_wherever_it_falls_in_a_block(
+    engine, later, exploding, images_of
+):
     data = images_of(1, 4, 4)
-    trials = [exploding(decay, seed=i) for i, decay in enumerate([100.0, 45.0, 1e-6, 1000.0, 30.0, 28.0])]
+    decays = [100.0, 45.0, 1e-6, 1000.0, 30.0, 28.0]
+    trials = [exploding(decay, f"training.engine={engine}", seed=i) for i, decay in enumerate(decays)]
     expected = [first_bad_step(trial, data) for trial in trials]
     assert expected[2] is None
     steps = [step for step in expected if step is not None]
     assert len(set(steps)) == 5, "each at another step"
     assert min(steps) < 40 < max(steps), "in the first block and later"
     results = fit(trials, data)
-    assert [result.diverged_step for result in results] == expected
+    found = [result.diverged_step for result in results]
+    assert found[2] is None
+    assert {a - b for a, b in zip(found, expected, strict=True) if a is not None} <= later
     assert [result.status for result in results] == ["finished" if s is None else "diverged" for s in expected]
 
 
@@ -150,7 +157,7 @@ def test_a_diverged_trial_has_neither_final_metrics_nor_curves_from_its_last_eva
 def test_a_diverged_slot_is_cleared_and_stays_so(norm, trial_of, sick_trial, images_of, monkeypatch):
     packs = []
     monkeypatch.setattr(training_fit, "pack", lambda *nets: packs.append(pack(*nets)) or packs[0])
-    overrides = (*MODELS["fc"], f"norm.name={norm}", "training.steps=9")
+    overrides = (*MODELS["fc"], f"norm.name={norm}", "training.steps=9", "training.engine=torch")
     fit(
         [trial_of(*overrides), sick_trial(float("nan"), *overrides), trial_of(*overrides, "seed=1")], images_of(1, 8, 8)
     )
@@ -194,6 +201,7 @@ def test_those_left_alive_move_together_and_keep_every_bit(
         *MODELS[model],
         f"norm.name={norm}",
         f"optimizer.name={optimizer}",
+        "training.engine=torch",
         "training.steps=24",
         "training.eval_grid=linear",
         "training.eval_every=6",
@@ -215,7 +223,8 @@ def test_those_left_alive_move_together_and_keep_every_bit(
 def test_trials_that_diverge_one_after_the_other_are_left_behind_and_the_last_goes_on(exploding, images_of):
     data = images_of(1, 4, 4)
     decays = [1000.0, 30.0, 1e-6, 100.0, 45.0, 28.0, 24.0, 500.0]
-    trials = [exploding(decay, "training.eval_every=10", seed=i) for i, decay in enumerate(decays)]
+    often = ("training.eval_every=10", "training.engine=torch")
+    trials = [exploding(decay, *often, seed=i) for i, decay in enumerate(decays)]
     diverging = [trial for i, trial in enumerate(trials) if i != 2]
     whole, alone = fit(trials, data), fit([trials[2]], data)
     assert numbers(whole[2]) == numbers(alone[0])

@@ -123,7 +123,7 @@ def test_a_norm_is_known_by_what_it_declares_or_what_it_is(
 
 def test_torch_s_batch_norm_as_one_s_own_trains_like_norm_batch(own, trial_of, images_of) -> None:
     """Judge: norm=batch, whose digits it must have, biases and all."""
-    steps = ("training.steps=9", "training.batch_size=9")
+    steps = ("training.steps=9", "training.batch_size=9", "training.engine=torch")
     [batch] = fit([trial_of("norm.name=batch", *own("torchs")[2:], *steps)], images_of(1, 8, 8))
     [mine] = fit([trial_of(*own("torchs"), *steps)], images_of(1, 8, 8))
     assert mine.metrics == batch.metrics
