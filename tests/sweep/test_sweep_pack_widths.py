@@ -12,7 +12,7 @@ from bnbench.sweep.running.pack_widths import calibrated
 
 
 def plan_of(make_trial, *overrides: dict, seeds: int = 8) -> Plan:
-    trials = [make_trial({**own, "seed": seed}) for own in overrides for seed in range(seeds)]
+    trials = [make_trial({"training.engine": "torch", **own, "seed": seed}) for own in overrides for seed in range(seeds)]
     return Plan([Planned(t, [], {}, None) for t in trials], 0, frozenset(), []).repacked({})
 
 
@@ -75,6 +75,12 @@ def test_the_time_for_measuring_is_bounded_by_a_share_of_the_sweep_s(make_trial,
     assert 0 < affordable < 4, "the plan is made so"
     calibrated(plan, tmp_path, 2, print)
     assert measured == [32, 16, 8, 4][:affordable]
+
+
+def test_packs_of_the_kernels_have_one_width_and_nothing_is_measured(make_trial, measured, tmp_path):
+    plan = plan_of(make_trial, LONG | {"training.engine": "lanes"}, seeds=20)
+    assert [len(pack) for pack in calibrated(plan, tmp_path, 2, print).packs] == [10, 10]
+    assert not measured
 
 
 def test_widths_of_another_machine_are_not_used(make_trial, measured, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bnbench.config import Device, environment
+from bnbench.config import Device, Engine, Init, Trial, environment
 from bnbench.record.names import CONDITIONS, Tag
 from bnbench.sweep.again.compare import TOLERANCE
 from bnbench.sweep.planning.rebuild import Retraining
@@ -34,6 +34,10 @@ _CONDITIONS = {
     Tag.KERNELS: _KERNELS,
     Tag.THREADS: "threads",
 }
+
+
+_OF_THE_CPU = {"CPU", "CPU capability", "BLAS", "threads"}
+_UNIFORM = {Init.torch, Init.kaiming_uniform, Init.xavier_uniform}
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def changes(retraining: Retraining, conditions: Mapping[str, str] | None = None)
         *((_CONDITIONS[tag], tags.get(tag), now.get(tag)) for tag in CONDITIONS),
         ("CPU", origin.environment.hardware.get("cpu"), environment.hardware().get("cpu")),
     ]
+    if _is_the_same_on_any_cpu(retraining.trial):
+        compared = [entry for entry in compared if entry[0] not in _OF_THE_CPU]
     changed = [Change(what, old, new) for what, old, new in compared if old and new and old != new]
     same = (
         retraining.trial.key == retraining.recorded.result.key
@@ -85,6 +91,15 @@ def changes(retraining: Retraining, conditions: Mapping[str, str] | None = None)
         old = f"of bnbench {then.get('bnbench')} (commit {commit})"
         changed.insert(0, Change("numerics version", old, here["numerics"]))
     return changed
+
+
+def _is_the_same_on_any_cpu(trial: Trial) -> bool:
+    """Whether its numbers come from bnbench's kernels and from exact arithmetic alone.
+
+    Measures are computed by torch, and torch draws normally distributed weights in the arithmetic of the CPU.
+    """
+    schemes = {trial.model.init, trial.model.head_init or trial.model.init}
+    return trial.training.engine == Engine.lanes and not trial.training.measures and schemes <= _UNIFORM
 
 
 def notes(cases: Iterable[Retraining]) -> list[str]:

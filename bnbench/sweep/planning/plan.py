@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bnbench.config import (
     Config,
     ConfigError,
+    Engine,
     Init,
     LogModel,
     SplitKind,
@@ -28,6 +29,7 @@ from bnbench.data import (
     split_checksum,
     split_data,
 )
+from bnbench.lanes.library import why_no_kernels
 from bnbench.packing.paces import Pace, best_width, shape_of
 from bnbench.packing.partition import partition
 from bnbench.sweep.planning.estimate import training_seconds
@@ -70,6 +72,8 @@ class DataLoader:
     def trial(self, config: Config) -> Trial:
         """The trial that a configuration becomes, keyed by its images and by weights that its network brings."""
         info, weights = dataset_info(config.data), ""
+        if config.training.engine == Engine.auto and why_no_kernels() is not None:
+            config = replace(config, training=replace(config.training, engine=Engine.torch))
         if config.model.name == "custom" and Init.own in (config.model.init, config.model.head_init):
             from bnbench.models.own import survey
 
@@ -90,6 +94,7 @@ class Planned:
         undefined: Why it has no result, or None.
         why_alone: Why it cannot be trained in a pack with others, or None: decided here, once, for whoever trains it.
         rehearsal: What its network does beside computing, if it or its norm is the user's own.
+        chosen_engine: `training.engine` as configured.
     """
 
     trial: Trial
@@ -98,6 +103,7 @@ class Planned:
     undefined: str | None
     why_alone: str | None = None
     rehearsal: Rehearsal | None = None
+    chosen_engine: Engine = Engine.auto
 
 
 PlannedPack = list[Planned]
@@ -187,7 +193,7 @@ def make_plan(
     planned: dict[str, Planned] = {}
     for (config, overrides, values), reason in zip(points, reasons, strict=True):
         trial = data.trial(config)
-        planned.setdefault(trial.key, Planned(trial, overrides, values, reason))
+        planned.setdefault(trial.key, Planned(trial, overrides, values, reason, chosen_engine=config.training.engine))
     trials = list(planned.values())
     check(trials)
     trials = _tried(trials, to_keep=any(config.tracking.log_model == LogModel.best for config, _, _ in points))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, Device, Trial, schema
+from bnbench.config import ALL_MODELS, ALL_NORMS, Config, ConfigError, Device, Engine, Trial, schema
 from bnbench.data import DATASETS, OWN
 from bnbench.record.names import Tag
 from bnbench.record.results import Recorded, TrialResult
@@ -75,6 +75,7 @@ def rebuild(result: TrialResult, record: SweepRecord, *, root: str | None = None
     values = {key if "." in key or key == "seed" else f"{key}.name": value for key, value in params.items()}
     data = record.asked.config["data"]
     values["training.device"] = params.get("training.device", Device.cpu) if has_gpu() else Device.cpu
+    values["training.engine"] = params.get("training.engine", Engine.torch)  # once there was no other
     values |= {"data.root": root or data["root"], "data.path": data.get("path"), "data.download": data["download"]}
     heads = (key.partition("/val_acc_") for key in result.metrics)
     values["training.measures"] = params["training.measures"].split(",") if "training.measures" in params else []

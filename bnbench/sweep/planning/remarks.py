@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnbench.config import Bias, Init, ModelConfig, Placement
+from bnbench.config import Bias, Engine, Init, ModelConfig, Placement
+from bnbench.config.engine import why_torch
 from bnbench.data import OWN, dataset_info
+from bnbench.lanes.library import why_no_kernels
 from bnbench.models import site_kind
 from bnbench.sweep.planning.describe import count
 from bnbench.sweep.planning.plan import Plan
@@ -16,7 +18,23 @@ _MOST_NAMED = 3
 def own_remarks(plan: Plan) -> list[str]:
     """Lines, without full stops, on images, trials trained one by one, initial weights, biases and evaluations."""
     alone = (f"{count(number, 'trial')} one by one, not in packs: {reason}" for reason, number in plan.alone.items())
-    return [*dict.fromkeys([*_images(plan), *alone, *_weights(plan), *_biases(plan), *_evaluations(plan)])]
+    return [
+        *dict.fromkeys([*_images(plan), *_kernels(plan), *alone, *_weights(plan), *_biases(plan), *_evaluations(plan)])
+    ]
+
+
+def _kernels(plan: Plan) -> Iterator[str]:
+    """A line if trials are left to torch because bnbench's kernels are missing here."""
+    left_to_torch = [
+        p
+        for p in plan.planned
+        if p.trial.training.engine == Engine.torch
+        and why_torch(p.trial.model, p.trial.norm, p.trial.optimizer, p.trial.training) is None
+        and p.chosen_engine == Engine.auto
+    ]
+    if left_to_torch:
+        trials = count(len(left_to_torch), "trial")
+        yield f"{trials} by torch, because bnbench's own kernels are missing: {why_no_kernels()}"
 
 
 def _images(plan: Plan) -> Iterator[str]:

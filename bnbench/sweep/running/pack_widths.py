@@ -8,7 +8,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from bnbench.config import Trial, environment
+from bnbench.config import Engine, Trial, environment
 from bnbench.data import load_images
 from bnbench.packing.memory import trials_in_memory
 from bnbench.packing.paces import Pace, load_paces, save_paces, shape_of
@@ -54,6 +54,8 @@ def _unknown(plan: Plan, paces: Mapping[str, Pace]) -> dict[str, Trial]:
     for pack in plan.packs:
         trial = pack[0].trial
         shape = shape_of(trial)
+        if trial.training.engine == Engine.lanes:
+            continue  # its packs have one width
         if shape not in paces and trial.training.max_pack is None and len(pack) >= CANDIDATES[0]:
             seconds[shape] = seconds.get(shape, 0.0) + plan.pack_seconds(pack)
             trials.setdefault(shape, trial)
