@@ -10,7 +10,7 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-PEERS = frozenset({"usual", "handwritten"})
+PEERS = frozenset({"usual", "handwritten", "jax_loop"})
 """Sides that are not bnbench: the setting of MKL that bnbench makes must not slow them down."""
 
 

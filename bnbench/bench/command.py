@@ -18,6 +18,7 @@ from bnbench.bench.options import SECTIONS, Options, parse
 from bnbench.bench.ratios import measure_ratios, prepare
 from bnbench.bench.sides import SideError, Sides
 from bnbench.bench.sweep_time import time_whole_sweep
+from bnbench.bench.taking_part import taking_part, why_no_jax, why_no_lanes
 from bnbench.bench.text import tables
 from bnbench.bench.workloads import Workload
 from bnbench.config import environment
@@ -54,12 +55,13 @@ def measure(options: Options) -> dict[str, Any]:
     started = time.monotonic()
     with (
         TemporaryDirectory(prefix="bnbench-bench-", ignore_cleanup_errors=True) as name,
-        Sides(Path(name), cores) as sides,
+        Sides(Path(name)) as sides,
     ):
         report = _Measurement(options, sides, Path(name)).run()
     report = {
         "machine": {**environment.hardware(), "cores": cores, "load_before": load[0], "busy": load[0] > _BUSY_LOAD},
         "versions": environment.versions(),
+        "left_out": [why for why in (why_no_lanes(), why_no_jax()) if why],
         "rounds": options.rounds,
         **report,
         "seconds": time.monotonic() - started,
@@ -85,7 +87,7 @@ class _Measurement:
             report["inner"] = [self._workload(workload) for workload in options.workloads]
         if "norms" in sections:
             self._say("norms")
-            report["norms"] = self._sides.packed.members[0].call("norms", seconds=options.seconds / 30)
+            report["norms"] = self._sides["torch"].call("norms", seconds=options.seconds / 30)
         if "tracking" in sections:
             self._say("tracking")
             report["tracking"] = self._recording()
@@ -95,9 +97,11 @@ class _Measurement:
 
     def _needed(self) -> list[str]:
         """The names of the sides that the sections need."""
+        needed = {"torch": None} if "norms" in self._options.sections else {}
         if "inner" in self._options.sections:
-            return ["usual", "handwritten_threads", "handwritten_processes", "packed"]
-        return ["packed"] if "norms" in self._options.sections else []
+            for workload in self._options.workloads:
+                needed |= dict.fromkeys(taking_part(workload))
+        return [*needed]
 
     def _workload(self, workload: Workload) -> dict[str, Any]:
         self._say(workload.name)
@@ -106,7 +110,7 @@ class _Measurement:
 
     def _recording(self) -> dict[str, Any]:
         size = {"trials": self._options.recorded, "points": _CURVE_POINTS}
-        return {**size, **self._sides.whole.call("recording", **size, folder=str(self._folder / "recording"))}
+        return {**size, **self._sides["whole"].call("recording", **size, folder=str(self._folder / "recording"))}
 
     def _say(self, section: str) -> None:
         minutes, seconds = divmod(round(time.monotonic() - self._started), 60)

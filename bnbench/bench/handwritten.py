@@ -1,4 +1,4 @@
-"""The hand-written side: the tightest plain PyTorch loop for one trial, on as many threads as it is given."""
+"""The hand-written side: the tightest plain PyTorch loop for one trial, on one thread."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import torch
 
 from bnbench.bench.loop import fastest_loop
 from bnbench.bench.plain import parameter_count
+from bnbench.bench.rounds import Clock
 from bnbench.bench.workloads import load_images, trials_of
 
 
 class Side:
-    """A process of the hand-written side, which runs one `Loop`."""
+    """The process of the hand-written side, which runs one `Loop`."""
 
-    def prepare(self, overrides: list[str], folder: str, threads: int | None) -> dict[str, Any]:
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+
+    def prepare(self, overrides: list[str], folder: str) -> dict[str, Any]:
         """Build and warm up a trial.
 
         Args:
             overrides: The workload's overrides.
             folder: Where parsed images are cached.
-            threads: Number of torch's threads; None for its default.
         """
-        if threads is not None:
-            torch.set_num_threads(threads)
         (trial,) = trials_of(overrides, [0])
         self._loop = fastest_loop(trial, load_images(tuple(overrides), Path(folder)))
         return {
@@ -34,7 +35,8 @@ class Side:
         }
 
     def run(self, seconds: float) -> dict[str, float]:
-        """Trial-steps per second over at least `seconds`, and the training loss before and after."""
+        """The rates of steps over at least `seconds`, and the training loss before and after."""
         before = self._loop.loss()
-        rate = self._loop.run(seconds)
-        return {"rate": rate, "loss_before": before, "loss_after": self._loop.loss()}
+        clock = Clock()
+        rates = clock.rates(self._loop.run(seconds) * clock.wall_seconds)
+        return {**rates, "loss_before": before, "loss_after": self._loop.loss()}

@@ -12,7 +12,7 @@ from bnbench.config import ConfigError
 from bnbench.config.folder import conf_dir
 
 SECTIONS = {
-    "inner": "the inner step against the usual way and a hand-written loop",
+    "inner": "the inner step of lanes and of torch's packs against JAX, a hand-written loop and the usual way",
     "norms": "each norm folded for 8 trials against 8 alone, and batch norm against torch's",
     "tracking": "what it costs to record a trial, and to read 2,000 back and report them",
 }
@@ -56,8 +56,9 @@ def parse(words: Sequence[str]) -> Options:
     """
     parser = _Parser(
         prog="python -m bnbench bench",
-        description="Time bnbench on this machine beside the usual way (Lightning, DataLoader, MLFlowLogger) and a "
-        "hand-written PyTorch loop. Leave the machine alone meanwhile; it takes some minutes.",
+        description="Time bnbench on this machine beside the usual way (Lightning, DataLoader, MLFlowLogger), a "
+        "hand-written PyTorch loop and, where it is installed, JAX. Leave the machine alone meanwhile; it takes some "
+        "minutes.",
         epilog="sections: " + "; ".join(f"{name}, {what}" for name, what in SECTIONS.items()),
         allow_abbrev=False,
     )

@@ -1,7 +1,8 @@
-"""bnbench's inner side: one pack's training steps on one thread, without Lightning's loop, evaluation and tracking."""
+"""bnbench's own sides: training steps of one pack, torch's or the lanes', without Lightning's loop and tracking."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,14 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from bnbench.bench.layers import batch_norm_against_torch, fold_against_lone  # noqa: E402
+from bnbench.bench.rounds import Clock  # noqa: E402
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Statistics, Trial  # noqa: E402
 from bnbench.data import ImageData  # noqa: E402
+from bnbench.lanes.compiling import LANES  # noqa: E402
+from bnbench.lanes.library import load_library  # noqa: E402
+from bnbench.lanes.peak import fma_peak, step_operations  # noqa: E402
+from bnbench.packing.lane_pack import LanePack  # noqa: E402
 from bnbench.packing.paces import best_width  # noqa: E402
 from bnbench.packing.pack import Pack  # noqa: E402
 from bnbench.packing.packed_trials import PackedTrials  # noqa: E402
@@ -36,6 +42,7 @@ _MAX_BLOCK = 128
 _BLOCKS_A_RUN = 8
 _PROBE_IMAGES = 512
 _LONG_STEP_SECONDS = 0.3
+_PEAK_SECONDS = 0.1
 
 
 class BarePack(PackModule):
@@ -46,7 +53,7 @@ class BarePack(PackModule):
         update = self.configure_optimizers()
         # These are the parts of Lightning's wrapper of an optimizer that the step uses.
         self._update = SimpleNamespace(optimizer=update, zero_grad=update.zero_grad, step=update.step)
-        self._done = 0
+        self.steps_taken = 0
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Any:
         return self._update
@@ -54,11 +61,14 @@ class BarePack(PackModule):
     def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
 
+    def _count_steps(self, steps: int) -> None:
+        pass  # there is no Trainer to tell
+
     def take(self, steps: int) -> None:
         """Take the next block of training steps, with batches drawn as the data module draws them."""
-        stop = self._done + steps
-        self.training_step(Block(self._done, self.images.train_rows(self._done, stop)), 0)
-        self._done = stop
+        stop = self.steps_taken + steps
+        self.training_step(Block(self.steps_taken, self.images.train_rows(self.steps_taken, stop)), 0)
+        self.steps_taken = stop
 
 
 def make_pack(trials: Sequence[Trial], data: ImageData) -> BarePack:
@@ -71,7 +81,7 @@ def make_pack(trials: Sequence[Trial], data: ImageData) -> BarePack:
 
 
 class Side:
-    """A process of bnbench's inner side, set up as a sweep's worker is."""
+    """The process of a side of bnbench's own, set up as a sweep's worker is."""
 
     def __init__(self) -> None:
         prepare_process()
@@ -81,9 +91,9 @@ class Side:
         [trial] = trials_of(overrides, [0])
         return best_width(measure_pace(trial, load_images(tuple(overrides), Path(folder)), CANDIDATES))
 
-    def prepare(self, overrides: list[str], folder: str, width: int, first_seed: int) -> dict[str, Any]:
-        """Build and warm up a pack of `width` trials, whose seeds start at `first_seed`."""
-        self._trials = trials_of(overrides, range(first_seed, first_seed + width))
+    def prepare(self, overrides: list[str], folder: str, width: int = LANES) -> dict[str, Any]:
+        """Build and warm up a pack of `width` trials, whose seeds start at 0."""
+        self._trials = trials_of(overrides, range(width))
         self._data = load_images(tuple(overrides), Path(folder))
         self._module = make_pack(self._trials, self._data)
         self._step_seconds = _warm(self._module)
@@ -93,26 +103,45 @@ class Side:
             "width": width,
             "slots": packed.slots,
             "threads": torch.get_num_threads(),
-            "rate": width / self._step_seconds,
         }
 
+    def losses_after(self, steps: int) -> list[float]:
+        """Each trial's training loss once it has taken `steps` steps in all, including those of `prepare`."""
+        self._module.take(steps - self._module.steps_taken)
+        return self._losses()
+
     def run(self, seconds: float) -> dict[str, float]:
-        """Trial-steps per second over at least `seconds`, and the mean training loss before and after."""
-        before = self._loss()
-        steps, elapsed = _run(self._module, seconds, self._step_seconds)
-        return {"rate": len(self._trials) * steps / elapsed, "loss_before": before, "loss_after": self._loss()}
+        """The rates of trial-steps over at least `seconds`, and the mean training loss before and after.
+
+        Returns:
+            For lanes also `operations`, those per second of the steps' products, and `peak_operations`, the most that
+            the core can do.
+        """
+        before = statistics.mean(self._losses())
+        clock = Clock()
+        steps = _run(self._module, seconds, self._step_seconds)
+        answer = clock.rates(len(self._trials) * steps)
+        if isinstance(self._module.pack, LanePack):
+            answer |= self._operations(self._module.pack, answer["rate"])
+        return {**answer, "loss_before": before, "loss_after": statistics.mean(self._losses())}
+
+    def _operations(self, pack: LanePack, rate: float) -> dict[str, float]:
+        library = load_library()
+        assert library is not None, "the pack has it"
+        a_step = step_operations(pack.layers, self._trials[0].training.batch_size)
+        return {"operations": rate * a_step, "peak_operations": fma_peak(library, _PEAK_SECONDS)}
 
     def norms(self, seconds: float) -> dict[str, Any]:
         """The times of every norm folded against alone, and of batch norm against torch's."""
         close = batch_norm_against_torch(3 * seconds)  # longer, as the two may differ by only a few per cent
         return {"folded": fold_against_lone(seconds), "batch_norm": close}
 
-    def _loss(self) -> float:
+    def _losses(self) -> list[float]:
         module = self._module
         rows = module.images.first_train_rows(_PROBE_IMAGES)
         loss = module.trials.shared.training.loss
         values = evaluate(module.pack, module.images, rows, loss, batch=_PROBE_IMAGES, statistics=Statistics.batch).loss
-        return float(values[: len(self._trials)].mean())
+        return [float(value) for value in values[: len(self._trials)]]
 
 
 def _warm(module: BarePack) -> float:
@@ -126,13 +155,13 @@ def _warm(module: BarePack) -> float:
     return (time.perf_counter() - started - first) / 2
 
 
-def _run(module: BarePack, seconds: float, step_seconds: float) -> tuple[int, float]:
-    """The number of steps taken, and the seconds that they took."""
+def _run(module: BarePack, seconds: float, step_seconds: float) -> int:
+    """Take steps for at least `seconds`, in blocks as long as a sweep's if steps are short; returns their number."""
     block = round(seconds / _BLOCKS_A_RUN / step_seconds)
     block = min(_MAX_BLOCK, max(1, block))
     steps = 0
     started = time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
+    while time.perf_counter() - started < seconds:
         module.take(block)
         steps += block
-    return steps, elapsed
+    return steps

@@ -1,18 +1,34 @@
-"""Times one workload on all sides in turns: the rate of each, and the ratios of bnbench's rate to the others."""
+"""Times one workload on all sides in turns: the rate of each, and the ratios of bnbench's rates to the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bnbench.bench.options import Options
 from bnbench.bench.rounds import Spread, alternate, ratio
 from bnbench.bench.sides import SideError, Sides
+from bnbench.bench.taking_part import taking_part
 from bnbench.bench.workloads import Workload, pack_width
+
+RATIOS = (
+    ("lanes", "torch"),
+    ("lanes", "jax"),
+    ("lanes", "handwritten"),
+    ("lanes", "usual"),
+    ("torch", "handwritten"),
+    ("torch", "usual"),
+)
+"""The sides whose rates are compared: the first's is divided by the second's."""
+
+_COMPARED_STEPS = 64  # after these steps, the losses of JAX's trials are compared with the lanes'
+_TOLERANCE = 1e-3  # of the loss, for most trials; in a few, rounding moves a ReLU across its kink
 
 
 class Prepared(dict[str, Any]):
-    """Each side's answer after building a workload, by the side's name; `inner` has the rate of its first steps."""
+    """The answer of each side that takes part after building a workload, by the side's name."""
 
 
 def prepare(workload: Workload, sides: Sides, folder: str, *, measured_width: bool) -> Prepared:
@@ -22,30 +38,44 @@ def prepare(workload: Workload, sides: Sides, folder: str, *, measured_width: bo
         workload: The workload.
         sides: The timed processes.
         folder: Where parsed images are cached.
-        measured_width: Whether packs are as wide as a long sweep finds best, rather than as a short one takes them.
+        measured_width: Whether torch's packs are as wide as a long sweep finds best, rather than as a short one takes
+            them.
 
     Raises:
-        SideError: If the sides' networks differ in the number of parameters.
+        SideError: If the sides' networks differ in the number of parameters, or JAX's losses from the lanes'.
     """
-    arguments: dict[str, Any] = {"overrides": list(workload.overrides), "folder": folder}
-    width = pack_width(workload.overrides)
+    common: dict[str, Any] = {"overrides": list(workload.overrides), "folder": folder}
+    on_torch = {**common, "overrides": [*workload.overrides, "training.engine=torch"]}
+    width = pack_width(tuple(on_torch["overrides"]))
     if measured_width:
-        width = sides.packed.call("width", **arguments)[0]  # measured with every core at work
-    inner = sides.packed.call("prepare", lambda number: {"first_seed": number * width}, **arguments, width=width)
-    prepared = Prepared(
-        inner={**inner[0], "rate": sum(process["rate"] for process in inner)},
-        usual=sides.usual.call("prepare", **arguments),
-        handwritten_threads=sides.handwritten_threads.call("prepare", **arguments, threads=None),
-        handwritten_processes=sides.handwritten_processes.call("prepare", **arguments, threads=1)[0],
-    )
+        width = sides["torch"].call("width", **on_torch)
+    arguments: dict[str, dict[str, Any]] = {
+        "usual": {**common, "threads": 1},
+        "handwritten": common,
+        "torch": {**on_torch, "width": width},
+        "lanes": {**common, "overrides": [*workload.overrides, "training.engine=lanes"]},
+        "jax": common,
+    }
+    prepared = Prepared({name: sides[name].call("prepare", **arguments[name]) for name in taking_part(workload)})
     counts = {name: side["parameters"] for name, side in prepared.items()}
     if len(set(counts.values())) > 1:
         raise SideError(f"bench: the sides' networks for {workload.name} differ in parameters: {counts}")
+    if "jax" in prepared:
+        _compare_losses(workload, sides)
     return prepared
 
 
+def _compare_losses(workload: Workload, sides: Sides) -> None:
+    lanes, jax = (sides[name].call("losses_after", steps=_COMPARED_STEPS) for name in ("lanes", "jax"))
+    apart = statistics.median(abs(a - b) / a for a, b in zip(lanes, jax, strict=True))
+    if not apart <= _TOLERANCE:
+        raise SideError(
+            f"bench: after {_COMPARED_STEPS} steps of {workload.name}, JAX's losses are {apart:.2g} of them from lanes'"
+        )
+
+
 def measure_ratios(workload: Workload, prepared: Prepared, sides: Sides, options: Options) -> dict[str, Any]:
-    """A row of the table of ratios.
+    """A row of the tables of rates and ratios.
 
     Args:
         workload: The workload.
@@ -53,33 +83,37 @@ def measure_ratios(workload: Workload, prepared: Prepared, sides: Sides, options
         sides: The timed processes.
         options: The length of turns and the number of rounds.
     """
-    seconds = options.seconds
-    turns: dict[str, Callable[[], Any]] = {
-        "usual": lambda: [sides.usual.call("run", seconds=seconds)],
-        "handwritten_threads": lambda: [sides.handwritten_threads.call("run", seconds=seconds)],
-        "handwritten_processes": lambda: sides.handwritten_processes.call("run", seconds=seconds),
-        "inner": lambda: sides.packed.call("run", seconds=seconds),
-    }
-    measured = alternate(turns, options.rounds)
-    rates = _rates(measured)
-    losses = {name: [rounds[0][0]["loss_before"], rounds[-1][0]["loss_after"]] for name, rounds in measured.items()}
-    return {
+    measured = alternate(
+        {name: partial(sides[name].call, "run", seconds=options.seconds) for name in prepared}, options.rounds
+    )
+    rates, wall_rates = (_spreads(measured, key) for key in ("rate", "wall_rate"))
+    row = {
         "workload": workload.name,
         "overrides": list(workload.overrides),
-        "width": prepared["inner"]["width"],
         "sides": dict(prepared),
         "rates": rates,
-        "ratios": {f"inner/{peer}": ratio(rates["inner"], rates[peer]) for peer in ("usual", "handwritten")},
-        "losses": losses,
-        "usual_start_seconds": Spread.of([answers[0]["start_seconds"] for answers in measured["usual"]]),
+        "wall_rates": wall_rates,
+        "ratios": _ratios(rates),
+        "wall_ratios": _ratios(wall_rates),
+        "losses": {name: [rounds[0]["loss_before"], rounds[-1]["loss_after"]] for name, rounds in measured.items()},
+        "usual_start_seconds": Spread.of([answer["start_seconds"] for answer in measured["usual"]]),
     }
+    if "lanes" in measured:
+        operations, peak = (
+            Spread.of([answer[key] for answer in measured["lanes"]]) for key in ("operations", "peak_operations")
+        )
+        row |= {"operations": operations, "peak_operations": peak, "share_of_peak": ratio(operations, peak)}
+    return row
 
 
-def _rates(measured: Mapping[str, Sequence[Any]]) -> dict[str, Spread]:
-    """The spread of each side's trial-steps per second; `handwritten` is the faster of its two ways."""
-    rates = {
-        name: Spread.of([sum(process["rate"] for process in answers) for answers in rounds])
-        for name, rounds in measured.items()
+def _spreads(measured: Mapping[str, Sequence[Mapping[str, float]]], key: str) -> dict[str, Spread]:
+    return {name: Spread.of([answer[key] for answer in rounds]) for name, rounds in measured.items()}
+
+
+def _ratios(rates: Mapping[str, Spread]) -> dict[str, Spread]:
+    """The spreads of those ratios whose sides both took part."""
+    return {
+        f"{over}/{under}": ratio(rates[over], rates[under])
+        for over, under in RATIOS
+        if over in rates and under in rates
     }
-    ways = rates["handwritten_threads"], rates["handwritten_processes"]
-    return {**rates, "handwritten": max(ways, key=lambda way: way.median)}

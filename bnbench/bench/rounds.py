@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class Clock:
+    """Measures the wall time and the processor time of this process since it was made.
+
+    Processor time is summed over all threads of the process. Waiting for other processes is in the wall time alone.
+    """
+
+    def __init__(self) -> None:
+        self._wall = time.perf_counter()
+        self._processor = time.process_time()
+
+    @property
+    def wall_seconds(self) -> float:
+        return time.perf_counter() - self._wall
+
+    @property
+    def processor_seconds(self) -> float:
+        return time.process_time() - self._processor
+
+    def rates(self, steps: float) -> dict[str, float]:
+        """So many trial-steps per second of processor time, `rate`, and of wall time, `wall_rate`."""
+        return {"rate": steps / self.processor_seconds, "wall_rate": steps / self.wall_seconds}
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,22 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import bnbench
+
+_MODULES = {
+    "usual": "usual",
+    "handwritten": "handwritten",
+    "torch": "packed",
+    "lanes": "packed",
+    "jax": "jax_loop",
+    "whole": "whole",
+}
+"""By the name of a side, the module of this package that holds it."""
 
 _GRACE_SECONDS = 5.0
 # These are taken out of the environment, so that a timed sweep is recorded only in its temporary folder.
@@ -111,76 +120,28 @@ class Child:
         return False
 
 
-class Team:
-    """Processes of one side that do the same work at the same time."""
-
-    def __init__(self, side: str, folder: Path, size: int) -> None:
-        self.members = [Child(side, folder) for _ in range(size)]
-
-    def call(
-        self, method: str, own: Callable[[int], Mapping[str, Any]] = lambda number: {}, **arguments: Any
-    ) -> list[Any]:
-        """Call a method in every process at the same time.
-
-        Args:
-            method: The method's name.
-            own: Gives the arguments for one process alone, from its number.
-            arguments: The arguments for all processes.
-
-        Returns:
-            The answers, in the order of `members`.
-        """
-        for number, member in enumerate(self.members):
-            member.send(method, **arguments, **own(number))
-        return [member.receive() for member in self.members]
-
-
 class Sides:
-    """Every timed process, each started when it is first needed; a context manager that ends them all.
+    """The timed processes by the names of their sides, each started when it is first needed.
+
+    A context manager, which ends them all.
 
     Args:
         folder: Where the processes write.
-        cores: How many single-thread processes run at once.
     """
 
-    def __init__(self, folder: Path, cores: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._cores = cores
-        self._started: dict[str, Team] = {}
+        self._started: dict[str, Child] = {}
 
-    @property
-    def usual(self) -> Child:
-        return self._team("usual").members[0]
-
-    @property
-    def handwritten_threads(self) -> Child:
-        """One process of the hand-written side that uses all threads."""
-        return self._team("handwritten_threads").members[0]
-
-    @property
-    def handwritten_processes(self) -> Team:
-        """One process of the hand-written side per core; `prepare` sets each to one thread."""
-        return self._team("handwritten_processes")
-
-    @property
-    def packed(self) -> Team:
-        """One process of bnbench's inner side per core, each with one thread."""
-        return self._team("packed")
-
-    @property
-    def whole(self) -> Child:
-        return self._team("whole").members[0]
+    def __getitem__(self, name: str) -> Child:
+        if name not in self._started:
+            self._started[name] = Child(_MODULES[name], self._folder)
+        return self._started[name]
 
     def start(self, *names: str) -> None:
         """Start sides without waiting for them."""
         for name in names:
-            self._team(name)
-
-    def _team(self, name: str) -> Team:
-        if name not in self._started:
-            size = self._cores if name in ("handwritten_processes", "packed") else 1
-            self._started[name] = Team(name.partition("_")[0], self._folder, size)
-        return self._started[name]
+            _ = self[name]
 
     def __enter__(self) -> Self:
         return self
@@ -189,9 +150,8 @@ class Sides:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with ExitStack() as stack:  # ends the others even if one raises
-            for team in self._started.values():
-                for child in team.members:
-                    stack.callback(child.end)
+            for child in self._started.values():
+                stack.callback(child.end)
 
 
 def environment(folder: Path) -> dict[str, str]:

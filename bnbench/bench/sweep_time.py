@@ -25,16 +25,16 @@ def time_whole_sweep(
     runs = str(folder / "sweep")
     say(f"sweep {name}")
     started = time.perf_counter()
-    with Sides(folder, cores=1) as cold:  # a process of its own, with nothing imported yet, as a command is
-        cold.whole.call("named_sweep", name=name, folder=runs)
+    with Sides(folder) as cold:  # a process of its own, with nothing imported yet, as a command is
+        cold["whole"].call("named_sweep", name=name, folder=runs)
         wall_seconds = time.perf_counter() - started
-        kinds = cold.whole.call("kinds", folder=runs)
+        kinds = cold["whole"].call("kinds", folder=runs)
     rates = []
     for kind in kinds:
         say(f"the usual way, {' '.join(kind['overrides'][:4])} …")
-        sides.usual.call("prepare", overrides=kind["overrides"], folder=str(folder))
-        steps = sides.usual.call("run", seconds=seconds)["rate"]
-        rates.append({"steps": steps, "images": sides.usual.call("validate")})
+        sides["usual"].call("prepare", overrides=kind["overrides"], folder=str(folder))
+        steps = sides["usual"].call("run", seconds=seconds)["wall_rate"]
+        rates.append({"steps": steps, "images": sides["usual"].call("validate")})
     usual_seconds = estimate(kinds, rates)
     return {
         "sweep": name,

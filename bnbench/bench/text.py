@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bnbench.bench.ratios import RATIOS
+
 _Row = Mapping[str, Any]
+
+_SIDES = {"lanes": "lanes", "torch": "torch", "jax": "jax", "hand": "handwritten", "usual": "usual"}
+_OF_ROUNDS = "median (least-greatest) of the rounds"
 
 
 def tables(report: _Row) -> str:
     """Everything that was measured, as aligned tables."""
     parts = [_machine(report)]
     if report["inner"] is not None:
-        parts += [_rates(report["inner"]), _ratios(report["inner"])]
+        rows = report["inner"]
+        parts += [
+            _sides(report["left_out"]),
+            _rates(rows, "rates", f"trial-steps per second of processor time, {_OF_ROUNDS}"),
+            _rates(rows, "wall_rates", f"trial-steps per second of wall time, {_OF_ROUNDS}"),
+            _ratios(rows),
+            _operations(rows),
+        ]
     if report["norms"] is not None:
         parts += [_folded(report["norms"]["folded"]), _batch_norm(report["norms"]["batch_norm"])]
     if report["tracking"] is not None:
@@ -30,27 +42,40 @@ def _machine(report: _Row) -> Iterator[str]:
         f"{report['seconds'] / 60:.1f} min"
     )
     if machine["busy"]:
-        yield "THE MACHINE WAS BUSY before the start: do not trust the ratios; sides of several threads suffer most"
+        yield "THE MACHINE WAS BUSY before the start: do not trust what is by wall time, and the rest less"
 
 
-def _rates(rows: Sequence[_Row]) -> Iterator[str]:
-    yield "trial-steps per second, median (least-greatest) of the rounds"
-    yield "  usual: Lightning, DataLoader, PIL transforms, MLFlowLogger; hand: plain PyTorch, * one thread a core"
-    yield "  inner: the packed step alone, of K trials a core"
-    cells = [("workload", "K", "usual", "hand", "inner")]
+def _rates(rows: Sequence[_Row], key: str, title: str) -> Iterator[str]:
+    yield title
+    cells = [("workload", *_SIDES, "K")]
     for row in rows:
-        rates = row["rates"]
-        mark = "*" if rates["handwritten"] == rates["handwritten_processes"] else " "
-        usual, by_hand, inner = (_spread(rates[side], ",.0f") for side in ("usual", "handwritten", "inner"))
-        cells.append((row["workload"], str(row["width"]), usual, by_hand + mark, inner))
+        rates = (_spread(row[key].get(side), ",.0f") for side in _SIDES.values())
+        cells.append((row["workload"], *rates, str(row["sides"]["torch"]["width"])))
     yield from aligned(cells)
 
 
+def _sides(left_out: Sequence[str]) -> Iterator[str]:
+    yield "the sides, each a process of its own on one thread, in turns"
+    yield "  lanes: 16 trials in bnbench's kernels; torch: torch's packs of K trials"
+    yield "  jax: 16 trials by vmap and lax.scan; hand: plain PyTorch; usual: Lightning, DataLoader, PIL, MLFlowLogger"
+    yield from (f"  {line}" for line in left_out)
+
+
 def _ratios(rows: Sequence[_Row]) -> Iterator[str]:
-    yield "bnbench by the others, median (least-greatest) of the rounds' ratios"
-    keys = ("inner/usual", "inner/handwritten")
+    yield "bnbench by the others, by processor time, median (least-greatest) of the rounds' ratios"
+    keys = [f"{over}/{under}" for over, under in RATIOS]
     cells = [("workload", *(key.replace("written", "") for key in keys))]
-    cells += [(row["workload"], *(_spread(row["ratios"][key], ".2f") for key in keys)) for row in rows]
+    cells += [(row["workload"], *(_spread(row["ratios"].get(key), ".2f") for key in keys)) for row in rows]
+    yield from aligned(cells)
+
+
+def _operations(rows: Sequence[_Row]) -> Iterator[str]:
+    yield "lanes: operations of the steps' products, beside the core's peak, in multiply-adds that wait for nothing"
+    cells = [("workload", "GFLOP/s", "peak", "share of it")]
+    for row in rows:
+        if "lanes" in row["rates"]:
+            speeds = (_spread(row[key], ".1f", 1e-9) for key in ("operations", "peak_operations"))
+            cells.append((row["workload"], *speeds, _spread(row["share_of_peak"], ".0%")))
     yield from aligned(cells)
 
 
@@ -94,11 +119,11 @@ def _sweep(sweep: _Row) -> Iterator[str]:
     )
 
 
-def _spread(spread: _Row | None, form: str) -> str:
+def _spread(spread: _Row | None, form: str, unit: float = 1.0) -> str:
     """A spread as `median (least-greatest)`; a dash for what was not measured."""
     if spread is None:
         return "-"
-    middle, low, high = (format(spread[key], form) for key in ("median", "low", "high"))
+    middle, low, high = (format(spread[key] * unit, form) for key in ("median", "low", "high"))
     return middle if len(spread["values"]) == 1 else f"{middle} ({low}-{high})"
 
 

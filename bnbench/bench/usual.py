@@ -28,6 +28,7 @@ from bnbench.bench.plain import (  # noqa: E402
     plain_optimizer,
     training_loss,
 )
+from bnbench.bench.rounds import Clock  # noqa: E402
 from bnbench.bench.workloads import load_images, trials_of  # noqa: E402
 from bnbench.config import Trial  # noqa: E402
 from bnbench.data import ImageData, scaling, split_data  # noqa: E402
@@ -42,22 +43,25 @@ class Side:
     """The process of the usual side.
 
     Like bnbench's timed step, it makes no checkpoints, shows no progress bar and does not validate while it trains.
-    It runs on the CPU with torch's default number of threads. Its MLflow store is SQLite in the working folder.
+    It runs on the CPU. Its MLflow store is SQLite in the working folder.
     """
 
     def __init__(self) -> None:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore")
         self._folder = Path.cwd()
+        self._threads = torch.get_num_threads()
         _ = self._logger().experiment  # creates the store now, which takes seconds
 
-    def prepare(self, overrides: list[str], folder: str) -> dict[str, Any]:
+    def prepare(self, overrides: list[str], folder: str, threads: int | None = None) -> dict[str, Any]:
         """Build a trial.
 
         Args:
             overrides: The workload's overrides.
             folder: Where parsed images are cached.
+            threads: Number of torch's threads; None for its default.
         """
+        torch.set_num_threads(threads or self._threads)
         (trial,) = trials_of(overrides, [0])
         data = load_images(tuple(overrides), Path(folder))
         self._split = split_data(data, kind=trial.data.split, seed=trial.seed, train_examples=trial.data.train_examples)
@@ -73,7 +77,7 @@ class Side:
             `rate`, the trial-steps per second in that time; the training loss before and after; and `start_seconds`
             from setting up the trainer to the first step.
         """
-        clock = _Clock(seconds)
+        clock = _Stopwatch(seconds)
         loader = DataLoader(
             Subset(self._images, self._split.train.tolist()), self._batch_size, shuffle=True, drop_last=True
         )
@@ -82,7 +86,7 @@ class Side:
         trainer = self._trainer(clock)
         trainer.fit(self._module, loader)
         return {
-            "rate": clock.rate,
+            **clock.rates,
             "loss_before": before,
             "loss_after": self._loss(),
             "start_seconds": clock.first_step - started,
@@ -177,14 +181,14 @@ class _Module(pl.LightningModule):
         return plain_optimizer(self._optimizer, self._lr, self)
 
 
-class _Clock(pl.Callback):
+class _Stopwatch(pl.Callback):
     """Times whole steps, and stops the training."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._steps = 0
         self.first_step = 0.0
-        self.rate = 0.0
+        self.rates: dict[str, float] = {}
 
     def on_train_batch_start(self, *_: Any) -> None:
         if not self._steps:
@@ -192,10 +196,9 @@ class _Clock(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         self._steps += 1
-        now = time.perf_counter()
         if self._steps == _WARM_STEPS:
-            self._started = now
+            self._clock = Clock()
         timed = self._steps - _WARM_STEPS
-        if timed >= _LOG_EVERY_STEPS and now - self._started >= self._seconds and not self.rate:
-            self.rate = timed / (now - self._started)
+        if timed >= _LOG_EVERY_STEPS and self._clock.wall_seconds >= self._seconds and not self.rates:
+            self.rates = self._clock.rates(timed)
             trainer.should_stop = True

@@ -68,11 +68,12 @@ def trial() -> Callable[..., Trial]:
 @pytest.fixture(scope="session")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str], Path]:
     """`bench --quick --json`: what it printed, its lines on stderr, and where its temporary files were."""
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     temporary, home = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("home")
     done = subprocess.run(
         [sys.executable, "-m", "bnbench", "bench", "--quick", "--json"],
         cwd=home,
-        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         check=False,

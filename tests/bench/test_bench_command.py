@@ -16,10 +16,12 @@ import pytest
 from bnbench.__main__ import main
 from bnbench.bench.layers import CASES
 from bnbench.bench.options import SECTIONS, parse
+from bnbench.bench.ratios import RATIOS
 from bnbench.bench.sides import SideError, Sides
+from bnbench.bench.taking_part import taking_part
 from bnbench.bench.text import tables
 from bnbench.bench.whole import kinds_of_trials
-from bnbench.bench.workloads import DEFAULT, trials_of
+from bnbench.bench.workloads import DEFAULT, QUICK, trials_of
 from bnbench.norms import NORMS
 
 Quick = tuple[dict[str, Any], list[str], Path]
@@ -81,14 +83,19 @@ def test_the_parent_stays_light() -> None:
 
 def test_a_quick_run_has_every_table(quick: Quick) -> None:
     report, _, _ = quick
-    assert {"machine", "versions", "rounds", "seconds", "sweep", *SECTIONS} == report.keys()
+    assert {"machine", "versions", "left_out", "rounds", "seconds", "sweep", *SECTIONS} == report.keys()
     assert report["machine"]["cores"] >= 1
     assert report["sweep"] is None
     (inner,) = report["inner"]
     assert inner["workload"] == "tiny"
-    assert {"usual", "handwritten", "inner"} <= inner["rates"].keys()
-    assert all(rate["low"] > 0 for rate in inner["rates"].values())
-    assert inner["ratios"].keys() == {"inner/usual", "inner/handwritten"}
+    sides = inner["sides"].keys()
+    assert sides == {*taking_part(QUICK)} >= {"usual", "handwritten", "torch"}
+    for clock in ("", "wall_"):
+        assert inner[f"{clock}rates"].keys() == sides
+        assert all(rate["low"] > 0 for rate in inner[f"{clock}rates"].values())
+        assert inner[f"{clock}ratios"].keys() == {f"{a}/{b}" for a, b in RATIOS if {a, b} <= sides}
+    assert ("lanes" in sides) == ("share_of_peak" in inner)
+    assert [line.partition(":")[0] for line in report["left_out"]] == [s for s in ("lanes", "jax") if s not in sides]
     assert len({side["parameters"] for side in inner["sides"].values()}) == 1
     timed = {(row["norm"], row["case"]) for row in report["norms"]["folded"] if "folded" in row}
     everywhere = {(name, case.name) for name in NORMS if name != "none" for case in CASES}
@@ -124,7 +131,8 @@ def test_the_tables_show_what_the_json_holds(quick: Quick) -> None:
     }
     text = tables(report)
     for title in (
-        "trial-steps per second",
+        "trial-steps per second of processor time",
+        "trial-steps per second of wall time",
         "bnbench by the others",
         "norms",
         "torch's own",
@@ -132,7 +140,8 @@ def test_the_tables_show_what_the_json_holds(quick: Quick) -> None:
     ):
         assert title in text
     assert "ESTIMATED" in text
-    assert f"{report['inner'][0]['ratios']['inner/usual']['median']:.2f}" in text
+    assert f"{report['inner'][0]['ratios']['torch/usual']['median']:.2f}" in text
+    assert all(line in text for line in report["left_out"])
     assert max(len(line) for line in text.splitlines()) <= 160
     quiet = {**report["machine"], "busy": False}
     nothing = {
@@ -173,8 +182,8 @@ def test_ctrl_c_ends_every_process_and_removes_every_file(tmp_path: Path) -> Non
 
 
 def test_a_side_that_fails_says_so_in_one_line(tmp_path: Path) -> None:
-    with Sides(tmp_path, cores=1) as sides, pytest.raises(SideError) as caught:
-        sides.handwritten_threads.call("prepare", overrides=["model=none"], folder=str(tmp_path), threads=1)
+    with Sides(tmp_path) as sides, pytest.raises(SideError) as caught:
+        sides["handwritten"].call("prepare", overrides=["model=none"], folder=str(tmp_path))
     assert str(caught.value).startswith("bench: handwritten failed: ")
     assert len(str(caught.value).splitlines()) == 1
 

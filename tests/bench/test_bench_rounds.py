@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bnbench.bench.rounds import Spread, alternate, ratio, turns
+import time
+
+import pytest
+
+from bnbench.bench.rounds import Clock, Spread, alternate, ratio, turns
 from bnbench.bench.sweep_time import estimate
 
 
@@ -17,6 +21,16 @@ def test_a_ratio_is_taken_round_by_round() -> None:
     fast, slow = Spread.of([30.0, 3.0, 12.0]), Spread.of([10.0, 1.0, 4.0])
     assert ratio(fast, slow) == Spread.of([3.0, 3.0, 3.0])
     assert ratio(Spread.of([6.0, 1.0]), Spread.of([2.0, 4.0])) == Spread.of([3.0, 0.25])
+
+
+def test_a_process_that_waits_is_slow_on_the_wall_alone() -> None:
+    clock = Clock()
+    while clock.processor_seconds < 0.05:
+        pass
+    time.sleep(0.15)
+    rates = clock.rates(10)
+    assert rates["rate"] == pytest.approx(200, rel=0.2)
+    assert rates["wall_rate"] < 51
 
 
 def test_every_side_has_one_turn_a_round_and_each_place_once() -> None:

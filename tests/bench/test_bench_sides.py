@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from bnbench.bench import handwritten, loop, packed, usual
+from bnbench.bench import handwritten, jax_loop, loop, packed, taking_part, usual
 from bnbench.bench.packed import make_pack
 from bnbench.bench.plain import batch_loss, parameter_count, plain_network, plain_optimizer
-from bnbench.bench.workloads import DEFAULT, pack_width, trials_of
-from bnbench.config import Loss, Trial
+from bnbench.bench.taking_part import known_to_jax
+from bnbench.bench.workloads import DEFAULT, QUICK, Workload, pack_width, trials_of
+from bnbench.config import Engine, Loss, Trial
 from bnbench.data import ImageData
+from bnbench.lanes.library import why_no_kernels
 from bnbench.models import build_model
 from bnbench.norms.batch import BatchNorm
 from bnbench.optimizers.per_trial import make_optimizer
+from bnbench.training import fit
 from bnbench.training.data_module import PackDataModule
 from bnbench.training.losses import example_losses
 from bnbench.training.module import PackModule
+from bnbench.training.population import estimate_population
 
 Make = Callable[..., Trial]
 
@@ -100,13 +104,14 @@ def test_every_side_learns_and_has_the_same_parameters(
     lightning = usual.Side()
     counts = {
         lightning.prepare(network, str(tmp_path))["parameters"],
-        by_hand.prepare(network, str(tmp_path), threads=1)["parameters"],
-        inner.prepare(network, str(tmp_path), width=3, first_seed=0)["parameters"],
+        by_hand.prepare(network, str(tmp_path))["parameters"],
+        inner.prepare(network, str(tmp_path), width=3)["parameters"],
     }
     assert len(counts) == 1
     for side in (lightning, by_hand, inner):
         for _ in range(20):  # a busy machine takes few steps in a turn
             answer = side.run(0.1)
+            assert answer["wall_rate"] > 0
             assert answer["rate"] > 0
             if answer["loss_after"] < answer["loss_before"]:
                 break
@@ -133,17 +138,24 @@ def test_the_usual_side_logs_to_mlflow_every_fifty_steps(tmp_path: Path, monkeyp
 # bnbench's inner step is the one that sweeps take.
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 def test_the_inner_step_has_the_bits_of_lightning_s_training(
-    network: list[str], trial: Make, images: ImageData
+    engine: str, network: list[str], trial: Make, images: ImageData
 ) -> None:
     """Judge: the module and data module of a sweep, under a Trainer."""
     steps = 6
-    trials = [trial([*network, f"training.steps={steps}"], seed) for seed in range(3)]
-    bare, model = (make_pack(trials, images) for _ in range(2))
+    words = [*network, f"training.steps={steps}", f"training.engine={engine}"]
+    trials = [trial(words, seed) for seed in range(3)]
+    if trials[0].training.engine == Engine.lanes and why_no_kernels():
+        pytest.skip("there are no kernels")
+    bare = make_pack(trials, images)
     bare.take(2)
     bare.take(steps - 2)
-    blocks = PackDataModule(images, model.trials)
-    trained = PackModule(copy.deepcopy(model.pack), blocks.images, model.trials)
+    pack, packed_trials = fit.make_pack(trials, images)
+    blocks = PackDataModule(images, packed_trials)
+    if pack.needs_population:
+        estimate_population(pack, blocks.images)
+    trained = PackModule(pack, blocks.images, packed_trials)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_steps=steps,
@@ -155,8 +167,85 @@ def test_the_inner_step_has_the_bits_of_lightning_s_training(
     )
     trainer.fit(trained, datamodule=blocks)
     assert trainer.global_step == steps
-    for name, value in trained.pack.state_dict().items():
-        assert torch.equal(bare.pack.state_dict()[name], value), name
+    state = bare.state_dict()
+    for name, value in trained.state_dict().items():
+        assert torch.equal(state[name], value), name
+
+
+# Lanes and JAX.
+
+
+def test_the_lanes_say_how_fast_their_products_are(tmp_path: Path) -> None:
+    if why_no_kernels():
+        pytest.skip("there are no kernels")
+    side = packed.Side()
+    side.prepare([*QUICK.overrides, "training.engine=lanes"], str(tmp_path))
+    answer = side.run(0.1)
+    assert 0 < answer["operations"] < answer["peak_operations"]
+    side.prepare([*QUICK.overrides, "training.engine=torch"], str(tmp_path), width=3)
+    assert "operations" not in side.run(0.1)
+
+
+JAX_NETWORKS = {
+    "no norm": (),
+    "batch norm before": ("norm=batch",),
+    "batch norm after, biased, not affine": (
+        "norm=batch",
+        "norm.placement=after",
+        "norm.running_var=biased",
+        "norm.affine=false",
+    ),
+    "batch size 1": ("training.batch_size=1",),
+}
+
+
+@pytest.mark.parametrize("layout", jax_loop._LAYOUTS)
+@pytest.mark.parametrize("words", JAX_NETWORKS.values(), ids=JAX_NETWORKS.keys())
+def test_jax_trains_what_torch_does(
+    words: tuple[str, ...], layout: str, images: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judge: a pack of torch on the same rows; half of the trials, for a ReLU at its kink may go the other way."""
+    pytest.importorskip("jax")
+    jax_loop.Side()  # on one thread
+    overrides = ["data=digits", "model.width=12", "model.depth=2", "training.batch_size=8", "norm=none", *words]
+    trials = trials_of([*overrides, "training.engine=torch"], range(4))
+    assert known_to_jax(trials[0])
+    torchs = make_pack(trials, images)
+    monkeypatch.setattr(jax_loop, "_LONG_BLOCK", 8)
+    jaxs = jax_loop.Loop(trials, images, layout)
+    for _ in range(2):
+        torchs.take(8)
+        jaxs.take()
+    side = packed.Side()
+    side._module, side._trials = torchs, trials
+    ours, theirs = (torch.tensor(losses) for losses in (side._losses(), jaxs.losses()))
+    assert float(((theirs - ours) / ours).abs().median()) < 1e-5
+    running = [values for values in jaxs._running if values]
+    norms = [norm for norm in torchs.pack.norms if isinstance(norm, BatchNorm)]
+    for values, norm in zip(running, norms, strict=True):
+        for name, value in values.items():
+            found = torch.from_numpy(np.array(value))
+            found = found if jaxs._axis == 0 else found.T
+            apart = found.flatten() - getattr(norm, f"running_{name}").flatten()[: found.numel()]
+            assert float(apart.abs().median()) < 1e-5
+
+
+def test_lanes_and_jax_take_part_where_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taking_part, "why_no_kernels", lambda: None)
+    monkeypatch.setattr(taking_part, "find_spec", lambda name: object())
+    always = {"usual", "handwritten", "torch"}
+    assert taking_part.why_no_jax() is None
+    assert {*taking_part.taking_part(QUICK)} == {*always, "lanes", "jax"}
+    cnn = Workload("", ("model=cnn", "norm=batch"))
+    assert {*taking_part.taking_part(cnn)} == {*always, "lanes"}
+    layer = Workload("", ("model=fc", "norm=layer"))
+    assert {*taking_part.taking_part(layer)} == always
+    monkeypatch.setattr(taking_part, "find_spec", lambda name: None)
+    assert "pip install" in str(taking_part.why_no_jax())
+    assert {*taking_part.taking_part(QUICK)} == {*always, "lanes"}
+    monkeypatch.setattr(taking_part, "why_no_kernels", lambda: "none here")
+    assert taking_part.why_no_lanes() == "lanes: left out, none here"
+    assert {*taking_part.taking_part(QUICK)} == always
 
 
 # The workloads.
