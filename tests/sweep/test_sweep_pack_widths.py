@@ -12,7 +12,9 @@ from bnbench.sweep.running.pack_widths import calibrated
 
 
 def plan_of(make_trial, *overrides: dict, seeds: int = 8) -> Plan:
-    trials = [make_trial({"training.engine": "torch", **own, "seed": seed}) for own in overrides for seed in range(seeds)]
+    trials = [
+        make_trial({"training.engine": "torch", **own, "seed": seed}) for own in overrides for seed in range(seeds)
+    ]
     return Plan([Planned(t, [], {}, None) for t in trials], 0, frozenset(), []).repacked({})
 
 

@@ -21,8 +21,8 @@ _NOW = {Tag.DEVICE: "cpu", Tag.CPU_CAPABILITY: "AVX512", Tag.BLAS: "MKL 1", Tag.
 def case(make_trial: Callable[..., Trial]) -> Callable[..., Retraining]:
     """A trial recorded here and now, but for what is given."""
 
-    def make(*, key: str = "", versions: Any = None, cpu: str = "", tags: Any = None) -> Retraining:
-        trial = make_trial({})
+    def make(*, key: str = "", versions: Any = None, cpu: str = "", tags: Any = None, values: Any = None) -> Retraining:
+        trial = make_trial({"training.engine": "torch"} if values is None else values)
         known = Environment(
             environment.versions() if versions is None else versions,
             git={"commit": "c" * 40},
@@ -48,6 +48,23 @@ def test_the_likeliest_cause_is_named_first(case: Callable[..., Retraining]) -> 
     assert [change.what for change in found] == ["data", "numerics version", "torch", "BLAS", "threads", "CPU"]
     assert str(found[0]) == f"checksum of the data {'e' * 12} when recorded, {'d' * 12} now"
     assert [change.in_key for change in found] == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "depends"),
+    [
+        ({"training.engine": "lanes"}, False),
+        ({"training.engine": "lanes", "training.measures": ["gradients"]}, True),
+        ({"training.engine": "lanes", "model.init": "orthogonal"}, True),
+        ({"training.engine": "torch"}, True),
+    ],
+)
+def test_of_the_kernels_only_what_torch_computes_depends_on_the_cpu(
+    values: dict[str, Any], depends: bool, case: Callable[..., Retraining]
+) -> None:
+    of_the_cpu = {Tag.THREADS: "2", Tag.BLAS: "MKL 0", Tag.CPU_CAPABILITY: "AVX2"}
+    found = [change.what for change in changes(case(values=values, cpu="Z80", tags=of_the_cpu), _NOW)]
+    assert found == (["CPU capability", "BLAS", "threads", "CPU"] if depends else [])
 
 
 def test_before_training_only_what_is_known_by_then_is_compared(case: Callable[..., Retraining]) -> None:
