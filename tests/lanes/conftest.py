@@ -7,11 +7,18 @@ import json
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from bnbench.lanes import library as lanes_library
 from bnbench.lanes.compiling import LIBRARIES, library_file, note_file
 
 NAMES = {"avx512": "x86_64_v4", "avx2": "x86_64_v3", "neon": "aarch64"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Networks this small are no faster in torch with more threads, and far slower where other processes have them."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ static inline v is_right(const v* logits, vi label, int classes) {
   v top = logits[0], hit = all(0.0f), open = all(1.0f);
   for (int c = 1; c < classes; c++) top = larger(top, logits[c]);
   for (int c = 0; c < classes; c++) {
-    const v first = open * equal(as_int(logits[c] - top), all(0), all(1.0f));
+    const v first = open * equal(as_int(logits[c] - top + all(0.0f)), all(0), all(1.0f));
     open = open - first;
     hit = fma(first, equal(label, all(c), all(1.0f)), hit);
   }

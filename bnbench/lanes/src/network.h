@@ -293,7 +293,7 @@ struct Network {
       else
         for (long i = 0; i < positions * C; i++) to[i] = f.value(z[i]);
       // The channels that only fill a block of four must stay zero, or the next layer's weights would learn of them.
-      if (!f.zero_at_zero && place != AFTER)
+      if (!f.zero_at_zero)  // under AFTER too: normalized, they are what was rounded off, of which Adam learns at its full rate
         for (long n = 0; n < positions; n++) for (int c = a.spec.outputs; c < C; c++) to[n * C + c] = all(0.0f);
     });
   }
