@@ -113,7 +113,7 @@ class Loop:
         images, labels = jnp.asarray(scaled.reshape(len(scaled), -1)), jnp.asarray(data.labels)
         self._nets = [build_model(each, data.shape, data.classes) for each in trials]
         self.parameters = parameter_count(self._nets[0])
-        layers = self._layers = lane_layers(self._nets[0], data.shape, decays=False)
+        layers = self._layers = lane_layers(self._nets[0], data.shape, trials[0].training.batch_size, decays=False)
         momentum = trial.norm.momentum
         assert momentum is not None, "a trial's norm is resolved"
         axis = self._axis = _LAYOUTS[layout]

@@ -107,7 +107,7 @@ class LaneLayer:
         return taps
 
 
-def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], *, decays: bool) -> list[LaneLayer]:
+def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: int, *, decays: bool) -> list[LaneLayer]:
     """The layers of one of bnbench's FC or CNN networks, from the images to the logits.
 
     A conv layer that sees all pixels of its map and gives one is a linear layer, unless weight decay moves the rest of
@@ -116,6 +116,7 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], *, decays: bo
     Args:
         net: The network of one trial.
         image_shape: Shape (C, H, W) of one image.
+        batch_size: Examples of a step.
         decays: Whether there is weight decay.
     """
     layers: list[LaneLayer] = []
@@ -127,7 +128,7 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], *, decays: bo
         if not layers and isinstance(layer, nn.Linear):
             source = Map(layer.in_features)  # an image's values are stored as torch flattens them
         if isinstance(module, Block):
-            layers.append(_of_block(path, module, source, decays=decays or not layers))
+            layers.append(_of_block(path, module, source, batch_size, decays=decays or not layers))
         else:
             assert isinstance(layer, nn.Linear)
             layers.append(LaneLayer(path, source, Map(layer.out_features), bias=layer.bias is not None))
@@ -135,36 +136,37 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], *, decays: bo
     return layers
 
 
-def _of_block(path: str, block: Block, source: Map, *, decays: bool) -> LaneLayer:
+def _of_block(path: str, block: Block, source: Map, batch_size: int, *, decays: bool) -> LaneLayer:
     common: dict[str, Any] = {
         "path": f"{path}.layer",
+        "source": source,
         "bias": block.layer.bias is not None,
         "activation": _ACTIVATIONS[type(block.activation)],
     }
+    if isinstance(block.layer, nn.Conv2d):
+        common |= _of_conv(block, block.layer, source, decays=decays)
+    else:
+        common |= {"output": Map(block.layer.out_features)}
     norm = block.norm
     if isinstance(norm, BatchNorm):
-        over_map = isinstance(block.layer, nn.Conv2d)
+        output = common["output"]
+        values = batch_size * output.height * output.width
+        fused = isinstance(block.layer, nn.Conv2d) and values > 1
         common |= {
             "norm_path": f"{path}.norm",
             "norm": NormPlace.before if block.norm_first else NormPlace.after,
             "affine": norm.weight is not None,
-            "unbiased": over_map if norm.fused else norm.unbiased,
+            "unbiased": fused if norm.fused else norm.unbiased,
             "eps": norm.eps,
         }
-    if isinstance(block.layer, nn.Linear):
-        return LaneLayer(source=source, output=Map(block.layer.out_features), **common)
-    conv = block.layer
+    return LaneLayer(**common)
+
+
+def _of_conv(block: Block, conv: nn.Conv2d, source: Map, *, decays: bool) -> dict[str, Any]:
     left, right, top, bottom = block.padding.padding if isinstance(block.padding, nn.ZeroPad2d) else (1, 1, 1, 1)
     stride = conv.stride[0]
     height = (source.height + top + bottom - 3) // stride + 1
     width = (source.width + left + right - 3) // stride + 1
     sees_all = height == width == 1 and source.height + top <= 3 and source.width + left <= 3
-    return LaneLayer(
-        source=source,
-        output=Map(conv.out_channels, height, width),
-        conv=decays or not sees_all,
-        stride=stride,
-        left=left,
-        top=top,
-        **common,
-    )
+    output = Map(conv.out_channels, height, width)
+    return {"output": output, "conv": decays or not sees_all, "stride": stride, "left": left, "top": top}

@@ -60,16 +60,17 @@ class LanePack(FoldedPack):
     ) -> None:
         super().__init__(nets)
         shared = trials.shared
-        self.layers = lane_layers(nets[0], image_shape, decays=shared.optimizer.weight_decay > 0)
+        batch_size, decays = shared.training.batch_size, shared.optimizer.weight_decay > 0
+        self.layers = lane_layers(nets[0], image_shape, batch_size, decays=decays)
         self._modules_by_path = dict(self.net.named_modules())
-        self._refuse_single_values(shared.training.batch_size)
+        self._refuse_single_values(batch_size)
         self._networks = [
             LaneNetwork(
                 library,
                 self.layers,
                 [_settings(trial) for trial in trials.by_slot[start : start + LANES]],
                 image_shape=image_shape,
-                batch_size=shared.training.batch_size,
+                batch_size=batch_size,
                 loss=shared.training.loss,
                 rule=_rule(shared),
                 cumulative=shared.norm.averaging == Averaging.cumulative,

@@ -119,7 +119,7 @@ class Case:
         settings = [self.settings(seed) for seed in seeds]
         network = LaneNetwork(
             library,
-            lane_layers(nets[0], self.shape, decays=any(s.weight_decay for s in settings)),
+            lane_layers(nets[0], self.shape, self.batch_size, decays=any(s.weight_decay for s in settings)),
             settings,
             image_shape=self.shape,
             batch_size=self.batch_size,
@@ -394,19 +394,10 @@ def test_of_one_value_a_channel_the_norm_gives_beta_and_no_gradient(best) -> Non
             assert torch.equal(after[trial][name], state[name]), name
 
 
-_NOT_BLENDED = pytest.mark.xfail(
-    reason="of one value a map the kernels keep the running variance that torch blends with 0"
-)
-
-
 @pytest.mark.parametrize("norm", ["before", "after"])
 @pytest.mark.parametrize(
     ("model", "running_var"),
-    [
-        *itertools.product(["fc"], ["biased", "unbiased", "fused"]),
-        *itertools.product(["cnn"], ["biased", "unbiased"]),
-        pytest.param("cnn", "fused", marks=_NOT_BLENDED),
-    ],
+    [*itertools.product(["fc", "cnn"], ["biased", "unbiased", "fused"])],
 )
 def test_steps_on_one_value_a_channel(model, norm, running_var, best) -> None:
     """The last conv layer's maps have one pixel, those before it more."""

@@ -52,4 +52,4 @@ def test_the_peak_is_one_that_a_core_can_have() -> None:
 
 
 def _layers(trial: Trial) -> list[LaneLayer]:
-    return lane_layers(build_model(trial, MNIST, 10), MNIST, decays=False)
+    return lane_layers(build_model(trial, MNIST, 10), MNIST, trial.training.batch_size, decays=False)

@@ -1,0 +1,117 @@
+// Trains small networks from inputs made of whole numbers, and prints a hash of what came out: one line for each network,
+// the same on every machine. `test_lanes_machines.py` compiles it for several kinds of processors.
+#include <stdio.h>
+
+#include "network.h"
+
+constexpr int IMAGES = 300, STEPS = 8, SIDE = 28, MOST = 20;
+
+static uint64_t hash;
+static void add(const void* bytes, size_t count) {
+  for (size_t i = 0; i < count; i++) hash = (hash ^ ((const uint8_t*)bytes)[i]) * 1099511628211ull;
+}
+
+static uint32_t mixed(uint64_t i) {
+  uint64_t x = i * 2654435761u + 12345;
+  x ^= x >> 15;
+  x *= 2246822519u;
+  return (uint32_t)(x ^ (x >> 13));
+}
+
+static LayerSpec conv(int side, int inputs, int outputs, int stride, int activation, int norm) {
+  LayerSpec spec{};
+  spec.conv = 1;
+  spec.height = spec.width = side;
+  spec.inputs = inputs;
+  spec.stride = stride;
+  spec.left = spec.top = 1;
+  spec.height_out = spec.width_out = (side + stride - 1) / stride;
+  spec.outputs = outputs;
+  spec.bias = norm != BEFORE;
+  spec.activation = activation;
+  spec.norm = norm;
+  spec.affine = spec.unbiased = 1;
+  spec.eps = 1e-5;
+  return spec;
+}
+
+static LayerSpec linear(int inputs, int outputs, int activation, int norm) {
+  LayerSpec spec = conv(1, inputs, outputs, 1, activation, norm);
+  spec.conv = spec.left = spec.top = 0;
+  return spec;
+}
+
+/// Gives the weights of layer l values that depend on the trial; the channels that only fill a block of four stay zero.
+static void fill(Network& net, int l) {
+  Layer& a = net.layer[l];
+  const long inputs = a.spec.conv ? 9L * a.conv.CI : a.linear.I;
+  const int channels = l ? net.layer[l - 1].C : a.spec.inputs, real = l ? net.layer[l - 1].spec.outputs : channels;
+  float scale = 1;
+  while (scale * scale * inputs > 3) scale /= 2;
+  for (long o = 0; o < a.spec.outputs; o++)
+    for (long i = 0; i < inputs; i++)
+      for (int lane = 0; lane < L && i % channels < real; lane++) {
+        const uint32_t drawn = mixed((l * 1000003ull + o * 5003 + i) * PACK + net.first_trial + lane) % 65536;
+        set_lane(a.weight.value[(o / 4 * inputs + i) * 4 + o % 4], lane, ((int)drawn - 32768) / 32768.0f * scale);
+      }
+}
+
+static void train(const char* name, const LayerSpec* layers, int depth, int batch_size, int optimizer, int loss) {
+  double momentum[PACK], beta1[PACK], beta2[PACK], eps[PACK], decay[PACK], norm_momentum[PACK];
+  float scale[PACK], shift[PACK];
+  for (int t = 0; t < PACK; t++) {
+    momentum[t] = 0.5 + t / 40.0;
+    beta1[t] = 0.9 - t / 100.0;
+    beta2[t] = 0.99;
+    eps[t] = 1e-6;
+    decay[t] = t / 1000.0;
+    norm_momentum[t] = 0.1 + t / 40.0;
+    scale[t] = 1 / 256.0f;
+    shift[t] = -0.25f * (t % 3);
+  }
+  const NetworkSpec spec{depth, batch_size, PACK, 1, loss, optimizer, 0, 0, layers, momentum, beta1, beta2, eps, decay, norm_momentum};
+  static uint8_t images[IMAGES * SIDE * SIDE];
+  static int64_t labels[IMAGES], rows[STEPS * PACK * MOST];
+  double lrs[STEPS * PACK], losses[STEPS * PACK], right[STEPS * PACK];
+  for (int i = 0; i < IMAGES * SIDE * SIDE; i++) images[i] = (uint8_t)(mixed(i) >> 9);
+  for (int i = 0; i < IMAGES; i++) labels[i] = mixed(i + 77) % 10;
+  for (int i = 0; i < STEPS * PACK * batch_size; i++) rows[i] = mixed(i + 999) % IMAGES;
+  for (int i = 0; i < STEPS * PACK; i++) lrs[i] = 0.01 * (1 + i % 7);
+  static Network networks[PACK / L];
+  for (int k = 0; k < PACK / L; k++) {
+    Network& net = networks[k] = Network();
+    net.open(spec, k * L);
+    for (int l = 0; l < depth; l++) fill(net, l);
+    net.train({{images, labels, scale, shift}, rows, lrs, losses, right}, STEPS);
+  }
+  hash = 1469598103934665603ull;
+  add(losses, sizeof losses);
+  add(right, sizeof right);
+  for (int l = 0; l < depth; l++) {
+    const Layer& first = networks[0].layer[l];
+    const long weights = first.spec.conv ? first.conv.weights() : (long)first.linear.I * first.linear.O;
+    for (long i = 0; i < weights + first.spec.outputs; i++)
+      for (int t = 0; t < PACK; t++) {
+        const Layer& a = networks[t / L].layer[l];
+        const float value = get_lane(i < weights ? a.weight.value[i] : a.norm.running_var[i - weights], t % L);
+        add(&value, sizeof value);
+      }
+  }
+  printf("%s %016llx\n", name, (unsigned long long)hash);
+  for (Network& net : networks) net.close();
+}
+
+int main() {
+  const char* activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus"};
+  const char* optimizers[] = {"sgd", "momentum", "nesterov", "adam", "adamw"};
+  for (int f = IDENTITY; f <= SOFTPLUS; f++) {
+    char name[64];
+    const LayerSpec fc[] = {linear(SIDE * SIDE, 20, f, f % 3), linear(20, 9, f, (f + 1) % 3), linear(9, 10, IDENTITY, NO_NORM)};
+    snprintf(name, sizeof name, "fc %s %s", activations[f], optimizers[f % 5]);
+    train(name, fc, 3, f % 2 ? MOST : 1 + f, f % 5, f % 2);
+    const LayerSpec cnn[] = {conv(28, 1, 4, 1, f, f % 3), conv(28, 4, 6, 2, f, (f + 1) % 3), conv(14, 6, 8, 2, f, BEFORE),
+                             linear(7 * 7 * 8, 12, f, AFTER), linear(12, 10, IDENTITY, NO_NORM)};
+    snprintf(name, sizeof name, "cnn %s %s", activations[f], optimizers[(f + 2) % 5]);
+    train(name, cnn, 5, 5, (f + 2) % 5, f % 2);
+  }
+}

@@ -1,0 +1,69 @@
+"""The same networks, trained by programs for several kinds of processors, have the same bits.
+
+They are compiled here: by ziglang where it is installed, which compiles for other processors too, else by the system's
+compiler. Programs for aarch64 run on others under QEMU's user mode, where that is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bnbench.lanes import library
+from bnbench.lanes.compiling import SOURCES
+
+# What came out where this was first run; a change of it is another numerics version.
+GOLDEN = "c72cdf686853e217"
+_FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-w",
+]
+_LIBRARIES = {"x86-64-v4": "x86_64_v4", "x86-64-v3": "x86_64_v3", "aarch64": "aarch64"}
+_QEMU = ("qemu-aarch64-static", "qemu-aarch64")
+
+
+def _compiler(processor: str) -> list[str]:
+    """The compiler for a processor and what tells it which; skips where there is none."""
+    kind = "aarch64" if processor == "aarch64" else "x86_64"
+    if importlib.util.find_spec("ziglang") is not None:
+        cpu = "generic" if kind == "aarch64" else processor.replace("-", "_")
+        return [sys.executable, "-m", "ziglang", "c++", "-target", f"{kind}-linux-musl", f"-mcpu={cpu}", "-static"]
+    system = shutil.which("c++")
+    if system is None or platform.machine() != kind:
+        pytest.skip(f"neither ziglang nor a compiler for {kind} is here")
+    return [system, *([] if kind == "aarch64" else [f"-march={processor}"])]
+
+
+def _runner(processor: str) -> list[str]:
+    """What runs a program for a processor here; skips where nothing does."""
+    if processor == "aarch64" and platform.machine() != "aarch64":
+        found = next(filter(None, map(shutil.which, _QEMU)), None)
+        return [found] if found else pytest.skip("no QEMU for aarch64 is here")
+    lacking = library._lacking(_LIBRARIES[processor])
+    return pytest.skip(f"this processor has no {', '.join(lacking)}") if lacking else []
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="the kernels are for Linux")
+@pytest.mark.parametrize("processor", _LIBRARIES)
+def test_programs_for_every_processor_have_the_same_bits(processor: str, tmp_path: Path) -> None:
+    runner, program = _runner(processor), tmp_path / "golden"
+    source = Path(__file__).with_name("golden.cpp")
+    subprocess.run(
+        [*_compiler(processor), *_FLAGS, "-I", str(SOURCES), str(source), "-o", str(program)], check=True, timeout=300
+    )
+    printed = subprocess.run([*runner, str(program)], capture_output=True, text=True, check=True, timeout=300).stdout
+    assert len(printed.splitlines()) == 18, "each activation in two networks"
+    assert hashlib.sha256(printed.encode()).hexdigest()[:16] == GOLDEN, printed
