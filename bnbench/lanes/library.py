@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.metadata
 import json
 import os
 from pathlib import Path
@@ -52,10 +53,20 @@ def _found(asked: str) -> ctypes.CDLL | str:
         raise ConfigError(
             f"{VARIABLE}={asked} is not allowed; it may be v4, v3 or none, or left out for the best that there is"
         )
-    found = _library(LIBRARIES, SOURCES, asked and _ASKED[asked])
+    found = _library(_folder(), SOURCES, asked and _ASKED[asked])
     if asked and isinstance(found, str):
         raise ConfigError(f"{VARIABLE}={asked} asks for kernels that are not to be had here: {found}")
     return found
+
+
+def _folder() -> Path:
+    """Where the libraries lie: beside this file or, if this is a clone that is run in place, where it was installed."""
+    if note_file(LIBRARIES).is_file():
+        return LIBRARIES
+    try:
+        return Path(str(importlib.metadata.distribution("bnbench").locate_file("bnbench/lanes/lib")))
+    except importlib.metadata.PackageNotFoundError:
+        return LIBRARIES
 
 
 def _library(folder: Path, sources: Path, wanted: str) -> ctypes.CDLL | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,11 +35,13 @@ class Machine:
 
     def __init__(self, patch: pytest.MonkeyPatch, sources: Path, folder: Path) -> None:
         self.patch, self.sources, self.folder = patch, sources, folder
+        self.site_packages = sources / "site-packages"
         folder.mkdir()
         (sources / "lanes.cpp").write_text("int answer = 42;\n")
         patch.delenv("BNBENCH_LANES", raising=False)
         patch.setattr(library, "SOURCES", sources)
         patch.setattr(library, "LIBRARIES", folder)
+        patch.setattr(importlib.metadata, "distribution", self.distribution)
         patch.setattr(ctypes, "CDLL", lambda path: SimpleNamespace(_name=path))
         self.note(X86)
         self.has(V4)
@@ -46,6 +49,19 @@ class Machine:
     def note(self, libraries: Iterable[str], problem: str | None = None) -> None:
         note = {"sources": sources_digest(self.sources), "libraries": [*libraries], "problem": problem}
         note_file(self.folder).write_text(json.dumps(note))
+
+    def distribution(self, name: str) -> SimpleNamespace:
+        """What is installed of bnbench, beside the copy that runs; nothing until `installed` makes it."""
+        if not self.site_packages.exists():
+            raise importlib.metadata.PackageNotFoundError(name)
+        return SimpleNamespace(locate_file=lambda path: self.site_packages / path)
+
+    def installed(self) -> None:
+        """Move the libraries to an installation, as `pip install` of a clone leaves them."""
+        place = self.site_packages / "bnbench/lanes/lib"
+        place.parent.mkdir(parents=True)
+        self.folder.rename(place)
+        self.folder = place
 
     def has(self, instructions: Iterable[str]) -> None:
         self.patch.setattr(library, "_processor_features", lambda: {*instructions})
@@ -158,3 +174,15 @@ def test_a_damaged_library_gives_its_reason(machine: Machine) -> None:
 def test_the_kernels_of_this_installation_load(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setenv("BNBENCH_LANES", asked)
     assert loaded_file() in ({"lanes_x86_64_v3.so"} if asked else {"lanes_x86_64_v3.so", "lanes_x86_64_v4.so"})
+
+
+def test_a_clone_that_is_run_in_place_loads_what_was_installed_of_it(machine: Machine) -> None:
+    machine.installed()
+    assert loaded_file() == "lanes_x86_64_v4.so"
+
+
+def test_a_clone_that_changed_since_it_was_installed_loads_nothing_of_it(machine: Machine) -> None:
+    machine.installed()
+    (machine.sources / "lanes.cpp").write_text("int answer = 43;\n")
+    assert library.load_library() is None
+    assert library.why_no_kernels() == "they were compiled from other sources than those here; install bnbench again"
