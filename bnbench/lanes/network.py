@@ -92,7 +92,7 @@ class _LayerSpec(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("conv", "height", "width", "inputs", "stride", "left", "top")),
         *((name, ctypes.c_int32) for name in ("height_out", "width_out", "outputs")),
-        *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "affine", "unbiased", "reserved")),
+        *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "affine", "unbiased")),
         ("eps", ctypes.c_double),
     )
 
@@ -102,7 +102,7 @@ class _NetworkSpec(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("layers", "batch_size", "trials", "channels")),
-        *((name, ctypes.c_int32) for name in ("loss", "optimizer", "cumulative", "reserved")),
+        *((name, ctypes.c_int32) for name in ("loss", "optimizer", "cumulative")),
         ("layer", ctypes.POINTER(_LayerSpec)),
         *((name, ctypes.c_void_p) for name in Settings.__dataclass_fields__),
     )

@@ -69,7 +69,7 @@ static void train(const char* name, const LayerSpec* layers, int depth, int batc
     scale[t] = 1 / 256.0f;
     shift[t] = -0.25f * (t % 3);
   }
-  const NetworkSpec spec{depth, batch_size, PACK, 1, loss, optimizer, 0, 0, layers, momentum, beta1, beta2, eps, decay, norm_momentum};
+  const NetworkSpec spec{depth, batch_size, PACK, 1, loss, optimizer, 0, layers, momentum, beta1, beta2, eps, decay, norm_momentum};
   static uint8_t images[IMAGES * SIDE * SIDE];
   static int64_t labels[IMAGES], rows[STEPS * PACK * MOST];
   double lrs[STEPS * PACK], losses[STEPS * PACK], right[STEPS * PACK];

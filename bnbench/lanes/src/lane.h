@@ -24,7 +24,6 @@ static inline v fma(v a, v b, v c) { return _mm512_fmadd_ps(a, b, c); }
 static inline v root(v a) { return _mm512_sqrt_ps(a); }
 static inline v larger(v a, v b) { return _mm512_max_ps(a, b); }  // b where either is NaN
 static inline v where_larger(v a, v b, v yes, v no) { return _mm512_mask_mov_ps(no, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), yes); }
-static inline v where_positive(v a, v b) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), b); }
 static inline v all(float a) { return _mm512_set1_ps(a); }
 static inline vi all(int a) { return _mm512_set1_epi32(a); }
 static inline v of_bytes(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p))); }
@@ -47,7 +46,6 @@ static inline v fma(v a, v b, v c) { return _mm256_fmadd_ps(a, b, c); }
 static inline v root(v a) { return _mm256_sqrt_ps(a); }
 static inline v larger(v a, v b) { return _mm256_max_ps(a, b); }
 static inline v where_larger(v a, v b, v yes, v no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
-static inline v where_positive(v a, v b) { return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), b); }
 static inline v all(float a) { return _mm256_set1_ps(a); }
 static inline vi all(int a) { return _mm256_set1_epi32(a); }
 static inline v of_bytes(const uint8_t* p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
@@ -70,7 +68,6 @@ static inline v fma(v a, v b, v c) { return vfmaq_f32(c, a, b); }
 static inline v root(v a) { return vsqrtq_f32(a); }
 static inline v larger(v a, v b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }  // not vmaxq, whose NaN and -0 are others than x86's
 static inline v where_larger(v a, v b, v yes, v no) { return vbslq_f32(vcgtq_f32(a, b), yes, no); }
-static inline v where_positive(v a, v b) { return vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(a, vdupq_n_f32(0)), vreinterpretq_u32_f32(b))); }
 static inline v all(float a) { return vdupq_n_f32(a); }
 static inline vi all(int a) { return vdupq_n_s32(a); }
 static inline v of_bytes(const uint8_t* p) {

@@ -39,7 +39,7 @@ static inline v sigmoid_loss(v* logits, vi label, int classes, v share) {
   for (int c = 0; c < classes; c++) {
     const v x = logits[c], hot = equal(label, all(c), all(1.0f)), positive = relu(x);
     const v e = exp_negative(x - positive - positive), over = all(1.0f) / (all(1.0f) + e);  // e is exp(-|x|)
-    const v small = e * over, sigmoid = where_positive(x, over) + (small - where_positive(x, small));
+    const v small = e * over, sigmoid = where_larger(x, all(0.0f), over, small);
     sum = sum + (positive + log1p(e) - x * hot);
     logits[c] = (sigmoid - hot) * (each * share);
   }

@@ -25,12 +25,11 @@ struct LayerSpec {
   int32_t bias, activation, norm;  // `norm`: NormPlace
   int32_t affine;                  // whether gamma and beta are learned
   int32_t unbiased;                // whether the running variance takes the divisor N - 1
-  int32_t reserved;
   double eps;
 };
 
 struct NetworkSpec {
-  int32_t layers, batch_size, trials, channels, loss, optimizer, cumulative, reserved;  // `channels`: of an image
+  int32_t layers, batch_size, trials, channels, loss, optimizer, cumulative;  // `channels`: of an image
   const LayerSpec* layer;
   const double *momentum, *beta1, *beta2, *eps, *weight_decay, *norm_momentum;  // by trial
 };
