@@ -17,8 +17,8 @@ from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.report import Contents, write_report
 from bnbench.sweep.hydra_session import compose_one
+from bnbench.sweep.planning.new_record import new_record
 from bnbench.sweep.planning.plan import Plan, Planned
-from bnbench.sweep.running.run import new_record
 from bnbench.tracking import Store
 from bnbench.training.measures import summarize_curve
 
@@ -49,7 +49,7 @@ def time_recording(folder: Path, trials: int, points: int) -> dict[str, float]:
     workspace = Workspace.at(folder, experiment="recording")
     store = Store.open(workspace)
     run_id = store.start_sweep(
-        new_record(config, "recording", plan, _AXES, 1, []), [PlannedTrial(t.key, t.params) for t in planned]
+        new_record(config, "recording", plan, _AXES, []), [PlannedTrial(t.key, t.params) for t in planned]
     )
     wall, processor = time.perf_counter(), time.process_time()
     for start in range(0, trials, _PACK):

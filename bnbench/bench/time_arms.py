@@ -19,9 +19,9 @@ from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.compared_levels import settled
 from bnbench.sweep.planning.describe import arm_keys, arm_label, count, duration, varied_keys
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
+from bnbench.sweep.planning.new_record import new_record, planned_trials
 from bnbench.sweep.planning.plan import DataLoader, Planned, make_plan
 from bnbench.sweep.planning.request import sweep_request
-from bnbench.sweep.running.run import new_record, planned_trials
 
 _WARM_SECONDS = 1.0  # estimate per arm of loading images, building the network and trying both memory layouts
 
@@ -59,7 +59,7 @@ def time_arms(
     say(f"{count(len(arms), 'arm')} in turns, {count(rounds, 'round')}, one process on one thread, about {about}")
     trials = {label: (trial, images.load(Config(data=trial.data))) for label, trial in arms.items()}
     turns = time_lone(trials, rounds, seconds, lambda: say("all are warm; leave the machine alone now"))
-    record = new_record(config, request.name, plan, request.grid.axes, 1, ["time", *words])
+    record = new_record(config, request.name, plan, request.grid.axes, ["time", *words])
     store.record_timing(_timing(record, arms, turns, seconds))
     planned = planned_trials(plan, record.asked.arm_keys)
     table = store.planned_table(record, planned)

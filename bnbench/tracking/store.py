@@ -93,14 +93,25 @@ class Store:
         with reported(self.address):
             sweep_runs.close_killed(self._connection)
             run_id = sweep_runs.start_sweep(self._connection, record, trials)
-            self._parents[run_id] = Parent.of(run_id, record, trials)
-            reused = {trial.key for trial in trials if trial.reused}
-            if reused:
-                add_to_sweep(self._connection, reused, record.asked.id)
+            self._take_in(run_id, record, trials)
             write_views(
                 self._connection, record.asked.name, trial_views(record, {trial.params["model"] for trial in trials})
             )
         return run_id
+
+    def extend_sweep(self, run_id: str, record: SweepRecord, trials: Sequence[PlannedTrial]) -> None:
+        """Record that a running sweep plans more trials; `trials` are all of them, as `start_sweep` takes them."""
+        record = SweepRecord.from_json(redacted_values(record.to_json()))
+        with reported(self.address):
+            sweep_runs.extend_sweep(self._connection, run_id, record, trials)
+            self._take_in(run_id, record, trials)
+
+    def _take_in(self, run_id: str, record: SweepRecord, trials: Sequence[PlannedTrial]) -> None:
+        """Keep what the runs of its trials need of a sweep, and add those to it that earlier sweeps trained."""
+        self._parents[run_id] = Parent.of(run_id, record, trials)
+        reused = {trial.key for trial in trials if trial.reused}
+        if reused:
+            add_to_sweep(self._connection, reused, record.asked.id)
 
     def record(self, results: list[TrialResult], sweep_run_id: str | None = None) -> None:
         """Write each result as one run.

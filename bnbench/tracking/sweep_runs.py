@@ -53,23 +53,28 @@ def start_sweep(
     Raises:
         ValueError: If a trial stands in the plan twice.
     """
-    keys = [trial.key for trial in trials]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"sweep {record.asked.name} lists {len(keys) - len(set(keys))} of its trials twice")
-    client = connection.client
-    run = client.create_run(
+    _check_once(record, trials)
+    run = connection.client.create_run(
         connection.experiment_id,
         start_time=start_time,
         run_name=record.title,
         tags={**_tags(record, trials), **(tags or {})},
     )
     run_id = str(run.info.run_id)
-    plan = {
-        "meta": {**record.planned_json(), **asdict(_place(connection, run_id))},
-        "trials": [trial.to_json() for trial in trials],
-    }
-    write_text(connection, run_id, PLAN, json.dumps(plan, allow_nan=False))
+    _write_plan(connection, run_id, record, trials)
     return run_id
+
+
+def extend_sweep(connection: Connection, run_id: str, record: SweepRecord, trials: Sequence[PlannedTrial]) -> None:
+    """Record a sweep's plan anew, of which there was less before; arguments as of `start_sweep`.
+
+    Raises:
+        ValueError: If a trial stands in the plan twice.
+    """
+    _check_once(record, trials)
+    _write_plan(connection, run_id, record, trials)
+    for tag, value in _counted(record, trials).items():
+        connection.client.set_tag(run_id, tag, value)
 
 
 def finish_sweep(
@@ -225,12 +230,30 @@ def all_runs(connection: Connection, wanted: str) -> list[Run]:
             return runs
 
 
-def _tags(record: SweepRecord, trials: Sequence[PlannedTrial]) -> dict[str, str]:
+def _check_once(record: SweepRecord, trials: Sequence[PlannedTrial]) -> None:
+    keys = [trial.key for trial in trials]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"sweep {record.asked.name} lists {len(keys) - len(set(keys))} of its trials twice")
+
+
+def _write_plan(connection: Connection, run_id: str, record: SweepRecord, trials: Sequence[PlannedTrial]) -> None:
+    plan = {
+        "meta": {**record.planned_json(), **asdict(_place(connection, run_id))},
+        "trials": [trial.to_json() for trial in trials],
+    }
+    write_text(connection, run_id, PLAN, json.dumps(plan, allow_nan=False))
+
+
+def _counted(record: SweepRecord, trials: Sequence[PlannedTrial]) -> dict[str, str]:
+    """The tags that count the trials."""
     seeds = {trial.seed for trial in trials} - {*record.asked.tuning_seeds}
+    return {TRIALS: str(len(trials)), Tag.SEEDS: json.dumps(sorted(seeds))}
+
+
+def _tags(record: SweepRecord, trials: Sequence[PlannedTrial]) -> dict[str, str]:
     return sweep_tags(record) | {
         Tag.KIND: "sweep",
-        TRIALS: str(len(trials)),
-        Tag.SEEDS: json.dumps(sorted(seeds)),
+        **_counted(record, trials),
         **{f"{Tag.CLAIM}{id}": claim.hash for id, claim in record.asked.claims.items()},
         PROCESS: this_process(),
         MLFLOW_RUN_NOTE: f"{record.asked.question}\n\n```\n{shlex.join(record.asked.command)}\n```"[:TAG_LENGTH],

@@ -73,8 +73,9 @@ def add_to_sweep(connection: Connection, keys: Set[str], sweep_id: str) -> None:
 
 
 def _added(sweeps: str, sweep_id: str) -> str:
-    """The newest ids that a tag holds."""
-    return " ".join([*sweeps.split(), sweep_id][-_MOST_SWEEPS:])
+    """The newest ids that a tag holds, this one once."""
+    others = [sweep for sweep in sweeps.split() if sweep != sweep_id]
+    return " ".join([*others, sweep_id][-_MOST_SWEEPS:])
 
 
 def _send(connection: Connection, run: TrialRun) -> str:

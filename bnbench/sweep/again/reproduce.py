@@ -26,12 +26,13 @@ from bnbench.sweep.again.since_recorded import likely_cause, notes
 from bnbench.sweep.planning.compose import to_config
 from bnbench.sweep.planning.describe import arm_label, count, duration
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
+from bnbench.sweep.planning.new_record import new_record
 from bnbench.sweep.planning.norm_rules import undefined_reason
 from bnbench.sweep.planning.plan import DataLoader, Plan, Planned
 from bnbench.sweep.planning.rebuild import Retraining, prepare_retraining
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.pack_widths import calibrated
-from bnbench.sweep.running.run import execute, new_record
+from bnbench.sweep.running.running_sweep import RunningSweep
 from bnbench.tracking import Store
 
 # Of what the new sweep asks; all else is what the recorded one asked.
@@ -129,7 +130,7 @@ def _train(
     workers = min(hydra.workers, max(1, len(plan.packs)))
     say(f"{count(len(plan.packs), 'pack')} on {count(workers, 'worker')}, about {duration(plan.seconds / workers)}")
     config = replace(hydra.settings, runs_dir=str(folder), tracking=TrackingConfig())
-    new = new_record(config, record.asked.name, plan, [], workers, sys.argv[1:])
+    new = new_record(config, record.asked.name, plan, [], sys.argv[1:])
     asked = replace(
         record.asked,
         **{key: getattr(new.asked, key) for key in _NEW},
@@ -137,7 +138,9 @@ def _train(
     )
     store = Store.open(new_workspace)
     with suppress(SweepFailedError):  # which trials failed, and why, is found when they are compared
-        execute(hydra, config, replace(new, asked=asked), plan, store, say)
+        with RunningSweep(hydra, config, replace(new, asked=asked), store, say) as running:
+            running.train(plan)
+        running.publish()
     return {trial.result.key: trial.result for trial in store.recorded("latest")[1]}
 
 

@@ -99,8 +99,7 @@ def describe_plan(plan: Plan, axes: Sequence[str], workers: int, remarks: Sequen
         lines.append(f"… and {len(rows) - _MOST_ARMS} more arms")
     lines += remarks
     lines += _validation_lines(trials)
-    longest = max((plan.pack_seconds(pack) for pack in plan.packs), default=0)
-    estimate = max(plan.seconds / workers, longest)
+    estimate = plan.seconds_on(workers)
     lines.append(
         f"{count(len(trials), 'trial')} ({count(plan.duplicates, 'duplicate')} dropped, {len(plan.finished)} finished "
         f"before, {len(plan.undefined)} undefined) in {count(len(plan.packs), 'pack')} on "

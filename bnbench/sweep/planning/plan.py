@@ -165,6 +165,10 @@ class Plan:
         """Estimated core seconds of training."""
         return sum(self.pack_seconds(pack) for pack in self.packs)
 
+    def seconds_on(self, workers: int) -> float:
+        """Estimated seconds of training on so many workers; no less than the longest pack takes."""
+        return max(self.seconds / workers, *(self.pack_seconds(pack) for pack in self.packs), 0.0)
+
 
 def make_plan(
     composed: Iterable[tuple[Config, list[str], dict[str, Any]]],
