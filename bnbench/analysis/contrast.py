@@ -9,14 +9,14 @@ claim anything; without it 12.3 and 12.6 % would.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from bnbench.analysis.design import LEARNING_RATE, Design, setting_of
+from bnbench.analysis.design import LEARNING_RATE, Design
 from bnbench.analysis.intervals import (
     Interval,
     are_equal,
@@ -26,7 +26,9 @@ from bnbench.analysis.intervals import (
     skewness,
 )
 from bnbench.analysis.outcomes import Outcomes, count_outcomes, succeeded
+from bnbench.analysis.paired_arms import TwoArms, paired_arms
 from bnbench.analysis.power import detectable_difference
+from bnbench.analysis.sequential import SequentialDesign, Settlement, paired_outcomes, settle
 from bnbench.analysis.significance import ALPHA, holm, mcnemar_p, paired_t_p, seeds_suffice, sign_flip_p
 from bnbench.analysis.tuning import TunedRate
 from bnbench.record import names
@@ -68,7 +70,11 @@ class Contrast:
         p_mcnemar: Exact p value of the test that both arms' trials are equally likely to succeed; NaN where no pair
             has ended.
         family: How many primary comparisons are judged together; 0 for an exploratory contrast.
-        adjusted_p: The p value after Holm's correction in that family; NaN for an exploratory contrast.
+        adjusted_p: The p value after Holm's correction in that family; NaN for an exploratory contrast, and where there
+            is a settlement.
+        settlement: How the contrast stands, in a sweep that goes on until it is settled; it then is of the pairs that
+            the settlement is of. Else None.
+        margin: The smallest difference that matters; None where none was named.
     """
 
     where: dict[str, Any]
@@ -78,6 +84,8 @@ class Contrast:
     p_mcnemar: float
     family: int = 0
     adjusted_p: float = math.nan
+    settlement: Settlement | None = None
+    margin: float | None = None
 
     @property
     def a(self) -> str:
@@ -130,12 +138,17 @@ class Contrast:
 
     @cached_property
     def interval(self) -> Interval:
-        """The mean difference and its 95 % paired t interval."""
-        return self._cut(mean_interval(self.differences, 1 - ALPHA))
+        """The mean difference and its 95 % paired t interval; of a settlement, those that allow for its looks."""
+        return self._cut(self.settlement.estimate if self.settlement else mean_interval(self.differences, 1 - ALPHA))
 
     @cached_property
     def family_interval(self) -> Interval:
-        """The mean difference and its paired t interval at Bonferroni's level, for all of the family at once."""
+        """The mean difference and its paired t interval at Bonferroni's level, for all of the family at once.
+
+        A settlement has no such interval.
+        """
+        if self.settlement:
+            return _NONE
         return self._cut(mean_interval(self.differences, 1 - ALPHA / max(1, self.family)))
 
     @cached_property
@@ -145,27 +158,30 @@ class Contrast:
 
     @cached_property
     def bootstrap(self) -> Interval | None:
-        """The bootstrap-t interval where the differences are skewed by more than 1; else None."""
+        """The bootstrap-t interval where the differences are skewed by more than 1; else, or of a settlement, None."""
+        if self.settlement:
+            return None
         return self._cut(bootstrap_t_interval(self.differences, 1 - ALPHA)) if abs(self.skewness) > _SKEWED else None
 
     @cached_property
     def p(self) -> float:
-        """The p value of the two-sided paired t test."""
-        return paired_t_p(self.differences)
+        """The p value of the two-sided paired t test; NaN for a settlement, which is of several looks."""
+        return math.nan if self.settlement else paired_t_p(self.differences)
 
     @cached_property
     def sign_flip_p(self) -> float:
-        """The p value of the two-sided sign-flip test, which assumes only symmetric differences."""
-        return sign_flip_p(self.differences)
+        """The p value of the two-sided sign-flip test, which assumes only symmetric differences; NaN as for `p`."""
+        return math.nan if self.settlement else sign_flip_p(self.differences)
 
     @cached_property
     def detectable(self) -> float:
         """The true difference that as many pairs with this spread would show in 80 of 100 such sweeps.
 
-        It is tested at the family's Bonferroni level, the strictest that Holm can ask for. NaN without an interval.
+        It is tested at the family's Bonferroni level, the strictest that Holm can ask for. NaN without an interval, and
+        for a settlement, which says how many seeds it would take.
         """
         d = self.differences.to_numpy()
-        if len(d) < 2 or are_equal(d):
+        if len(d) < 2 or are_equal(d) or self.settlement:
             return math.nan
         return detectable_difference(float(d.std(ddof=1)), len(d), ALPHA / max(1, self.family))
 
@@ -185,6 +201,7 @@ class Contrast:
             "p_holm": self.adjusted_p,
             "family": self.family,
             "primary": self.primary,
+            **self._settled_row,
             "seeds_suffice": self.seeds_suffice,
             **{key: family[key] for key in ("family_low", "family_high")},
             "skewness": self.skewness,
@@ -193,6 +210,17 @@ class Contrast:
             **{f"{name}_{x}": getattr(side.outcomes, name) for x, side in sides for name in _COUNTED},
             "p_mcnemar": self.p_mcnemar,
             "descriptive": self.descriptive,
+        }
+
+    @property
+    def _settled_row(self) -> dict[str, Any]:
+        if self.settlement is None:
+            return {}
+        return {
+            "state": str(self.settlement.state),
+            "pairs": self.settlement.pairs,
+            "seeds_needed": self.settlement.seeds,
+            "margin": math.nan if self.margin is None else self.margin,
         }
 
     @property
@@ -242,40 +270,51 @@ def compare_levels(
     shown = [(b, a) if (a, b) in reversed_pairs else (a, b) for a, b in design.pairs]
     shown += [pair for pair in pairs if pair not in shown]
     listed = {frozenset(pair) for pair in design.pairs} if design.table.record.asked.contrasts else set()
-    compared = [_compare_arms(arms, measure) for arms in paired_arms(design, tuned, shown)]  # the family is set below
+    arms = [*paired_arms(design, tuned, shown)]
+    if measure == names.TEST_ACC and is_sequential(design, tuned):
+        return _settled(design, arms)
+    compared = [_compare_arms(one, measure) for one in arms]  # the family is set below
     primary = [i for i, one in enumerate(compared) if measure == names.TEST_ACC and frozenset((one.a, one.b)) in listed]
     for i, adjusted in zip(primary, holm([compared[i].p for i in primary]), strict=True):
         compared[i] = replace(compared[i], family=len(primary), adjusted_p=adjusted)
     return compared
 
 
-class TwoArms(NamedTuple):
-    """The trials of two levels in one stratum, with their tuned rates; None for both at equal learning rates."""
+def is_sequential(design: Design, tuned: Sequence[TunedRate] | None) -> bool:
+    """Whether the sweep went on until its contrasts were settled, and these are the contrasts that it asked about.
 
-    where: dict[str, Any]
-    levels: tuple[str, str]
-    trials: tuple[pd.DataFrame, pd.DataFrame]
-    tuned: tuple[TunedRate | None, TunedRate | None]
+    Where it tuned learning rates, those at tuned rates are, for it trained no others.
+    """
+    tunes = bool(design.table.trials["tuning"].any()) and LEARNING_RATE in design.strata
+    return bool(design.table.record.asked.looks) and tunes == (tuned is not None)
 
 
-def paired_arms(
-    design: Design, tuned: Sequence[TunedRate] | None, pairs: Sequence[tuple[str, str]]
-) -> Iterator[TwoArms]:
-    """The two arms of each pair in each stratum, unless a level was not planned or has no tuned rate there."""
-    keys = design.strata if tuned is None else design.conditions
-    rates = {(*setting_of(one.where), one.level): one for one in tuned or ()}
-    for where, group in design.split(design.table.reporting, keys):
-        arms = dict(design.by_level(group))
-        for a, b in pairs:
-            if a not in arms or b not in arms:
-                continue
-            if tuned is None:
-                yield TwoArms(where, (a, b), (arms[a], arms[b]), (None, None))
-                continue
-            at_a, at_b = (rates.get((*setting_of(where), level)) for level in (a, b))
-            if at_a and at_b:
-                arm_a, arm_b = (arms[at.level][arms[at.level][LEARNING_RATE] == at.rate] for at in (at_a, at_b))
-                yield TwoArms(where, (a, b), (arm_a, arm_b), (at_a, at_b))
+def _settled(design: Design, arms: Sequence[TwoArms]) -> list[Contrast]:
+    """The contrasts of a sequential design, as it has settled them.
+
+    Its family is all that the sweep shows but what no number of seeds settles: a level that is undefined, or whose
+    tuned learning rate is at the edge of its grid.
+    """
+    asked = design.table.record.asked
+    asked_pairs = {frozenset(pair) for pair in design.pairs}
+    family = [one for one in arms if frozenset(one.levels) in asked_pairs and _can_be_settled(one)]
+    looks = SequentialDesign(tuple(asked.looks))
+    settlements = iter(settle(looks, [paired_outcomes(one, asked.margin) for one in family]))
+    contrasts = []
+    for one in arms:
+        if not any(one is member for member in family):
+            contrasts.append(_compare_arms(one, names.TEST_ACC))
+            continue
+        settlement = next(settlements)
+        first = one.first(settlement.pairs) if settlement.pairs else one
+        contrast = _compare_arms(first, names.TEST_ACC)
+        contrasts.append(replace(contrast, family=len(family), settlement=settlement, margin=asked.margin))
+    return contrasts
+
+
+def _can_be_settled(arms: TwoArms) -> bool:
+    at_edge = any(tuned is not None and tuned.at_edge for tuned in arms.tuned)
+    return not at_edge and all((trials["status"] != "undefined").any() for trials in arms.trials)
 
 
 def _compare_arms(arms: TwoArms, measure: str) -> Contrast:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from bnbench.analysis.arms import Arm, measure_arms
-from bnbench.analysis.contrast import Contrast, Rates, compare_levels
-from bnbench.analysis.design import Design, matching
+from bnbench.analysis.contrast import Contrast, Rates, compare_levels, is_sequential
+from bnbench.analysis.design import LEARNING_RATE, Design, comparable, matching
 from bnbench.analysis.robustness import Robustness
 from bnbench.analysis.steps import StepsContrast, TargetSteps, contrast_steps
 from bnbench.analysis.subjects import Subject, subject_keys
@@ -34,13 +36,37 @@ class Analysis(Design):
 
     @cached_property
     def differences(self) -> list[Contrast]:
-        """The contrasts of test accuracy in every stratum, corrected together; see `compare_levels`."""
-        return compare_levels(self)
+        """The contrasts of test accuracy in every stratum, corrected together; see `compare_levels`.
+
+        Empty where a sweep that went on until it was settled tuned learning rates: it then trained no others.
+        """
+        sequential, matched = bool(self.table.record.asked.looks), is_sequential(self, None)
+        return compare_levels(self) if matched or not sequential else []
 
     @cached_property
     def tuned_differences(self) -> list[Contrast]:
         """The contrasts of test accuracy with each level at its tuned learning rate; empty where none was tuned."""
         return compare_levels(self, tuned=self.tuned)
+
+    @property
+    def asked(self) -> list[Contrast]:
+        """The contrasts that answer the sweep's question: at tuned learning rates where it tuned them."""
+        return self.tuned_differences if self.tuned else self.differences
+
+    def keys_at(self, level: str, where: Mapping[str, Any]) -> list[str]:
+        """The keys of a level's trials, tuning seeds included, where params have these values."""
+        trials = self.table.trials[self.labels == level]
+        for key, value in where.items():
+            trials = trials[trials[key].map(comparable) == comparable(value)]
+        return [*trials["key"]]
+
+    def keys_of(self, contrast: Contrast) -> list[str]:
+        """The keys of the trials of both sides of a contrast, tuning seeds included."""
+        keys: list[str] = []
+        for side in contrast.sides:
+            rate = {} if side.tuned is None else {LEARNING_RATE: side.tuned.rate}
+            keys += self.keys_at(side.level, contrast.where | rate)
+        return keys
 
     def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> list[Contrast]:
         """The paired difference a - b in each stratum.

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bnbench.analysis.censored import StepsComparison, compare_steps
-from bnbench.analysis.contrast import paired_arms
 from bnbench.analysis.design import Design
+from bnbench.analysis.paired_arms import paired_arms
 from bnbench.analysis.tuning import TunedRate
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable

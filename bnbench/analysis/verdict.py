@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from bnbench.analysis.contrast import Contrast
+from bnbench.analysis.sequential import Settlement, State
 from bnbench.analysis.significance import ALPHA
 
 Answer = Literal["a", "b", "unclear"]
@@ -21,6 +22,8 @@ class Reading(StrEnum):
     equal = "equal"  # all pairs differ by the same amount
     one_pair = "one_pair"
     no_pair = "no_pair"
+    equivalent = "equivalent"  # settled to lie within the margin
+    open = "open"  # not settled, in a sweep that goes on until its contrasts are
     failed = "failed"  # a trial of either arm diverged or collapsed, so the numbers of successes decide
 
 
@@ -51,6 +54,8 @@ class ContrastVerdict(NamedTuple):
 
 def judge_contrast(contrast: Contrast) -> ContrastVerdict:
     """What a contrast supports, and the doubts about it."""
+    if contrast.settlement is not None:
+        return ContrastVerdict(_settled_reading(contrast, contrast.settlement), ())
     reading, doubts = _reading(contrast), []
     if contrast.at_edge:
         doubts.append(Doubt.at_edge)
@@ -71,12 +76,24 @@ def better_level(contrast: Contrast) -> Answer:
     reading, doubts = judge_contrast(contrast)
     if doubts:
         return "unclear"
+    if contrast.settlement is not None and reading == Reading.failed:
+        return contrast.settlement.larger or "unclear"
     if reading == Reading.failed and contrast.p_mcnemar * max(1, contrast.family) <= ALPHA:
         (hits_a, of_a), (hits_b, of_b) = contrast.successes
         return "a" if hits_a * of_b > hits_b * of_a else "b"
     if reading not in {Reading.a_leads, Reading.b_leads}:
         return "unclear"
     return "a" if (reading == Reading.a_leads) == contrast.more_is_better else "b"
+
+
+def _settled_reading(contrast: Contrast, settlement: Settlement) -> Reading:
+    if settlement.state == State.different:
+        return Reading.a_leads if settlement.larger == "a" else Reading.b_leads
+    if settlement.state == State.equivalent:
+        return Reading.equivalent
+    if settlement.descriptive:
+        return Reading.failed
+    return Reading.open if contrast.n else Reading.no_pair
 
 
 def _reading(contrast: Contrast) -> Reading:

@@ -24,6 +24,7 @@ from bnbench.config.choices import (
     Size,
     SplitKind,
     Statistics,
+    Until,
 )
 from bnbench.config.contradictions import config_errors, unknown_names, useless_keys
 from bnbench.config.model_catalog import ALL_MODELS, ModelConfig
@@ -80,6 +81,7 @@ __all__ = [
     "TrackingConfig",
     "TrainingConfig",
     "Trial",
+    "Until",
     "config_errors",
     "schema",
     "unknown_names",

@@ -125,6 +125,13 @@ class Size(StrEnum):
     full = "full"  # that, with the overrides in its `sweep.full`
 
 
+class Until(StrEnum):
+    """How long a sweep goes on."""
+
+    seeds = "seeds"  # until the seeds that it names are trained
+    settled = "settled"  # until its contrasts are settled, seeds being added where they are not
+
+
 class Loss(StrEnum):
     softmax = "softmax"
     sigmoid = "sigmoid"

@@ -20,6 +20,7 @@ from bnbench.config.choices import (
     Scaling,
     Size,
     SplitKind,
+    Until,
 )
 from bnbench.config.model_catalog import ModelConfig
 from bnbench.config.norm_catalog import NormConfig
@@ -28,6 +29,7 @@ from bnbench.config.optimizer_catalog import OptimizerConfig
 from bnbench.config.schedule_catalog import ScheduleConfig
 
 DEFAULT_STEPS = 1000
+DEFAULT_MAX_SEEDS = 64
 
 
 class ConfigError(ValueError):
@@ -113,6 +115,13 @@ class SweepConfig:
     contrasts: list[str] = field(default_factory=list)
     axis: str | None = None
     tuning_seeds: list[int] = field(default_factory=list)
+    until: Until = Until.seeds
+    # The most seeds of an arm, and minutes of training, with sweep.until=settled.
+    max_seeds: int | None = number(None, 10)
+    max_minutes: float | None = number(None, 0, low_is_allowed=False)
+    # The smallest difference of test accuracy that matters, in percentage points; with sweep.until=settled, differences
+    # within it are settled as equivalent.
+    margin_pp: float | None = number(None, 0, 100, low_is_allowed=False)
     size: Size = Size.quick
     # The overrides that sweep.size=full adds, before those that the user typed.
     full: list[str] = field(default_factory=list)

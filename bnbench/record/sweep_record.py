@@ -92,6 +92,9 @@ class Asked:
         contrasts: The pairs of levels that the sweep file names, such as "before - after".
         axis: The key along which figures are drawn, or None.
         tuning_seeds: The seeds whose trials only choose learning rates.
+        looks: The numbers of pairs at which the sweep was judged, where it went on until its contrasts were settled;
+            empty where it trained the seeds that it was given.
+        margin: The smallest difference of test accuracy that matters, as a fraction; None where none was named.
         varied: The params in which the trials differ.
         arm_keys: The fewest varied params that tell the arms apart.
         data: The images of each data set.
@@ -110,6 +113,8 @@ class Asked:
     contrasts: list[str] = field(default_factory=list)
     axis: str | None = None
     tuning_seeds: list[int] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
+    margin: float | None = None
     varied: list[str] = field(default_factory=list)
     arm_keys: list[str] = field(default_factory=list)
     data: list[DataRecord] = field(default_factory=list)

@@ -196,7 +196,14 @@ def _seeds(analysis: Analysis) -> Iterator[str]:
 def _comparisons(contrasts: Sequence[Contrast], where: str) -> Iterator[str]:
     """How many comparisons there are, and how they are corrected."""
     size, tested, exploratory = family_of(contrasts)
-    if size > 1:
+    settlements = [one.settlement for one in contrasts if one.settlement]
+    if settlements:
+        yield (
+            f"{count(len(settlements), 'comparison')} {where} were judged together, at several looks: the chance of "
+            "any false conclusion among them is at most 1 in 20 over all looks. Estimates and intervals allow for the "
+            "looks; each is of the pairs up to the look that settled it."
+        )
+    elif size > 1:
         without = f" ({size - tested} of them without a p, and counted all the same)" if tested < size else ""
         yield (
             f"{size} comparisons {where} were named before the runs and are judged as one family{without}: "

@@ -61,8 +61,10 @@ def setup_sentence(analysis: Analysis) -> str:
             for one in table.record.asked.data
         ]
     )
-    seeds, tuning = table.trained["seed"].nunique(), len(table.record.asked.tuning_seeds)
-    sentence = f"Test accuracy after the last step, over {count(seeds, 'seed')}" + (f", on {images}" if images else "")
+    seeds, tuning = count(table.trained["seed"].nunique(), "seed"), len(table.record.asked.tuning_seeds)
+    if table.record.asked.looks:
+        seeds = f"up to {seeds}, added where contrasts were open"
+    sentence = f"Test accuracy after the last step, over {seeds}" + (f", on {images}" if images else "")
     if analysis.tuned:
         sentence += f"; {count(tuning, 'other seed')} chose each level's own learning rate and are not reported"
     return f"{sentence}." + (" Levels are compared in pairs that share the seed." if analysis.differences else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from bnbench.analysis import Contrast, proportion_interval
 from bnbench.analysis.contrast import Side
 from bnbench.analysis.design import LEARNING_RATE
 from bnbench.analysis.verdict import Doubt, Reading, judge_contrast
-from bnbench.report.number_words import count, difference, key_title, listing, p_value, percent, span, text
+from bnbench.report.number_words import count, difference, key_title, listing, p_value, percent, setting, span, text
 
 _FAILURES = ("diverged", "collapsed")
 
@@ -47,6 +48,10 @@ def remark(contrast: Contrast) -> str:
             read = "one seed only: no interval possible"
         case Reading.no_pair:
             read = _no_pair(contrast)
+        case Reading.equivalent:
+            read = f"equivalent{_within(contrast)}"
+        case Reading.open:
+            read = f"open: {_seeds_needed(contrast)}"
         case Reading.failed:
             read = f"{'descriptive' if contrast.n else 'no pair'}, for trials {_failed_shares([contrast])}"
     return read + (f"; inconclusive: {_in_short(verdict.doubts)}" if verdict.doubts else "")
@@ -82,6 +87,13 @@ def compare(contrast: Contrast, where: str = "") -> Sentence:
             sentence = f"one pair only: {estimate}", f", and no interval is possible{where}"
         case Reading.no_pair:
             sentence = f"{a} and {b} cannot be compared", f"{where}: {_no_pair(contrast)}"
+        case Reading.equivalent:
+            sentence = f"{a} and {b} are equivalent{_within(contrast)}", f"{where}: {estimate} ({interval})"
+        case Reading.open:
+            sentence = (
+                f"whether {a} and {b} differ is open",
+                f"{where}: {estimate} ({interval}); {_seeds_needed(contrast)}",
+            )
         case Reading.failed:
             kept = f"{pairs}, no interval" if low is None else interval
             among = f"among the pairs that succeeded, {estimate} ({kept}), which is descriptive only"
@@ -122,6 +134,10 @@ def tally(contrasts: Sequence[Contrast], keys: Sequence[str]) -> str:
                 parts.append(f"one pair only {at} ({_extent(means, difference)} pp): no interval possible")
             case Reading.no_pair:
                 parts.append(f"{listing(sorted({_no_pair(contrast) for contrast in some}))} {at}")
+            case Reading.equivalent:
+                parts.append(f"equivalent{_within(some[0])} {at} ({_extent(means, difference)} pp)")
+            case Reading.open:
+                parts.append(f"open {at} ({_extent(means, difference)} pp)")
             case Reading.failed:
                 parts.append(f"trials failed {at} ({_failed_shares(some)}), where the success counts decide")
     for doubts in dict.fromkeys(verdict.doubts for _, verdict in judged if verdict.doubts):
@@ -147,10 +163,39 @@ def _in_a_clause(contrast: Contrast, doubt: Doubt) -> str:
 
 
 def _chance(contrast: Contrast) -> str:
-    """The p value that decides: Holm's for a contrast named before the runs, the plain one for another."""
+    """What decides: the look that settled it, or a p value.
+
+    That is Holm's for a contrast named before the runs, and the plain one for another.
+    """
+    if contrast.settlement is not None:
+        return "settled by this look" if contrast.settlement.settled else "the last look"
     if contrast.primary:
         return f"adjusted p {p_value(contrast.adjusted_p)}"
     return f"p {p_value(contrast.p)}, exploratory"
+
+
+def in_short(contrast: Contrast) -> str:
+    """A contrast with its estimate, its interval and its verdict, in a line."""
+    where = setting(contrast.where)
+    low, high = contrast.interval.low, contrast.interval.high
+    found = f" {difference(contrast.interval.mean)} pp" if contrast.n else ""
+    bounds = f" ({span(low, high, signed=True)})" if low is not None else ""
+    return f"{where + ': ' if where else ''}{contrast.a} - {contrast.b}{found}{bounds}: {remark(contrast)}"
+
+
+def _within(contrast: Contrast) -> str:
+    return "" if contrast.margin is None else f" within {percent(contrast.margin)} pp"
+
+
+def _seeds_needed(contrast: Contrast) -> str:
+    """What it would probably take to settle an open contrast."""
+    assert contrast.settlement is not None
+    pairs, seeds = contrast.settlement.pairs, contrast.settlement.seeds
+    if not pairs:
+        return "no look was taken"
+    if math.isinf(seeds) or math.isnan(seeds):
+        return f"{count(pairs, 'pair')} do not settle it, nor would 10,000"
+    return f"{count(pairs, 'pair')} do not settle it, about {seeds:,.0f} would"
 
 
 def _blind(detectable: float) -> str:

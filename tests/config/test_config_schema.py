@@ -70,6 +70,9 @@ _NUMBERS = {
     "training.checkpoint_every": _WHOLE_FROM_1,
     "training.max_pack": _WHOLE_FROM_1,
     "training.max_memory": _POSITIVE,
+    "sweep.max_seeds": ("a whole number >= 10", (0, 9), (10, 64)),
+    "sweep.max_minutes": _POSITIVE,
+    "sweep.margin_pp": ("a finite number > 0 and <= 100", (0.0, -1.0, 100.5, math.nan), (0.1, 100.0)),
 }
 _USED_BY = {"data.image_size": {"data.name": "folder"}, "training.measure_every": {"training.steps": 10}}
 _BAD = [(key, value) for key, (_, bad, _) in _NUMBERS.items() for value in bad]

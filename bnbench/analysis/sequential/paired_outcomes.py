@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnbench.analysis.contrast import TwoArms, paired_arms
-from bnbench.analysis.design import Design
 from bnbench.analysis.outcomes import succeeded
-from bnbench.analysis.tuning import TunedRate
+from bnbench.analysis.paired_arms import TwoArms
 from bnbench.record import names
 from bnbench.record.planned_trial import MISSING
 
@@ -78,23 +76,13 @@ class PairedOutcomes:
         return int(((self.trained_a == 0) & (self.trained_b == 1)).sum())
 
 
-def paired_outcomes(
-    design: Design, tuned: Sequence[TunedRate] | None, margin: float | None = None
-) -> list[PairedOutcomes]:
-    """The family of contrasts of a sweep: of test accuracy, in the order of `compare_levels`.
-
-    It is decided before the runs: the contrasts that the sweep file lists, or all that are shown where it lists none,
-    in every stratum.
+def paired_outcomes(arms: TwoArms, margin: float | None) -> PairedOutcomes:
+    """The pairs of two arms, compared by test accuracy.
 
     Args:
-        design: The sweep.
-        tuned: The learning rate chosen for each level and stratum; None compares levels at equal learning rates.
+        arms: The two arms.
         margin: The smallest difference in test accuracy that matters, as a fraction; None for no margin.
     """
-    return [_paired(arms, margin) for arms in paired_arms(design, tuned, design.pairs)]
-
-
-def _paired(arms: TwoArms, margin: float | None) -> PairedOutcomes:
     by_seed = [_by_seed(trials) for trials in arms.trials]
     seeds = by_seed[0].index.intersection(by_seed[1].index).sort_values()
     a, b = (frame.loc[seeds] for frame in by_seed)

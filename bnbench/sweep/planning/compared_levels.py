@@ -88,6 +88,11 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
     )
 
 
+def tunes_rates(config: Config, grid: Grid, planned: Sequence[Planned]) -> bool:
+    """Whether tuning seeds choose each level's learning rate; of a `settled` configuration."""
+    return bool(config.sweep.tuning_seeds) and _LEARNING_RATE in _design(config, grid, planned).strata
+
+
 def describe_levels(config: Config, grid: Grid, planned: Sequence[Planned]) -> str:
     """What is compared within what, in a line or two; of a `settled` configuration."""
     design = _design(config, grid, planned)

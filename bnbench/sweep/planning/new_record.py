@@ -9,7 +9,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bnbench.config import Config, Trial
+from bnbench.analysis.sequential.looks import looks_up_to
+from bnbench.config import Config, SweepConfig, Trial, Until
+from bnbench.config.schema import DEFAULT_MAX_SEEDS
 from bnbench.data import dataset_info
 from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import Asked, DataRecord, Environment, SweepRecord
@@ -39,6 +41,8 @@ def new_record(config: Config, name: str, plan: Plan, axes: Sequence[str], comma
             contrasts=list(config.sweep.contrasts),
             axis=config.sweep.axis,
             tuning_seeds=list(config.sweep.tuning_seeds),
+            looks=_looks(config.sweep),
+            margin=None if config.sweep.margin_pp is None else config.sweep.margin_pp / 100,
             varied=varied,
             arm_keys=arm_keys(trials, varied),
             data=[_data(name, using) for name, using in data.items()],
@@ -46,6 +50,12 @@ def new_record(config: Config, name: str, plan: Plan, axes: Sequence[str], comma
         ),
         Environment(environment.versions(), environment.git_state(Path.cwd()), environment.hardware()),
     )
+
+
+def _looks(sweep: SweepConfig) -> list[int]:
+    if sweep.until != Until.settled:
+        return []
+    return [*looks_up_to(DEFAULT_MAX_SEEDS if sweep.max_seeds is None else sweep.max_seeds)]
 
 
 def planned_trials(plan: Plan, arm_keys: Sequence[str]) -> list[PlannedTrial]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bnbench.config import Config, ConfigError
+from bnbench.config import Config, ConfigError, Until
 from bnbench.config.workspace import Workspace
 from bnbench.sweep.planning.compose import compose, to_config
 from bnbench.sweep.planning.data_fallback import stand_in
@@ -53,10 +53,38 @@ def sweep_request(hydra: HydraSweep, command_line: Sequence[str], say: Callable[
     for line in useless_settings(hydra.config.hydra.overrides.hydra):
         say(line)
     say(describe_question(name, config))
+    _check_until(config, sized)
     params, arms = hydra.varying
     grid = expand(params, arms, [*sized, *chosen], is_group=hydra.is_group, tuning_seeds=config.sweep.tuning_seeds)
     points = list(compose(grid, hydra.compose, is_group=hydra.is_group))
     return SweepRequest(config, name, grid, points, [] if other_data is None else [f"{other_data[1]}."])
+
+
+def _check_until(config: Config, words: Sequence[str]) -> None:
+    """See that a sweep has its seeds from one place: from the words and its file, or from what is open.
+
+    Raises:
+        ConfigError: If words give what the other way of ending a sweep has no use for; one line each.
+    """
+    sweep, errors = config.sweep, []
+    if sweep.until == Until.settled:
+        typed = [word for word in words if parse_override(word, "the command line").key_or_group == "seed"]
+        errors += [
+            f"{word} is not allowed with sweep.until=settled, which takes seeds 0, 1, 2, … where they are needed; "
+            "leave it out (sweep.max_seeds caps them)"
+            for word in typed
+        ]
+        if not sweep.compare:
+            errors.append("sweep.until=settled needs levels to compare, and sweep.compare=[] compares none")
+    else:
+        limits = {"max_seeds": sweep.max_seeds, "max_minutes": sweep.max_minutes}
+        errors += [
+            f"sweep.{key}={value:g} is for sweep.until=settled; give that too, or leave it out"
+            for key, value in limits.items()
+            if value is not None
+        ]
+    if errors:
+        raise ConfigError("\n".join(errors))
 
 
 def chosen_file(command_line: Sequence[str]) -> str:

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bnbench.claims.history import claims_on, earlier_sweeps
-from bnbench.config import Config
+from bnbench.config import Config, Until
 from bnbench.config.workspace import Workspace
 from bnbench.record.checkpoints import begun_packs
 from bnbench.record.sweep_record import ClaimRecord
-from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled
+from bnbench.sweep.planning.arms import Arms
+from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled, tunes_rates
 from bnbench.sweep.planning.describe import describe_plan
 from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
@@ -24,6 +25,7 @@ from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.place import describe_place
 from bnbench.sweep.running.running_sweep import RunningSweep
+from bnbench.sweep.running.until_settled import UntilSettled
 from bnbench.tracking import NothingRecordedError
 
 if TYPE_CHECKING:
@@ -75,15 +77,30 @@ def run_sweep(
 
     data, workers = DataLoader(workspace.cache), hydra.workers
     begun = begun_packs(workspace.checkpoints) if config.resume else []
+
+    def packed(plan: Plan) -> Plan:
+        return plan.repacked({}, workers) if config.plan_only else calibrated(plan, workspace.cache, workers, say)
+
     plan = make_plan(request.points, data, finished, begun, partial(check_comparison, config, grid))
     config = settled(config, grid, plan.planned)
-    plan = plan.repacked({}, workers) if config.plan_only else calibrated(plan, workspace.cache, workers, say)
-    remarks = own_remarks(plan)
+    record = new_record(config, name, plan, grid.axes, command_line)
     say(describe_levels(config, grid, plan.planned))
+    until_settled = None
+    if record.asked.looks:
+        until_settled = UntilSettled(
+            config.sweep,
+            record.asked.looks,
+            Arms(request.points, data),
+            tunes_rates(config, grid, plan.planned),
+            lambda points: packed(make_plan(points, data, finished, begun)),
+        )
+    plan = until_settled.first if until_settled else packed(plan)
+    remarks = own_remarks(plan)
     say(describe_plan(plan, grid.axes, min(workers, max(1, len(plan.packs))), remarks))
+    if until_settled:
+        say(until_settled.describe())
     if config.plan_only:
         return None
-    record = new_record(config, name, plan, grid.axes, command_line)
     asked = replace(
         record.asked,
         notes=[*request.notes, *(f"{line}." for line in remarks)],
@@ -92,13 +109,21 @@ def run_sweep(
     )
     with RunningSweep(hydra, config, replace(record, asked=asked), stores[0], say) as running:
         running.train(plan)
+        if until_settled:
+            until_settled.go_on(running, say)
     return running.publish()
 
 
 def _judged_here(
     claims: Mapping[str, ClaimRecord], hydra: HydraSweep, config: Config, plan: Plan, command_line: Sequence[str]
 ) -> dict[str, ClaimRecord]:
-    """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is."""
+    """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is.
+
+    A sweep that goes on until it is settled judges none: a claim's tests are for numbers of seeds that do not depend on
+    what comes out.
+    """
+    if config.sweep.until == Until.settled:
+        return {}
     left_out: dict[str, int] = Counter()
     as_in_file = all(word.startswith(_NOT_ABOUT_TRIALS) for word in command_line)
     for sweep in {claim.text["sweep"] for claim in claims.values()} if not as_in_file else ():

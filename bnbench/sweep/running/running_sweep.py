@@ -74,6 +74,11 @@ class RunningSweep:
             )
 
     @property
+    def workers(self) -> int:
+        """How many packs are trained at once."""
+        return self._hydra.workers
+
+    @property
     def seconds(self) -> float:
         """Since it was started."""
         return time.monotonic() - self._started
@@ -147,7 +152,7 @@ class RunningSweep:
         """Record the plan's trials as the sweep's; gives the id of its run."""
         so_far = self.record.plan
         self.planned |= {trial.key: trial for trial in planned_trials(plan, self.record.asked.arm_keys)}
-        workers = min(self._hydra.workers, max(1, len(plan.packs)))
+        workers = min(self.workers, max(1, len(plan.packs)))
         counts = PlanCounts(
             trials=len(self.planned),
             duplicates=so_far.duplicates + plan.duplicates,

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from bnbench.analysis import Design
+from bnbench.analysis.paired_arms import paired_arms
 from bnbench.analysis.sequential import PairedOutcomes, SequentialDesign, Settlement, State, paired_outcomes, settle
 from bnbench.analysis.sequential.boundaries import boundaries
 from bnbench.record import names
@@ -130,7 +131,9 @@ def test_a_sweep_gives_its_pairs_in_the_order_of_their_seeds(table_of: Any) -> N
         {"seed": 4, "status": "failed", names.TEST_ACC: math.nan},
         {"seed": 4, "status": "finished", names.TEST_ACC: 0.9, **batch},
     ]
-    (found,) = paired_outcomes(Design(table_of(rows, contrasts=["batch - none"])), None, margin=0.01)
+    design = Design(table_of(rows, contrasts=["batch - none"]))
+    (arms,) = paired_arms(design, None, design.pairs)
+    found = paired_outcomes(arms, margin=0.01)
     assert (found.a, found.b, found.where, found.margin, found.complete) == ("batch", "none", {}, 0.01, 3)
     assert found.differences == pytest.approx([0.05, math.nan, 0.15, math.nan, math.nan], nan_ok=True)
     assert found.trained_b == pytest.approx([1, 0, 1, math.nan, math.nan], nan_ok=True)

@@ -1,0 +1,126 @@
+"""Trains a sweep until its contrasts are settled: what tunes the learning rates first, and then look after look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
+from bnbench.analysis import Analysis
+from bnbench.analysis.design import LEARNING_RATE
+from bnbench.analysis.tuning import TunedRate
+from bnbench.config.schema import SweepConfig
+from bnbench.record.planned_trial import MISSING
+from bnbench.report.contrast_words import in_short
+from bnbench.sweep.planning.arms import ArmKey, Arms, Point, arm_of, reporting_seeds
+from bnbench.sweep.planning.describe import count, duration
+from bnbench.sweep.planning.plan import Plan
+from bnbench.sweep.running.running_sweep import RunningSweep
+
+
+class UntilSettled:
+    """Which trials a sweep trains that adds seeds only where its contrasts are open.
+
+    All that it decides follows from results in the store: the same command again goes on from where it was interrupted,
+    to the same trials.
+
+    Args:
+        sweep: Its settings.
+        looks: The numbers of pairs at which its contrasts are judged.
+        arms: Its arms.
+        tunes: Whether learning rates are chosen on tuning seeds.
+        plan_of: Makes the plan that trains some points.
+    """
+
+    def __init__(
+        self,
+        sweep: SweepConfig,
+        looks: Sequence[int],
+        arms: Arms,
+        tunes: bool,
+        plan_of: Callable[[Sequence[Point]], Plan],
+    ) -> None:
+        self._sweep = sweep
+        self._looks = looks
+        self._arms = arms
+        self._tunes = tunes
+        self._plan_of = plan_of
+
+    @cached_property
+    def first(self) -> Plan:
+        """What is trained before anything is judged: the tuning seeds of all arms, or the pairs of the first look."""
+        return self._tuning(self._arms.all) if self._tunes else self._at_look(self._looks[0], self._arms.all)
+
+    def describe(self) -> str:
+        """What follows on the first plan, in a line or two."""
+        minutes = self._sweep.max_minutes
+        cap = count(self._looks[-1], "seed") + ("" if minutes is None else f" or {duration(60 * minutes)}")
+        looks = (
+            f"until settled: contrasts are judged at {', '.join(map(str, self._looks))} pairs, and seeds are added "
+            f"where one is open, up to {cap}"
+        )
+        tuning = (
+            "these trials choose the learning rate of each level, at which alone it is trained on other seeds; a grid "
+            "at whose edge a level does best is first widened there by one step\n"
+        )
+        return tuning * self._tunes + looks
+
+    def go_on(self, running: RunningSweep, say: Callable[[str], None]) -> None:
+        """Train what follows on the first plan.
+
+        Args:
+            running: Has trained the first plan, and trains the others.
+            say: Where lines for the user go.
+        """
+        arms = self._tuned_arms(running, say) if self._tunes else self._arms.all
+        for pairs in self._looks:
+            is_first = pairs == self._looks[0]
+            if self._tunes or not is_first:
+                plan = self._at_look(pairs, arms)
+                if not is_first and self._is_too_long(plan, running):
+                    say(f"no time is left for a look at {pairs} pairs (sweep.max_minutes={self._sweep.max_minutes:g})")
+                    return
+                running.train(plan)
+            analysis = Analysis(running.table)
+            if analysis.table.trials["status"].isin(["failed", MISSING]).any():
+                return  # the report names them, and the same command goes on from here
+            still_open = [one for one in analysis.asked if one.settlement and not one.settlement.settled]
+            say(f"look at {pairs} pairs: {len(still_open)} of {count(len(analysis.asked), 'contrast')} open")
+            for one in analysis.asked:
+                say(f"  {in_short(one)}")
+            needed = {_arm(key, running) for one in still_open for key in analysis.keys_of(one)}
+            arms = [arm for arm in arms if arm in needed]
+            if not arms:
+                return
+
+    def _tuning(self, arms: Iterable[ArmKey]) -> Plan:
+        return self._plan_of(self._arms.at(arms, self._sweep.tuning_seeds))
+
+    def _at_look(self, pairs: int, arms: Iterable[ArmKey]) -> Plan:
+        return self._plan_of(self._arms.at(arms, reporting_seeds(pairs, self._sweep.tuning_seeds)))
+
+    def _is_too_long(self, plan: Plan, running: RunningSweep) -> bool:
+        """Whether training the plan would probably end after `sweep.max_minutes`."""
+        minutes = self._sweep.max_minutes
+        return minutes is not None and running.seconds + plan.seconds_on(running.workers) > 60 * minutes
+
+    def _tuned_arms(self, running: RunningSweep, say: Callable[[str], None]) -> list[ArmKey]:
+        """The arms at the learning rates that the tuning seeds choose, once a grid that ends too early is widened."""
+        analysis = Analysis(running.table)
+        at_edge = [arm for one in analysis.tuned if one.at_edge for arm in _arms_at(one, analysis, running)]
+        if at_edge:
+            beyond = [*map(self._arms.beyond, at_edge)]
+            rates = ", ".join(dict.fromkeys(f"{dict(arm)[LEARNING_RATE]:g}" for arm in beyond))
+            say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, which is widened there: {rates}")
+            running.train(self._tuning(beyond))
+            analysis = Analysis(running.table)
+        return [arm for one in analysis.tuned for arm in _arms_at(one, analysis, running)]
+
+
+def _arms_at(tuned: TunedRate, analysis: Analysis, running: RunningSweep) -> list[ArmKey]:
+    """The arms of a level at its tuned learning rate: more than one where a level has several."""
+    keys = analysis.keys_at(tuned.level, {**tuned.where, LEARNING_RATE: tuned.rate})
+    return [*dict.fromkeys(_arm(key, running) for key in keys)]
+
+
+def _arm(key: str, running: RunningSweep) -> ArmKey:
+    return arm_of(running.planned[key].params)

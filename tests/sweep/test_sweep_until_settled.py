@@ -1,0 +1,192 @@
+"""Sweeps that go on until they are settled: what they train, with planted accuracies in place of training."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bnbench
+from bnbench.config import ConfigError, Trial
+from bnbench.data import ImageData
+from bnbench.record import names
+from bnbench.record.results import TrialResult
+from bnbench.sweep.running import worker
+from bnbench.sweep.running.failure import SweepFailedError
+from bnbench.sweep.running.job import Job
+from bnbench.sweep.running.published import Sweep
+
+Plant = Callable[[Callable[[str, float], float]], list[Trial]]
+"""Plants each trial's accuracy, from its level and its learning rate; gives the list of the trials that are trained."""
+
+_SPREAD = 0.004  # of a trial's accuracy about its arm's
+_LEVELS = ("norm=none,batch", "model=fc", "model.width=8", "data=digits", "training.steps=2", "hydra.launcher.n_jobs=1")
+
+
+def _level(trial: Trial) -> str:
+    """ "none", or where batch norm is placed."""
+    return trial.norm.name if trial.norm.name == "none" else str(trial.norm.placement)
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    trained: list[Trial] = []
+
+    def planted(accuracy: Callable[[str, float], float]) -> list[Trial]:
+        def fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResult]:
+            trained.extend(trials)
+            return [_result(trial, accuracy(_level(trial), trial.lr)) for trial in trials]
+
+        monkeypatch.setattr(worker, "_fit", fit)
+        return trained
+
+    return planted
+
+
+def _result(trial: Trial, accuracy: float) -> TrialResult:
+    found = accuracy + random.Random(f"{_level(trial)} {trial.seed}").gauss(0, _SPREAD)
+    metrics = {names.TEST_ACC: found, names.VAL_ACC_FINAL: found}
+    return TrialResult(trial.key, trial.params, "finished", metrics=metrics)
+
+
+def _run(folder: Path, *words: str) -> Sweep:
+    sweep = bnbench.run(*_LEVELS, "sweep.until=settled", f"runs_dir={folder}", *words)
+    assert sweep is not None
+    return sweep
+
+
+def _seeds(trained: Sequence[Trial], seeds: range = range(100)) -> dict[str, int]:
+    return dict(Counter(_level(trial) for trial in trained if trial.seed in seeds))
+
+
+def _states(sweep: Sweep) -> dict[str, tuple[str, int]]:
+    contrasts = sweep.contents.analysis.asked
+    return {
+        f"{one.a} - {one.b}": (str(one.settlement.state), one.settlement.pairs) for one in contrasts if one.settlement
+    }
+
+
+def test_a_large_difference_is_settled_at_the_first_look(tmp_path: Path, plant: Plant) -> None:
+    trained = plant(lambda level, lr: 0.9 if level == "before" else 0.8)
+    sweep = _run(tmp_path)
+    assert _seeds(trained) == {"none": 10, "before": 10}
+    assert _states(sweep) == {"batch - none": ("different", 10)}
+
+
+def test_only_the_arms_of_open_contrasts_get_further_seeds(tmp_path: Path, plant: Plant) -> None:
+    trained = plant(lambda level, lr: 0.8 if level == "none" else 0.9)
+    words = ("norm.placement=before,after", "sweep.contrasts=[before - after,before - none]", "sweep.margin_pp=0.5")
+    states = _states(_run(tmp_path, *words))
+    state, pairs = states["before - after"]
+    assert state == "equivalent"
+    assert pairs > 10
+    assert states["before - none"] == ("different", 10)
+    assert _seeds(trained) == {"none": 10, "before": pairs, "after": pairs}
+
+
+def test_what_is_open_at_the_cap_says_how_many_seeds_it_would_take(tmp_path: Path, plant: Plant) -> None:
+    trained = plant(lambda level, lr: 0.9 if level == "none" else 0.901)
+    sweep = _run(tmp_path, "sweep.max_seeds=16")
+    assert _states(sweep) == {"batch - none": ("open", 16)}
+    assert _seeds(trained) == {"none": 16, "before": 16}
+    assert "16 pairs do not settle it, about" in (sweep.folder / "report.md").read_text()
+
+
+_TUNED = ("optimizer.lr=0.01,0.1,1.0", "sweep.tuning_seeds=[200,201]")
+
+
+def test_learning_rates_are_tuned_before_the_first_look_and_other_ones_are_not_reported(
+    tmp_path: Path, plant: Plant
+) -> None:
+    trained = plant(lambda level, lr: (0.9 if level == "before" else 0.8) - (0 if lr == 0.1 else 0.05))
+    _run(tmp_path, *_TUNED)
+    tuning = [trial for trial in trained if trial.seed >= 200]
+    assert Counter(trial.lr for trial in tuning) == {0.01: 4, 0.1: 4, 1.0: 4}
+    reported = [trial for trial in trained if trial.seed < 200]
+    assert Counter((_level(trial), trial.lr) for trial in reported) == {("none", 0.1): 10, ("before", 0.1): 10}
+
+
+def test_a_grid_at_whose_edge_a_level_does_best_is_widened_there_once(
+    tmp_path: Path, plant: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = {"before": 10.0, "none": 0.1}
+    trained = plant(lambda level, lr: (0.9 if level == "before" else 0.8) - (0 if lr == best[level] else 0.05 / lr))
+    sweep = _run(tmp_path, *_TUNED)
+    further = [trial for trial in trained if trial.lr == 10.0]
+    assert {(_level(trial), trial.seed) for trial in further if trial.seed >= 200} == {("before", 200), ("before", 201)}
+    assert "did best at the edge of the grid, which is widened there: 10" in capsys.readouterr().out
+    # The best one is at the edge still: no number of seeds settles what a better learning rate may change.
+    (contrast,) = sweep.contents.analysis.asked
+    assert contrast.at_edge == ["batch"]
+    assert contrast.settlement is None
+    assert _seeds(trained) == {"none": 10, "before": 10}
+
+
+def test_interrupted_at_any_pack_it_goes_on_to_the_same_trials_and_files(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accuracy(level: str, lr: float) -> float:
+        return 0.9 if level == "none" else 0.9015
+
+    plant(accuracy)
+    words = ("sweep.margin_pp=0.5", "training.max_pack=7")
+    whole = _run(tmp_path / "whole", *words)
+    fit, packs = worker._fit, [0]
+
+    def interrupted(job: Job, images: ImageData, trials: Sequence[Trial]) -> Any:
+        packs[0] += 1
+        if packs[0] % 2 == 0:
+            raise KeyboardInterrupt
+        return fit(job, images, trials)
+
+    monkeypatch.setattr(worker, "_fit", interrupted)
+    starts = 0
+    again = None
+    while again is None:
+        starts += 1
+        try:
+            again = _run(tmp_path / "broken", *words)
+        except KeyboardInterrupt:
+            continue
+    assert starts > 2
+    for file in ("trials.csv", "differences.csv", "arms.csv"):
+        assert (again.folder / file).read_bytes() == (whole.folder / file).read_bytes(), file
+
+
+def test_a_trial_that_fails_ends_it_and_the_same_command_goes_on(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = plant(lambda level, lr: 0.9)
+    fit = worker._fit
+
+    def failing(job: Job, images: ImageData, trials: Sequence[Trial]) -> Any:
+        if any(trial.seed == 12 for trial in trials):
+            raise RuntimeError("a fault")
+        return fit(job, images, trials)
+
+    monkeypatch.setattr(worker, "_fit", failing)
+    with pytest.raises(SweepFailedError, match="seed=12: RuntimeError: a fault"):
+        _run(tmp_path, "sweep.max_seeds=24")
+    assert max(trial.seed for trial in trained) < 16
+    monkeypatch.setattr(worker, "_fit", fit)
+    assert _states(_run(tmp_path, "sweep.max_seeds=24"))["batch - none"][1] == 24
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("sweep.until=settled", "seed=0,1"), "seed=0,1 is not allowed with sweep.until=settled"),
+        (("sweep.until=settled", "sweep.compare=[]"), r"sweep.compare=\[\] compares none"),
+        (("sweep.until=settled", "sweep.max_seeds=9"), "sweep.max_seeds=9 is not allowed; .*>= 10"),
+        (("sweep.max_seeds=20",), "sweep.max_seeds=20 is for sweep.until=settled"),
+        (("sweep.max_minutes=2",), "sweep.max_minutes=2 is for sweep.until=settled"),
+        (("sweep.margin_pp=0",), "sweep.margin_pp=0.0 is not allowed"),
+    ],
+)
+def test_words_that_contradict_the_way_it_ends_are_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        bnbench.run(*_LEVELS, *words, f"runs_dir={tmp_path}")
