@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnbench.analysis.intervals import are_equal
-from bnbench.analysis.sequential.boundaries import Boundary, nominal_levels
-from bnbench.analysis.sequential.evidence import weigh
+from bnbench.analysis.sequential.boundaries import Boundary
+from bnbench.analysis.sequential.evidence import summarize, weigh
 
-_ORDERS = 4000  # the estimate then differs by less than .02 standard errors from that of all orders
+ORDERS = 4000  # the estimate then differs by less than .02 standard errors from that of all orders
 
 
-def estimate(differences: np.ndarray, margin: float | None, passed: Sequence[Boundary]) -> float:
+def estimate(differences: np.ndarray, margin: float | None, passed: Sequence[Boundary], orders: int = ORDERS) -> float:
     """The mean difference, corrected for having stopped when the pairs looked decisive.
 
     The plain mean is too far from 0 after an early stop on average. The mean of the first look's pairs is not, for it
@@ -26,41 +25,49 @@ def estimate(differences: np.ndarray, margin: float | None, passed: Sequence[Bou
     Args:
         differences: The pairs' differences in the order of their seeds; NaN where a pair does not count.
         margin: As in `evidence.weigh`.
+        orders: How many random orders are drawn.
         passed: The boundaries of the looks before the last, none of which was reached, ascending.
     """
     if not passed:
         return float(np.nanmean(differences)) if not np.isnan(differences).all() else math.nan
     generator = np.random.Generator(np.random.PCG64(19470320))
-    orders = generator.permuted(np.broadcast_to(differences, (_ORDERS, len(differences))), axis=1)
-    orders = np.concatenate([differences[None], orders])
+    shuffled = generator.permuted(np.broadcast_to(differences, (orders, len(differences))), axis=1)
+    shuffled = np.concatenate([differences[None], shuffled])
     for look in passed:
-        found = weigh(orders[:, : look.pairs], margin)
-        orders = orders[~(found.differs(look) | found.equivalent(look))]
-    firsts = orders[:, : passed[0].pairs]
+        found = weigh(shuffled[:, : look.pairs], margin)
+        shuffled = shuffled[~(found.differs(look) | found.equivalent(look))]
+    firsts = shuffled[:, : passed[0].pairs]
     firsts = firsts[~np.isnan(firsts).all(1)]
     return float(np.nanmean(firsts, axis=1).mean()) if len(firsts) else math.nan
 
 
-def repeated_interval(differences: np.ndarray, looks: tuple[int, ...], alpha: float) -> tuple[float, float] | None:
-    """The interval that covers the true mean at all looks at once with probability 1 - alpha.
+def stopped_interval(differences: np.ndarray, side: float) -> tuple[float, float] | None:
+    """The interval around the mean of a contrast that was looked at until a stopping rule let go of it.
 
-    It is the t interval at the last look's nominal level, so whatever made a sweep stop, it holds.
+    It holds the means that the tests of `evidence.weigh` do not reject at the nominal level of a sweep's last look,
+    which is stricter than that of a single look. No contrast is settled on weaker evidence, so one whose difference
+    was settled beyond a margin has its whole interval there.
 
     Args:
         differences: The pairs' differences; NaN where a pair does not count.
-        looks: The looks so far; the pairs are those of the last.
-        alpha: The chance that any look's interval misses.
+        side: The nominal level of each of the interval's sides: `Boundary.side` of the last look, at the level at which
+            a single contrast would be tested.
 
     Returns:
         Its bounds; None where there are fewer than two differences or all are equal.
-
-    References:
-        Jennison & Turnbull (1989), Interim analyses: the repeated confidence interval approach.
     """
     from scipy.stats import t
 
-    d = differences[~np.isnan(differences)]
-    if len(d) < 2 or are_equal(d):
+    n, mean, sd, skewness = (float(value) for value in summarize(differences))
+    if n < 2 or sd == 0:
         return None
-    half = float(t.isf(nominal_levels(alpha / 2, looks)[-1], len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d)))
-    return float(d.mean()) - half, float(d.mean()) + half
+    quantile = float(t.isf(side, n - 1)) / math.sqrt(n)
+    lowest, highest = (_uncorrected(sign * quantile, skewness, n) for sign in (1, -1))
+    return mean - sd * max(quantile, lowest), mean + sd * max(quantile, -highest)
+
+
+def _uncorrected(corrected: float, skewness: float, n: float) -> float:
+    """The distance of a mean, in standard deviations, whose correction for skewness gives `corrected`."""
+    if abs(skewness) < 1e-6:
+        return corrected
+    return 3 / skewness * (float(np.cbrt(1 + skewness * (corrected - skewness / (6 * n)))) - 1)

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+FIRST_LOOK = 10
 
-_DECADE = (10, 16, 24, 40, 64)  # each about 1.6 times the one before, so that no look comes much too late
-FIRST_LOOK = _DECADE[0]
 _CLOSE = 1.1  # a look with fewer than a tenth of its pairs to go to the cap would ask the same question twice
 
 
 def looks_up_to(max_seeds: int) -> tuple[int, ...]:
-    """The numbers of pairs at which a sweep looks: 10, 16, 24, 40, 64, 100, 160, ..., and last of all the cap.
+    """The numbers of pairs at which a sweep looks, and last of all the cap.
+
+    They are 10, 16 and 24, then every 8 pairs up to 64, every 16 up to 128, and so on: whole packs of trials, and no
+    look that comes much too late.
 
     Raises:
         ValueError: If the cap is below the first look.
 
-    >>> looks_up_to(64), looks_up_to(20), looks_up_to(100)
-    ((10, 16, 24, 40, 64), (10, 16, 20), (10, 16, 24, 40, 64, 100))
+    >>> looks_up_to(64)
+    (10, 16, 24, 32, 40, 48, 56, 64)
+    >>> looks_up_to(20), looks_up_to(100)[-3:]
+    ((10, 16, 20), (64, 80, 100))
     """
     if max_seeds < FIRST_LOOK:
         raise ValueError(f"max_seeds={max_seeds} is below the first look; give at least {FIRST_LOOK}")
-    looks = []
-    for look in scheduled_looks():
-        if look * _CLOSE > max_seeds:
-            break
+    looks, look, step = [], FIRST_LOOK, 6
+    while look * _CLOSE <= max_seeds:
         looks.append(look)
+        look += step
+        step = max(8, 2 ** (look.bit_length() - 3))
     return (*looks, max_seeds)
-
-
-def scheduled_looks() -> Iterator[int]:
-    """The looks of a sweep without a cap, in ascending order and without end."""
-    for power in count():
-        yield from (look * 10**power for look in _DECADE)

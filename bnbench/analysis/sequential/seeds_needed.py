@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from itertools import takewhile
 
 import numpy as np
 
-from bnbench.analysis.sequential.boundaries import boundaries
-from bnbench.analysis.sequential.looks import scheduled_looks
+from bnbench.analysis.sequential.boundaries import Boundary
 
 MOST = 10_000
 """The most seeds that are told: beyond, an extrapolation is not worth its digits."""
@@ -16,14 +14,14 @@ MOST = 10_000
 _POWER = 0.8
 
 
-def seeds_for_difference(mean: float, sd: float, margin: float | None, level: float, pairs: int) -> float:
+def seeds_for_difference(mean: float, sd: float, margin: float | None, last: Boundary, pairs: int) -> float:
     """The seeds that show the difference to lie beyond the margin or within it, with 80 % power.
 
     Args:
         mean: The mean difference, as if it were the truth.
         sd: Standard deviation of the paired differences.
         margin: As in `evidence.weigh`.
-        level: The level at which the contrast is tested, that of all looks together.
+        last: The boundary of a sweep's last look, which that of a longer sweep differs little from.
         pairs: How many pairs there are.
 
     Returns:
@@ -31,40 +29,31 @@ def seeds_for_difference(mean: float, sd: float, margin: float | None, level: fl
     """
     if not sd > 0 or math.isnan(mean):
         return math.inf
-    n, side, within = _boundaries_at(level, pairs)
+    n = np.arange(pairs + 1, MOST + 1)
     effect, distance = abs(mean) / sd * np.sqrt(n), (margin or 0.0) / sd * np.sqrt(n)
-    power = _ndtr(effect - distance - _z(side))
+    power = _ndtr(effect - distance - _z(last.side))
     if margin is not None:
-        equivalent = _ndtr(distance - effect - _z(within)) + _ndtr(distance + effect - _z(within)) - 1
+        equivalent = _ndtr(distance - effect - _z(last.within)) + _ndtr(distance + effect - _z(last.within)) - 1
         power = np.maximum(power, equivalent)
     return _first(n, power)
 
 
-def seeds_for_success(only_a: int, only_b: int, level: float, pairs: int) -> float:
+def seeds_for_success(only_a: int, only_b: int, last: Boundary, pairs: int) -> float:
     """The seeds that show which level trains more often, with 80 % power; see `seeds_for_difference`.
 
     Args:
         only_a: The number of pairs in which only a succeeded, as if its share were the truth.
         only_b: The same for b.
-        level: As in `seeds_for_difference`.
+        last: As in `seeds_for_difference`.
         pairs: How many pairs there are.
     """
     untied = only_a + only_b
     if not untied:
         return math.inf
-    n, side, _ = _boundaries_at(level, pairs)
-    share = max(only_a, only_b) / untied
-    beyond = (2 * share - 1) * np.sqrt(n * untied / pairs) - _z(side)
-    return _first(n, _ndtr(beyond / max(2 * math.sqrt(share * (1 - share)), 1e-9)))
-
-
-def _boundaries_at(level: float, pairs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of pairs beyond those there are, with the boundary's two p values at the first look that has as many."""
-    looks = (*takewhile(lambda look: look < MOST, scheduled_looks()), MOST)
     n = np.arange(pairs + 1, MOST + 1)
-    at = np.searchsorted(looks, n)
-    _, side, within = np.array(boundaries(level, looks)).T
-    return n, side[at], within[at]
+    share = max(only_a, only_b) / untied
+    beyond = (2 * share - 1) * np.sqrt(n * untied / pairs) - _z(last.side)
+    return _first(n, _ndtr(beyond / max(2 * math.sqrt(share * (1 - share)), 1e-9)))
 
 
 def _first(n: np.ndarray, power: np.ndarray) -> float:
@@ -72,13 +61,13 @@ def _first(n: np.ndarray, power: np.ndarray) -> float:
     return float(n[enough[0]]) if len(enough) else math.inf
 
 
-def _z(level: np.ndarray) -> np.ndarray:
+def _z(level: float) -> float:
     from scipy.special import ndtri
 
-    return -ndtri(level)
+    return -float(ndtri(level))
 
 
 def _ndtr(z: np.ndarray) -> np.ndarray:
     from scipy.special import ndtr
 
-    return ndtr(z)
+    return np.asarray(ndtr(z))

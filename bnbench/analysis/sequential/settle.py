@@ -19,8 +19,8 @@ import numpy as np
 
 from bnbench.analysis.intervals import Interval
 from bnbench.analysis.sequential.boundaries import Boundary, boundaries
-from bnbench.analysis.sequential.estimate import estimate, repeated_interval
-from bnbench.analysis.sequential.evidence import weigh
+from bnbench.analysis.sequential.estimate import estimate, stopped_interval
+from bnbench.analysis.sequential.evidence import summarize, weigh
 from bnbench.analysis.sequential.looks import looks_up_to
 from bnbench.analysis.sequential.paired_outcomes import PairedOutcomes
 from bnbench.analysis.sequential.seeds_needed import seeds_for_difference, seeds_for_success
@@ -34,7 +34,7 @@ class SequentialDesign:
 
     Attributes:
         looks: The numbers of pairs at which it looks, ascending; the last is the cap.
-        alpha: The chance that any of its contrasts is settled wrongly; each interval covers 1 - alpha.
+        alpha: The chance that any of its contrasts is settled wrongly, at most.
     """
 
     looks: tuple[int, ...]
@@ -60,15 +60,13 @@ def settle(design: SequentialDesign, family: Sequence[PairedOutcomes]) -> list[S
         One settlement a contrast, in the order of the family.
     """
     replay = [_Replay(contrast, design) for contrast in family]
-    for look in range(len(design.looks)):
+    for look, pairs in enumerate(design.looks):
         still_open = [one for one in replay if one.state == State.open]
-        if not still_open or min(one.contrast.complete for one in still_open) < design.looks[look]:
+        if not still_open or min(one.contrast.complete for one in still_open) < pairs:
             break
-        for one in still_open:
-            one.looked = look + 1
         while still_open:
             level = design.alpha / len(still_open)
-            settled = [one for one in still_open if one.test(level)]
+            settled = [one for one in still_open if one.test(look, level)]
             if not settled:
                 break
             still_open = [one for one in still_open if one not in settled]
@@ -81,24 +79,16 @@ class _Replay:
     def __init__(self, contrast: PairedOutcomes, design: SequentialDesign) -> None:
         self.contrast = contrast
         self.design = design
-        self.looked = 0  # how many looks were taken
+        self.held: list[Boundary] = []  # of each look taken, the boundary that the contrast was held against last
+        self.level = math.nan
         self.state = State.open
         self.larger: Literal["a", "b"] | None = None
-        self.level = math.nan
-        self.tested: dict[int, Boundary] = {}  # by look, the last boundary that it was held against
 
-    @property
-    def seen(self) -> PairedOutcomes:
-        return self.contrast.first(self.looks[-1] if self.looked else 0)
-
-    @property
-    def looks(self) -> tuple[int, ...]:
-        return self.design.looks[: self.looked]
-
-    def test(self, level: float) -> bool:
-        """Whether the contrast is settled at the present look, at this level of all looks together."""
-        seen, self.level = self.seen, level
-        boundary = self.tested[self.looked] = boundaries(level, self.looks)[-1]
+    def test(self, look: int, level: float) -> bool:
+        """Whether the contrast is settled at a look, at this level of all looks together."""
+        self.level, boundary = level, boundaries(level, self.design.looks)[look]
+        self.held[look:] = [boundary]
+        seen = self.contrast.first(boundary.pairs)
         if seen.failed:
             if mcnemar_p(seen.only_a, seen.only_b) <= 2 * boundary.side:
                 self.state, self.larger = State.failing, "a" if seen.only_a > seen.only_b else "b"
@@ -111,20 +101,28 @@ class _Replay:
         return self.state != State.open
 
     def settlement(self) -> Settlement:
-        seen, pairs = self.seen, self.looks[-1] if self.looked else 0
-        d = seen.differences[~np.isnan(seen.differences)]
-        passed = [] if seen.failed else [self.tested[look] for look in range(1, self.looked)]
-        mean = estimate(seen.differences, seen.margin, passed)
-        low, high = repeated_interval(seen.differences, self.looks, self.design.alpha) or (None, None)
-        if self.state != State.open:
-            seeds = float(pairs)
-        elif not pairs:
-            seeds = math.nan
-        elif seen.failed:
-            seeds = seeds_for_success(seen.only_a, seen.only_b, self.level, pairs)
-        else:
-            sd = float(d.std(ddof=1)) if len(d) > 1 else math.nan
-            seeds = seeds_for_difference(mean, sd, seen.margin, self.level, pairs)
+        """How the contrast stands after the looks taken."""
+        pairs = self.held[-1].pairs if self.held else 0
+        seen = self.contrast.first(pairs)
+        mean = estimate(seen.differences, seen.margin, [] if seen.failed else self.held[:-1])
+        side = boundaries(self.design.alpha, self.design.looks)[-1].side
+        low, high = stopped_interval(seen.differences, side) or (None, None)
         return Settlement(
-            self.state, pairs, self.larger, Interval(len(d), mean, low, high), seen.failed, self.level, seeds
+            state=self.state,
+            pairs=pairs,
+            larger=self.larger,
+            estimate=Interval(int((~np.isnan(seen.differences)).sum()), mean, low, high),
+            descriptive=seen.failed,
+            level=self.level,
+            seeds=float(pairs) if self.state != State.open else self._seeds(seen, mean),
+        )
+
+    def _seeds(self, seen: PairedOutcomes, mean: float) -> float:
+        if not self.held:
+            return math.nan
+        last = boundaries(self.level, self.design.looks)[-1]
+        if seen.failed:
+            return seeds_for_success(seen.only_a, seen.only_b, last, len(seen.differences))
+        return seeds_for_difference(
+            mean, float(summarize(seen.differences).sd), seen.margin, last, len(seen.differences)
         )

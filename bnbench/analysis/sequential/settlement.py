@@ -27,9 +27,9 @@ class Settlement:
         pairs: After how many pairs it was settled; of an open contrast, the last look taken, or 0 before the first.
         larger: The level whose mean is larger, where they are different, or that trains more often, where that is
             settled; else None.
-        estimate: The mean difference a - b, corrected for looking (see `estimate`), over the pairs that count; its
-            interval covers the truth with 95 % at whatever look, and for whatever reason, the sweep stopped. Bounds
-            are None where no interval exists; see `Interval`.
+        estimate: The mean difference a - b, corrected for having stopped when it looked decisive, over the pairs that
+            count, and an interval around the plain mean that covers the truth in 95 of 100 sweeps in spite of that
+            (see `estimate`). Bounds are None where no interval exists; see `Interval`.
         descriptive: Whether a trial of either arm failed, so that the estimate is of survivors only and settles
             nothing.
         level: The level at which it was tested last, that of all looks together: alpha divided by the number of

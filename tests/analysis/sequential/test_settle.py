@@ -19,18 +19,17 @@ from bnbench.record import names
 DESIGN = SequentialDesign.up_to(64)
 
 
-def pairs(mean: float, n: int = 64, margin: float | None = None, seed: int = 0) -> PairedOutcomes:
-    """Differences with exactly this mean and a standard deviation of 1 over the first ten pairs and over all."""
-    raw = np.random.default_rng([seed, n]).standard_normal((2, max(n, 20)))[0]
-    first, rest = (part if not len(part) else (part - part.mean()) / part.std(ddof=1) for part in (raw[:10], raw[10:]))
-    return PairedOutcomes.of_differences(mean + np.concatenate([first, rest])[:n], margin)
+def pairs(mean: float, n: int = 64, margin: float | None = None) -> PairedOutcomes:
+    """Symmetric differences with this mean, and a standard deviation of 1 over the first ten and over the others."""
+    parts = [np.tile([-1.0, 1.0], count // 2) * math.sqrt((count - 1) / count) for count in (10, max(n, 12) - 10)]
+    return PairedOutcomes.of_differences(mean + np.concatenate(parts)[:n], margin)
 
 
-def failing(only_a: int, n: int = 10) -> PairedOutcomes:
-    """Pairs of which the first `only_a` trained with a alone, and the others with both."""
-    d, b = np.full(n, 0.01), np.ones(n)
+def failing(only_a: int, n: int) -> PairedOutcomes:
+    """Pairs of which the first `only_a` trained with a alone, and the others with both, with a surely better."""
+    d, b = 0.01 + np.linspace(0, 1e-3, n), np.ones(n)
     d[:only_a], b[:only_a] = math.nan, 0
-    return PairedOutcomes(d + np.linspace(0, 1e-3, n), np.ones(n), b, np.ones(n, dtype=bool))
+    return PairedOutcomes(d, np.ones(n), b, np.ones(n, dtype=bool))
 
 
 def one(contrast: PairedOutcomes, design: SequentialDesign = DESIGN) -> Settlement:
@@ -39,11 +38,11 @@ def one(contrast: PairedOutcomes, design: SequentialDesign = DESIGN) -> Settleme
 
 
 def test_a_large_difference_is_settled_at_the_first_look_whatever_follows() -> None:
-    found = one(pairs(1.5))
+    found = one(pairs(2.5))
     assert (found.state, found.pairs, found.larger, found.seeds) == (State.different, 10, "a", 10)
-    assert one(pairs(-1.5)).larger == "b"
-    assert one(pairs(1.5).first(10)) == found
-    assert one(pairs(1.5).first(11)) == found
+    assert one(pairs(-2.5)).larger == "b"
+    assert one(pairs(2.5).first(10)) == found
+    assert one(pairs(2.5).first(11)) == found
 
 
 def test_a_difference_within_the_margin_is_equivalent_and_beyond_it_different() -> None:
@@ -53,26 +52,41 @@ def test_a_difference_within_the_margin_is_equivalent_and_beyond_it_different() 
     assert (between.state, between.pairs, between.seeds) == (State.open, 64, math.inf)
 
 
+def critical(family: int, look: int = 0) -> float:
+    """The mean of ten symmetric differences with a standard deviation of 1 that is just settled at a look."""
+    boundary = boundaries(0.05 / family, DESIGN.looks)[look]
+    return float(stats.t.isf(boundary.side, boundary.pairs - 1)) / math.sqrt(boundary.pairs)
+
+
 def test_the_boundary_is_a_t_test_at_the_nominal_level_of_the_look() -> None:
-    critical = stats.t.isf(boundaries(0.05, (10,))[0].side, 9) / math.sqrt(10)
-    assert one(pairs(critical * 1.001, 10)).state == State.different
-    assert one(pairs(critical * 0.999, 10)).state == State.open
+    assert one(pairs(critical(1) * 1.001, 10)).state == State.different
+    assert one(pairs(critical(1) * 0.999, 10)).state == State.open
 
 
 def test_what_a_settled_contrast_no_longer_needs_passes_to_the_others_at_the_same_look() -> None:
-    at = {k: stats.t.isf(boundaries(0.05 / k, (10,))[0].side, 9) / math.sqrt(10) for k in (1, 2)}
-    weak = pairs((at[1] + at[2]) / 2, 10)
+    weak = pairs((critical(1) + critical(2)) / 2, 10)
     assert [found.state for found in settle(DESIGN, [weak, weak])] == [State.open] * 2
-    found = settle(DESIGN, [weak, pairs(3.0, 10)])
+    found = settle(DESIGN, [weak, pairs(5.0, 10)])
     assert [(s.state, s.level) for s in found] == [(State.different, 0.05), (State.different, 0.025)]
-    found = settle(DESIGN, [weak, pairs(0.0, 10, margin=3.0)])
+    found = settle(DESIGN, [weak, pairs(0.0, 10, margin=5.0)])
     assert [s.state for s in found] == [State.different, State.equivalent]
+
+
+def test_what_passes_on_later_reopens_no_earlier_look() -> None:
+    weak = pairs((critical(1) + critical(2)) / 2, 16)
+    weak.differences[10:] -= 10  # by the second look nothing is left of it
+    late = pairs(critical(2) * 0.99, 16)  # settled at the second look
+    assert one(weak).state == State.different
+    assert [(found.state, found.pairs) for found in settle(DESIGN, [weak, late])] == [
+        (State.open, 16),
+        (State.different, 16),
+    ]
 
 
 def test_a_look_waits_for_all_that_are_open_and_for_no_one_else() -> None:
     found = settle(DESIGN, [pairs(0.2, 64), pairs(0.2, 12)])
     assert [s.pairs for s in found] == [10, 10]
-    found = settle(DESIGN, [pairs(0.2, 64), pairs(3.0, 12)])
+    found = settle(DESIGN, [pairs(0.2, 64), pairs(5.0, 12)])
     assert [s.pairs for s in found] == [64, 10]
 
 
@@ -86,33 +100,29 @@ def test_a_pair_still_to_be_trained_holds_up_its_look() -> None:
 
 
 def test_where_trials_failed_only_successes_settle() -> None:
-    assert one(failing(9)).state == State.failing
-    assert (one(failing(9)).larger, one(failing(9)).descriptive) == ("a", True)
-    few = one(failing(1))  # the other nine pairs are surely different
+    found = one(failing(15, 16))
+    assert (found.state, found.pairs, found.larger, found.descriptive) == (State.failing, 16, "a", True)
+    few = one(failing(1, 16))  # the other fifteen pairs are surely different
     assert (few.state, few.descriptive) == (State.open, True)
-    assert 10 < few.seeds < math.inf
+    assert 16 < few.seeds < math.inf
+    assert one(failing(0, 16)).state == State.different
 
 
 def test_equal_differences_are_told_by_their_signs() -> None:
-    assert one(PairedOutcomes.of_differences(np.full(10, 0.01))).state == State.different
-    assert one(PairedOutcomes.of_differences(np.zeros(10))).state == State.open
-    same = one(PairedOutcomes.of_differences(np.zeros(10), margin=0.005))
+    same = one(PairedOutcomes.of_differences(np.full(16, 0.01)))
+    assert (same.state, same.pairs) == (State.different, 16)  # ten of one sign are too few
+    assert one(PairedOutcomes.of_differences(np.zeros(16))).state == State.open
+    same = one(PairedOutcomes.of_differences(np.zeros(16), margin=0.005))
     assert (same.state, same.estimate.low) == (State.equivalent, None)
 
 
-def test_the_seeds_needed_settle_a_contrast_in_four_of_five_sweeps() -> None:
-    contrast = pairs(0.25, 64, seed=1)
-    seeds = one(contrast).seeds
-    assert 64 < seeds < 400
-    generator = np.random.default_rng(0)
-    sd, mean = contrast.differences.std(ddof=1), one(contrast).estimate.mean
-    again = [
-        one(
-            PairedOutcomes.of_differences(generator.normal(mean, sd, int(seeds))), SequentialDesign.up_to(int(seeds))
-        ).state
-        for _ in range(200)
-    ]
-    assert 0.72 <= np.mean([state == State.different for state in again]) <= 0.92
+def test_a_difference_that_is_settled_lies_beyond_the_margin_with_its_whole_interval() -> None:
+    generator = np.random.default_rng(3)
+    for margin in (None, 0.3):
+        found = [one(PairedOutcomes.of_differences(generator.gumbel(0.6, 1, 64), margin)) for _ in range(20)]
+        lows = [s.estimate.low or 0.0 for s in found if s.state == State.different]
+        assert len(lows) > 2
+        assert min(lows) > (margin or 0)
 
 
 def test_a_margin_must_be_positive() -> None:
