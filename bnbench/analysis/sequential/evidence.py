@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from bnbench.analysis.sequential.boundaries import Boundary
 
-SKEWNESS_ALLOWED = 1.6
+SKEWNESS_ALLOWED = 1.8
 """How many times its own skewness a sample is allowed for."""
 
 _NO_SPREAD = 1e-12  # as `intervals.are_equal` has it: equal accuracies differ by rounding
