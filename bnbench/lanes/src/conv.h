@@ -53,7 +53,7 @@ struct Conv {
             Run here[3];
             for (int r = 0; r < count; r++) here[r] = {runs[r].x + (long)p0 * S * CI, runs[r].w};
             v* to = y + ((long)h * WO + p0) * CO + o;
-            tile_forward<P>(here, count, K, S * CI, {to, CO, begun || !bias ? nullptr : bias + o, begun ? to : nullptr, nullptr});
+            tile_forward<P>(here, count, K, S * CI, {to, CO, begun || !bias ? nullptr : bias + o, begun ? to : nullptr, nullptr}, here[0].x);
           });
         }
   }
@@ -92,7 +92,7 @@ struct Conv {
               Run here[3];
               for (int t = 0; t < count; t++) here[t] = {runs[t].x + (long)p0 * CO, runs[t].w};
               v* to = dx + ((long)h * W + r + S * p0) * CI + i;
-              tile_forward<P>(here, count, K, CO, {to, S * CI, nullptr, begun ? to : nullptr, nullptr});
+              tile_forward<P>(here, count, K, CO, {to, S * CI, nullptr, begun ? to : nullptr, nullptr}, here[0].x);
             });
           }
       }
@@ -138,7 +138,7 @@ struct Conv {
               in_tiles(G, [&](int n0, auto P) {
                 const Run here{run.x + n0 * in(), run.w};
                 v* to = y + n0 * out() + ((long)h * WO + q) * CO + o;
-                tile_forward<P>(&here, 1, (b - a) * CI, in(), {to, out(), first && bias ? bias + o : nullptr, first ? nullptr : to, nullptr});
+                tile_forward<P>(&here, 1, (b - a) * CI, in(), {to, out(), first && bias ? bias + o : nullptr, first ? nullptr : to, nullptr}, here.x);
               });
             }
       }
@@ -159,7 +159,7 @@ struct Conv {
               in_tiles(G, [&](int n0, auto P) {
                 const Run here{g + n0 * out() + ((long)h * WO + q) * CO, room};
                 v* to = dx + n0 * in() + ((long)(h * S + k - top) * W + q * S + t - left) * CI + i;
-                tile_forward<P>(&here, 1, CO, out(), {to, in(), nullptr, to, nullptr});
+                tile_forward<P>(&here, 1, CO, out(), {to, in(), nullptr, to, nullptr}, here.x);
               });
         }
   }

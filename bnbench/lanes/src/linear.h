@@ -38,21 +38,23 @@ struct Linear {
   int I = 0, O = 0;  // inputs, and outputs padded to a multiple of four
 
   /// Vectors that `room` needs below.
-  long room() const { return (long)BATCH * (MAXP + 1) + (long)MAXP * (DEPTH + 1) + 4L * MAXP * O + 4L * I + BATCH; }
+  long room() const { return (long)BATCH * (DEPTH + 1) + (long)DEPTH * O + 4L * I; }
 
   void forward(const v* weight, const v* bias, const Rows& x, int N, v* y, v* room) const {
     for (int g0 = 0; g0 < N; g0 += BATCH)
       for (int k0 = 0; k0 < I; k0 += DEPTH) {
-        const int K = smaller(DEPTH, I - k0);
-        in_tiles(smaller(BATCH, N - g0), [&](int n0, auto P) {
-          long xs;
-          const v* a = x.block(g0 + n0, P, k0, K, room, &xs);
-          v* to = y + (long)(g0 + n0) * O;
-          for (int o = 0; o < O; o += 4) {
-            const Run run{a, weight + (long)o * I + 4 * k0};
-            tile_forward<P>(&run, 1, K, xs, {to + o, O, k0 || !bias ? nullptr : bias + o, k0 ? to + o : nullptr, nullptr});
-          }
-        });
+        const int K = smaller(DEPTH, I - k0), n = smaller(BATCH, N - g0);
+        long xs;
+        const v* a = x.block(g0, n, k0, K, room, &xs);
+        for (int o = 0; o < O; o += 4) {
+          const v *part = weight + (long)o * I + 4 * k0, *next = o + 4 < O ? part + 4L * I : weight + 4 * (k0 + DEPTH);
+          in_tiles(n, [&](int n0, auto P) {
+            const Run run{a + n0 * xs, part};
+            v* to = y + (long)(g0 + n0) * O + o;
+            const v* soon = next + (long)smaller(n0 / P, 3) * K;
+            tile_forward<P>(&run, 1, K, xs, {to, O, k0 || !bias ? nullptr : bias + o, k0 ? to : nullptr, nullptr}, soon);
+          });
+        }
       }
   }
 
@@ -68,7 +70,7 @@ struct Linear {
         in_tiles(N, [&](int n0, auto P) {
           const Run run{x + (long)n0 * I + k0, part};
           v* to = y + (long)n0 * O + o;
-          tile_forward<P>(&run, 1, K, I, {to, O, k0 || !bias ? nullptr : bias + o, k0 ? to : nullptr, nullptr});
+          tile_forward<P>(&run, 1, K, I, {to, O, k0 || !bias ? nullptr : bias + o, k0 ? to : nullptr, nullptr}, part);
         });
       }
   }
@@ -95,33 +97,27 @@ struct Linear {
   }
 
  private:
-  /// A few inputs after the others, so that bytes become numbers once. Plain SGD moves a weight where its gradient's sum
+  /// DEPTH inputs after the others, so that bytes become numbers once. Plain SGD moves a weight where its gradient's sum
   /// ends, so that the gradient is never stored.
   void update_by_inputs(const Parameter& weight, const Rows& x, const v* g, int N, const Optimizer& optimizer, v* room) const {
     const bool plain = optimizer.is_plain();
-    const int wide = N <= BATCH && plain ? I : 4 * MAXP;  // inputs at a time; the room for sums is for no more
-    v* sums = room + BATCH * (MAXP + 1);
-    for (int b0 = 0; b0 < I; b0 += wide)
+    v* sums = room + BATCH * (DEPTH + 1);
+    for (int k0 = 0; k0 < I; k0 += DEPTH)
       for (int n0 = 0; n0 < N; n0 += BATCH) {
-        const int n = smaller(BATCH, N - n0);
-        const bool last = n0 + n == N;
-        in_tiles(smaller(wide, I - b0), [&](int t0, auto P) {
-          long xs;
-          const v* a = x.block(n0, n, b0 + t0, P, room, &xs);
-          const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {n, xs, O}};
-          for (int o = 0; o < O; o += 4) {
-            const v* from = g + (long)n0 * O + o;
-            const long at = (long)o * I + 4 * (b0 + t0);
-            v* sum = sums + (N <= BATCH ? 0 : (long)t0 * O) + (long)o * P;
-            const v* so_far = n0 ? sum : nullptr;
-            if (plain && last) {
-              tile_by_weight<P>(a, from, loops, {weight.value + at, 4, nullptr, so_far, &optimizer.minus_lr});
-            } else {
-              tile_by_weight<P>(a, from, loops, {sum, 4, nullptr, so_far, nullptr});
-              if (last) optimizer.update(weight, at, sum, 4 * P);
-            }
-          }
-        });
+        const int K = smaller(DEPTH, I - k0), n = smaller(BATCH, N - n0);
+        const bool last = n0 + n == N, descends = plain && last;
+        long xs;
+        const v* a = x.block(n0, n, k0, K, room, &xs);
+        const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {n, xs, O}};
+        for (int o = 0; o < O; o += 4) {
+          const long at = (long)o * I + 4 * k0;
+          v* sum = sums + (N <= BATCH ? 0 : (long)o * DEPTH);
+          in_tiles(K, [&](int i0, auto P) {
+            v *part = sum + 4 * i0, *to = descends ? weight.value + at + 4 * i0 : part;
+            tile_by_weight<P>(a + i0, g + (long)n0 * O + o, loops, {to, 4, nullptr, n0 ? part : nullptr, descends ? &optimizer.minus_lr : nullptr});
+          });
+          if (last && !plain) optimizer.update(weight, at, sum, 4 * K);
+        }
       }
   }
 

@@ -43,14 +43,18 @@ template <int P> INLINE void end(v (&acc)[P][4], const Sum& s) {
   OVER(p, P, OVER(j, 4, to[p * step + j] = acc[p][j]); in_order());
 }
 
-/// Forward: sum over runs and k of x[p * xs + k] * w[4 * k + j].
+/// Forward: sum over runs and k of x[p * xs + k] * w[4 * k + j]. With each term one vector of what a later tile reads comes
+/// nearer, `soon[k]`: the weights of a wide layer lie in main memory, which answers after half a tile's time.
 struct Run { const v *x, *w; };
-template <int P> NOINLINE static void tile_forward(const Run* runs, int count, int K, long xs, const Sum& sum) {
+template <int P> NOINLINE static void tile_forward(const Run* runs, int count, int K, long xs, const Sum& sum, const v* soon) {
   v acc[P][4];
   begin<P>(acc, sum);
   for (int r = 0; r < count; r++) {
     const v *x = runs[r].x, *w = runs[r].w;
-    for (int k = 0; k < K; k++, w += 4, x++) term<P>(acc, AT(p, x[p * xs]), AT(j, w[j]));
+    for (int k = 0; k < K; k++, w += 4, x++) {
+      __builtin_prefetch(soon + k, 0, 2);
+      term<P>(acc, AT(p, x[p * xs]), AT(j, w[j]));
+    }
   }
   end<P>(acc, sum);
 }
