@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def main(words: Sequence[str]) -> None:
     """Write a sweep's report again, or how it compares with another, from tracking stores alone."""
     from bnbench.api import load_with
-    from bnbench.report import terminal_comparison, terminal_conclusion
+    from bnbench.report import has_colour, terminal_comparison, terminal_conclusion, terminal_headlines
 
     parser = VerbParser("report", names="[SWEEP]")
     parser.add_argument("--format", metavar="html,md,tex,csv", help="only these (default: all)")
@@ -35,14 +36,13 @@ def main(words: Sequence[str]) -> None:
         paths = loaded.report(formats)
         _renew(config, loaded.table)
         print(terminal_conclusion(loaded.contents, 100) + "\n")
+        print(terminal_headlines(loaded.contents, 100, colour=has_colour(sys.stdout)) + "\n")
     for path in paths.values():
         print(f"report: {path}")
 
 
 def _renew(config: Config, table: SweepTable) -> None:
     """Bring the charts in MLflow up to date too; a read-only store is left as it is."""
-    import sys
-
     from bnbench.sweep.running.refresh_charts import renew_charts
     from bnbench.tracking import Store, TrackingError
 

@@ -2,17 +2,20 @@
 
 from bnbench.report.build import FORMATS, write_comparison, write_report
 from bnbench.report.contents import Contents
-from bnbench.report.markdown import markdown_conclusion
-from bnbench.report.terminal import terminal_conclusion, terminal_table
+from bnbench.report.markdown import markdown_conclusion, markdown_opening
+from bnbench.report.terminal import has_colour, terminal_conclusion, terminal_headlines, terminal_table
 from bnbench.report.two_sweeps_page import Comparison, terminal_comparison
 
 __all__ = [
     "FORMATS",
     "Comparison",
     "Contents",
+    "has_colour",
     "markdown_conclusion",
+    "markdown_opening",
     "terminal_comparison",
     "terminal_conclusion",
+    "terminal_headlines",
     "terminal_table",
     "write_comparison",
     "write_report",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bnbench.analysis import Analysis, Arm, Contrast
+from bnbench.analysis.arms import Reach
 from bnbench.analysis.design import LEARNING_RATE, matching
 from bnbench.analysis.subjects import Subject
 from bnbench.claims import Judgment
@@ -41,7 +42,7 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusi
     for subject in analysis.subjects:
         sentences = [
             *(_contrast_sentence(subject, a, b) for a, b in analysis.pairs),
-            None if subject.differences else _accuracy_sentence(subject),
+            None if subject.differences else accuracy_sentence(subject),
             _steps_sentence(subject),
             _undefined_sentence(subject),
         ]
@@ -70,6 +71,24 @@ def setup_sentence(analysis: Analysis) -> str:
     return f"{sentence}." + (" Levels are compared in pairs that share the seed." if analysis.differences else "")
 
 
+def accuracy_sentence(subject: Subject) -> Sentence:
+    """States the accuracies themselves, where there is nothing to compare."""
+    accuracies = [arm.accuracy for arm in subject.arms if arm.accuracy.n]
+    if not accuracies:
+        return Sentence("no reported trial finished", "")
+    if len(accuracies) > 1:
+        means = [accuracy.mean for accuracy in accuracies]
+        return Sentence(
+            f"mean test accuracy is {percent(min(means))} to {percent(max(means))} %",
+            f", over {len(accuracies)} settings",
+        )
+    n, mean, low, high = accuracies[0]
+    seeds = count(n, "seed")
+    why = "one seed only: no interval possible" if n == 1 else f"all {seeds} equal: no interval"
+    bounds = why if low is None else f"95 % interval {span(low, high)} %, {seeds}"
+    return Sentence(f"test accuracy is {percent(mean)} %", f" ({bounds})")
+
+
 def headline_target(arms: Sequence[Arm]) -> float | None:
     """The highest target that more than half the trials of some arm reached; the lowest one if none did.
 
@@ -79,6 +98,26 @@ def headline_target(arms: Sequence[Arm]) -> float | None:
     reaches = [(target, reach) for arm in arms for target, reach in arm.reaches.items() if reach.n]
     met = [target for target, reach in reaches if math.isfinite(reach.median_steps)]
     return max(met) if met else min((target for target, _ in reaches), default=None)
+
+
+def steps_to_target(subject: Subject) -> tuple[float, dict[str, Reach]] | None:
+    """The headline target, and how each level fared on the way to it, at tuned rates if any.
+
+    Returns:
+        None without a target, or where a level has more arms than one.
+    """
+    arms = subject.arms
+    if subject.tuned:
+        arms = [
+            arm
+            for one in subject.tuned
+            for arm in matching(subject.arms, {**one.where, LEARNING_RATE: one.rate})
+            if arm.level == one.level
+        ]
+    target = headline_target(arms)
+    if target is None or len({arm.level for arm in arms}) < len(arms):
+        return None
+    return target, {arm.level: arm.reaches[target] for arm in arms if arm.reaches[target].n}
 
 
 def _scope(subject: Subject) -> str:
@@ -118,24 +157,6 @@ def _contrast_sentence(subject: Subject, a: str, b: str) -> Sentence | None:
     return None
 
 
-def _accuracy_sentence(subject: Subject) -> Sentence:
-    """States the accuracies themselves, where there is nothing to compare."""
-    accuracies = [arm.accuracy for arm in subject.arms if arm.accuracy.n]
-    if not accuracies:
-        return Sentence("no reported trial finished", "")
-    if len(accuracies) > 1:
-        means = [accuracy.mean for accuracy in accuracies]
-        return Sentence(
-            f"mean test accuracy is {percent(min(means))} to {percent(max(means))} %",
-            f", over {len(accuracies)} settings",
-        )
-    n, mean, low, high = accuracies[0]
-    seeds = count(n, "seed")
-    why = "one seed only: no interval possible" if n == 1 else f"all {seeds} equal: no interval"
-    bounds = why if low is None else f"95 % interval {span(low, high)} %, {seeds}"
-    return Sentence(f"test accuracy is {percent(mean)} %", f" ({bounds})")
-
-
 def _tuned_sentence(contrasts: Sequence[Contrast], conditions: Sequence[str]) -> Sentence:
     where, first = ", each at its own tuned learning rate", contrasts[0]
     if len(contrasts) > 1:
@@ -145,21 +166,13 @@ def _tuned_sentence(contrasts: Sequence[Contrast], conditions: Sequence[str]) ->
 
 
 def _steps_sentence(subject: Subject) -> Sentence | None:
-    """Each level's median steps to one target, at tuned rates if any; None without a target, or with more arms."""
-    arms = subject.arms
-    if subject.tuned:
-        arms = [
-            arm
-            for one in subject.tuned
-            for arm in matching(subject.arms, {**one.where, LEARNING_RATE: one.rate})
-            if arm.level == one.level
-        ]
-    target = headline_target(arms)
-    if target is None or len({arm.level for arm in arms}) < len(arms):
+    """Each level's median steps to one target; None where there are none to tell."""
+    found = steps_to_target(subject)
+    if found is None:
         return None
+    target, reached = found
     where = " at the tuned learning rates" if subject.tuned else ""
-    reaches = [(arm.level, arm.reaches[target]) for arm in arms if arm.reaches[target].n]
-    took = [f"{level} {steps(reach.median_steps)} ({reach.hits} of {reach.n})" for level, reach in reaches]
+    took = [f"{level} {steps(reach.median_steps)} ({reach.hits} of {reach.n})" for level, reach in reached.items()]
     return Sentence(
         f"median steps to {target:g} validation accuracy",
         f"{where} (trials that reached it): {', '.join(took)}",

@@ -9,6 +9,7 @@ from bnbench.claims import Judgment
 from bnbench.report.cautions import cautions
 from bnbench.report.claims_section import ClaimSaid, claims_said, judge_claims
 from bnbench.report.conclusion import Conclusion, conclude, setup_sentence
+from bnbench.report.headline import Headline, headlines
 from bnbench.report.main_table import main_table
 from bnbench.report.number_words import setting
 from bnbench.report.provenance import created, facts
@@ -55,6 +56,11 @@ class Contents:
     def setup(self) -> str:
         """What was trained on what data, in a sentence."""
         return setup_sentence(self.analysis)
+
+    @cached_property
+    def headlines(self) -> list[Headline]:
+        """The answer to the sweep's question, in a sentence a subject."""
+        return headlines(self.analysis, self.choices)
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:

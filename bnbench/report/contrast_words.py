@@ -47,7 +47,7 @@ def remark(contrast: Contrast) -> str:
         case Reading.one_pair:
             read = "one seed only: no interval possible"
         case Reading.no_pair:
-            read = _no_pair(contrast)
+            read = no_pair(contrast)
         case Reading.equivalent:
             read = f"equivalent{_within(contrast)}"
         case Reading.open:
@@ -86,7 +86,7 @@ def compare(contrast: Contrast, where: str = "") -> Sentence:
         case Reading.one_pair:
             sentence = f"one pair only: {estimate}", f", and no interval is possible{where}"
         case Reading.no_pair:
-            sentence = f"{a} and {b} cannot be compared", f"{where}: {_no_pair(contrast)}"
+            sentence = f"{a} and {b} cannot be compared", f"{where}: {no_pair(contrast)}"
         case Reading.equivalent:
             sentence = f"{a} and {b} are equivalent{_within(contrast)}", f"{where}: {estimate} ({interval})"
         case Reading.open:
@@ -133,7 +133,7 @@ def tally(contrasts: Sequence[Contrast], keys: Sequence[str]) -> str:
             case Reading.one_pair:
                 parts.append(f"one pair only {at} ({_extent(means, difference)} pp): no interval possible")
             case Reading.no_pair:
-                parts.append(f"{listing(sorted({_no_pair(contrast) for contrast in some}))} {at}")
+                parts.append(f"{listing(sorted({no_pair(contrast) for contrast in some}))} {at}")
             case Reading.equivalent:
                 parts.append(f"equivalent{_within(some[0])} {at} ({_extent(means, difference)} pp)")
             case Reading.open:
@@ -144,6 +144,16 @@ def tally(contrasts: Sequence[Contrast], keys: Sequence[str]) -> str:
         some = [contrast for contrast, verdict in judged if verdict.doubts == doubts]
         parts.append(f"inconclusive {_places(some, contrasts, keys)} ({_in_short(doubts)})")
     return "; ".join(parts)
+
+
+def no_pair(contrast: Contrast) -> str:
+    """Why there is no pair to compare."""
+    undefined = [side.level for side in contrast.sides if side.outcomes.undefined == side.outcomes.planned]
+    if undefined:
+        return f"{listing(undefined)} undefined"
+    if not all(side.outcomes.trained for side in contrast.sides):
+        return "no pair is trained yet"
+    return "no pair succeeded" + (" so far" if any(side.outcomes.missing for side in contrast.sides) else "")
 
 
 def _in_short(doubts: Sequence[Doubt]) -> str:
@@ -202,15 +212,6 @@ def _blind(detectable: float) -> str:
     if detectable > 1:
         return "of so few pairs no difference would be seen"
     return f"differences under about {percent(detectable)} pp would not be seen"
-
-
-def _no_pair(contrast: Contrast) -> str:
-    undefined = [side.level for side in contrast.sides if side.outcomes.undefined == side.outcomes.planned]
-    if undefined:
-        return f"{listing(undefined)} undefined"
-    if not all(side.outcomes.trained for side in contrast.sides):
-        return "no pair is trained yet"
-    return "no pair succeeded" + (" so far" if any(side.outcomes.missing for side in contrast.sides) else "")
 
 
 def _failed(contrast: Contrast) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bnbench.report.contents import Contents
 from bnbench.report.figures import draw_figures, level_index
+from bnbench.report.figures.answer import draw_answers
 from bnbench.report.figures.forest import draw_axis, draw_bar
 
 
@@ -14,6 +15,7 @@ def to_html(contents: Contents) -> str:
     return render_page(
         "report.html",
         contents=contents,
+        answers=draw_answers(contents.analysis, contents.choices),
         figures=draw_figures(contents.analysis),
         colours=level_index(contents.analysis),
         levels=contents.analysis.levels,

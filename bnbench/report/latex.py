@@ -17,7 +17,7 @@ _HEAD = r"""% {title}
 \ifx\documentclass\@twoclasseserror\def\bnbenchend{{}}\else
   \documentclass{{article}}\usepackage{{booktabs,longtable}}\usepackage[margin=2cm]{{geometry}}
   \begin{{document}}\def\bnbenchend{{\end{{document}}}}
-\fi
+{opening}\fi
 \makeatother
 """
 
@@ -38,21 +38,30 @@ _SPECIAL = {
 
 
 def to_latex(contents: Contents) -> str:
-    """Every table of the report, with booktabs; an estimate and its interval stand in one cell."""
+    """The headlines and every table of the report, with booktabs; an estimate and its interval stand in one cell."""
     tables = {part: one for part, one in (("main", contents.main), ("differences", contents.forest)) if one is not None}
     if contents.robustness is not None:
         tables["robustness"] = contents.robustness.summary
     for number, (subject, group) in enumerate(contents.numbers, 1):
         titled = [Table(f"{subject}: {one.title}" if subject else one.title, one.columns, one.rows) for one in group]
         tables |= {f"{number}-{i}": one for i, one in enumerate(titled, 1)}
-    lines = [contents.unfinished, contents.title, f"bnbench sweep {contents.sweep}, {contents.created}."]
-    return latex_tables(tables, "\n".join(filter(None, lines)), contents.sweep)
+    lines = [
+        contents.unfinished,
+        *map(str, contents.headlines),
+        contents.title,
+        f"bnbench sweep {contents.sweep}, {contents.created}.",
+    ]
+    opening = "".join(f"  \\noindent\\textbf{{{_escape(str(headline))}}}\\par\n" for headline in contents.headlines)
+    return latex_tables(tables, "\n".join(filter(None, lines)), contents.sweep, opening)
 
 
-def latex_tables(tables: Mapping[str, Table], title: str, label: str) -> str:
-    """A file of tables, each labelled `tab:<label>-<its name>`, under a comment that holds every line of the title."""
+def latex_tables(tables: Mapping[str, Table], title: str, label: str, opening: str = "") -> str:
+    """A file of tables, each labelled `tab:<label>-<its name>`, under a comment that holds every line of the title.
+
+    The opening, in LaTeX, stands before the tables where the file is a document by itself.
+    """
     floats = [_float(one, f"tab:{label}-{part}") + "\n" for part, one in tables.items()]
-    return "\n".join([_HEAD.format(title="\n% ".join(title.splitlines())), *floats, "\\bnbenchend\n"])
+    return "\n".join([_HEAD.format(title="\n% ".join(title.splitlines()), opening=opening), *floats, "\\bnbenchend\n"])
 
 
 def _float(table: Table, label: str) -> str:

@@ -13,15 +13,20 @@ def to_markdown(contents: Contents) -> str:
     return "\n".join(_lines(contents)) + "\n"
 
 
+def markdown_opening(contents: Contents) -> str:
+    """The headlines, what was trained, and what the sweep supports, without tables."""
+    return "\n".join(_opening(contents))
+
+
 def markdown_conclusion(contents: Contents) -> str:
-    """What was trained and what the sweep supports, without tables."""
-    return "\n".join(_conclusion(contents))
+    """What was trained and what the sweep supports, without headlines and tables."""
+    return "\n".join([*_unfinished(contents), *_conclusion(contents)])
 
 
 def _lines(contents: Contents) -> Iterator[str]:
     yield f"# {escape(contents.title)}"
     yield from ("", f"Sweep `{contents.sweep}`, {contents.created}.", "")
-    yield from _conclusion(contents)
+    yield from _opening(contents)
     yield from ("", "## Results")
     for one in (contents.main, contents.forest):
         if one is not None:
@@ -48,9 +53,19 @@ def _lines(contents: Contents) -> Iterator[str]:
     yield from ("", "## The same bits again", "", *(f"- {name}: `{value}`" for name, value in contents.facts))
 
 
-def _conclusion(contents: Contents) -> Iterator[str]:
+def _opening(contents: Contents) -> Iterator[str]:
+    yield from _unfinished(contents)
+    yield from (f"- **{escape(str(headline))}**" for headline in contents.headlines)
+    yield ""
+    yield from _conclusion(contents)
+
+
+def _unfinished(contents: Contents) -> Iterator[str]:
     if contents.unfinished:
         yield from (f"**{escape(contents.unfinished)}**", "")
+
+
+def _conclusion(contents: Contents) -> Iterator[str]:
     yield escape(contents.setup)
     for conclusion in contents.conclusions:
         yield from ("", f"**On {escape(conclusion.subject)}**", "") if conclusion.subject else ("",)

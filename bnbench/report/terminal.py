@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
+from typing import TextIO
 
 from bnbench.report.contents import Contents
 from bnbench.report.number_words import setting
@@ -11,6 +13,7 @@ from bnbench.report.table import Cell, Row, Table
 from bnbench.report.tables import subject_tables
 
 _GAP = "  "
+_BOLD, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 _LEAST_WORDS = 16  # a column of words is not made narrower than this
 
 
@@ -28,6 +31,30 @@ def terminal_conclusion(contents: Contents, width: int) -> str:
         for sentence in conclusion.sentences:
             lines += textwrap.wrap(str(sentence), width, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
+
+
+def terminal_headlines(contents: Contents, width: int, *, colour: bool = False) -> str:
+    """The headlines as wrapped text, each behind a dot: a full one where its first question is settled.
+
+    Args:
+        contents: What the report says.
+        width: Characters per line.
+        colour: Whether the terminal has colours; see `has_colour`.
+    """
+    lines = []
+    for headline in contents.headlines:
+        dot, code = ("\N{BLACK CIRCLE}", _GREEN) if headline.state.settled else ("\N{WHITE CIRCLE}", _YELLOW)
+        said = textwrap.wrap(f"{dot} {headline}", width, subsequent_indent="  ")
+        if colour:
+            said = [f"{_BOLD}{line}{_PLAIN}" for line in said]
+            said[0] = said[0].replace(dot, f"{code}{dot}{_PLAIN}{_BOLD}", 1)
+        lines += said
+    return "\n".join(lines)
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether text on this stream may be coloured: it is a terminal, and nobody asked for none by `NO_COLOR`."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def terminal_table(contents: Contents, width: int) -> str:

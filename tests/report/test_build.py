@@ -157,11 +157,14 @@ def test_an_id_stands_once_and_every_reference_finds_its_own(written: dict[str, 
 def test_every_chart_says_what_it_shows(written: dict[str, Path]) -> None:
     text = written["report.html"].read_text()
     labels = Page(text).labels
-    # For each of two models: three learning rates twice, then accuracies and three contrasts.
-    assert len(labels) == text.count('role="img"') == 2 * (3 + 4 + 3)
+    # For each of two models: the answer; three learning rates twice, then accuracies and three contrasts.
+    assert len(labels) == text.count('role="img"') == 2 * (1 + 3 + 4 + 3)
     # The bars beside a row of numbers say nothing more than these.
     assert text.count("<svg") == len(labels) + text.count('<svg class="bar"') == len(labels) + text.count("aria-hidden")
-    assert "Validation accuracy against step, fc, learning rate 0.1. Mean at the last step: none" in labels[0]
+    assert labels[0].startswith(
+        "Paired differences of test accuracy with 95 % intervals, fc. before \N{MINUS SIGN} no norm: "
+    )
+    assert "Validation accuracy against step, fc, learning rate 0.1. Mean at the last step: none" in labels[2]
 
 
 def test_subjects_with_a_single_chart_stand_side_by_side(make_sweep: Any) -> None:

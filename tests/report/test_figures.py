@@ -10,8 +10,10 @@ import pytest
 
 from bnbench.analysis import Analysis
 from bnbench.record import names
+from bnbench.report import Contents
 from bnbench.report.figures import by_layer, draw_figures, measured
 from bnbench.report.figures import validation_curves as convergence
+from bnbench.report.figures.answer import draw_answers
 from bnbench.report.figures.forest import draw_axis, draw_bar
 from bnbench.report.figures.panels import place_ticks
 from bnbench.report.figures.svg import NARROW, draw_chart, render
@@ -173,3 +175,39 @@ def test_a_measure_that_is_always_the_same_is_drawn_from_zero(with_measures: Any
 def test_accuracies_whose_labels_have_no_room_have_no_tick() -> None:
     assert convergence._apart([10, 30, 50, 70, 80, 90, 95], 0.05, 0.97) == [10, 50, 70, 80, 90, 95]
     assert convergence._apart([80, 90, 95], 0.7, 0.97) == [80, 90, 95]
+
+
+def answers(table: Any) -> list[Any]:
+    said = Contents(table)
+    return draw_answers(said.analysis, said.choices)
+
+
+def test_the_answer_is_drawn_once_a_model_with_a_row_for_each_contrast(make_sweep: Any) -> None:
+    table = make_sweep(axes={"model": ("fc", "cnn")}, accuracy=lambda p, level: 0.9 + 0.05 * (level == "after"))
+    fc, cnn = answers(table)
+    assert (fc.title, cnn.title) == ("fc", "cnn")
+    difference = Analysis(table).differences[1]
+    mean, low, high = (f"{100 * (value or 0):+.2f}" for value in difference.interval[1:])
+    assert f"after \N{MINUS SIGN} no norm: {mean} pp ({low} to {high})" in fc.svg
+    assert fc.svg.count('<circle class="firm"') == 2, "after beats both"
+    assert fc.svg.count('<circle class="hollow"') == 1, "before and none cannot be told"
+
+
+def test_the_line_of_an_interval_lies_where_the_axis_says(make_sweep: Any) -> None:
+    table = make_sweep(level_names=("none", "before"), accuracy=lambda p, level: 0.9 + 0.05 * (level == "before"))
+    (picture,) = answers(table)
+    ticks = {
+        float(label): float(x) for x, label in re.findall(r'class="tick" x="([\d.]+)" y="\d+">(\d+)<', picture.svg)
+    }
+    scale = (ticks[4] - ticks[0]) / 4
+    start, end = map(float, re.findall(r'class="likely" d="M([\d.]+) \d+H([\d.]+)"', picture.svg)[0])
+    _, _, low, high = Analysis(table).differences[0].interval
+    assert (start, end) == pytest.approx([ticks[0] + scale * 100 * one for one in (low, high)], abs=0.2)
+
+
+def test_failures_are_marked_in_the_answer_and_what_has_no_pair_has_no_mark(make_sweep: Any) -> None:
+    table = make_sweep(status=lambda p, level: "diverged" if level == "none" else "finished")
+    (picture,) = answers(table)
+    assert picture.svg.count("\N{MULTIPLICATION SIGN} failed: no norm 10/10</text>") == 2
+    assert picture.svg.count("<circle") == 1
+    assert answers(make_sweep(status=lambda p, level: "diverged")) == []

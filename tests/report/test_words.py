@@ -20,7 +20,7 @@ from bnbench.claims.history import claims_on
 from bnbench.config.folder import conf_dir
 from bnbench.record import names
 from bnbench.record.sweep_record import TimedArm, TimingRecord
-from bnbench.report import Contents, markdown_conclusion
+from bnbench.report import Contents, markdown_opening
 from bnbench.report.markdown import to_markdown
 from bnbench.report.two_sweeps_page import compare_sweeps, comparison_markdown
 
@@ -132,7 +132,7 @@ def written(make_sweep: Any) -> Iterator[str]:
     yield to_markdown(Contents(table))
     for title, smaller in smaller_sweeps(make_sweep):
         said = Contents(smaller)
-        yield f"\n# {title}\n\n{markdown_conclusion(said)}\n\nWhat could mislead:\n\n"
+        yield f"\n# {title}\n\n{markdown_opening(said)}\n\nWhat could mislead:\n\n"
         yield "".join(f"- {line}\n" for line in said.cautions)
     elsewhere = {"tracking_uri": "sqlite:///elsewhere.db", "id": "beef01", "versions": {"torch": "2.14.0"}, "git": {}}
     other = make_sweep(axes=LRS, seeds=range(5, 15), accuracy=lambda p, level: 0.9, meta=elsewhere)

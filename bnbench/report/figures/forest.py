@@ -31,8 +31,18 @@ def draw_bar(effect: Effect, all_of_them: Sequence[Effect]) -> str:
 def draw_axis(effects: Sequence[Effect]) -> str:
     """The scale above the bars, in percentage points, as an `<svg>`."""
     low, high = _range(effects)
-    ticks = [(_place(tick, low, high), f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in _ticks(low, high)]
-    return _OPEN + "".join(f'<text x="{at}" y="24">{label}</text>' for at, label in ticks) + "</svg>"
+    labels = ((_place(tick, low, high), label) for tick, label in ticks(low, high))
+    return _OPEN + "".join(f'<text x="{at}" y="24">{label}</text>' for at, label in labels) + "</svg>"
+
+
+def ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Zero and a few round numbers around it, each with its label."""
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    at = [round(step * i, 12) + 0.0 for i in range(first, last + 1)]
+    return [(tick, f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in at]
 
 
 _OPEN = f'<svg class="bar" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">'
@@ -52,12 +62,3 @@ def _range(effects: Sequence[Effect]) -> tuple[float, float]:
 
 def _place(value: float, low: float, high: float) -> str:
     return f"{_MARGIN + (_WIDTH - 2 * _MARGIN) * (value - low) / (high - low):.1f}"
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Zero and a few round numbers around it."""
-    rough = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(step * i, 12) + 0.0 for i in range(first, last + 1)]

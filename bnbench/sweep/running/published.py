@@ -104,9 +104,9 @@ class Sweep:
         return write_comparison(self.table, other.table, folder or self.folder, asked)
 
     def __str__(self) -> str:
-        from bnbench.report import terminal_conclusion, terminal_table
+        from bnbench.report import terminal_conclusion, terminal_headlines, terminal_table
 
-        return f"{terminal_conclusion(self.contents, 100)}\n\n{terminal_table(self.contents, 100)}"
+        return "\n\n".join(say(self.contents, 100) for say in (terminal_conclusion, terminal_table, terminal_headlines))
 
     def __repr__(self) -> str:
         return f"Sweep({self.table.record.asked.name!r}, {len(self.trials)} trials, {str(self.folder)!r})"
