@@ -13,7 +13,7 @@ import pytest
 
 from bnbench.config import ConfigError
 from bnbench.lanes import library
-from bnbench.lanes.compiling import LIBRARIES, library_file, note_file, sources_digest
+from bnbench.lanes.compiling import LIBRARIES, libraries, library_file, note_file, sources_digest
 
 V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "popcnt"}
 V4 = V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
@@ -167,6 +167,14 @@ def test_a_damaged_library_gives_its_reason(machine: Machine) -> None:
     library_file(machine.folder, "x86_64_v4").write_bytes(b"no library")
     assert library.load_library() is None
     assert str(library.why_no_kernels()).startswith("x86_64_v4 could not be loaded: ")
+
+
+@pytest.mark.skipif(not libraries(), reason="bnbench has no kernels for this kind of machine")
+def test_an_installation_has_the_kernels_of_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this test, one that could not compile them would pass all others by skipping them."""
+    monkeypatch.delenv("BNBENCH_LANES", raising=False)
+    why = library.why_no_kernels()
+    assert why is None or why.startswith("this processor has no "), why
 
 
 @pytest.mark.skipif(not library_file(LIBRARIES, "x86_64_v3").is_file(), reason="no kernels for x86-64 here")
