@@ -9,7 +9,7 @@ from bnbench.config.optimizer_catalog import OptimizerConfig
 from bnbench.config.schema import TrainingConfig
 
 _MODELS = ("fc", "cnn")
-_NORMS = ("none", "batch")
+_NORMS = ("none", "batch", "ghost_batch", "layer", "group", "instance", "rms")
 _OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 _MOST_DEPTH = 100
 _MOST_FEATURES = 1024
@@ -48,7 +48,7 @@ def why_torch(model: ModelConfig, norm: NormConfig, optimizer: OptimizerConfig, 
         return "norm.weight_standardization=true"
     if norm.name == "batch" and norm.impl != Impl.native:
         return f"norm.impl={norm.impl}"
-    if norm.name == "batch" and norm.logits != LogitsNorm.none:
+    if norm.name != "none" and norm.logits != LogitsNorm.none:
         return f"norm.logits={norm.logits}"
     if optimizer.name not in _OPTIMIZERS:
         return f"optimizer={optimizer.name}"

@@ -1,4 +1,4 @@
-"""A network as a list of layers that the kernels know: linear and conv layers with batch norms and activations."""
+"""A network as a list of layers that the kernels know: linear and conv layers with norms and activations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from bnbench.models.block import Block
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.ghost import GhostBatchNorm
+from bnbench.norms.group import GroupNorm
 
 
 class Activation(IntEnum):
@@ -71,7 +73,11 @@ class LaneLayer:
         top: Zeros before each column.
         bias: Whether it has a bias.
         activation: The activation after it.
-        norm: Where its batch norm stands.
+        norm: Where its norm stands.
+        examples: How many examples the norm standardizes together in training; 0 for all of a batch.
+        group: How many channels.
+        centered: Whether it subtracts the mean.
+        running: Whether it keeps running statistics, by which it evaluates; if not, it evaluates as it trains.
         affine: Whether gamma and beta are learned.
         unbiased: Whether the running variance takes the divisor N - 1.
         eps: Added to the variance.
@@ -88,6 +94,10 @@ class LaneLayer:
     bias: bool = True
     activation: Activation = Activation.identity
     norm: NormPlace = NormPlace.none
+    examples: int = 0
+    group: int = 1
+    centered: bool = True
+    running: bool = True
     affine: bool = True
     unbiased: bool = True
     eps: float = 1e-5
@@ -148,18 +158,22 @@ def _of_block(path: str, block: Block, source: Map, batch_size: int, *, decays: 
     else:
         common |= {"output": Map(block.layer.out_features)}
     norm = block.norm
-    if isinstance(norm, BatchNorm):
-        output = common["output"]
-        values = batch_size * output.height * output.width
-        fused = isinstance(block.layer, nn.Conv2d) and values > 1
-        common |= {
-            "norm_path": f"{path}.norm",
-            "norm": NormPlace.before if block.norm_first else NormPlace.after,
-            "affine": norm.weight is not None,
-            "unbiased": fused if norm.fused else norm.unbiased,
-            "eps": norm.eps,
-        }
+    if norm is not None:
+        place = NormPlace.before if block.norm_first else NormPlace.after
+        common |= {"norm_path": f"{path}.norm", "norm": place, **_of_norm(norm, block, common["output"], batch_size)}
     return LaneLayer(**common)
+
+
+def _of_norm(norm: nn.Module, block: Block, output: Map, batch_size: int) -> dict[str, Any]:
+    assert isinstance(norm, BatchNorm | GroupNorm), "config/engine.py says which norms the kernels have"
+    common = {"affine": norm.weight is not None, "eps": norm.eps}
+    if isinstance(norm, GroupNorm):
+        group = norm.features // norm.groups
+        return common | {"examples": 1, "group": group, "centered": norm.centered, "running": False}
+    examples = norm.ghost_size if isinstance(norm, GhostBatchNorm) else 0
+    values = (examples or batch_size) * output.height * output.width
+    fused = isinstance(block.layer, nn.Conv2d) and values > 1
+    return common | {"examples": examples, "unbiased": fused if norm.fused else norm.unbiased}
 
 
 def _of_conv(block: Block, conv: nn.Conv2d, source: Map, *, decays: bool) -> dict[str, Any]:

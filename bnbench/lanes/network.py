@@ -33,7 +33,7 @@ class Rule(IntEnum):
 
 
 class Normalizer(IntEnum):
-    """What an evaluation's batch norms normalize by, as numbered in `batch_norm.h`."""
+    """What an evaluation's norms over the batch normalize by, as numbered in `norm.h`."""
 
     batch = 0
     running = 1
@@ -92,7 +92,8 @@ class _LayerSpec(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("conv", "height", "width", "inputs", "stride", "left", "top")),
         *((name, ctypes.c_int32) for name in ("height_out", "width_out", "outputs")),
-        *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "affine", "unbiased")),
+        *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "examples", "group")),
+        *((name, ctypes.c_int32) for name in ("centered", "running", "affine", "unbiased")),
         ("eps", ctypes.c_double),
     )
 
@@ -269,7 +270,8 @@ class LaneNetwork:
         if spec.norm == NormPlace.none:
             return arrays
         affine = [Array.gamma, Array.beta] if spec.affine else []
-        return [*arrays, *affine, Array.running_mean, Array.running_var]
+        running = [Array.running_mean, Array.running_var] if spec.running else []
+        return [*arrays, *affine, *running]
 
     def set_taken(self, steps: int) -> None:
         """Say how many steps the optimizer has taken, which its bias correction depends on."""
@@ -321,6 +323,10 @@ def _layer_spec(layer: LaneLayer) -> _LayerSpec:
         bias=layer.bias,
         activation=layer.activation,
         norm=layer.norm,
+        examples=layer.examples,
+        group=layer.group,
+        centered=layer.centered,
+        running=layer.running,
         affine=layer.affine,
         unbiased=layer.unbiased,
         eps=layer.eps,

@@ -29,7 +29,15 @@ _NAMES = {
 }
 _NORMALIZERS = {Statistics.batch: Normalizer.batch, Statistics.running: Normalizer.running}
 _OF_LAYER = (Array.weight, Array.bias)
-_OF_KERNELS = ("_networks", "layers", "_modules_by_path", "_optimizer", "_kernels_are_newer", "_tensors_are_newer")
+_OF_KERNELS = (
+    "_networks",
+    "layers",
+    "_batch_size",
+    "_modules_by_path",
+    "_optimizer",
+    "_kernels_are_newer",
+    "_tensors_are_newer",
+)
 
 
 class LanePack(FoldedPack):
@@ -63,7 +71,8 @@ class LanePack(FoldedPack):
         batch_size, decays = shared.training.batch_size, shared.optimizer.weight_decay > 0
         self.layers = lane_layers(nets[0], image_shape, batch_size, decays=decays)
         self._modules_by_path = dict(self.net.named_modules())
-        self._refuse_single_values(batch_size)
+        self._batch_size = batch_size
+        self._refuse_single_values()
         self._networks = [
             LaneNetwork(
                 library,
@@ -88,10 +97,11 @@ class LanePack(FoldedPack):
         copied.__dict__ = copy.deepcopy({name: v for name, v in vars(self).items() if name not in _OF_KERNELS}, memo)
         return copied
 
-    def _refuse_single_values(self, batch_size: int) -> None:
+    def _refuse_single_values(self) -> None:
         for index, norm in self._batch_norms():
-            output = self.layers[index].output
-            if batch_size * output.height * output.width == 1 and not norm.constant:
+            layer = self.layers[index]
+            output = layer.output
+            if (layer.examples or self._batch_size) * output.height * output.width == 1 and not norm.constant:
                 norm.refuse_single_value((1, output.channels))
 
     def use_optimizer(self, optimizer: Any) -> None:
@@ -101,6 +111,9 @@ class LanePack(FoldedPack):
 
     def width_of(self, trials: int) -> int:
         return self.slots  # fewer lanes take no less time
+
+    def select(self, slots: Sequence[int]) -> None:
+        raise AssertionError("the lanes of a pack stay as they are; `width_of` says so")
 
     def clear(self, slot: int) -> None:
         self.settle()
@@ -117,9 +130,10 @@ class LanePack(FoldedPack):
         if not self._kernels_are_newer:
             return
         self._copy_all("read")
-        for norm in self.norms:
-            if isinstance(norm, BatchNorm) and norm.cumulative:
-                norm.batches.fill_(self._optimizer.steps_taken)
+        for index, norm in self._batch_norms():
+            if norm.cumulative:
+                parts = self._batch_size // (self.layers[index].examples or self._batch_size)
+                norm.batches.fill_(self._optimizer.steps_taken * parts)
         self._kernels_are_newer = False
 
     def reload(self) -> None:
@@ -220,7 +234,7 @@ class LanePack(FoldedPack):
 
     def _batch_norms(self) -> Iterator[tuple[int, BatchNorm]]:
         for index, layer in enumerate(self.layers):
-            if layer.norm != NormPlace.none:
+            if layer.norm != NormPlace.none and layer.running:
                 norm = self._modules_by_path[layer.norm_path]
                 assert isinstance(norm, BatchNorm)
                 yield index, norm

@@ -30,7 +30,7 @@ static LayerSpec conv(int side, int inputs, int outputs, int stride, int activat
   spec.bias = norm != BEFORE;
   spec.activation = activation;
   spec.norm = norm;
-  spec.affine = spec.unbiased = 1;
+  spec.group = spec.centered = spec.running = spec.affine = spec.unbiased = 1;
   spec.eps = 1e-5;
   return spec;
 }
@@ -101,6 +101,36 @@ static void train(const char* name, const LayerSpec* layers, int depth, int batc
   for (Network& net : networks) net.close();
 }
 
+/// A norm of a layer's output, of those that are not of a channel of the whole batch.
+struct Kind {
+  const char* name;
+  int examples, groups, centered;  // `groups`: of channels, 0 for each channel
+};
+
+static LayerSpec with(const Kind& kind, LayerSpec spec) {
+  spec.examples = kind.examples;
+  spec.group = kind.groups ? spec.outputs / kind.groups : 1;
+  spec.centered = kind.centered;
+  spec.running = kind.examples > 1;
+  return spec;
+}
+
+static void train_norms() {
+  const Kind kinds[] = {{"layer", 1, 1, 1}, {"group", 1, 3, 1}, {"instance", 1, 0, 1}, {"rms", 1, 1, 0}, {"ghost", 3, 0, 1}};
+  for (const Kind& kind : kinds)
+    for (int place = BEFORE; place <= AFTER; place++) {
+      char name[64];
+      const LayerSpec fc[] = {with(kind, linear(SIDE * SIDE, 18, TANH, place)), with(kind, linear(18, 9, SIGMOID, place)),
+                              linear(9, 10, IDENTITY, NO_NORM)};
+      snprintf(name, sizeof name, "fc %s %d", kind.name, place);
+      train(name, fc, 3, 15, MOMENTUM, SOFTMAX_LOSS);
+      const LayerSpec cnn[] = {with(kind, conv(28, 1, 3, 1, RELU, place)), with(kind, conv(28, 3, 6, 2, GELU, place)),
+                               with(kind, conv(14, 6, 9, 2, TANH, place)), linear(7 * 7 * 9, 10, IDENTITY, NO_NORM)};
+      snprintf(name, sizeof name, "cnn %s %d", kind.name, place);
+      train(name, cnn, 4, 6, ADAM, SIGMOID_LOSS);
+    }
+}
+
 int main() {
   const char* activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus"};
   const char* optimizers[] = {"sgd", "momentum", "nesterov", "adam", "adamw"};
@@ -114,4 +144,5 @@ int main() {
     snprintf(name, sizeof name, "cnn %s %s", activations[f], optimizers[(f + 2) % 5]);
     train(name, cnn, 5, 5, (f + 2) % 5, f % 2);
   }
+  train_norms();
 }

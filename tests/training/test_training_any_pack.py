@@ -77,6 +77,7 @@ def _network(draw: Any) -> tuple[tuple[int, int, int], list[str]]:
         optimizer__nesterov=[True, False],
         training__loss=Loss,
         training__precision=["float32", "float32", "float64"],
+        training__engine=["auto", "auto", "torch"],
         training__eval_grid=["geometric", "linear"],
         training__eval_every=[3, 100],  # blocks of three steps, or of all
         data__split=["fixed", "by_seed"],

@@ -135,6 +135,15 @@ def test_the_step_of_divergence_is_that_of_plain_torch_wherever_it_falls_in_a_bl
     assert [result.status for result in results] == ["finished" if s is None else "diverged" for s in expected]
 
 
+def test_a_pack_of_lanes_refuses_to_be_narrowed(trial_of, images_of):
+    """Its kernels would go on with all lanes, and results be those of other trials."""
+    trials = [trial_of(*MODELS["fc"], f"seed={seed}") for seed in range(4)]
+    packed, _ = training_fit.make_pack(trials, images_of(1, 4, 4))
+    assert packed.width_of(1) == packed.slots
+    with pytest.raises(AssertionError, match="lanes of a pack stay as they are"):
+        packed.select([0, 1])
+
+
 def test_a_diverged_trial_has_neither_final_metrics_nor_curves_from_its_last_evaluation_on(exploding, images_of):
     (result,) = fit([exploding(28.0, "training.targets=[0.9999]")], images_of(1, 4, 4))
     assert 40 < result.diverged_step < 80

@@ -183,11 +183,18 @@ def test_bits_are_the_same_with_every_loss_grid_split_and_precision(model, extra
     assert_same_bits(trials, images_of(*shape), [[*range(count - 1, -1, -1)], [4, 9, 1], [6, 5], [10]])
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"none", "batch"}))
 @pytest.mark.parametrize("model", ["fc", "cnn"])
-def test_bits_are_the_same_with_every_norm(model, name, trials_of, images_of):
+def test_bits_are_the_same_with_every_norm(model, name, engine, trials_of, images_of):
     shape, overrides = ((1, 8, 8), ("model.width=34",)) if model == "fc" else cnn(2)
-    settings = (f"norm.name={name}", "norm.groups=2", "norm.ghost_size=3", "model.hidden=10")
+    settings = (
+        f"norm.name={name}",
+        "norm.groups=2",
+        "norm.ghost_size=3",
+        "model.hidden=10",
+        f"training.engine={engine}",
+    )
     trials = trials_of(*overrides, *settings, "training.batch_size=9", count=5)
     assert_same_bits(trials, images_of(*shape), [[4, 3, 2, 1, 0], [1, 3], [2, 0, 4], [3]])
 
@@ -197,7 +204,7 @@ def test_bits_are_the_same_with_every_norm(model, name, trials_of, images_of):
     [
         ("norm.name=batch", "norm.impl=manual"),
         ("norm.name=batch", "norm.preset=tensorflow", "norm.inference=precise"),
-        ("norm.name=ghost_batch", "norm.ghost_size=3", "norm.inference=batch"),
+        ("norm.name=ghost_batch", "norm.ghost_size=3", "norm.inference=batch", "norm.averaging=cumulative"),
         ("norm.name=group", "norm.groups=2", "norm.weight_standardization=true"),
         ("norm.name=none", "norm.weight_standardization=true", "model.init_gain=0.1"),
         ("norm.name=online", "training.batch_size=1"),

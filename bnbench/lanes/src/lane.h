@@ -5,6 +5,7 @@
 // own numbers and the order of operations, which is that of the source: not on the compiler, L, the instruction set, or
 // the other lanes.
 #pragma once
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

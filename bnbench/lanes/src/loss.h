@@ -1,6 +1,6 @@
 // The losses: logits [example][padded classes] become the gradient of the batch's mean loss, in place.
 #pragma once
-#include "batch_norm.h"
+#include "channels.h"
 #include "functions.h"
 
 enum Loss { SOFTMAX_LOSS = 0, SIGMOID_LOSS = 1 };

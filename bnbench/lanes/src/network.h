@@ -1,13 +1,13 @@
-// A network of linear and conv layers, each with batch norm before or after its activation or with none, for the trials
-// of one vector: training steps, and evaluations.
+// A network of linear and conv layers, each with a norm before or after its activation or with none, for the trials of one
+// vector: training steps, and evaluations.
 //
 // Of each layer only z, what its product gives, is stored; what the norm and the activation make of it is made again where
 // it is read, but for the inputs of linear layers.
 #pragma once
 #include "activation.h"
-#include "batch_norm.h"
 #include "conv.h"
 #include "loss.h"
+#include "norm.h"
 
 constexpr int PACK = 16;  // trials that Python sees; a network has those from `first_trial` on
 constexpr int MOST_LAYERS = 128;
@@ -23,6 +23,9 @@ struct LayerSpec {
   int32_t stride, left, top;      // of a conv layer: zeros before each row and each column
   int32_t height_out, width_out, outputs;
   int32_t bias, activation, norm;  // `norm`: NormPlace
+  int32_t examples, group;         // examples (0: all of a batch) and channels that are standardized together
+  int32_t centered;                // whether the norm subtracts the mean
+  int32_t running;                 // whether it keeps running statistics, by which it evaluates
   int32_t affine;                  // whether gamma and beta are learned
   int32_t unbiased;                // whether the running variance takes the divisor N - 1
   double eps;
@@ -61,12 +64,15 @@ struct Layer {
   Linear linear;
   Conv conv;
   Parameter weight, bias;
-  BatchNorm norm;
+  Norm norm;
   int C;           // channels of the output, padded to a multiple of four
   long positions;  // of the output
   v *z, *out;      // [example][position][C]; `out` only where a linear layer reads it
   v *old_x = nullptr, *old_d = nullptr;  // of a step that is owed: what a linear layer read, and its output's gradient
   long size() const { return positions * C; }
+
+  /// Examples that are standardized together, of so many that are passed.
+  int together(int count, bool trains) const { return spec.examples && (trains || !spec.running) ? spec.examples : count; }
 };
 
 /// Where a forward pass leaves what it computes.
@@ -150,7 +156,8 @@ struct Network {
       }
       a.weight.take(memory, s.conv ? a.conv.weights() : (long)a.linear.I * a.linear.O, moments);
       if (s.bias) a.bias.take(memory, a.C, moments);
-      a.norm.take(memory, a.C, moments);
+      const int slices = s.running ? N / a.together(N, true) : (int)larger(N, BATCH);
+      a.norm.take(memory, s.outputs, a.C, s.group, slices, moments);
       most = larger(most, a.size() * N);
       widest = larger(widest, a.C);
     }
@@ -236,12 +243,13 @@ struct Network {
     }
     set_taken(0);
     for (int l = 0; l < depth; l++) {
-      BatchNorm& norm = layer[l].norm;
+      Norm& norm = layer[l].norm;
+      norm.fill();
+      norm.centered = layer[l].spec.centered;
       norm.learns = layer[l].spec.affine;
       norm.unbiased = layer[l].spec.unbiased;
       norm.eps = layer[l].spec.eps;
       for (int i = 0; i < L; i++) norm.momentum[i] = spec.norm_momentum[trial_of(i)];
-      for (int c = 0; c < layer[l].C; c++) norm.gamma.value[c] = all(1.0f);
     }
   }
 
@@ -281,16 +289,19 @@ struct Network {
 
   /// What layer `a` puts out at some positions of its z: the activation, normalized before or after, or not.
   void activate(const Layer& a, long first, long positions, v* to) const {
-    const BatchNorm& norm = a.norm;
-    const int C = a.C, place = a.spec.norm;
-    const v* z = a.z + first * C;
+    const int C = a.C;
     with_activation(a.spec.activation, [&](auto f) {
-      if (place == BEFORE)
-        by_channel(positions, C, [&](int c) { return [=, y = norm.normalize(c)](long at, int j) { to[at] = f.value(y(z[at], j)); }; });
-      else if (place == AFTER)
-        by_channel(positions, C, [&](int c) { return [=, y = norm.normalize(c)](long at, int j) { to[at] = y(f.value(z[at]), j); }; });
-      else
-        for (long i = 0; i < positions * C; i++) to[i] = f.value(z[i]);
+      a.norm.by_slice(first, positions, [&](int slice, long from, long count) {
+        const v* z = a.z + from * C;
+        v* out = to + (from - first) * C;
+        const auto y = [&](int c) { return a.norm.normalize(slice, c); };
+        if (a.spec.norm == BEFORE)
+          by_channel(count, C, [&](int c) { return [=, y = y(c)](long at, int j) { out[at] = f.value(y(z[at], j)); }; });
+        else if (a.spec.norm == AFTER)
+          by_channel(count, C, [&](int c) { return [=, y = y(c)](long at, int j) { out[at] = y(f.value(z[at]), j); }; });
+        else
+          for (long i = 0; i < count * C; i++) out[i] = f.value(z[i]);
+      });
       // The channels that only fill a block of four must stay zero, or the next layer's weights would learn of them.
       if (!f.zero_at_zero)  // under AFTER too: normalized, they are what was rounded off, of which Adam learns at its full rate
         for (long n = 0; n < positions; n++) for (int c = a.spec.outputs; c < C; c++) to[n * C + c] = all(0.0f);
@@ -339,11 +350,12 @@ struct Network {
 
   // ---- forward ----
 
-  void forward(int count, int statistics, bool blends) {
+  void forward(int count, int statistics, bool trains) {
     for (int l = 0; l < depth; l++) {
       Layer& a = layer[l];
-      const bool of_batch = a.spec.norm != NO_NORM && statistics == OF_BATCH;
-      if (of_batch) a.norm.begin_batch();
+      const bool finds = a.spec.norm != NO_NORM && (!a.spec.running || statistics == OF_BATCH);
+      const int together = a.together(count, trains);
+      if (finds) a.norm.begin(together * a.positions);
       if (a.spec.conv) {
         const int at_once = a.conv.images_at_a_time();
         for (int n = 0; n < count; n += at_once) {
@@ -352,107 +364,102 @@ struct Network {
           v* z = a.z + n * a.size();
           if (a.conv.wide()) a.conv.forward_wide(a.weight.value, a.bias.value, x_room, z);
           else a.conv.forward_narrow(a.weight.value, a.bias.value, x_room, z, G);
-          if (of_batch) add_statistics(a, n, G);
+          if (finds) add_statistics(a, n, G);
         }
       } else {
-        if (owed && blends) a.linear.descend_forward(a.weight.value, a.bias.value, a.old_x, a.old_d, owed_minus_lr, linear_inputs(l).numbers, count, a.z);
+        if (owed && trains) a.linear.descend_forward(a.weight.value, a.bias.value, a.old_x, a.old_d, owed_minus_lr, linear_inputs(l).numbers, count, a.z);
         else a.linear.forward(a.weight.value, a.bias.value, linear_inputs(l), count, a.z, room);
-        for (int n = 0; of_batch && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
+        for (int n = 0; finds && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
       }
-      if (of_batch) {
-        a.norm.end_batch();
-        if (blends) a.norm.blend();
-      } else if (a.spec.norm != NO_NORM) {
+      if (finds && a.spec.running && trains) blend(a.norm, count / together);
+      if (!finds && a.spec.norm != NO_NORM) {
         const bool given = statistics == GIVEN;
-        a.norm.normalize_by(given ? a.norm.given_mean : a.norm.running_mean, given ? a.norm.given_var : a.norm.running_var);
+        a.norm.normalize_by(given ? a.norm.given_mean : a.norm.running_mean, given ? a.norm.given_var : a.norm.running_var, count * a.positions);
       }
       if (is_read_as_rows(l)) activate(a, 0, count * a.positions, a.out);
     }
   }
 
   static void add_statistics(Layer& a, long example, int count) {
-    const v* z = a.z + example * a.size();
-    if (a.spec.norm == BEFORE) return a.norm.add_part(count * a.positions, [&](long at) { return z[at]; });
-    with_activation(a.spec.activation, [&](auto f) { a.norm.add_part(count * a.positions, [&](long at) { return f.value(z[at]); }); });
+    a.norm.by_slice(example * a.positions, count * a.positions, [&](int slice, long first, long positions) {
+      const v* z = a.z + first * a.C;
+      if (a.spec.norm == BEFORE) return a.norm.add_part(slice, positions, [&](long at) { return z[at]; });
+      with_activation(a.spec.activation, [&](auto f) { a.norm.add_part(slice, positions, [&](long at) { return f.value(z[at]); }); });
+    });
+  }
+
+  void blend(Norm& norm, int slices) const {
+    for (int slice = 0; slice < slices; slice++) norm.blend(slice, cumulative ? (taken - 1) * slices + slice + 1 : 0);
   }
 
   // ---- backward ----
 
   /// Adds up what the norm, or without one the bias, needs of the output's gradient g at some positions. Where the
   /// activation comes last, g becomes the gradient of what it was given.
-  void add_gradient(Layer& a, long first, long positions, v* g) {
-    BatchNorm& norm = a.norm;
-    const v* z = a.z + first * a.C;
-    g += first * a.C;
+  void add_gradient(Layer& a, long first, long positions, v* gradient) {
+    Norm& norm = a.norm;
     with_activation(a.spec.activation, [&](auto f) {
-      if (a.spec.norm == NO_NORM)
-        add_by_channel(positions, a.C, norm.sums, [&](int) { return [=](long at, int) { return g[at] = f.back(z[at], g[at]); }; });
-      else if (a.spec.norm == BEFORE)
-        add_two_by_channel(positions, a.C, norm.sums, norm.others, [&](int c) {
-          return [=, y = norm.normalize(c), middle = Four(norm.center, c)](long at, int j, v* other) {
-            const v x = z[at], d = f.back(y(x, j), g[at]);
-            *other = d * (x - middle.of[j]);
-            return g[at] = d;
-          };
-        });
-      else
-        add_two_by_channel(positions, a.C, norm.sums, norm.others, [&](int c) {
-          return [=, middle = Four(norm.center, c)](long at, int j, v* other) {
-            *other = g[at] * (f.value(z[at]) - middle.of[j]);
-            return g[at];
-          };
-        });
+      norm.by_slice(first, positions, [&](int slice, long from, long count) {
+        const v* z = a.z + from * a.C;
+        v* g = gradient + from * a.C;
+        if (a.spec.norm == NO_NORM)
+          return add_by_channel(count, a.C, norm.sums, [&](int) { return [=](long at, int) { return g[at] = f.back(z[at], g[at]); }; });
+        if (a.spec.norm == BEFORE)
+          add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
+            return [=, y = norm.normalize(slice, c), middle = norm.middle(slice, c)](long at, int j, v* other) {
+              const v x = z[at], d = f.back(y(x, j), g[at]);
+              *other = d * (x - middle.of[j]);
+              return g[at] = d;
+            };
+          });
+        else
+          add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
+            return [=, middle = norm.middle(slice, c)](long at, int j, v* other) {
+              *other = g[at] * (f.value(z[at]) - middle.of[j]);
+              return g[at];
+            };
+          });
+        norm.end_gradient(slice, count);
+      });
     });
   }
 
-  /// Takes the step of gamma and beta, or of the bias of a layer without a norm.
-  void step_norm(Layer& a) {
-    if (a.spec.norm == NO_NORM) return step_bias(a);
-    a.norm.end_sums(d_gamma, d_beta);
-    if (a.norm.learns) {
-      optimizer.update(a.norm.gamma, 0, d_gamma, a.C);
-      optimizer.update(a.norm.beta, 0, d_beta, a.C);
-    }
-    if (a.spec.bias) a.norm.begin_backward();  // the sums become those of dz, the bias's gradient
-  }
-  void step_bias(Layer& a) {
-    if (!a.spec.bias) return;
-    for (int c = 0; c < a.C; c++) d_beta[c] = a.norm.sums[c].rounded();
-    optimizer.update(a.bias, 0, d_beta, a.C);
-  }
-
-  /// From what `add_gradient` left of the output's gradient to that of z, at some positions.
-  void pass_norm(Layer& a, const v* g, const v* z, v* to, long positions) {
+  /// From what `add_gradient` left of the output's gradient to that of z, at some positions from `first` on; its sums are
+  /// the bias's gradient.
+  void pass_norm(Layer& a, long first, long positions, const v* gradient, v* to) {
     const int C = a.C;
-    BatchNorm& norm = a.norm;
+    Norm& norm = a.norm;
     if (a.spec.norm == NO_NORM) {
-      if (to != g) memcpy((void*)to, (const void*)g, sizeof(v) * positions * C);
+      if (to != gradient) memcpy((void*)to, (const void*)gradient, sizeof(v) * positions * C);
       return;
     }
-    const auto coefficients = [&](int c) { return FourAffine(norm.slope, norm.constant, c); };
-    if (a.spec.norm == BEFORE)
-      by_channel(positions, C, [&](int c) {
-        return [=, by = Four(norm.scale, c), rest = coefficients(c)](long at, int j) { to[at] = fma(g[at], by.of[j], rest(z[at], j)); };
-      });
-    else
+    norm.by_slice(first, positions, [&](int slice, long from, long count) {
+      const v *z = a.z + from * C, *g = gradient + (from - first) * C;
+      v* dz = to + (from - first) * C;
+      const auto scale = [&](int c) { return norm.normalize(slice, c).by; };
+      const auto rest = [&](int c) { return norm.by_input(slice, c); };
+      if (a.spec.norm == BEFORE)
+        return by_channel(count, C, [&](int c) {
+          return [=, by = scale(c), rest = rest(c)](long at, int j) { dz[at] = fma(g[at], by.of[j], rest(z[at], j)); };
+        });
       with_activation(a.spec.activation, [&](auto f) {
-        by_channel(positions, C, [&](int c) {
-          return [=, by = Four(norm.scale, c), rest = coefficients(c)](long at, int j) {
-            to[at] = f.back(z[at], fma(g[at], by.of[j], rest(f.value(z[at]), j)));
+        by_channel(count, C, [&](int c) {
+          return [=, by = scale(c), rest = rest(c)](long at, int j) {
+            dz[at] = f.back(z[at], fma(g[at], by.of[j], rest(f.value(z[at]), j)));
           };
         });
       });
+    });
     if (a.spec.bias) add_by_channel(positions, C, norm.sums, [&](int) { return [=](long at, int) { return to[at]; }; });
   }
 
   void backward(int l) {
     Layer& a = layer[l];
     v *g = d[l % 2], *below = d[(l + 1) % 2];
-    step_norm(a);
     if (l) layer[l - 1].norm.begin_backward();
     if (a.spec.conv) backward_conv(l, g, below);
     else {
-      pass_norm(a, g, a.z, g, N);
+      pass_norm(a, 0, N, g, g);
       if (l) {
         a.linear.by_input(a.weight.value, g, N, below);
         add_gradient(layer[l - 1], 0, N * layer[l - 1].positions, below);
@@ -460,7 +467,19 @@ struct Network {
       if (owes) owe(a, linear_inputs(l).numbers, g);
       else a.linear.update(a.weight, linear_inputs(l), g, N, optimizer, room);
     }
-    if (a.spec.norm != NO_NORM) step_bias(a);
+    step_biases(a);
+  }
+
+  /// Takes the step of gamma and beta, and of the bias, of which no gradient of this step depends any more.
+  void step_biases(Layer& a) {
+    if (a.spec.norm != NO_NORM && a.norm.learns) {
+      a.norm.gradients(d_gamma, d_beta);
+      optimizer.update(a.norm.gamma, 0, d_gamma, a.C);
+      optimizer.update(a.norm.beta, 0, d_beta, a.C);
+    }
+    if (!a.spec.bias) return;
+    for (int c = 0; c < a.C; c++) d_beta[c] = a.norm.sums[c].rounded();
+    optimizer.update(a.bias, 0, d_beta, a.C);
   }
 
   /// Leaves the step of a layer's weights to the next forward pass.
@@ -511,14 +530,14 @@ struct Network {
   /// The gradient of z of G examples from n on, as the products of `a` read it, in g_room.
   void conv_gradient(Layer& a, const v* g, long n, int G) {
     const Conv& conv = a.conv;
-    g += n * a.size();
-    const v* z = a.z + n * a.size();
-    if (!conv.wide()) return pass_norm(a, g, z, g_room, (long)G * a.positions);
+    const long first = n * a.positions;
+    g += first * a.C;
+    if (!conv.wide()) return pass_norm(a, first, (long)G * a.positions, g, g_room);
     const long row = (long)conv.WO * conv.CO;
     for (int h = 0; h < conv.HO; h++) {
       v* to = g_room + h * conv.gradient_row();
       fill_zero(to, MARGIN * conv.CO);
-      pass_norm(a, g + h * row, z + h * row, to + MARGIN * conv.CO, conv.WO);
+      pass_norm(a, first + h * conv.WO, conv.WO, g + h * row, to + MARGIN * conv.CO);
       fill_zero(to + (MARGIN + conv.WO) * conv.CO, MARGIN * conv.CO);
     }
   }
@@ -534,8 +553,6 @@ struct Network {
       set_lane(optimizer.minus_step, i, (float)(-lr / (1 - power1[i])));
       set_lane(optimizer.square_correction, i, (float)(1 / sqrt(1 - power2[i])));
       set_lane(optimizer.kept_by_decay, i, (float)(1 - lr * decay[i]));
-      if (!cumulative) continue;
-      for (int l = 0; l < depth; l++) layer[l].norm.momentum[i] = 1 / (double)taken;
     }
   }
 
@@ -571,7 +588,9 @@ struct Network {
 
   /// Evaluates `count` examples; under the batch's statistics they are one batch. False where memory runs out.
   bool evaluate(const Part& part, int count, int statistics) {
-    const int at_once = statistics == OF_BATCH ? count : smaller(count, BATCH);
+    bool over_batch = false;
+    for (int l = 0; l < depth; l++) over_batch = over_batch || (layer[l].spec.norm != NO_NORM && layer[l].spec.running);
+    const int at_once = statistics == OF_BATCH && over_batch ? count : smaller(count, BATCH);
     if (evaluation.examples < at_once && !make_buffers(evaluation, at_once, false)) return false;
     use(evaluation, part.source);
     Wide total{}, right{};
@@ -593,7 +612,7 @@ struct Network {
   /// keeps; 4 to 7 are statistics.
   void copy(int l, int array, int moment, float* values, bool writes) {
     Layer& a = layer[l];
-    const BatchNorm& norm = a.norm;
+    const Norm& norm = a.norm;
     const Parameter* parameters[] = {&a.weight, &a.bias, &norm.gamma, &norm.beta};
     v* const statistics[] = {norm.running_mean, norm.running_var, norm.given_mean, norm.given_var};
     v* stored = array >= 4 ? statistics[array - 4]

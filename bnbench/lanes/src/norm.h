@@ -1,0 +1,248 @@
+// Norms. What is standardized together are the values of a slice of the batch in a group of channels: of all examples in a
+// channel (batch norm), of some examples (ghost batch norm), or of one example in one channel, some or all (instance, group
+// and layer norm; RMS norm does not subtract the mean). Then each channel is scaled and shifted.
+#pragma once
+#include "channels.h"
+#include "optimizer.h"
+
+enum Statistics { OF_BATCH = 0, RUNNING = 1, GIVEN = 2 };
+
+struct Norm {
+  int channels = 0, C = 0;   // of the layer, and padded to a multiple of four
+  int group = 1, groups = 0; // channels that are standardized together, and how many such groups there are
+  bool centered = true;      // whether the mean is subtracted; if not, `var` is the mean square
+  bool unbiased = true;      // whether the running variance takes the divisor N - 1
+  bool learns = true;        // whether there are gamma and beta
+  double eps = 1e-5;
+  double momentum[L];        // the weight of a new batch in the running statistics
+  Parameter gamma, beta;
+  v *running_mean, *running_var, *given_mean, *given_var;
+  long together = LONG_MAX;  // positions of a slice
+  // By slice and group. One group more, of zeros, is that of channels that only fill a block of four.
+  v *scale, *shift;          // y = x * scale + shift; where groups have several channels, without gamma and beta
+  v *center;                 // the mean, rounded
+  v *slope, *constant;       // dx = dy * gamma * scale + x * slope + constant; where groups have one, gamma is in scale
+  Wide *mean, *var;
+  // Of the slice of which parts are being taken: by channel, and by group.
+  Wide *sums, *others, *part, *squares, *inverse_sd;
+  Wide *of_gamma, *of_beta;  // the gradients, of all slices so far
+  int* group_of;             // by channel
+  long taken = 0;            // positions of the slice so far
+  bool fixed = false;        // whether the statistics are constants
+
+  void take(Arena& memory, int real, int padded, int together_channels, int slices, int moments) {
+    channels = real;
+    C = padded;
+    group = together_channels;
+    groups = channels / group;
+    gamma.take(memory, C, moments);
+    beta.take(memory, C, moments);
+    v** const by_channel[] = {&running_mean, &running_var, &given_mean, &given_var};
+    for (v** array : by_channel) *array = memory.take<v>(C);
+    const size_t all_groups = (size_t)slices * (groups + 1);
+    v** const by_group[] = {&scale, &shift, &center, &slope, &constant};
+    for (v** array : by_group) *array = memory.take<v>(all_groups);
+    mean = memory.take<Wide>(all_groups);
+    var = memory.take<Wide>(all_groups);
+    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta};
+    for (Wide** array : sums_of) *array = memory.take<Wide>(C);
+    group_of = memory.take<int>(C);
+  }
+
+  /// Before the first pass, once there is memory.
+  void fill() {
+    for (int c = 0; c < C; c++) {
+      gamma.value[c] = all(1.0f);
+      group_of[c] = c < channels ? c / group : groups;
+    }
+  }
+
+  /// Cuts positions of the batch where slices end: f(slice, first position, positions).
+  template <class F> void by_slice(long first, long positions, F f) const {
+    for (const long end = first + positions; first < end;) {
+      const long rest = together - first % together, here = rest < end - first ? rest : end - first;
+      f((int)(first / together), first, here);
+      first += here;
+    }
+  }
+
+  /// Normalizes values of the four channels from c on.
+  FourAffine normalize(int slice, int c) const {
+    FourAffine y{four(scale, slice, c), four(shift, slice, c)};
+    if (group > 1)
+      EACH(j, 4) {
+        y.plus.of[j] = fma(y.plus.of[j], gamma.value[c + j], beta.value[c + j]);
+        y.by.of[j] = y.by.of[j] * gamma.value[c + j];
+      }
+    return y;
+  }
+  Four middle(int slice, int c) const { return four(center, slice, c); }
+  FourAffine by_input(int slice, int c) const { return {four(slope, slice, c), four(constant, slice, c)}; }
+
+  // ---- forward ----
+
+  /// Begins a pass over values that are standardized by slices of so many positions.
+  void begin(long positions) {
+    together = positions;
+    taken = 0;
+    fixed = false;
+  }
+
+  /// Takes a part of a slice, of `positions` values a channel, which `x(at)` gives. The part's means and variances are
+  /// found in two passes, which lose nothing where the mean is far from zero, and then joined with the parts before.
+  /// Until the slice has ended, `var` is the sum of squared distances from the mean.
+  template <class F> void add_part(int slice, long positions, F x) {
+    const double n = (double)positions * group, before = (double)taken * group, after = before + n;
+    const long first = first_group(slice);
+    memset(part, 0, sizeof(Wide) * groups);
+    if (centered) {
+      memset(sums, 0, sizeof(Wide) * C);
+      add_by_channel(positions, C, sums, [&](int) { return [&](long at, int) { return x(at); }; });
+      add_up(sums, part);
+      for (int g = 0; g < groups; g++) {
+        for (int i = 0; i < L; i++) part[g].of[i] /= n;
+        center[first + g] = part[g].rounded();
+      }
+    }
+    memset(others, 0, sizeof(Wide) * C);
+    add_by_channel(positions, C, others, [&](int c) {
+      return [&, middle = middle(slice, c)](long at, int j) { const v far = x(at) - middle.of[j]; return far * far; };
+    });
+    add_up(others, squares);
+    for (int g = 0; g < groups; g++) {
+      const Wide middle = wide(center[first + g]);
+      Wide &m = mean[first + g], &q = var[first + g];
+      for (int i = 0; i < L; i++) {
+        const double off = part[g].of[i] - middle.of[i], sum = squares[g].of[i] - n * off * off;
+        if (before == 0) {
+          m.of[i] = part[g].of[i];
+          q.of[i] = sum;
+        } else {
+          const double apart = part[g].of[i] - m.of[i];
+          m.of[i] += apart * n / after;
+          q.of[i] += sum + apart * apart * before * n / after;
+        }
+      }
+    }
+    if ((taken += positions) == together) end_slice(slice);
+  }
+
+  /// Blends a slice's statistics into the running ones, as one of so many batches that weigh equally if that is not 0. The
+  /// divisor N - 1 variance of one value does not exist.
+  void blend(int slice, long batches) {
+    const double n = (double)together;
+    for (int c = 0; c < channels; c++) {
+      const long at = first_group(slice) + c;
+      Wide m = wide(running_mean[c]), q = wide(running_var[c]);
+      for (int i = 0; i < L; i++) {
+        const double weight = batches ? 1 / (double)batches : momentum[i], keep = 1 - weight;
+        m.of[i] = keep * m.of[i] + weight * mean[at].of[i];
+        if (unbiased && together == 1) continue;
+        q.of[i] = keep * q.of[i] + weight * (unbiased ? var[at].of[i] * n / (n - 1) : var[at].of[i]);
+      }
+      running_mean[c] = m.rounded();
+      running_var[c] = q.rounded();
+    }
+  }
+
+  /// Normalizes all `positions` by constants.
+  void normalize_by(const v* means, const v* vars, long positions) {
+    begin(positions);
+    fixed = true;
+    for (int c = 0; c < channels; c++) { mean[c] = wide(means[c]); var[c] = wide(vars[c]); }
+    find_scale(0);
+  }
+
+  // ---- backward: sums[c] is the sum of dy over a slice, others[c] that of dy * (x - center) ----
+
+  void begin_backward() {
+    taken = 0;
+    Wide* const all_sums[] = {sums, others, of_gamma, of_beta};
+    for (Wide* array : all_sums) memset(array, 0, sizeof(Wide) * C);
+  }
+
+  /// Takes note that the sums have so many positions more. Where these are all of the slice, they become the coefficients
+  /// of dx and a part of the gradients of gamma and beta, and begin again from zero.
+  void end_gradient(int slice, long positions) {
+    if ((taken += positions) < together) return;
+    const long first = first_group(slice);
+    memset(part, 0, sizeof(Wide) * groups);
+    memset(squares, 0, sizeof(Wide) * groups);
+    find_inverse_sd(first);
+    for (int c = 0; c < channels; c++) {
+      const int g = group_of[c];
+      const Wide weight = wide(gamma.value[c]), middle = wide(center[first + g]);
+      for (int i = 0; i < L; i++) {
+        const double m = mean[first + g].of[i], r = inverse_sd[g].of[i], sum = sums[c].of[i], scaled = weight.of[i] * r;
+        const double gradient = r * (others[c].of[i] - (m - middle.of[i]) * sum);
+        of_gamma[c].of[i] += gradient;
+        of_beta[c].of[i] += sum;
+        squares[g].of[i] -= scaled * r * gradient;
+        part[g].of[i] -= scaled * sum;
+      }
+    }
+    for (int g = 0; g < groups && !fixed; g++) {
+      Wide by{}, plus{};
+      for (int i = 0; i < L; i++) {
+        by.of[i] = squares[g].of[i] / values();
+        plus.of[i] = centered ? part[g].of[i] / values() - by.of[i] * mean[first + g].of[i] : 0;
+      }
+      slope[first + g] = by.rounded();
+      constant[first + g] = plus.rounded();
+    }
+    taken = 0;
+    memset(sums, 0, sizeof(Wide) * C);
+    memset(others, 0, sizeof(Wide) * C);
+  }
+
+  void gradients(v* d_gamma, v* d_beta) const {
+    for (int c = 0; c < C; c++) { d_gamma[c] = of_gamma[c].rounded(); d_beta[c] = of_beta[c].rounded(); }
+  }
+
+ private:
+  long first_group(int slice) const { return (long)slice * (groups + 1); }
+  Four four(const v* by_group, int slice, int c) const {
+    Four numbers;
+    EACH(j, 4) numbers.of[j] = in_register(by_group[first_group(slice) + group_of[c + j]]);
+    return numbers;
+  }
+  double values() const { return (double)together * group; }  // that are standardized together
+
+  void add_up(const Wide* by_channel, Wide* by_group) const {
+    memset(by_group, 0, sizeof(Wide) * groups);
+    for (int c = 0; c < channels; c++)
+      for (int i = 0; i < L; i++) by_group[group_of[c]].of[i] += by_channel[c].of[i];
+  }
+
+  /// Of one value the distance from the mean is 0 whatever the value, and so is its gradient.
+  void find_inverse_sd(long first) {
+    const bool single = centered && !fixed && values() == 1;
+    for (int g = 0; g < groups; g++)
+      for (int i = 0; i < L; i++) inverse_sd[g].of[i] = single ? 0 : 1 / sqrt(var[first + g].of[i] + eps);
+  }
+
+  void end_slice(int slice) {
+    taken = 0;
+    for (int g = 0; g < groups; g++) {
+      Wide& q = var[first_group(slice) + g];
+      for (int i = 0; i < L; i++) q.of[i] = (q.of[i] < 0 ? 0 : q.of[i]) / values();  // of NaN: NaN
+    }
+    find_scale(slice);
+  }
+
+  void find_scale(int slice) {
+    const long first = first_group(slice);
+    find_inverse_sd(first);
+    for (int g = 0; g < groups; g++) {
+      const Wide weight = group == 1 ? wide(gamma.value[g]) : wide(all(1.0f)), offset = group == 1 ? wide(beta.value[g]) : Wide{};
+      Wide by{}, plus{};
+      for (int i = 0; i < L; i++) {
+        by.of[i] = weight.of[i] * inverse_sd[g].of[i];
+        plus.of[i] = offset.of[i] - mean[first + g].of[i] * by.of[i];
+      }
+      center[first + g] = mean[first + g].rounded();
+      scale[first + g] = by.rounded();
+      shift[first + g] = plus.rounded();
+    }
+  }
+};
