@@ -38,7 +38,7 @@ def known_to_jax(trial: Trial) -> bool:
         trial.model.name == "fc"
         and trial.model.activation == Activation.relu
         and trial.norm.averaging == Averaging.exponential
-        and (trial.norm.name == "none" or trial.training.batch_size > 1)
+        and (trial.norm.name == "none" or (trial.norm.name == "batch" and trial.training.batch_size > 1))
         and trial.training.loss == Loss.softmax
         and trial.optimizer.name == "sgd"
         and trial.optimizer.weight_decay == 0

@@ -9,7 +9,7 @@ from bnbench.config.optimizer_catalog import OptimizerConfig
 from bnbench.config.schema import TrainingConfig
 
 _MODELS = ("fc", "cnn")
-_NORMS = ("none", "batch", "ghost_batch", "layer", "group", "instance", "rms")
+_NORMS = ("none", "batch", "ghost_batch", "frozen_batch", "layer", "group", "instance", "rms", "filter_response")
 _OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 _MOST_DEPTH = 100
 _MOST_FEATURES = 1024
@@ -44,8 +44,6 @@ def why_torch(model: ModelConfig, norm: NormConfig, optimizer: OptimizerConfig, 
         return f"{max(features)} features in a layer"
     if norm.name not in _NORMS:
         return f"norm={norm.name}"
-    if norm.weight_standardization:
-        return "norm.weight_standardization=true"
     if norm.name == "batch" and norm.impl != Impl.native:
         return f"norm.impl={norm.impl}"
     if norm.name != "none" and norm.logits != LogitsNorm.none:

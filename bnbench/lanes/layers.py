@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from bnbench.models.block import Block
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm
+from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 
 
 class Activation(IntEnum):
@@ -68,6 +70,7 @@ class LaneLayer:
         conv: Whether the kernels treat it as a 3x3 conv layer.
         source: The map that it reads. Of a linear layer after a map, the map before it is flattened.
         output: The map that it gives.
+        standardized: Whether the weights of each output are standardized before use.
         stride: Of a conv layer.
         left: Zeros before each row of a conv layer's input.
         top: Zeros before each column.
@@ -77,7 +80,9 @@ class LaneLayer:
         examples: How many examples the norm standardizes together in training; 0 for all of a batch.
         group: How many channels.
         centered: Whether it subtracts the mean.
+        thresholds: Whether it learns a part of eps, and a least output, as filter response norm does.
         running: Whether it keeps running statistics, by which it evaluates; if not, it evaluates as it trains.
+        frozen: Whether it trains by them too, and leaves them as they are.
         affine: Whether gamma and beta are learned.
         unbiased: Whether the running variance takes the divisor N - 1.
         eps: Added to the variance.
@@ -88,6 +93,7 @@ class LaneLayer:
     output: Map
     norm_path: str = ""
     conv: bool = False
+    standardized: bool = False
     stride: int = 1
     left: int = 0
     top: int = 0
@@ -97,7 +103,9 @@ class LaneLayer:
     examples: int = 0
     group: int = 1
     centered: bool = True
+    thresholds: bool = False
     running: bool = True
+    frozen: bool = False
     affine: bool = True
     unbiased: bool = True
     eps: float = 1e-5
@@ -121,7 +129,7 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: i
     """The layers of one of bnbench's FC or CNN networks, from the images to the logits.
 
     A conv layer that sees all pixels of its map and gives one is a linear layer, unless weight decay moves the rest of
-    its kernel too, or it is the first layer, whose images are stored otherwise.
+    its kernel too, or the kernel is standardized, or it is the first layer, whose images are stored otherwise.
 
     Args:
         net: The network of one trial.
@@ -138,7 +146,7 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: i
         if not layers and isinstance(layer, nn.Linear):
             source = Map(layer.in_features)  # an image's values are stored as torch flattens them
         if isinstance(module, Block):
-            layers.append(_of_block(path, module, source, batch_size, decays=decays or not layers))
+            layers.append(_of_block(path, module, source, batch_size, whole=decays or not layers))
         else:
             assert isinstance(layer, nn.Linear)
             layers.append(LaneLayer(path, source, Map(layer.out_features), bias=layer.bias is not None))
@@ -146,15 +154,17 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: i
     return layers
 
 
-def _of_block(path: str, block: Block, source: Map, batch_size: int, *, decays: bool) -> LaneLayer:
+def _of_block(path: str, block: Block, source: Map, batch_size: int, *, whole: bool) -> LaneLayer:
+    standardized = isinstance(block.layer, StandardizedLinear | StandardizedConv2d)
     common: dict[str, Any] = {
         "path": f"{path}.layer",
         "source": source,
+        "standardized": standardized,
         "bias": block.layer.bias is not None,
         "activation": _ACTIVATIONS[type(block.activation)],
     }
     if isinstance(block.layer, nn.Conv2d):
-        common |= _of_conv(block, block.layer, source, decays=decays)
+        common |= _of_conv(block, block.layer, source, whole=whole or standardized)
     else:
         common |= {"output": Map(block.layer.out_features)}
     norm = block.norm
@@ -165,22 +175,24 @@ def _of_block(path: str, block: Block, source: Map, batch_size: int, *, decays: 
 
 
 def _of_norm(norm: nn.Module, block: Block, output: Map, batch_size: int) -> dict[str, Any]:
-    assert isinstance(norm, BatchNorm | GroupNorm), "config/engine.py says which norms the kernels have"
+    assert isinstance(norm, BatchNorm | GroupNorm | FilterResponseNorm), "config/engine.py says which norms there are"
     common = {"affine": norm.weight is not None, "eps": norm.eps}
+    if isinstance(norm, FilterResponseNorm):
+        return common | {"examples": 1, "centered": False, "thresholds": True, "running": False}
     if isinstance(norm, GroupNorm):
         group = norm.features // norm.groups
         return common | {"examples": 1, "group": group, "centered": norm.centered, "running": False}
     examples = norm.ghost_size if isinstance(norm, GhostBatchNorm) else 0
     values = (examples or batch_size) * output.height * output.width
     fused = isinstance(block.layer, nn.Conv2d) and values > 1
-    return common | {"examples": examples, "unbiased": fused if norm.fused else norm.unbiased}
+    return common | {"examples": examples, "frozen": norm.frozen, "unbiased": fused if norm.fused else norm.unbiased}
 
 
-def _of_conv(block: Block, conv: nn.Conv2d, source: Map, *, decays: bool) -> dict[str, Any]:
+def _of_conv(block: Block, conv: nn.Conv2d, source: Map, *, whole: bool) -> dict[str, Any]:
     left, right, top, bottom = block.padding.padding if isinstance(block.padding, nn.ZeroPad2d) else (1, 1, 1, 1)
     stride = conv.stride[0]
     height = (source.height + top + bottom - 3) // stride + 1
     width = (source.width + left + right - 3) // stride + 1
     sees_all = height == width == 1 and source.height + top <= 3 and source.width + left <= 3
     output = Map(conv.out_channels, height, width)
-    return {"output": output, "conv": decays or not sees_all, "stride": stride, "left": left, "top": top}
+    return {"output": output, "conv": whole or not sees_all, "stride": stride, "left": left, "top": top}

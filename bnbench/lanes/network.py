@@ -47,10 +47,12 @@ class Array(IntEnum):
     bias = 1
     gamma = 2
     beta = 3
-    running_mean = 4
-    running_var = 5
-    given_mean = 6
-    given_var = 7
+    learned_eps = 4
+    threshold = 5
+    running_mean = 6
+    running_var = 7
+    given_mean = 8
+    given_var = 9
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class _LayerSpec(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("conv", "height", "width", "inputs", "stride", "left", "top")),
         *((name, ctypes.c_int32) for name in ("height_out", "width_out", "outputs")),
         *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "examples", "group")),
-        *((name, ctypes.c_int32) for name in ("centered", "running", "affine", "unbiased")),
+        *((name, ctypes.c_int32) for name in ("centered", "thresholds", "running", "frozen")),
+        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased")),
         ("eps", ctypes.c_double),
     )
 
@@ -270,8 +273,9 @@ class LaneNetwork:
         if spec.norm == NormPlace.none:
             return arrays
         affine = [Array.gamma, Array.beta] if spec.affine else []
+        own = [Array.learned_eps, Array.threshold] if spec.thresholds else []
         running = [Array.running_mean, Array.running_var] if spec.running else []
-        return [*arrays, *affine, *running]
+        return [*arrays, *affine, *own, *running]
 
     def set_taken(self, steps: int) -> None:
         """Say how many steps the optimizer has taken, which its bias correction depends on."""
@@ -326,7 +330,10 @@ def _layer_spec(layer: LaneLayer) -> _LayerSpec:
         examples=layer.examples,
         group=layer.group,
         centered=layer.centered,
+        thresholds=layer.thresholds,
         running=layer.running,
+        frozen=layer.frozen,
+        standardized=layer.standardized,
         affine=layer.affine,
         unbiased=layer.unbiased,
         eps=layer.eps,

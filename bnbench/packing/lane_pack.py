@@ -24,6 +24,8 @@ _NAMES = {
     Array.bias: "bias",
     Array.gamma: "weight",
     Array.beta: "bias",
+    Array.learned_eps: "learned_eps",
+    Array.threshold: "threshold",
     Array.running_mean: "running_mean",
     Array.running_var: "running_var",
 }
@@ -101,7 +103,9 @@ class LanePack(FoldedPack):
         for index, norm in self._batch_norms():
             layer = self.layers[index]
             output = layer.output
-            if (layer.examples or self._batch_size) * output.height * output.width == 1 and not norm.constant:
+            if (layer.examples or self._batch_size) * output.height * output.width == 1 and not (
+                norm.constant or norm.frozen
+            ):
                 norm.refuse_single_value((1, output.channels))
 
     def use_optimizer(self, optimizer: Any) -> None:

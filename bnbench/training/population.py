@@ -42,6 +42,8 @@ def estimate_population(pack: Pack, images: PackImages) -> None:
         _pass_through(pack, images, parts, batches)
     for norm, of_batches in batches.items():
         norm.take_population(of_batches)
+    if pack.needs_population:
+        pack.reload()  # it trains by them
 
 
 def _pass_through(

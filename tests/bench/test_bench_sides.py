@@ -239,7 +239,9 @@ def test_lanes_and_jax_take_part_where_they_can(monkeypatch: pytest.MonkeyPatch)
     cnn = Workload("", ("model=cnn", "norm=batch"))
     assert {*taking_part.taking_part(cnn)} == {*always, "lanes"}
     layer = Workload("", ("model=fc", "norm=layer"))
-    assert {*taking_part.taking_part(layer)} == always
+    assert {*taking_part.taking_part(layer)} == {*always, "lanes"}
+    online = Workload("", ("model=fc", "norm=online"))
+    assert {*taking_part.taking_part(online)} == always
     monkeypatch.setattr(taking_part, "find_spec", lambda name: None)
     assert "pip install" in str(taking_part.why_no_jax())
     assert {*taking_part.taking_part(QUICK)} == {*always, "lanes"}

@@ -31,6 +31,8 @@ _ATTRIBUTES = {
     Array.bias: "bias",
     Array.gamma: "weight",
     Array.beta: "bias",
+    Array.learned_eps: "learned_eps",
+    Array.threshold: "threshold",
     Array.running_mean: "running_mean",
     Array.running_var: "running_var",
 }
@@ -152,7 +154,7 @@ def read(network: LaneNetwork, like: dict[str, Tensor], moments: int = 0) -> lis
     """Each trial's state_dict, and what the optimizer keeps, under names that end in its number."""
     states: list[dict[str, Tensor]] = [{} for _ in range(network.trials)]
     for name, layer, array in names(network):
-        for moment in range(1 + (moments if array <= Array.beta else 0)):
+        for moment in range(1 + (moments if array <= Array.threshold else 0)):
             values = like[name].expand(network.trials, *like[name].shape).clone()
             network.read(layer, array, values, moment)
             for state, value in zip(states, values, strict=True):
@@ -176,6 +178,8 @@ OTHERS = {
     "instance": NormConfig(name="instance"),
     "rms": NormConfig(name="rms"),
     "ghost": NormConfig(name="ghost_batch", ghost_size=3),
+    "frozen": NormConfig(name="frozen_batch"),
+    "filter": NormConfig(name="filter_response"),
 }
 FC = ModelConfig(name="fc", widths=[20, 9])
 CNN = ModelConfig(name="cnn", depth=8, width=3, hidden=10)
@@ -380,6 +384,26 @@ def test_ten_steps_of_every_norm(norm, placement, best) -> None:
         assert_as_good_as_torch(case, best, 10)
 
 
+@pytest.mark.parametrize("norm", ["none", "before", "after", "group", "filter"])
+@pytest.mark.parametrize(("shape", "batch_size"), [((1, 28, 28), 5), ((3, 13, 11), 9), ((1, 8, 8), 70)])
+def test_one_step_of_standardized_weights(shape, batch_size, norm, best) -> None:
+    """Few layers and one step: without a norm after each layer outputs grow so much that training is chaotic."""
+    of = replace((NORMS | OTHERS)[norm], weight_standardization=True)
+    for model in (replace(FC, widths=[18, 9]), replace(CNN, depth=4, stride_every=1, hidden=9, activation="tanh")):
+        assert_as_good_as_torch(Case(model, of, shape, batch_size, lr=0.005), best, 1)
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_ten_steps_of_standardized_weights(rule, best) -> None:
+    settings = Settings(0.6, 0.9, 0.99, 1e-3, weight_decay=0.01)
+    norm = replace(OTHERS["group"], weight_standardization=True)
+    for model in (replace(FC, widths=[18, 9]), replace(CNN, depth=4, stride_every=2, hidden=9)):
+        case = Case(
+            replace(model, activation="tanh"), norm, (1, 8, 8), 9, rule, lr=0.01, settings=lambda seed: settings
+        )
+        assert_as_good_as_torch(case, best, 10)
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "softplus"])
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 @pytest.mark.parametrize("norm", NORMS)
@@ -563,6 +587,13 @@ CASES = {
     ),
     "cnn-rms": Case(CNN, replace(OTHERS["rms"], placement="after"), (3, 13, 11), 6, Rule.nesterov),
     "cnn-ghost": Case(CNN, OTHERS["ghost"], (3, 13, 11), 15, Rule.adam, lr=0.01),
+    "fc-frozen": Case(FC, OTHERS["frozen"], (1, 7, 5), 9, Rule.adam, lr=0.01),
+    "cnn-filter": Case(replace(CNN, hidden=0, min_map=2), OTHERS["filter"], (1, 16, 16), 5, Rule.adam, lr=0.01),
+    "fc-filter-after": Case(FC, replace(OTHERS["filter"], placement="after"), (1, 7, 5), 2),
+    "fc-standardized": Case(FC, replace(NORMS["before"], weight_standardization=True), (1, 7, 5), 3),
+    "cnn-standardized": Case(
+        replace(CNN, hidden=9), replace(OTHERS["group"], weight_standardization=True), (1, 13, 13), 9, Rule.momentum
+    ),
     "cnn-none-momentum": Case(replace(CNN, activation="silu"), NORMS["none"], (1, 16, 16), 9, Rule.momentum),
 }
 _EVERY_CASE = pytest.mark.parametrize("name", CASES)

@@ -25,7 +25,10 @@ struct LayerSpec {
   int32_t bias, activation, norm;  // `norm`: NormPlace
   int32_t examples, group;         // examples (0: all of a batch) and channels that are standardized together
   int32_t centered;                // whether the norm subtracts the mean
+  int32_t thresholds;              // whether it learns a part of eps, and a least output
   int32_t running;                 // whether it keeps running statistics, by which it evaluates
+  int32_t frozen;                  // whether it trains by these, and leaves them as they are
+  int32_t standardized;            // whether the weights of each output are standardized before use
   int32_t affine;                  // whether gamma and beta are learned
   int32_t unbiased;                // whether the running variance takes the divisor N - 1
   double eps;
@@ -64,12 +67,16 @@ struct Layer {
   Linear linear;
   Conv conv;
   Parameter weight, bias;
-  Norm norm;
+  v* used;         // the weights by which it multiplies: `weight`, or these standardized
+  Norm norm, rows; // `rows`: of the weights, of which four outputs are a slice and the inputs of each are its positions
   int C;           // channels of the output, padded to a multiple of four
   long positions;  // of the output
   v *z, *out;      // [example][position][C]; `out` only where a linear layer reads it
   v *old_x = nullptr, *old_d = nullptr;  // of a step that is owed: what a linear layer read, and its output's gradient
   long size() const { return positions * C; }
+
+  /// Weights of an output, those of the channels too that only fill a block of four.
+  long row() const { return spec.conv ? 9L * conv.CI : linear.I; }
 
   /// Examples that are standardized together, of so many that are passed.
   int together(int count, bool trains) const { return spec.examples && (trains || !spec.running) ? spec.examples : count; }
@@ -96,7 +103,7 @@ struct Network {
   Layer layer[MOST_LAYERS];
   Optimizer optimizer;
   double beta1[L], beta2[L], power1[L], power2[L], decay[L];
-  v *scale, *shift, *room, *x_room, *g_room, *dw, *d_gamma, *d_beta, *d[2];
+  v *scale, *shift, *room, *x_room, *g_room, *dw, *d_channels, *d[2];
   Buffers training, evaluation;
   Buffers* now = nullptr;
   Arena memory;
@@ -154,7 +161,13 @@ struct Network {
         a.linear.O = a.C;
         rooms = larger(rooms, a.linear.room());
       }
-      a.weight.take(memory, s.conv ? a.conv.weights() : (long)a.linear.I * a.linear.O, moments);
+      a.weight.take(memory, a.row() * a.C, moments);
+      a.used = a.weight.value;
+      if (s.standardized) {
+        a.used = memory.take<v>(a.row() * a.C);
+        a.rows.take(memory, 4, 4, 1, a.C / 4, 0);
+        w_most = larger(w_most, a.row() * a.C);
+      }
       if (s.bias) a.bias.take(memory, a.C, moments);
       const int slices = s.running ? N / a.together(N, true) : (int)larger(N, BATCH);
       a.norm.take(memory, s.outputs, a.C, s.group, slices, moments);
@@ -162,7 +175,7 @@ struct Network {
       widest = larger(widest, a.C);
     }
     owes = optimizer.kind == SGD && N <= VERY_FEW;
-    for (int l = 0; l < depth; l++) owes = owes && !layer[l].spec.conv;
+    for (int l = 0; l < depth; l++) owes = owes && !layer[l].spec.conv && !layer[l].spec.standardized;
     for (int t = 0; t < spec.trials; t++) owes = owes && spec.weight_decay[t] == 0;
     for (int l = 0; owes && l < depth; l++) {
       layer[l].old_x = memory.take<v>((size_t)N * layer[l].linear.I);
@@ -175,8 +188,7 @@ struct Network {
     room = memory.take<v>(rooms);
     scale = memory.take<v>(channels);
     shift = memory.take<v>(channels);
-    d_gamma = memory.take<v>(widest);
-    d_beta = memory.take<v>(widest);
+    d_channels = memory.take<v>(widest);
   }
 
   /// Buffers for so many examples. Training needs every layer's z again; an evaluation only that of the layer before.
@@ -245,7 +257,9 @@ struct Network {
     for (int l = 0; l < depth; l++) {
       Norm& norm = layer[l].norm;
       norm.fill();
+      if (layer[l].spec.standardized) layer[l].rows.fill();
       norm.centered = layer[l].spec.centered;
+      norm.thresholds = layer[l].spec.thresholds;
       norm.learns = layer[l].spec.affine;
       norm.unbiased = layer[l].spec.unbiased;
       norm.eps = layer[l].spec.eps;
@@ -295,12 +309,15 @@ struct Network {
         const v* z = a.z + from * C;
         v* out = to + (from - first) * C;
         const auto y = [&](int c) { return a.norm.normalize(slice, c); };
-        if (a.spec.norm == BEFORE)
-          by_channel(count, C, [&](int c) { return [=, y = y(c)](long at, int j) { out[at] = f.value(y(z[at], j)); }; });
-        else if (a.spec.norm == AFTER)
-          by_channel(count, C, [&](int c) { return [=, y = y(c)](long at, int j) { out[at] = y(f.value(z[at]), j); }; });
-        else
+        if (a.spec.norm == NO_NORM)
           for (long i = 0; i < count * C; i++) out[i] = f.value(z[i]);
+        else
+          a.norm.with_threshold([&](auto cut) {
+            if (a.spec.norm == BEFORE)
+              by_channel(count, C, [&](int c) { return [=, y = y(c), t = cut(c)](long at, int j) { out[at] = f.value(t(y(z[at], j), j)); }; });
+            else
+              by_channel(count, C, [&](int c) { return [=, y = y(c), t = cut(c)](long at, int j) { out[at] = t(y(f.value(z[at]), j), j); }; });
+          });
       });
       // The channels that only fill a block of four must stay zero, or the next layer's weights would learn of them.
       if (!f.zero_at_zero)  // under AFTER too: normalized, they are what was rounded off, of which Adam learns at its full rate
@@ -353,22 +370,23 @@ struct Network {
   void forward(int count, int statistics, bool trains) {
     for (int l = 0; l < depth; l++) {
       Layer& a = layer[l];
-      const bool finds = a.spec.norm != NO_NORM && (!a.spec.running || statistics == OF_BATCH);
+      const bool finds = a.spec.norm != NO_NORM && (!a.spec.running || statistics == OF_BATCH) && !(a.spec.frozen && trains);
       const int together = a.together(count, trains);
       if (finds) a.norm.begin(together * a.positions);
+      if (a.spec.standardized) standardize(l);
       if (a.spec.conv) {
         const int at_once = a.conv.images_at_a_time();
         for (int n = 0; n < count; n += at_once) {
           const int G = smaller(at_once, count - n);
           conv_inputs(l, n, G);
           v* z = a.z + n * a.size();
-          if (a.conv.wide()) a.conv.forward_wide(a.weight.value, a.bias.value, x_room, z);
-          else a.conv.forward_narrow(a.weight.value, a.bias.value, x_room, z, G);
+          if (a.conv.wide()) a.conv.forward_wide(a.used, a.bias.value, x_room, z);
+          else a.conv.forward_narrow(a.used, a.bias.value, x_room, z, G);
           if (finds) add_statistics(a, n, G);
         }
       } else {
         if (owed && trains) a.linear.descend_forward(a.weight.value, a.bias.value, a.old_x, a.old_d, owed_minus_lr, linear_inputs(l).numbers, count, a.z);
-        else a.linear.forward(a.weight.value, a.bias.value, linear_inputs(l), count, a.z, room);
+        else a.linear.forward(a.used, a.bias.value, linear_inputs(l), count, a.z, room);
         for (int n = 0; finds && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
       }
       if (finds && a.spec.running && trains) blend(a.norm, count / together);
@@ -404,7 +422,9 @@ struct Network {
         v* g = gradient + from * a.C;
         if (a.spec.norm == NO_NORM)
           return add_by_channel(count, a.C, norm.sums, [&](int) { return [=](long at, int) { return g[at] = f.back(z[at], g[at]); }; });
-        if (a.spec.norm == BEFORE)
+        if (norm.thresholds)
+          add_gradient_of_threshold(a, slice, count, z, g, f);
+        else if (a.spec.norm == BEFORE)
           add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
             return [=, y = norm.normalize(slice, c), middle = norm.middle(slice, c)](long at, int j, v* other) {
               const v x = z[at], d = f.back(y(x, j), g[at]);
@@ -421,6 +441,22 @@ struct Network {
           });
         norm.end_gradient(slice, count);
       });
+    });
+  }
+
+  /// The same for a norm with a threshold after it. g becomes the gradient of what the threshold was given.
+  template <class F> static void add_gradient_of_threshold(Layer& a, int slice, long positions, const v* z, v* g, F f) {
+    Norm& norm = a.norm;
+    const bool first = a.spec.norm == BEFORE;
+    add_two_by_channel(positions, a.C, norm.sums, norm.of_threshold, [&](int c) {
+      return [=, y = norm.normalize(slice, c), cut = Cut{Norm::of_channels(norm.threshold.value, c)}](long at, int j, v* other) {
+        const v u = y(first ? z[at] : f.value(z[at]), j), d = first ? f.back(cut(u, j), g[at]) : g[at], kept = d * cut.share(u, j);
+        *other = d - kept;
+        return g[at] = kept;
+      };
+    });
+    add_by_channel(positions, a.C, norm.others, [&](int) {
+      return [=](long at, int) { return g[at] * (first ? z[at] : f.value(z[at])); };
     });
   }
 
@@ -461,25 +497,77 @@ struct Network {
     else {
       pass_norm(a, 0, N, g, g);
       if (l) {
-        a.linear.by_input(a.weight.value, g, N, below);
+        a.linear.by_input(a.used, g, N, below);
         add_gradient(layer[l - 1], 0, N * layer[l - 1].positions, below);
       }
       if (owes) owe(a, linear_inputs(l).numbers, g);
-      else a.linear.update(a.weight, linear_inputs(l), g, N, optimizer, room);
+      else if (a.spec.standardized) {
+        memset((void*)dw, 0, sizeof(v) * a.row() * a.C);
+        a.linear.update(Parameter{dw}, linear_inputs(l), g, N, Optimizer::sum(), room);
+        step_weights(l, 0, dw, a.C);
+      } else a.linear.update(a.weight, linear_inputs(l), g, N, optimizer, room);
     }
     step_biases(a);
   }
 
-  /// Takes the step of gamma and beta, and of the bias, of which no gradient of this step depends any more.
-  void step_biases(Layer& a) {
-    if (a.spec.norm != NO_NORM && a.norm.learns) {
-      a.norm.gradients(d_gamma, d_beta);
-      optimizer.update(a.norm.gamma, 0, d_gamma, a.C);
-      optimizer.update(a.norm.beta, 0, d_beta, a.C);
+  // ---- standardized weights ----
+
+  /// Calls f(from, positions) for each stretch of a block of weights [input][4] that is of inputs, not of what only fills
+  /// a block of four.
+  template <class F> void by_inputs(int l, F f) const {
+    const Layer& a = layer[l];
+    const int padded = a.spec.conv ? a.conv.CI : l ? layer[l - 1].C : a.linear.I;
+    const int inputs = l ? layer[l - 1].spec.outputs : a.spec.inputs;
+    for (long from = 0; from < a.row(); from += padded) f(4 * from, inputs);
+  }
+
+  void standardize(int l) {
+    Layer& a = layer[l];
+    long inputs = 0;
+    by_inputs(l, [&](long, int count) { inputs += count; });
+    a.rows.begin(inputs);
+    for (int block = 0; block < a.C / 4; block++) {
+      const long at = 4 * block * a.row();
+      by_inputs(l, [&](long from, int count) { a.rows.add_part(block, count, [w = a.weight.value + at + from](long i) { return w[i]; }); });
+      by_inputs(l, [&](long from, int count) {
+        const v* w = a.weight.value + at + from;
+        v* used = a.used + at + from;
+        by_channel(count, 4, [&](int c) { return [=, y = a.rows.normalize(block, c)](long i, int j) { used[i] = y(w[i], j); }; });
+      });
     }
+  }
+
+  /// Takes the step of the weights of `outputs` outputs from o on, by the gradient of those that the products have.
+  void step_weights(int l, int o, v* gradient, int outputs) {
+    Layer& a = layer[l];
+    for (int block = o / 4; a.spec.standardized && block < (o + outputs) / 4; block++) {
+      const v* weights = a.weight.value + 4 * block * a.row();
+      v* gradients = gradient + (4 * block - o) * a.row();
+      a.rows.begin_backward();
+      by_inputs(l, [&](long from, int count) {
+        const v *w = weights + from, *g = gradients + from;
+        add_two_by_channel(count, 4, a.rows.sums, a.rows.others, [&](int c) {
+          return [=, middle = a.rows.middle(block, c)](long i, int j, v* other) { *other = g[i] * (w[i] - middle.of[j]); return g[i]; };
+        });
+        a.rows.end_gradient(block, count);
+      });
+      by_inputs(l, [&](long from, int count) {
+        const v* w = weights + from;
+        v* g = gradients + from;
+        by_channel(count, 4, [&](int c) {
+          return [=, by = a.rows.normalize(block, c).by, rest = a.rows.by_input(block, c)](long i, int j) { g[i] = fma(g[i], by.of[j], rest(w[i], j)); };
+        });
+      });
+    }
+    optimizer.update(a.weight, o * a.row(), gradient, outputs * a.row());
+  }
+
+  /// Takes the steps of the norm's parameters and of the bias, of which no gradient of this step depends any more.
+  void step_biases(Layer& a) {
+    if (a.spec.norm != NO_NORM) a.norm.step(optimizer, d_channels);
     if (!a.spec.bias) return;
-    for (int c = 0; c < a.C; c++) d_beta[c] = a.norm.sums[c].rounded();
-    optimizer.update(a.bias, 0, d_beta, a.C);
+    for (int c = 0; c < a.C; c++) d_channels[c] = a.norm.sums[c].rounded();
+    optimizer.update(a.bias, 0, d_channels, a.C);
   }
 
   /// Leaves the step of a layer's weights to the next forward pass.
@@ -509,8 +597,8 @@ struct Network {
       conv_gradient(a, g, n, G);
       if (l) {
         v* dx = below + n * conv.in();
-        if (wide) conv.by_input_wide(a.weight.value, g_room, dx, room);
-        else conv.by_input_narrow(a.weight.value, g_room, dx, G, room);
+        if (wide) conv.by_input_wide(a.used, g_room, dx, room);
+        else conv.by_input_narrow(a.used, g_room, dx, G, room);
         add_gradient(layer[l - 1], (long)n * conv.H * conv.W, (long)G * conv.H * conv.W, below);
       }
       conv_inputs(l, n, G);
@@ -520,11 +608,11 @@ struct Network {
           const int some = smaller(conv.images_for_weights(), G - i);
           const bool last = n + i + some == N;
           conv.by_weight_narrow(x_room + i * conv.in(), g_room + i * conv.out(), some, dw, n + i == 0, [&](int o) {
-            if (last) optimizer.update(a.weight, 9L * o * conv.CI, dw + 9L * o * conv.CI, 36L * conv.CI);
+            if (last) step_weights(l, o, dw + o * a.row(), 4);
           });
         }
     }
-    if (wide) optimizer.update(a.weight, 0, dw, conv.weights());
+    if (wide) step_weights(l, 0, dw, a.C);
   }
 
   /// The gradient of z of G examples from n on, as the products of `a` read it, in g_room.
@@ -608,14 +696,14 @@ struct Network {
   }
 
   /// Copies an array of layer l between every lane and `values`, [trial][output][input] or [trial][output], inputs in the
-  /// order in which the layer stores them. Arrays 0 to 3 are parameters, of which `moment` 1 and 2 are what the optimizer
-  /// keeps; 4 to 7 are statistics.
+  /// order in which the layer stores them. Arrays 0 to 5 are parameters, of which `moment` 1 and 2 are what the optimizer
+  /// keeps; 6 to 9 are statistics.
   void copy(int l, int array, int moment, float* values, bool writes) {
     Layer& a = layer[l];
     const Norm& norm = a.norm;
-    const Parameter* parameters[] = {&a.weight, &a.bias, &norm.gamma, &norm.beta};
+    const Parameter* parameters[] = {&a.weight, &a.bias, &norm.gamma, &norm.beta, &norm.learned_eps, &norm.threshold};
     v* const statistics[] = {norm.running_mean, norm.running_var, norm.given_mean, norm.given_var};
-    v* stored = array >= 4 ? statistics[array - 4]
+    v* stored = array >= 6 ? statistics[array - 6]
                 : moment == 0 ? parameters[array]->value
                 : moment == 1 ? parameters[array]->first : parameters[array]->second;
     const LayerSpec& s = a.spec;

@@ -7,15 +7,27 @@
 
 enum Statistics { OF_BATCH = 0, RUNNING = 1, GIVEN = 2 };
 
+/// What becomes of normalized values: themselves, or the threshold of their channel if that is larger.
+struct Uncut {
+  v operator()(v y, int) const { return y; }
+};
+struct Cut {
+  Four least;
+  v operator()(v y, int j) const { return larger(least.of[j], y); }  // of NaN: NaN
+  /// The share of the gradient that is y's, a half where both are equal, as torch has it; the rest is the threshold's.
+  v share(v y, int j) const { return where_larger(y, least.of[j], all(1.0f), where_larger(least.of[j], y, all(0.0f), all(0.5f))); }
+};
+
 struct Norm {
   int channels = 0, C = 0;   // of the layer, and padded to a multiple of four
   int group = 1, groups = 0; // channels that are standardized together, and how many such groups there are
   bool centered = true;      // whether the mean is subtracted; if not, `var` is the mean square
+  bool thresholds = false;   // whether, as in filter response norm, it learns a part of eps, and a least output
   bool unbiased = true;      // whether the running variance takes the divisor N - 1
   bool learns = true;        // whether there are gamma and beta
   double eps = 1e-5;
   double momentum[L];        // the weight of a new batch in the running statistics
-  Parameter gamma, beta;
+  Parameter gamma, beta, learned_eps, threshold;
   v *running_mean, *running_var, *given_mean, *given_var;
   long together = LONG_MAX;  // positions of a slice
   // By slice and group. One group more, of zeros, is that of channels that only fill a block of four.
@@ -25,7 +37,7 @@ struct Norm {
   Wide *mean, *var;
   // Of the slice of which parts are being taken: by channel, and by group.
   Wide *sums, *others, *part, *squares, *inverse_sd;
-  Wide *of_gamma, *of_beta;  // the gradients, of all slices so far
+  Wide *of_gamma, *of_beta, *of_eps, *of_threshold;  // the gradients, of all slices so far
   int* group_of;             // by channel
   long taken = 0;            // positions of the slice so far
   bool fixed = false;        // whether the statistics are constants
@@ -35,8 +47,8 @@ struct Norm {
     C = padded;
     group = together_channels;
     groups = channels / group;
-    gamma.take(memory, C, moments);
-    beta.take(memory, C, moments);
+    Parameter* const parameters[] = {&gamma, &beta, &learned_eps, &threshold};
+    for (Parameter* parameter : parameters) parameter->take(memory, C, moments);
     v** const by_channel[] = {&running_mean, &running_var, &given_mean, &given_var};
     for (v** array : by_channel) *array = memory.take<v>(C);
     const size_t all_groups = (size_t)slices * (groups + 1);
@@ -44,7 +56,7 @@ struct Norm {
     for (v** array : by_group) *array = memory.take<v>(all_groups);
     mean = memory.take<Wide>(all_groups);
     var = memory.take<Wide>(all_groups);
-    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta};
+    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta, &of_eps, &of_threshold};
     for (Wide** array : sums_of) *array = memory.take<Wide>(C);
     group_of = memory.take<int>(C);
   }
@@ -75,6 +87,16 @@ struct Norm {
         y.by.of[j] = y.by.of[j] * gamma.value[c + j];
       }
     return y;
+  }
+  /// Calls f(cut), where cut(c) gives what becomes of a normalized value of the four channels from c on.
+  template <class F> void with_threshold(F f) const {
+    if (thresholds) f([this](int c) { return Cut{of_channels(threshold.value, c)}; });
+    else f([](int) { return Uncut(); });
+  }
+  static Four of_channels(const v* numbers, int c) {
+    Four four;
+    EACH(j, 4) four.of[j] = in_register(numbers[c + j]);
+    return four;
   }
   Four middle(int slice, int c) const { return four(center, slice, c); }
   FourAffine by_input(int slice, int c) const { return {four(slope, slice, c), four(constant, slice, c)}; }
@@ -157,7 +179,7 @@ struct Norm {
 
   void begin_backward() {
     taken = 0;
-    Wide* const all_sums[] = {sums, others, of_gamma, of_beta};
+    Wide* const all_sums[] = {sums, others, of_gamma, of_beta, of_eps, of_threshold};
     for (Wide* array : all_sums) memset(array, 0, sizeof(Wide) * C);
   }
 
@@ -171,12 +193,13 @@ struct Norm {
     find_inverse_sd(first);
     for (int c = 0; c < channels; c++) {
       const int g = group_of[c];
-      const Wide weight = wide(gamma.value[c]), middle = wide(center[first + g]);
+      const Wide weight = wide(gamma.value[c]), middle = wide(center[first + g]), more = wide(learned_eps.value[c]);
       for (int i = 0; i < L; i++) {
         const double m = mean[first + g].of[i], r = inverse_sd[g].of[i], sum = sums[c].of[i], scaled = weight.of[i] * r;
         const double gradient = r * (others[c].of[i] - (m - middle.of[i]) * sum);
         of_gamma[c].of[i] += gradient;
         of_beta[c].of[i] += sum;
+        of_eps[c].of[i] -= ((more.of[i] > 0) - (more.of[i] < 0)) * scaled * r * gradient / 2;
         squares[g].of[i] -= scaled * r * gradient;
         part[g].of[i] -= scaled * sum;
       }
@@ -195,8 +218,14 @@ struct Norm {
     memset(others, 0, sizeof(Wide) * C);
   }
 
-  void gradients(v* d_gamma, v* d_beta) const {
-    for (int c = 0; c < C; c++) { d_gamma[c] = of_gamma[c].rounded(); d_beta[c] = of_beta[c].rounded(); }
+  /// Takes the steps of the parameters; `room` is for the gradient of one.
+  void step(const Optimizer& optimizer, v* room) {
+    const auto move = [&](const Parameter& parameter, const Wide* gradient) {
+      for (int c = 0; c < C; c++) room[c] = gradient[c].rounded();
+      optimizer.update(parameter, 0, room, C);
+    };
+    if (learns) { move(gamma, of_gamma); move(beta, of_beta); }
+    if (thresholds) { move(learned_eps, of_eps); move(threshold, of_threshold); }
   }
 
  private:
@@ -217,8 +246,10 @@ struct Norm {
   /// Of one value the distance from the mean is 0 whatever the value, and so is its gradient.
   void find_inverse_sd(long first) {
     const bool single = centered && !fixed && values() == 1;
-    for (int g = 0; g < groups; g++)
-      for (int i = 0; i < L; i++) inverse_sd[g].of[i] = single ? 0 : 1 / sqrt(var[first + g].of[i] + eps);
+    for (int g = 0; g < groups; g++) {
+      const Wide more = wide(learned_eps.value[g]);
+      for (int i = 0; i < L; i++) inverse_sd[g].of[i] = single ? 0 : 1 / sqrt(var[first + g].of[i] + eps + fabs(more.of[i]));
+    }
   }
 
   void end_slice(int slice) {

@@ -25,6 +25,13 @@ struct Optimizer {
 
   int moments() const { return kind == SGD ? 0 : kind < ADAM ? 1 : 2; }
 
+  /// One whose step adds the gradient.
+  static Optimizer sum() {
+    Optimizer optimizer;
+    optimizer.minus_lr = all(1.0f);
+    return optimizer;
+  }
+
   /// Whether a step is w - lr * gradient and nothing else, which a product can take where its sum ends.
   bool is_plain() const { return kind == SGD && !decays; }
 
