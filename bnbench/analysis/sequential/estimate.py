@@ -10,7 +10,8 @@ import numpy as np
 from bnbench.analysis.sequential.boundaries import Boundary
 from bnbench.analysis.sequential.evidence import summarize, weigh
 
-ORDERS = 4000  # the estimate then differs by less than .02 standard errors from that of all orders
+ORDERS = 4000
+"""How many orders are drawn: the estimate is then off by a twentieth of a standard error, a tenth where few pass."""
 
 
 def estimate(differences: np.ndarray, margin: float | None, passed: Sequence[Boundary], orders: int = ORDERS) -> float:

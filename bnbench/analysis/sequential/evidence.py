@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from bnbench.analysis.sequential.boundaries import Boundary
 
 SKEWNESS_ALLOWED = 1.8
-"""How many times its own skewness a sample is allowed for."""
+"""How much skewness is allowed for, as a multiple of the sample's; with 1.6, 5.8 % of skewed pairs err."""
 
 _NO_SPREAD = 1e-12  # as `intervals.are_equal` has it: equal accuracies differ by rounding
 
@@ -45,7 +45,7 @@ def weigh(differences: ArrayLike, margin: float | None) -> Evidence:
 
     Each p value is the larger of two: that of the paired t test, and that of Hall's, which corrects t for skewness.
     Skewed differences are claimed far too often by t alone, and by Hall's alone where they have heavy tails on both
-    sides. Small samples show too little of their skewness, so it is taken half as large again. Differences that are
+    sides. Small samples show too little of their skewness, so 1.8 times as much is allowed for. Differences that are
     all equal have no spread; a sign-flip test then takes the place of t, whose one-sided p value is 2^-n for n equal
     differences beyond the margin.
 
