@@ -1,7 +1,8 @@
 """The report of a sweep: as text, as Markdown, as LaTeX, as an HTML page, and as the data behind them."""
 
-from bnbench.report.build import FORMATS, write_comparison, write_report
+from bnbench.report.build import FORMATS, write_comparison, write_live_report, write_report
 from bnbench.report.contents import Contents
+from bnbench.report.contrast_words import in_short
 from bnbench.report.markdown import markdown_conclusion, markdown_opening
 from bnbench.report.terminal import has_colour, terminal_conclusion, terminal_headlines, terminal_table
 from bnbench.report.two_sweeps_page import Comparison, terminal_comparison
@@ -11,6 +12,7 @@ __all__ = [
     "Comparison",
     "Contents",
     "has_colour",
+    "in_short",
     "markdown_conclusion",
     "markdown_opening",
     "terminal_comparison",
@@ -18,5 +20,6 @@ __all__ = [
     "terminal_headlines",
     "terminal_table",
     "write_comparison",
+    "write_live_report",
     "write_report",
 ]

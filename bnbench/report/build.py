@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,12 @@ def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORM
     written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](contents).items()}
     written["manifest.json"] = json.dumps(manifest(contents.table), indent=2, allow_nan=False) + "\n"
     return _write(folder, written)
+
+
+def write_live_report(table: SweepTable, folder: Path) -> None:
+    """Write the page of a sweep that is being trained, which reloads itself; nothing while no trial has a result."""
+    if len(table.trained):
+        _write(folder, {"report.html": to_html(Contents(table, as_of=datetime.now(UTC)))})
 
 
 def write_comparison(

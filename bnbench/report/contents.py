@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 
 from bnbench.analysis import Analysis, Choice, SweepTable
@@ -16,7 +17,7 @@ from bnbench.report.provenance import created, facts
 from bnbench.report.robustness_section import RobustnessPanel, main_choices, robustness_panel
 from bnbench.report.table import Table
 from bnbench.report.tables import arm_table, forest, subject_tables
-from bnbench.report.unfinished import unfinished
+from bnbench.report.unfinished import running, unfinished
 from bnbench.report.window_and_time_tables import timing_tables, window_tables
 
 
@@ -25,11 +26,13 @@ class Contents:
 
     Attributes:
         table: The sweep, which must not change any more.
+        as_of: When this was found, of a sweep that is still being trained; else None.
         analysis: What the statistics say of it.
     """
 
-    def __init__(self, table: SweepTable) -> None:
+    def __init__(self, table: SweepTable, as_of: datetime | None = None) -> None:
         self.table = table
+        self.as_of = as_of
         self.analysis = Analysis(table)
 
     @property
@@ -49,8 +52,8 @@ class Contents:
 
     @property
     def unfinished(self) -> str:
-        """How many of the sweep's trials are done; empty if all are."""
-        return unfinished(self.analysis)
+        """How many of the sweep's trials are done; empty if all are, unless more may follow."""
+        return unfinished(self.analysis) if self.as_of is None else running(self.analysis, self.as_of)
 
     @property
     def setup(self) -> str:

@@ -53,7 +53,7 @@ def remark(contrast: Contrast) -> str:
         case Reading.open:
             read = f"open: {_seeds_needed(contrast)}"
         case Reading.failed:
-            read = f"{'descriptive' if contrast.n else 'no pair'}, for trials {_failed_shares([contrast])}"
+            read = f"{_failing(contrast)}, for trials {_failed_shares([contrast])}"
     return read + (f"; inconclusive: {_in_short(verdict.doubts)}" if verdict.doubts else "")
 
 
@@ -191,6 +191,14 @@ def in_short(contrast: Contrast) -> str:
     found = f" {difference(contrast.interval.mean)} pp" if contrast.n else ""
     bounds = f" ({span(low, high, signed=True)})" if low is not None else ""
     return f"{where + ': ' if where else ''}{contrast.a} - {contrast.b}{found}{bounds}: {remark(contrast)}"
+
+
+def _failing(contrast: Contrast) -> str:
+    """What a contrast says of which trials failed."""
+    if contrast.settlement is not None and contrast.settlement.larger is not None:
+        return f"{contrast.a if contrast.settlement.larger == 'a' else contrast.b} succeeds more often"
+    how = "descriptive" if contrast.n else "no pair"
+    return how if contrast.settlement is None else f"open, {how}"
 
 
 def _within(contrast: Contrast) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime
 
 from bnbench.analysis import Analysis
 from bnbench.record.planned_trial import MISSING
@@ -17,6 +18,15 @@ def trials_done(table: SweepTable) -> str:
     done = int((status != MISSING).sum()) - failed
     errors = f", {count(failed, 'trial')} ended in an error" if failed else ""
     return f"{done} of {count(len(status), 'trial')} done{errors}"
+
+
+def running(analysis: Analysis, as_of: datetime) -> str:
+    """How many trials of a sweep were done that is being trained, and what that means for the rest of the report."""
+    return (
+        f"The sweep was running at {as_of:%Y-%m-%d %H:%M} UTC, with {trials_done(analysis.table)}; what this page says "
+        "may change. It is written anew every few minutes and reloads itself. If that time is long past, the sweep was "
+        f"interrupted; to go on: {shlex.join(analysis.table.record.asked.command)}"
+    )
 
 
 def unfinished(analysis: Analysis) -> str:

@@ -20,6 +20,7 @@ class TrialState:
     Attributes:
         arm: Its arm in a few words.
         status: One of `names.STATUSES`, or "missing".
+        reused: Whether an earlier sweep trained it.
     """
 
     key: str
@@ -27,6 +28,7 @@ class TrialState:
     seed: int
     status: str
     reason: str
+    reused: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def read_standing(connection: Connection, sweep: str) -> Standing:
     trials = []
     for trial in planned:
         status, reason = standing_of(trial, recorded.get(trial.key))
-        trials.append(TrialState(trial.key, trial.arm, trial.seed, status, reason))
+        trials.append(TrialState(trial.key, trial.arm, trial.seed, status, reason, trial.reused))
     return Standing(record, _state(run.info.status, run.data.tags.get(PROCESS, "")), trials)
 
 

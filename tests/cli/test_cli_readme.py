@@ -51,6 +51,8 @@ def _at_smoke_size(words: list[str]) -> list[str]:
         return words
     if any(word in _LONG for word in words):
         return [*words, "sweep.parts=[bias]", "plan_only=true"]
+    if "sweep.until=settled" in words:  # which takes its seeds itself
+        return [*words, *(word for word in _SMALL if not word.startswith("seed=")), "sweep.max_seeds=10", "model=fc"]
     return [*words, *_SMALL]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from bnbench.analysis import Analysis
 from bnbench.analysis.caveats import choice_is_open
-from bnbench.report import Contents, terminal_conclusion, terminal_table, write_report
+from bnbench.report import Contents, terminal_conclusion, terminal_table, write_live_report, write_report
 from bnbench.report.claims_section import judge_claims
 from bnbench.report.contrast_words import remark
 from bnbench.report.html import to_html
@@ -118,3 +119,20 @@ def test_other_choices_are_not_asked_of_levels_that_are_still_to_be_trained(make
     made = Contents(table).robustness
     assert made is not None
     assert [row.cells[0].text for row in made.summary.rows] == ["before - none"]
+
+
+def test_the_page_of_a_sweep_that_is_being_trained_says_when_it_was_written_and_reloads_itself(
+    make_sweep: Any, tmp_path: Path
+) -> None:
+    table = make_sweep(seeds=range(2), status=lambda params, level: "finished" if level == "none" else "missing")
+    write_live_report(table, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert '<meta http-equiv="refresh"' in page
+    assert re.search(r"was running at 20\d\d-\d\d-\d\d \d\d:\d\d UTC, with 2 of 6 trials done", page)
+    write_report(Contents(table), tmp_path)
+    assert "http-equiv" not in (tmp_path / "report.html").read_text()
+
+
+def test_before_any_trial_is_done_there_is_no_such_page(make_sweep: Any, tmp_path: Path) -> None:
+    write_live_report(make_sweep(status=lambda params, level: "missing"), tmp_path)
+    assert [*tmp_path.iterdir()] == []

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 import bnbench
 from bnbench.config import ConfigError, Trial
+from bnbench.config.workspace import Workspace
 from bnbench.data import ImageData
 from bnbench.record import names
 from bnbench.record.results import TrialResult
-from bnbench.sweep.running import worker
+from bnbench.record.sweep_table import SweepTable
+from bnbench.sweep.running import live_report, worker
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.job import Job
 from bnbench.sweep.running.published import Sweep
+from bnbench.sweep.running.settling import describe_settling
+from bnbench.tracking import Store
 
 Plant = Callable[[Callable[[str, float], float]], list[Trial]]
 """Plants each trial's accuracy, from its level and its learning rate; gives the list of the trials that are trained."""
@@ -155,6 +162,51 @@ def test_interrupted_at_any_pack_it_goes_on_to_the_same_trials_and_files(
     assert starts > 2
     for file in ("trials.csv", "differences.csv", "arms.csv"):
         assert (again.folder / file).read_bytes() == (whole.folder / file).read_bytes(), file
+
+
+def test_while_it_is_trained_its_report_is_written_and_the_last_one_replaces_it(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_report, "LiveReport", partial(live_report.LiveReport, period_seconds=0.05))
+    written = Event()
+
+    def write(load: Callable[[], SweepTable], folder: Path, page: Any = live_report.write_live) -> None:
+        page(load, folder)
+        if (folder / "report.html").exists():
+            written.set()
+
+    def accuracy(level: str, lr: float) -> float:
+        if trained[14:]:  # the third pack waits until there is a report of those before it
+            assert written.wait(60)
+        return 0.9
+
+    monkeypatch.setattr(live_report, "write_live", write)
+    trained = plant(accuracy)
+    sweep = _run(tmp_path, "training.max_pack=7", "sweep.max_seeds=10")
+    assert "http-equiv" not in (sweep.folder / "report.html").read_text()
+
+
+def test_status_tells_each_contrast_and_how_much_is_left(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(lambda level, lr: {"none": 0.8, "before": 0.9, "after": 0.9006}[level])
+    words = ("norm.placement=before,after", "sweep.contrasts=[before - after,before - none]")
+    fit = worker._fit
+
+    def interrupted(job: Job, images: ImageData, trials: Sequence[Trial]) -> Any:
+        if any(trial.seed >= 10 for trial in trials):
+            raise KeyboardInterrupt
+        return fit(job, images, trials)
+
+    monkeypatch.setattr(worker, "_fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path, *words)
+    table = Store.open(Workspace.at(tmp_path), create=False).load("latest")
+    lines = describe_settling(table, trained_here=30, runs=True)
+    assert "before - after" in lines[0]
+    assert "open: 10 pairs do not settle it" in lines[0]
+    assert lines[1].endswith("before leads")
+    assert re.fullmatch(r"about \d+ trials more for what is open, about .*", lines[2])
 
 
 def test_a_trial_that_fails_ends_it_and_the_same_command_goes_on(

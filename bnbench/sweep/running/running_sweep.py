@@ -83,12 +83,6 @@ class RunningSweep:
         """Since it was started."""
         return time.monotonic() - self._started
 
-    @property
-    def table(self) -> SweepTable:
-        """What the store holds of it so far."""
-        assert self._run_id is not None, "nothing was planned"
-        return self._store.load(self._run_id)
-
     def train(self, plan: Plan) -> None:
         """Add a plan's trials to the sweep, and train those of them that are not finished.
 
@@ -96,6 +90,7 @@ class RunningSweep:
             SweepFailedError: If workers are killed again and again.
             UndeliveredError: If results could not be recorded.
         """
+        from bnbench.sweep.running.live_report import LiveReport
         from bnbench.sweep.running.progress import SweepProgress
 
         first = self.record.plan.packs
@@ -124,12 +119,22 @@ class RunningSweep:
                 return drain.seen
 
             self._folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(LiveReport(lambda: self._store.load(run_id), self._folder))
             todo = [(job, pack[0].overrides) for job, pack in packed]
             launch_packs(todo, lambda overrides: self._hydra.launch(overrides, self._folder), finished, self._say)
         if progress.tried_again:
             trials, [reason, *others] = count(len(progress.tried_again), "trial"), dict.fromkeys(progress.tried_again)
             more = f" (and {count(len(others), 'other reason')})" if others else ""
             self._say(f"{trials} ended in a later attempt, because their pack failed before: {reason}{more}")
+
+    def look(self) -> SweepTable:
+        """What the store holds of it so far; the live report is brought up to date with it."""
+        from bnbench.sweep.running.live_report import write_live
+
+        assert self._run_id is not None, "nothing was planned"
+        table = self._store.load(self._run_id)
+        write_live(lambda: table, self._folder)
+        return table
 
     def publish(self) -> Sweep:
         """Write the report, end the sweep's run, and say what was found.

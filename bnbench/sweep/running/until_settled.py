@@ -10,7 +10,7 @@ from bnbench.analysis.design import LEARNING_RATE
 from bnbench.analysis.tuning import TunedRate
 from bnbench.config.schema import SweepConfig
 from bnbench.record.planned_trial import MISSING
-from bnbench.report.contrast_words import in_short
+from bnbench.report import in_short
 from bnbench.sweep.planning.arms import ArmKey, Arms, Point, arm_of, reporting_seeds
 from bnbench.sweep.planning.describe import count, duration
 from bnbench.sweep.planning.plan import Plan
@@ -80,7 +80,7 @@ class UntilSettled:
                     say(f"no time is left for a look at {pairs} pairs (sweep.max_minutes={self._sweep.max_minutes:g})")
                     return
                 running.train(plan)
-            analysis = Analysis(running.table)
+            analysis = Analysis(running.look())
             if analysis.table.trials["status"].isin(["failed", MISSING]).any():
                 return  # the report names them, and the same command goes on from here
             still_open = [one for one in analysis.asked if one.settlement and not one.settlement.settled]
@@ -105,14 +105,14 @@ class UntilSettled:
 
     def _tuned_arms(self, running: RunningSweep, say: Callable[[str], None]) -> list[ArmKey]:
         """The arms at the learning rates that the tuning seeds choose, once a grid that ends too early is widened."""
-        analysis = Analysis(running.table)
+        analysis = Analysis(running.look())
         at_edge = [arm for one in analysis.tuned if one.at_edge for arm in _arms_at(one, analysis, running)]
         if at_edge:
             beyond = [*map(self._arms.beyond, at_edge)]
             rates = ", ".join(dict.fromkeys(f"{dict(arm)[LEARNING_RATE]:g}" for arm in beyond))
             say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, which is widened there: {rates}")
             running.train(self._tuning(beyond))
-            analysis = Analysis(running.table)
+            analysis = Analysis(running.look())
         return [arm for one in analysis.tuned for arm in _arms_at(one, analysis, running)]
 
 
