@@ -227,6 +227,7 @@ def test_every_sweep_is_answered_in_twenty_words_a_subject(file: Path) -> None:
 
 
 def test_a_headline_of_long_names_is_short_all_the_same(make_sweep: MakeSweep) -> None:
+    normed = [f"{level}, optimizer.lr={rate}" for level in ("before", "after") for rate in (0.1, 0.3)]
     table = make_sweep(
         level_names=("none", "before", "after"),
         axes=LRS,
@@ -235,12 +236,13 @@ def test_a_headline_of_long_names_is_short_all_the_same(make_sweep: MakeSweep) -
             "compare": ["norm", "norm.placement", "optimizer.lr", "training.batch_size"],
             "contrasts": [
                 "before, optimizer.lr=0.3 - after, optimizer.lr=1",
-                "before, optimizer.lr=0.3 - none, optimizer.lr=1",
+                *(f"{level} - none, optimizer.lr=1" for level in normed),
             ],
         },
     )
     (headline,) = said(table)
     assert headline.startswith("Cannot tell before, optimizer.lr=0.3 from after, optimizer.lr=1 (")
+    assert headline.endswith("; 4 more settled.")
     assert len(headline.split()) <= MOST_WORDS
 
 
