@@ -199,9 +199,9 @@ def _comparisons(contrasts: Sequence[Contrast], where: str) -> Iterator[str]:
     settlements = [one.settlement for one in contrasts if one.settlement]
     if settlements:
         yield (
-            f"Judged together, at several looks: {count(len(settlements), 'comparison')} {where}. The chance of any "
-            "false conclusion among them is at most 1 in 20 over all looks. Estimates and intervals allow for them; "
-            "each is of the pairs up to the look that settled it."
+            f"Judged together, at several looks: {count(len(settlements), 'comparison')} {where}. Of such families "
+            "without any effect, at most 1 in 20 shows one at any look. Estimates and intervals allow for them; each "
+            "is of the pairs up to the look that settled it."
         )
     elif size > 1:
         without = f" ({size - tested} of them without a p, and counted all the same)" if tested < size else ""

@@ -195,8 +195,9 @@ def in_short(contrast: Contrast) -> str:
 
 def _failing(contrast: Contrast) -> str:
     """What a contrast says of which trials failed."""
-    if contrast.settlement is not None and contrast.settlement.larger is not None:
-        return f"{contrast.a if contrast.settlement.larger == 'a' else contrast.b} succeeds more often"
+    if contrast.settlement is not None and contrast.settlement.settled:
+        winner = {"a": contrast.a, "b": contrast.b, None: "neither"}[contrast.settlement.larger]
+        return f"{winner} succeeds{' more often' if contrast.settlement.larger else ''}"
     how = "descriptive" if contrast.n else "no pair"
     return how if contrast.settlement is None else f"open, {how}"
 

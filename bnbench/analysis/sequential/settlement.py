@@ -14,7 +14,7 @@ class State(StrEnum):
 
     different = "different"  # its difference lies beyond 0, or beyond the margin where one is named
     equivalent = "equivalent"  # its difference lies within the margin
-    failing = "failing"  # trials failed, and one level trains more often than the other
+    failing = "failing"  # trials failed, and one level trains more often than the other, or neither ever does
     open = "open"
 
 
@@ -26,7 +26,7 @@ class Settlement:
         state: Whether it is settled, and how.
         pairs: After how many pairs it was settled; of an open contrast, the last look taken, or 0 before the first.
         larger: The level whose mean is larger, where they are different, or that trains more often, where that is
-            settled; else None.
+            settled; else None, also where neither ever trains.
         estimate: The mean difference a - b, corrected for having stopped when it looked decisive, over the pairs that
             count, and an interval around the plain mean that covers the truth in 95 of 100 sweeps in spite of that
             (see `estimate`). Bounds are None where no interval exists; see `Interval`.

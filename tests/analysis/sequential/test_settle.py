@@ -149,3 +149,12 @@ def test_a_sweep_gives_its_pairs_in_the_order_of_their_seeds(table_of: Any) -> N
     assert found.trained_b == pytest.approx([1, 0, 1, math.nan, math.nan], nan_ok=True)
     assert found.ended.tolist() == [True, True, True, False, True]
     assert (found.failed, found.only_a, found.only_b) == (True, 1, 0)
+
+
+def test_levels_of_which_every_trial_failed_take_no_further_part_and_pass_nothing_on() -> None:
+    design, ten = SequentialDesign((10, 16)), np.zeros(10)
+    never = PairedOutcomes(np.full(10, np.nan), ten, ten, np.ones(10, dtype=bool))
+    found = settle(design, [never, pairs(0.1, 16)])
+    assert (found[0].state, found[0].larger, found[0].pairs) == (State.failing, None, 10)
+    assert found[1].pairs == 16
+    assert found[1].level == design.alpha / 2
