@@ -36,7 +36,7 @@ struct Conv {
 
   // ---- wide maps: x [H][padded_row()], g [HO][gradient_row()] ----
 
-  void forward_wide(const v* w, const v* bias, const v* x, v* y) const {
+  void forward_wide(const v* w, const v* bias, const v* x, v* y, Ahead& ahead) const {
     const int K = 3 * CI, most = 9 * CI * 4 <= PANEL ? 3 : 1;  // rows of taps at a time
     for (int o = 0; o < CO; o += 4)
       for (int k0 = 0; k0 < 3; k0 += most)
@@ -53,7 +53,7 @@ struct Conv {
             Run here[3];
             for (int r = 0; r < count; r++) here[r] = {runs[r].x + (long)p0 * S * CI, runs[r].w};
             v* to = y + ((long)h * WO + p0) * CO + o;
-            tile_forward<P>(here, count, K, S * CI, {to, CO, begun || !bias ? nullptr : bias + o, begun ? to : nullptr, nullptr}, here[0].x);
+            tile_forward<P>(here, count, K, S * CI, {to, CO, begun || !bias ? nullptr : bias + o, begun ? to : nullptr, nullptr}, ahead.take(count * K));
           });
         }
   }
@@ -67,7 +67,7 @@ struct Conv {
   }
 
   /// The gradient by the input, as a convolution of g with panels of the weights of four inputs.
-  void by_input_wide(const v* w, const v* g, v* dx, v* room) const {
+  void by_input_wide(const v* w, const v* g, v* dx, v* room, Ahead& ahead) const {
     for (int i = 0; i < CI; i += 4)
       for (int r = 0; r < S; r++) {  // columns r, r + S, …: the output columns that reach them, leftmost first
         int taps = 0, first = 0, tap[3];
@@ -92,14 +92,14 @@ struct Conv {
               Run here[3];
               for (int t = 0; t < count; t++) here[t] = {runs[t].x + (long)p0 * CO, runs[t].w};
               v* to = dx + ((long)h * W + r + S * p0) * CI + i;
-              tile_forward<P>(here, count, K, CO, {to, S * CI, nullptr, begun ? to : nullptr, nullptr}, here[0].x);
+              tile_forward<P>(here, count, K, CO, {to, S * CI, nullptr, begun ? to : nullptr, nullptr}, ahead.take(count * K));
             });
           }
       }
   }
 
   /// Adds one image's gradient by the weights to dw.
-  void by_weight_wide(const v* x, const v* g, v* dw) const {
+  void by_weight_wide(const v* x, const v* g, v* dw, Ahead& ahead) const {
     const int K = 3 * CI, rows = CI == 1 ? 4 : 1;  // of the output, at a time
     for (int h0 = 0; h0 < HO; h0 += rows)
       for (int k = 0; k < 3; k++) {
@@ -113,7 +113,7 @@ struct Conv {
         in_tiles(K, [&](int i0, auto P) {
           for (int o = 0; o < CO; o += 4) {
             v* to = dw + (((long)o / 4 * 3 + k) * K + i0) * 4;
-            tile_by_weight<P>(from + i0, by + o, loops, {to, 4, nullptr, to, nullptr});
+            tile_by_weight<P>(from + i0, by + o, loops, {to, 4, nullptr, to, nullptr}, ahead.take((b - a) * WO));
           }
         });
       }
@@ -121,7 +121,7 @@ struct Conv {
 
   // ---- narrow maps; G images: x [G][H][W][CI], g [G][HO][WO][CO] ----
 
-  void forward_narrow(const v* w, const v* bias, const v* x, v* y, int G) const {
+  void forward_narrow(const v* w, const v* bias, const v* x, v* y, int G, Ahead& ahead) const {
     const int most = 3 * CI * 4 <= PANEL ? 3 : 1;  // taps of a row at a time
     for (int o = 0; o < CO; o += 4)
       for (int k = 0; k < 3; k++) {
@@ -138,13 +138,13 @@ struct Conv {
               in_tiles(G, [&](int n0, auto P) {
                 const Run here{run.x + n0 * in(), run.w};
                 v* to = y + n0 * out() + ((long)h * WO + q) * CO + o;
-                tile_forward<P>(&here, 1, (b - a) * CI, in(), {to, out(), first && bias ? bias + o : nullptr, first ? nullptr : to, nullptr}, here.x);
+                tile_forward<P>(&here, 1, (b - a) * CI, in(), {to, out(), first && bias ? bias + o : nullptr, first ? nullptr : to, nullptr}, ahead.take((b - a) * CI));
               });
             }
       }
   }
 
-  void by_input_narrow(const v* w, const v* g, v* dx, int G, v* room) const {
+  void by_input_narrow(const v* w, const v* g, v* dx, int G, v* room, Ahead& ahead) const {
     memset((void*)dx, 0, sizeof(v) * in() * G);
     for (int i = 0; i < CI; i += 4)
       for (int k = 0; k < 3; k++)
@@ -159,14 +159,14 @@ struct Conv {
               in_tiles(G, [&](int n0, auto P) {
                 const Run here{g + n0 * out() + ((long)h * WO + q) * CO, room};
                 v* to = dx + n0 * in() + ((long)(h * S + k - top) * W + q * S + t - left) * CI + i;
-                tile_forward<P>(&here, 1, CO, out(), {to, in(), nullptr, to, nullptr}, here.x);
+                tile_forward<P>(&here, 1, CO, out(), {to, in(), nullptr, to, nullptr}, ahead.take(CO));
               });
         }
   }
 
   /// Adds G images' gradient by the weights to dw, or starts it if these are the first; calls `done(o)` once the gradient
   /// of the weights of outputs o … o + 3 is complete.
-  template <class F> void by_weight_narrow(const v* x, const v* g, int G, v* dw, bool first, F done) const {
+  template <class F> void by_weight_narrow(const v* x, const v* g, int G, v* dw, bool first, Ahead& ahead, F done) const {
     const Loop images{G, in(), out()};
     for (int o = 0; o < CO; o += 4) {
       in_tiles(CI, [&](int i0, auto P) {
@@ -182,7 +182,7 @@ struct Conv {
             const Loop loops[3] = {along ? rows : images, along ? columns : rows, along ? images : columns};
             v* to = dw + (long)o * 9 * CI + ((k * 3L + t) * CI + i0) * 4;
             const v* from = x + ((long)(h0 * S + k - top) * W + q0 * S + t - left) * CI + i0;
-            tile_by_weight<P>(from, g + ((long)h0 * WO + q0) * CO + o, loops, {to, 4, nullptr, first ? nullptr : to, nullptr});
+            tile_by_weight<P>(from, g + ((long)h0 * WO + q0) * CO + o, loops, {to, 4, nullptr, first ? nullptr : to, nullptr}, ahead.take((long)G * (h1 - h0) * (q1 - q0)));
           }
       });
       done(o);

@@ -66,7 +66,7 @@ struct Linear {
       for (int k0 = 0; k0 < I; k0 += DEPTH) {
         const int K = smaller(DEPTH, I - k0);
         v* part = weight + (long)o * I + 4 * k0;
-        in_tiles(K, [&](int i0, auto P) { tile_by_weight<P>(old + k0 + i0, g + o, loops, {part + 4 * i0, 4, nullptr, nullptr, &minus_lr}); });
+        in_tiles(K, [&](int i0, auto P) { tile_by_weight<P>(old + k0 + i0, g + o, loops, {part + 4 * i0, 4, nullptr, nullptr, &minus_lr}, part + 4 * (i0 + P)); });
         in_tiles(N, [&](int n0, auto P) {
           const Run run{x + (long)n0 * I + k0, part};
           v* to = y + (long)n0 * O + o;
@@ -114,7 +114,8 @@ struct Linear {
           v* sum = sums + (N <= BATCH ? 0 : (long)o * DEPTH);
           in_tiles(K, [&](int i0, auto P) {
             v *part = sum + 4 * i0, *to = descends ? weight.value + at + 4 * i0 : part;
-            tile_by_weight<P>(a + i0, g + (long)n0 * O + o, loops, {to, 4, nullptr, n0 ? part : nullptr, descends ? &optimizer.minus_lr : nullptr});
+            const v* soon = !descends ? part : i0 + P < K ? to + 4 * P : weight.value + at + 4L * I;
+            tile_by_weight<P>(a + i0, g + (long)n0 * O + o, loops, {to, 4, nullptr, n0 ? part : nullptr, descends ? &optimizer.minus_lr : nullptr}, soon);
           });
           if (last && !plain) optimizer.update(weight, at, sum, 4 * K);
         }
@@ -131,7 +132,7 @@ struct Linear {
         const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {n, x.stride, O}};
         in_tiles(I, [&](int i0, auto P) {
           v *sum = room + 4 * i0, *to = descends ? weight.value + (long)o * I + 4 * i0 : sum;
-          tile_by_weight<P>(x.numbers + n0 * x.stride + i0, g + (long)n0 * O + o, loops, {to, 4, nullptr, n0 ? sum : nullptr, descends ? &optimizer.minus_lr : nullptr});
+          tile_by_weight<P>(x.numbers + n0 * x.stride + i0, g + (long)n0 * O + o, loops, {to, 4, nullptr, n0 ? sum : nullptr, descends ? &optimizer.minus_lr : nullptr}, to + 4 * P);
         });
       }
       if (!plain) optimizer.update(weight, (long)o * I, room, 4L * I);

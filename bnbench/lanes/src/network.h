@@ -380,8 +380,10 @@ struct Network {
           const int G = smaller(at_once, count - n);
           conv_inputs(l, n, G);
           v* z = a.z + n * a.size();
-          if (a.conv.wide()) a.conv.forward_wide(a.used, a.bias.value, x_room, z);
-          else a.conv.forward_narrow(a.used, a.bias.value, x_room, z, G);
+          const long in = l ? G * a.conv.in() : 0, out = G * a.size();
+          Ahead next_images{l ? layer[l - 1].z + (n + G) * a.conv.in() : z, in, z + out, out};
+          if (a.conv.wide()) a.conv.forward_wide(a.used, a.bias.value, x_room, z, next_images);
+          else a.conv.forward_narrow(a.used, a.bias.value, x_room, z, G, next_images);
           if (finds) add_statistics(a, n, G);
         }
       } else {
@@ -597,17 +599,21 @@ struct Network {
       conv_gradient(a, g, n, G);
       if (l) {
         v* dx = below + n * conv.in();
-        if (wide) conv.by_input_wide(a.used, g_room, dx, room);
-        else conv.by_input_narrow(a.used, g_room, dx, G, room);
+        const long in = G * conv.in();
+        Ahead inputs{layer[l - 1].z + n * conv.in(), in, dx + in, in};
+        if (wide) conv.by_input_wide(a.used, g_room, dx, room, inputs);
+        else conv.by_input_narrow(a.used, g_room, dx, G, room, inputs);
         add_gradient(layer[l - 1], (long)n * conv.H * conv.W, (long)G * conv.H * conv.W, below);
       }
       conv_inputs(l, n, G);
-      if (wide) conv.by_weight_wide(x_room, g_room, dw);
+      const long out = G * a.size();
+      Ahead next_outputs{g + n * a.size() + out, out, a.z + n * a.size() + out, out};
+      if (wide) conv.by_weight_wide(x_room, g_room, dw, next_outputs);
       else
         for (int i = 0; i < G; i += conv.images_for_weights()) {
           const int some = smaller(conv.images_for_weights(), G - i);
           const bool last = n + i + some == N;
-          conv.by_weight_narrow(x_room + i * conv.in(), g_room + i * conv.out(), some, dw, n + i == 0, [&](int o) {
+          conv.by_weight_narrow(x_room + i * conv.in(), g_room + i * conv.out(), some, dw, n + i == 0, next_outputs, [&](int o) {
             if (last) step_weights(l, o, dw + o * a.row(), 4);
           });
         }

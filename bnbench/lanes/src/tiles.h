@@ -43,8 +43,24 @@ template <int P> INLINE void end(v (&acc)[P][4], const Sum& s) {
   OVER(p, P, OVER(j, 4, to[p * step + j] = acc[p][j]); in_order());
 }
 
-/// Forward: sum over runs and k of x[p * xs + k] * w[4 * k + j]. With each term one vector of what a later tile reads comes
-/// nearer, `soon[k]`: the weights of a wide layer lie in main memory, which answers after half a tile's time.
+/// Memory that is read or written next, two stretches of it. The weights of a wide layer and the maps of a batch lie in main
+/// memory, which answers after half a tile's time: so with each term of a tile one vector of what comes next is called nearer.
+struct Ahead {
+  const v* from;
+  long left;
+  const v* then;
+  long then_left;
+
+  /// What a tile of n terms calls.
+  const v* take(long n) {
+    if (left < n) { from = then; left = then_left; then_left = 0; }
+    const v* at = from;
+    if (left >= n) { from += n; left -= n; }
+    return at;
+  }
+};
+
+/// Forward: sum over runs and k of x[p * xs + k] * w[4 * k + j]; `soon` is called nearer.
 struct Run { const v *x, *w; };
 template <int P> NOINLINE static void tile_forward(const Run* runs, int count, int K, long xs, const Sum& sum, const v* soon) {
   v acc[P][4];
@@ -52,7 +68,7 @@ template <int P> NOINLINE static void tile_forward(const Run* runs, int count, i
   for (int r = 0; r < count; r++) {
     const v *x = runs[r].x, *w = runs[r].w;
     for (int k = 0; k < K; k++, w += 4, x++) {
-      __builtin_prefetch(soon + k, 0, 2);
+      __builtin_prefetch(soon++, 0, 2);
       term<P>(acc, AT(p, x[p * xs]), AT(j, w[j]));
     }
   }
@@ -68,10 +84,9 @@ template <int P> NOINLINE static void tile_by_input(const v* g, long gs, const v
   end<P>(acc, sum);
 }
 
-/// By the weight: sum over three nested loops of x[p] * g[j], for four outputs j.
+/// By the weight: sum over three nested loops of x[p] * g[j], for four outputs j; `soon` is called nearer.
 struct Loop { int n; long x, g; };  // times, and how far x and g move
-template <int P> NOINLINE static void tile_by_weight(const v* x2, const v* g2, const Loop* loops, const Sum& sum) {
-  if (sum.rate) OVER(p, P, OVER(j, 4, __builtin_prefetch(sum.to + p * sum.step + j, 1)));
+template <int P> NOINLINE static void tile_by_weight(const v* x2, const v* g2, const Loop* loops, const Sum& sum, const v* soon) {
   v acc[P][4];
   begin<P>(acc, sum);
   const Loop outer = loops[0], middle = loops[1], inner = loops[2];
@@ -79,7 +94,10 @@ template <int P> NOINLINE static void tile_by_weight(const v* x2, const v* g2, c
     const v *x1 = x2, *g1 = g2;
     for (int j = 0; j < middle.n; j++, x1 += middle.x, g1 += middle.g) {
       const v *x = x1, *g = g1;
-      for (int n = 0; n < inner.n; n++, x += inner.x, g += inner.g) term<P>(acc, AT(p, x[p]), AT(j, g[j]));
+      for (int n = 0; n < inner.n; n++, x += inner.x, g += inner.g) {
+        __builtin_prefetch(soon++, 0, 2);
+        term<P>(acc, AT(p, x[p]), AT(j, g[j]));
+      }
     }
   }
   end<P>(acc, sum);
