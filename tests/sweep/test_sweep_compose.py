@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bnbench.config import ConfigError, Placement
-from bnbench.sweep.planning.compose import to_config
+from bnbench.config import ConfigError, Placement, schema
+from bnbench.sweep.planning.compose import Composed, set_values, to_config
 
 if TYPE_CHECKING:
     from conftest import CountingSweep
@@ -46,6 +46,20 @@ def test_values_arrive_as_their_types(sweep: CountingSweep) -> None:
     assert isinstance(config.training.steps, int)
     assert config.norm.affine is False
     assert config.training.targets == [0.5, 1.0]
+
+
+def test_a_configuration_that_took_other_values_before_takes_these_alike() -> None:
+    node = schema()
+    composed = Composed(node)
+    for values in (
+        {"seed": 3, "optimizer.lr": 1},
+        {"norm.placement": "after", "training.targets": [0.5, 1]},
+        {"data.targets.fc": 0.9, "training.engine": "torch"},
+        {"seed": True, "data.download": 0},
+        {"seed": 1},
+        {},
+    ):
+        assert composed.with_values(values) == set_values(node, values)
 
 
 def test_each_point_has_its_own_values_and_the_base_keeps_its(sweep: CountingSweep) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bnbench import config as schema
 from bnbench.config import Config, ConfigError
 from bnbench.config.nearest import nearest_key
-from bnbench.sweep.planning.grid import Grid, Value
+from bnbench.sweep.planning.grid import Grid
 
 _KINDS: dict[type[Any], str] = {list: "a list", dict: "a mapping"}
 
@@ -38,38 +38,56 @@ def compose(
         ConfigError: If a key is unknown or a value has the wrong type; one line for each.
     """
     is_group = functools.cache(is_group)  # Hydra takes 4 ms to tell
-    bases: dict[tuple[str, ...], _Base] = {}
+    bases: dict[tuple[str, ...], tuple[Composed, list[str]]] = {}
     for point in grid.points:
         groups = tuple(value.override for value in point if is_group(value.key))
         if groups not in bases:
             overrides = [*grid.fixed, *groups]
-            bases[groups] = _Base(composer(overrides), overrides)
-        base = bases[groups]
-        values = [value for value in point if not is_group(value.key)]
-        yield base.with_values(values), base.overrides, {value.key: value.parsed for value in values}
+            bases[groups] = Composed(composer(overrides)), overrides
+        base, overrides = bases[groups]
+        values = {value.key: value.parsed for value in point if not is_group(value.key)}
+        yield base.with_values(values), overrides, values
 
 
-class _Base:
-    """One composed configuration and the values already converted to its types."""
+class Composed:
+    """A composed configuration on which many sets of values are set: as `set_values` does, but each value once.
 
-    def __init__(self, node: DictConfig, overrides: list[str]) -> None:
-        self.overrides = overrides
-        self._node = node
+    Args:
+        node: As Hydra composed it.
+
+    Raises:
+        ConfigError: As `to_config`.
+    """
+
+    def __init__(self, node: DictConfig) -> None:
+        self._node = node.copy()
         self._config = to_config(node)
         self._interpolates = "${" in OmegaConf.to_yaml(node, resolve=False)
         self._converted: dict[tuple[str, str], Any] = {}
 
-    def with_values(self, values: Sequence[Value]) -> Config:
+    def with_values(self, values: Mapping[str, Any]) -> Config:
+        """The configuration with these values; raises as `set_values`."""
         if self._interpolates:  # a value may depend on another that is set here
-            return set_values(self._node, {value.key: value.parsed for value in values})
+            return set_values(self._node, values)
         config = self._config
-        for value in values:
-            cache = (value.key, value.text)
-            if cache not in self._converted:
-                alone = set_values(self._node, {value.key: value.parsed})
-                self._converted[cache] = _get(alone, value.key.split("."))
-            config = _set(config, value.key.split("."), self._converted[cache])
+        for key, value in values.items():
+            text = (key, repr(value))
+            if text not in self._converted:
+                self._converted[text] = self._convert(key, value)
+            config = _set(config, key.split("."), self._converted[text])
         return config
+
+    def _convert(self, key: str, value: Any) -> Any:
+        """The value in its key's type; set and taken back, for a copy of the node takes several times as long."""
+        path = key.split(".")
+        try:
+            before = _get(self._config, path)
+        except (AttributeError, KeyError):  # new in a mapping, or unknown
+            return _get(set_values(self._node, {key: value}), path)
+        _update(self._node, key, value)
+        converted = _get(to_config(self._node), path)
+        _update(self._node, key, before)
+        return converted
 
 
 def set_values(node: DictConfig, values: Mapping[str, Any]) -> Config:

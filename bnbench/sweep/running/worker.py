@@ -15,7 +15,7 @@ from bnbench.data import ImageData
 from bnbench.record import checkpoints, names
 from bnbench.record.redaction import redacted
 from bnbench.record.results import TrialResult
-from bnbench.sweep.planning.compose import set_values
+from bnbench.sweep.planning.compose import Composed
 from bnbench.sweep.planning.norm_rules import remark
 from bnbench.sweep.planning.plan import DataLoader
 from bnbench.sweep.running.attempts import train_with_retries
@@ -37,7 +37,8 @@ def train_pack(config: DictConfig) -> None:
     job = Job(**json.loads(config.pack))
     Spool(Path(job.spool)).check_writable()
     data = DataLoader(Path(job.cache))
-    trials, images = _trials(config, job, data), data.load(set_values(config, job.values[0]))
+    composed = Composed(config)
+    trials, images = _trials(composed, job, data), data.load(composed.with_values(job.values[0]))
     isolates = CAN_ISOLATE and job.process != this_process() and trials[0].training.device == Device.cpu
     if isolates:
         import bnbench.training.fit  # noqa: F401  # once, and not in every fork
@@ -87,10 +88,10 @@ def _spool(job: Job, results: list[TrialResult], earlier_attempts: Sequence[str 
     checkpoints.remove(Path(job.checkpoints), [result.key for result in results])
 
 
-def _trials(config: DictConfig, job: Job, data: DataLoader) -> list[Trial]:
+def _trials(composed: Composed, job: Job, data: DataLoader) -> list[Trial]:
     trials = []
     for key, values in zip(job.keys, job.values, strict=True):
-        trial = data.trial(set_values(config, values))
+        trial = data.trial(composed.with_values(values))
         if trial.key != key:
             raise ConfigError(
                 f"the worker's trial {trial.key} is not the planned {key}: it has other data, another torch or "
