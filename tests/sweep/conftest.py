@@ -1,4 +1,4 @@
-"""Hydra in this process, and trials and plans without data."""
+"""Hydra in this process, trials and plans without data, and sweeps with planted results."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from omegaconf import DictConfig
 
 from bnbench.config import Config, Trial, schema
 from bnbench.config.folder import conf_dir
+from bnbench.data import ImageData
+from bnbench.record import names
+from bnbench.record.results import TrialResult
 from bnbench.sweep.hydra_app import register, task
 from bnbench.sweep.planning.compose import compose, set_values
 from bnbench.sweep.planning.grid import expand
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
+from bnbench.sweep.running import worker
+from bnbench.sweep.running.job import Job
 
 Composed = tuple[Config, list[str], dict[str, Any]]
 
@@ -85,3 +90,34 @@ def plan() -> Callable[..., Plan]:
         return make_plan(points, NoData(), lambda: finished, begun)
 
     return make
+
+
+class Planted:
+    """Results that sweeps in this process get in place of trained ones.
+
+    Attributes:
+        trained: The trials that were given a result.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.trained: list[Trial] = []
+        self._monkeypatch = monkeypatch
+
+    def accuracies(self, accuracy: Callable[[Trial], float]) -> None:
+        """Let trials end with these test accuracies, which the validation's are equal to."""
+
+        def fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResult]:
+            self.trained.extend(trials)
+            return [_planted(trial, accuracy(trial)) for trial in trials]
+
+        self._monkeypatch.setattr(worker, "_fit", fit)
+
+
+def _planted(trial: Trial, accuracy: float) -> TrialResult:
+    metrics = {names.TEST_ACC: accuracy, names.VAL_ACC_FINAL: accuracy}
+    return TrialResult(trial.key, trial.params, "finished", metrics=metrics)
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
+    return Planted(monkeypatch)

@@ -55,7 +55,7 @@ def test_a_configuration_that_took_other_values_before_takes_these_alike() -> No
         {"seed": 3, "optimizer.lr": 1},
         {"norm.placement": "after", "training.targets": [0.5, 1]},
         {"data.targets.fc": 0.9, "training.engine": "torch"},
-        {"seed": True, "data.download": 0},
+        {"seed": 2, "data.download": False},
         {"seed": 1},
         {},
     ):

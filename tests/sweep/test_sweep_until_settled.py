@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,8 +17,6 @@ import bnbench
 from bnbench.config import ConfigError, Trial
 from bnbench.config.workspace import Workspace
 from bnbench.data import ImageData
-from bnbench.record import names
-from bnbench.record.results import TrialResult
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.running import live_report, worker
 from bnbench.sweep.running.failure import SweepFailedError
@@ -26,6 +24,9 @@ from bnbench.sweep.running.job import Job
 from bnbench.sweep.running.published import Sweep
 from bnbench.sweep.running.settling import describe_settling
 from bnbench.tracking import Store
+
+if TYPE_CHECKING:
+    from conftest import Planted
 
 Plant = Callable[[Callable[[str, float], float]], list[Trial]]
 """Plants each trial's accuracy, from its level and its learning rate; gives the list of the trials that are trained."""
@@ -40,24 +41,16 @@ def _level(trial: Trial) -> str:
 
 
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
-    trained: list[Trial] = []
+def plant(planted: Planted) -> Plant:
+    def plant_arms(accuracy: Callable[[str, float], float]) -> list[Trial]:
+        def of_trial(trial: Trial) -> float:
+            noise = random.Random(f"{_level(trial)} {trial.seed}").gauss(0, _SPREAD)
+            return accuracy(_level(trial), trial.lr) + noise
 
-    def planted(accuracy: Callable[[str, float], float]) -> list[Trial]:
-        def fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResult]:
-            trained.extend(trials)
-            return [_result(trial, accuracy(_level(trial), trial.lr)) for trial in trials]
+        planted.accuracies(of_trial)
+        return planted.trained
 
-        monkeypatch.setattr(worker, "_fit", fit)
-        return trained
-
-    return planted
-
-
-def _result(trial: Trial, accuracy: float) -> TrialResult:
-    found = accuracy + random.Random(f"{_level(trial)} {trial.seed}").gauss(0, _SPREAD)
-    metrics = {names.TEST_ACC: found, names.VAL_ACC_FINAL: found}
-    return TrialResult(trial.key, trial.params, "finished", metrics=metrics)
+    return plant_arms
 
 
 def _run(folder: Path, *words: str) -> Sweep:
