@@ -9,7 +9,10 @@ from bnbench.config.optimizer_catalog import OptimizerConfig
 from bnbench.config.schema import TrainingConfig
 
 _MODELS = ("fc", "cnn")
-_NORMS = ("none", "batch", "ghost_batch", "frozen_batch", "layer", "group", "instance", "rms", "filter_response")
+_OVER_BATCH = ("batch", "ghost_batch", "frozen_batch", "batch_renorm")
+_NORMS = ("none", *_OVER_BATCH, "layer", "group", "instance", "rms", "filter_response")
+"""Online norm goes from example to example, forward and backward, by rules of its own. Noisy batch norm and dropout
+draw numbers for each value, trial and step from torch's generators, whose streams the kernels do not have."""
 _OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 _MOST_DEPTH = 100
 _MOST_FEATURES = 1024

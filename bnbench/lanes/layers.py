@@ -13,6 +13,7 @@ from bnbench.norms.batch import BatchNorm
 from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm
+from bnbench.norms.renorm import BatchRenorm
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 
 
@@ -86,6 +87,10 @@ class LaneLayer:
         affine: Whether gamma and beta are learned.
         unbiased: Whether the running variance takes the divisor N - 1.
         eps: Added to the variance.
+        r_max: The largest correction of batch renorm's scale; 0 of any other norm. With it, the running variance is a
+            running deviation.
+        d_max: The largest correction of its shift.
+        warmup_steps: Over how many steps the two grow from 1 and 0.
     """
 
     path: str
@@ -109,6 +114,9 @@ class LaneLayer:
     affine: bool = True
     unbiased: bool = True
     eps: float = 1e-5
+    r_max: float = 0.0
+    d_max: float = 0.0
+    warmup_steps: int = 0
 
     def stored_weights(self, weight: Tensor) -> Tensor:
         """A view of weights in the order of the kernels: (K, O, positions, C) or (K, O, rows, columns, C).
@@ -182,6 +190,8 @@ def _of_norm(norm: nn.Module, block: Block, output: Map, batch_size: int) -> dic
     if isinstance(norm, GroupNorm):
         group = norm.features // norm.groups
         return common | {"examples": 1, "group": group, "centered": norm.centered, "running": False}
+    if isinstance(norm, BatchRenorm):
+        return common | {"unbiased": False, "r_max": norm.r_max, "d_max": norm.d_max, "warmup_steps": norm.warmup_steps}
     examples = norm.ghost_size if isinstance(norm, GhostBatchNorm) else 0
     values = (examples or batch_size) * output.height * output.width
     fused = isinstance(block.layer, nn.Conv2d) and values > 1

@@ -96,8 +96,8 @@ class _LayerSpec(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("height_out", "width_out", "outputs")),
         *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "examples", "group")),
         *((name, ctypes.c_int32) for name in ("centered", "thresholds", "running", "frozen")),
-        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased")),
-        ("eps", ctypes.c_double),
+        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased", "warmup_steps")),
+        *((name, ctypes.c_double) for name in ("eps", "r_max", "d_max")),
     )
 
 
@@ -336,7 +336,10 @@ def _layer_spec(layer: LaneLayer) -> _LayerSpec:
         standardized=layer.standardized,
         affine=layer.affine,
         unbiased=layer.unbiased,
+        warmup_steps=layer.warmup_steps,
         eps=layer.eps,
+        r_max=layer.r_max,
+        d_max=layer.d_max,
     )
 
 

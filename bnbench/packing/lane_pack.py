@@ -16,6 +16,7 @@ from bnbench.lanes.layers import NormPlace, lane_layers
 from bnbench.lanes.library import load_library, why_no_kernels
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Normalizer, Rule, Settings
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.renorm import BatchRenorm
 from bnbench.packing.pack import FoldedPack, padded_with_last
 from bnbench.packing.packed_trials import PackedTrials
 
@@ -135,6 +136,8 @@ class LanePack(FoldedPack):
             return
         self._copy_all("read")
         for index, norm in self._batch_norms():
+            if isinstance(norm, BatchRenorm):
+                norm.steps.fill_(self._optimizer.steps_taken)
             if norm.cumulative:
                 parts = self._batch_size // (self.layers[index].examples or self._batch_size)
                 norm.batches.fill_(self._optimizer.steps_taken * parts)
@@ -172,7 +175,8 @@ class LanePack(FoldedPack):
         for index, layer in enumerate(self.layers):
             for array in self._networks[0].arrays(index):
                 owner = self._modules_by_path[layer.path if array in _OF_LAYER else layer.norm_path]
-                yield index, array, getattr(owner, _NAMES[array])
+                deviates = array == Array.running_var and isinstance(owner, BatchRenorm)
+                yield index, array, getattr(owner, "running_std" if deviates else _NAMES[array])
 
     # ---- what the kernels compute ----
 

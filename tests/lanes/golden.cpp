@@ -83,7 +83,7 @@ static void train(const char* name, const LayerSpec* layers, int depth, int batc
     net.open(spec, k * L);
     for (int l = 0; l < depth; l++) {
       fill(net, l);
-      for (int c = 0; net.layer[l].spec.frozen && c < net.layer[l].C; c++) net.layer[l].norm.running_var[c] = all(1.0f);
+      for (int c = 0; (net.layer[l].spec.frozen || net.layer[l].spec.r_max > 0) && c < net.layer[l].C; c++) net.layer[l].norm.running_var[c] = all(1.0f);
     }
     net.train({{images, labels, scale, shift}, rows, lrs, losses, right}, STEPS);
   }
@@ -109,6 +109,7 @@ struct Kind {
   const char* name;
   int examples, groups, centered;  // `groups`: of channels, 0 for each channel
   int thresholds, frozen, standardized;
+  double r_max, d_max;
 };
 
 static LayerSpec with(const Kind& kind, LayerSpec spec) {
@@ -119,12 +120,14 @@ static LayerSpec with(const Kind& kind, LayerSpec spec) {
   spec.running = kind.examples != 1;
   spec.frozen = kind.frozen;
   spec.standardized = kind.standardized;
+  spec.r_max = kind.r_max;
+  spec.d_max = kind.d_max;
   return spec;
 }
 
 static void train_norms() {
   const Kind kinds[] = {{"layer", 1, 1, 1}, {"group", 1, 3, 1}, {"instance", 1, 0, 1}, {"rms", 1, 1, 0}, {"ghost", 3, 0, 1},
-                        {"filter response", 1, 0, 0, 1}, {"frozen", 0, 0, 1, 0, 1}, {"standardized", 1, 3, 1, 0, 0, 1}};
+                        {"filter response", 1, 0, 0, 1}, {"frozen", 0, 0, 1, 0, 1}, {"standardized", 1, 3, 1, 0, 0, 1}, {"renorm", 0, 0, 1, 0, 0, 0, 2, 0.5}};
   for (const Kind& kind : kinds)
     for (int place = BEFORE; place <= AFTER; place++) {
       char name[64];

@@ -22,7 +22,7 @@ from bnbench.lanes.compiling import SOURCES
 # What came out where these were first run; a change of one is another numerics version.
 GOLDEN = {
     "each activation in two networks": "c72cdf686853e217",
-    "each other norm in three networks": "645d315b0af5d826",
+    "each other norm in three networks": "1ac1d94349e73ea0",
 }
 _LANGUAGE = ["-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics"]
 _FLAGS = [*_LANGUAGE, "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-w"]

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnbench.config import Loss, ModelConfig, NormConfig, Padding, Placement, Statistics
-from bnbench.lanes.layers import Activation, lane_layers
+from bnbench.lanes.layers import Activation, LaneLayer, lane_layers
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Normalizer, Rule, Settings
 from bnbench.models import cnn, fc
 from bnbench.norms.batch import BatchNorm
@@ -139,10 +139,18 @@ class Case:
 def names(network: LaneNetwork) -> list[tuple[str, int, Array]]:
     """The entries of a lone network's state_dict that the kernels hold, each with its layer and its array."""
     return [
-        (f"{layer.path if array in (Array.weight, Array.bias) else layer.norm_path}.{_ATTRIBUTES[array]}", index, array)
+        (
+            f"{layer.path if array in (Array.weight, Array.bias) else layer.norm_path}.{attribute(layer, array)}",
+            index,
+            array,
+        )
         for index, layer in enumerate(network.layers)
         for array in network.arrays(index)
     ]
+
+
+def attribute(layer: LaneLayer, array: Array) -> str:
+    return "running_std" if layer.r_max and array == Array.running_var else _ATTRIBUTES[array]
 
 
 def write(network: LaneNetwork, states: Sequence[dict[str, Tensor]]) -> None:
@@ -178,6 +186,7 @@ OTHERS = {
     "instance": NormConfig(name="instance"),
     "rms": NormConfig(name="rms"),
     "ghost": NormConfig(name="ghost_batch", ghost_size=3),
+    "renorm": NormConfig(name="batch_renorm", r_max=1.5, d_max=0.5, renorm_warmup_steps=3, single_value="constant"),
     "frozen": NormConfig(name="frozen_batch"),
     "filter": NormConfig(name="filter_response"),
 }
@@ -260,12 +269,11 @@ def assert_evaluates_as_torch(case: Case, network, net: nn.Module, trial: int, s
     for index, layer in enumerate(network.layers):
         if layer.norm_path and layer.running:
             norm = dict(given.named_modules())[layer.norm_path]
-            for array, values in (
-                (Array.given_mean, norm.running_mean + 0.1),
-                (Array.given_var, norm.running_var * 1.5),
-            ):
+            spread = getattr(norm, attribute(layer, Array.running_var))
+            setattr(norm, attribute(layer, Array.running_var), spread * 1.5)
+            norm.running_mean = norm.running_mean + 0.1
+            for array, values in zip((Array.given_mean, Array.given_var), norm.evaluation_statistics(), strict=True):
                 network.write(index, array, values.float().expand(len(SEEDS), -1))
-            norm.running_mean, norm.running_var = norm.running_mean + 0.1, norm.running_var * 1.5
     judges = {Normalizer.running: net.eval(), Normalizer.given: given, Normalizer.batch: copy.deepcopy(net)}
     for norm in judges[Normalizer.batch].modules():
         if isinstance(norm, BatchNorm):
@@ -587,6 +595,7 @@ CASES = {
     ),
     "cnn-rms": Case(CNN, replace(OTHERS["rms"], placement="after"), (3, 13, 11), 6, Rule.nesterov),
     "cnn-ghost": Case(CNN, OTHERS["ghost"], (3, 13, 11), 15, Rule.adam, lr=0.01),
+    "cnn-renorm": Case(CNN, OTHERS["renorm"], (1, 16, 16), 9, Rule.adam, lr=0.01),
     "fc-frozen": Case(FC, OTHERS["frozen"], (1, 7, 5), 9, Rule.adam, lr=0.01),
     "cnn-filter": Case(replace(CNN, hidden=0, min_map=2), OTHERS["filter"], (1, 16, 16), 5, Rule.adam, lr=0.01),
     "fc-filter-after": Case(FC, replace(OTHERS["filter"], placement="after"), (1, 7, 5), 2),

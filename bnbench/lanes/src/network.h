@@ -31,7 +31,8 @@ struct LayerSpec {
   int32_t standardized;            // whether the weights of each output are standardized before use
   int32_t affine;                  // whether gamma and beta are learned
   int32_t unbiased;                // whether the running variance takes the divisor N - 1
-  double eps;
+  int32_t warmup_steps;            // of batch renorm
+  double eps, r_max, d_max;        // `r_max`: of batch renorm, else 0
 };
 
 struct NetworkSpec {
@@ -263,6 +264,9 @@ struct Network {
       norm.learns = layer[l].spec.affine;
       norm.unbiased = layer[l].spec.unbiased;
       norm.eps = layer[l].spec.eps;
+      norm.r_max = layer[l].spec.r_max;
+      norm.d_max = layer[l].spec.d_max;
+      norm.warmup_steps = layer[l].spec.warmup_steps;
       for (int i = 0; i < L; i++) norm.momentum[i] = spec.norm_momentum[trial_of(i)];
     }
   }
@@ -373,6 +377,7 @@ struct Network {
       const bool finds = a.spec.norm != NO_NORM && (!a.spec.running || statistics == OF_BATCH) && !(a.spec.frozen && trains);
       const int together = a.together(count, trains);
       if (finds) a.norm.begin(together * a.positions);
+      if (finds && trains && a.spec.r_max > 0) a.norm.correct(taken - 1);
       if (a.spec.standardized) standardize(l);
       if (a.spec.conv) {
         const int at_once = a.conv.images_at_a_time();
@@ -392,10 +397,7 @@ struct Network {
         for (int n = 0; finds && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
       }
       if (finds && a.spec.running && trains) blend(a.norm, count / together);
-      if (!finds && a.spec.norm != NO_NORM) {
-        const bool given = statistics == GIVEN;
-        a.norm.normalize_by(given ? a.norm.given_mean : a.norm.running_mean, given ? a.norm.given_var : a.norm.running_var, count * a.positions);
-      }
+      if (!finds && a.spec.norm != NO_NORM) a.norm.normalize_by(statistics == GIVEN, count * a.positions);
       if (is_read_as_rows(l)) activate(a, 0, count * a.positions, a.out);
     }
   }

@@ -26,6 +26,8 @@ struct Norm {
   bool unbiased = true;      // whether the running variance takes the divisor N - 1
   bool learns = true;        // whether there are gamma and beta
   double eps = 1e-5;
+  double r_max = 0, d_max = 0;  // of batch renorm, which keeps a running deviation as `running_var`; else 0
+  int warmup_steps = 0;         // over which its limits grow from 1 and 0
   double momentum[L];        // the weight of a new batch in the running statistics
   Parameter gamma, beta, learned_eps, threshold;
   v *running_mean, *running_var, *given_mean, *given_var;
@@ -39,6 +41,9 @@ struct Norm {
   Wide *sums, *others, *part, *squares, *inverse_sd;
   Wide *of_gamma, *of_beta, *of_eps, *of_threshold;  // the gradients, of all slices so far
   int* group_of;             // by channel
+  Wide *r, *d;               // batch renorm's corrections of the only slice
+  double r_limit = 0, d_limit = 0;
+  bool corrects = false;     // whether this pass is corrected by them
   long taken = 0;            // positions of the slice so far
   bool fixed = false;        // whether the statistics are constants
 
@@ -56,7 +61,7 @@ struct Norm {
     for (v** array : by_group) *array = memory.take<v>(all_groups);
     mean = memory.take<Wide>(all_groups);
     var = memory.take<Wide>(all_groups);
-    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta, &of_eps, &of_threshold};
+    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta, &of_eps, &of_threshold, &r, &d};
     for (Wide** array : sums_of) *array = memory.take<Wide>(C);
     group_of = memory.take<int>(C);
   }
@@ -107,7 +112,15 @@ struct Norm {
   void begin(long positions) {
     together = positions;
     taken = 0;
-    fixed = false;
+    fixed = corrects = false;
+  }
+
+  /// After `begin`: corrects towards the running statistics, as batch renorm does after so many steps of training.
+  void correct(long steps) {
+    const double share = steps < warmup_steps ? (double)steps / warmup_steps : 1;
+    r_limit = 1 + (r_max - 1) * share;
+    d_limit = d_max * share;
+    corrects = true;
   }
 
   /// Takes a part of a slice, of `positions` values a channel, which `x(at)` gives. The part's means and variances are
@@ -160,18 +173,23 @@ struct Norm {
         const double weight = batches ? 1 / (double)batches : momentum[i], keep = 1 - weight;
         m.of[i] = keep * m.of[i] + weight * mean[at].of[i];
         if (unbiased && together == 1) continue;
-        q.of[i] = keep * q.of[i] + weight * (unbiased ? var[at].of[i] * n / (n - 1) : var[at].of[i]);
+        const double spread = r_max > 0 ? sqrt(var[at].of[i] + eps) : unbiased ? var[at].of[i] * n / (n - 1) : var[at].of[i];
+        q.of[i] = keep * q.of[i] + weight * spread;
       }
       running_mean[c] = m.rounded();
       running_var[c] = q.rounded();
     }
   }
 
-  /// Normalizes all `positions` by constants.
-  void normalize_by(const v* means, const v* vars, long positions) {
+  /// Normalizes all `positions` by constants, the running ones or those given.
+  void normalize_by(bool given, long positions) {
     begin(positions);
     fixed = true;
-    for (int c = 0; c < channels; c++) { mean[c] = wide(means[c]); var[c] = wide(vars[c]); }
+    for (int c = 0; c < channels; c++) {
+      mean[c] = wide((given ? given_mean : running_mean)[c]);
+      var[c] = wide((given ? given_var : running_var)[c]);
+      for (int i = 0; i < L && r_max > 0 && !given; i++) var[c].of[i] = var[c].of[i] * var[c].of[i] - eps;
+    }
     find_scale(0);
   }
 
@@ -195,12 +213,13 @@ struct Norm {
       const int g = group_of[c];
       const Wide weight = wide(gamma.value[c]), middle = wide(center[first + g]), more = wide(learned_eps.value[c]);
       for (int i = 0; i < L; i++) {
-        const double m = mean[first + g].of[i], r = inverse_sd[g].of[i], sum = sums[c].of[i], scaled = weight.of[i] * r;
-        const double gradient = r * (others[c].of[i] - (m - middle.of[i]) * sum);
-        of_gamma[c].of[i] += gradient;
+        const double m = mean[first + g].of[i], rate = inverse_sd[g].of[i], sum = sums[c].of[i];
+        const double scaled = weight.of[i] * rate * (corrects ? r[c].of[i] : 1);
+        const double gradient = rate * (others[c].of[i] - (m - middle.of[i]) * sum);
+        of_gamma[c].of[i] += corrects ? gradient * r[c].of[i] + sum * d[c].of[i] : gradient;
         of_beta[c].of[i] += sum;
-        of_eps[c].of[i] -= ((more.of[i] > 0) - (more.of[i] < 0)) * scaled * r * gradient / 2;
-        squares[g].of[i] -= scaled * r * gradient;
+        of_eps[c].of[i] -= ((more.of[i] > 0) - (more.of[i] < 0)) * scaled * rate * gradient / 2;
+        squares[g].of[i] -= scaled * rate * gradient;
         part[g].of[i] -= scaled * sum;
       }
     }
@@ -258,8 +277,20 @@ struct Norm {
       Wide& q = var[first_group(slice) + g];
       for (int i = 0; i < L; i++) q.of[i] = (q.of[i] < 0 ? 0 : q.of[i]) / values();  // of NaN: NaN
     }
+    if (corrects) find_correction();
     find_scale(slice);
   }
+
+  void find_correction() {
+    for (int c = 0; c < channels; c++) {
+      const Wide running = wide(running_mean[c]), deviation = wide(running_var[c]);
+      for (int i = 0; i < L; i++) {
+        r[c].of[i] = within(sqrt(var[c].of[i] + eps) / deviation.of[i], 1 / r_limit, r_limit);
+        d[c].of[i] = within((mean[c].of[i] - running.of[i]) / deviation.of[i], -d_limit, d_limit);
+      }
+    }
+  }
+  static double within(double x, double least, double most) { return x < least ? least : x > most ? most : x; }  // of NaN: NaN
 
   void find_scale(int slice) {
     const long first = first_group(slice);
@@ -268,8 +299,8 @@ struct Norm {
       const Wide weight = group == 1 ? wide(gamma.value[g]) : wide(all(1.0f)), offset = group == 1 ? wide(beta.value[g]) : Wide{};
       Wide by{}, plus{};
       for (int i = 0; i < L; i++) {
-        by.of[i] = weight.of[i] * inverse_sd[g].of[i];
-        plus.of[i] = offset.of[i] - mean[first + g].of[i] * by.of[i];
+        by.of[i] = weight.of[i] * inverse_sd[g].of[i] * (corrects ? r[g].of[i] : 1);
+        plus.of[i] = offset.of[i] - mean[first + g].of[i] * by.of[i] + (corrects ? weight.of[i] * d[g].of[i] : 0);
       }
       center[first + g] = mean[first + g].rounded();
       scale[first + g] = by.rounded();
