@@ -40,11 +40,10 @@ def training_seconds(pack: Sequence[Trial], pace: Pace | None = None, *, alone: 
     lanes = trial.training.engine == Engine.lanes
     slots = LANES if lanes else 1 if alone else aligned_width(len(pack), [*done.conv_channels])
     over_batch = site_kind(trial.model, trial.norm, info.shape, info.classes).over_batch
-    norms = 2 if over_batch else 1
     if lanes:
-        step = _lane_step(trial, done, norms)
+        step = _lane_step(trial, done, 1 if trial.norm.name == "none" else 2)
     else:
-        step = pack_step_seconds(pace, slots) if pace else _rough_step(trial, done, slots, norms)
+        step = pack_step_seconds(pace, slots) if pace else _rough_step(trial, done, slots, 2 if over_batch else 1)
     evaluated = len(evaluation_steps(trial)) * evaluation_examples(trial, info.val) + info.val + info.test
     if over_batch:
         evaluated += len(coarse_steps(trial)) * evaluation_examples(trial, info.val) + _FINAL_IMAGES
