@@ -202,6 +202,34 @@ def test_status_tells_each_contrast_and_how_much_is_left(
     assert re.fullmatch(r"about \d+ trials more for what is open, about .*", lines[2])
 
 
+def test_each_trial_is_trained_once_and_counts_as_the_sweeps_own_also_where_nothing_is_resumed(
+    tmp_path: Path, plant: Plant
+) -> None:
+    trained = plant(lambda level, lr: 0.9)
+    words = ("sweep.max_seeds=24",)
+    sweep = _run(tmp_path, *words)
+    assert len(trained) == len({trial.key for trial in trained}) == sweep.table.record.plan.trials == 48
+    assert sweep.table.record.plan.reused == 0
+    first = len(trained)
+    again = _run(tmp_path, *words)
+    assert len(trained) == first
+    assert again.table.record.plan.reused == first
+    anew = _run(tmp_path, *words, "resume=false")
+    assert len(trained) == 2 * first
+    assert anew.table.record.plan.reused == 0
+
+
+def test_a_setting_that_only_settled_levels_use_is_no_error_for_the_others(tmp_path: Path, planted: Planted) -> None:
+    def accuracy(trial: Trial) -> float:
+        level = trial.norm.name
+        return (0.9 if level == "custom" else 0.8) + random.Random(f"{level} {trial.seed}").gauss(0, _SPREAD)
+
+    planted.accuracies(accuracy)
+    words = ("norm=none,batch,custom", "norm.factory=bnbench.examples.norm:max_norm", "sweep.max_seeds=16")
+    sweep = _run(tmp_path, *words, "sweep.contrasts=[batch - none,custom - none]")
+    assert {*_states(sweep).values()} == {("open", 16), ("different", 10)}
+
+
 def test_a_trial_that_fails_ends_it_and_the_same_command_goes_on(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +254,7 @@ def test_a_trial_that_fails_ends_it_and_the_same_command_goes_on(
     [
         (("sweep.until=settled", "seed=0,1"), "seed=0,1 is not allowed with sweep.until=settled"),
         (("sweep.until=settled", "sweep.compare=[]"), r"sweep.compare=\[\] compares none"),
+        (("sweep.until=settled", "norm=batch"), "needs levels to compare, and there is one only .batch.; give norm"),
         (("sweep.until=settled", "sweep.max_seeds=9"), "sweep.max_seeds=9 is not allowed; .*>= 10"),
         (("sweep.max_seeds=20",), "sweep.max_seeds=20 is for sweep.until=settled"),
         (("sweep.max_minutes=2",), "sweep.max_minutes=2 is for sweep.until=settled"),

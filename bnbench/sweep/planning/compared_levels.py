@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bnbench.config import Config, ConfigError
+from bnbench.config import Config, ConfigError, Until
 from bnbench.sweep.planning.describe import varied_keys
 from bnbench.sweep.planning.grid import Grid, Value
 from bnbench.sweep.planning.plan import Planned
@@ -65,7 +65,7 @@ def compared_keys(
 def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> None:
     """See that a sweep of several arms compares something, unless `sweep.compare=[]` says that it need not.
 
-    One arm, on one seed or several, compares nothing and need not say so.
+    One arm, on one seed or several, compares nothing and need not say so; but it has nothing to settle.
 
     Args:
         config: Of the sweep.
@@ -78,6 +78,11 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
     config = settled(config, grid, planned)
     design = _design(config, grid, planned)
     keys = design.strata
+    if config.sweep.until == Until.settled and not keys and len(design.levels) < 2:
+        raise ConfigError(
+            f"sweep.until=settled needs levels to compare, and there is one only ({_listed(design.levels)}); give "
+            f"{' or '.join(config.sweep.compare)} several values, or leave sweep.until out"
+        )
     if not config.sweep.compare or not keys or _levels_with_another(design):
         return
     compare = ", ".join(config.sweep.compare)

@@ -176,6 +176,8 @@ def make_plan(
     finished: Callable[[], Iterable[str]],
     begun: Sequence[Sequence[str]] = (),
     check: Callable[[Sequence[Planned]], None] = lambda planned: None,
+    *,
+    part: bool = False,
 ) -> Plan:
     """Check every trial and decide what must be trained.
 
@@ -185,12 +187,13 @@ def make_plan(
         finished: Gives the keys that need no training; asked only after every check has passed.
         begun: Keys of packs that have checkpoints.
         check: What else must be right of the trials together; raises where it is not.
+        part: Whether the sweep has other trials, which may use the keys that these have no use for.
 
     Raises:
         ConfigError: If any trial is wrong, or none of them has a result; one line for each distinct error.
     """
     points = list(composed)
-    _check([config for config, _, _ in points])
+    _check([config for config, _, _ in points], part=part)
     reasons = [undefined_reason(config) for config, _, _ in points]
     if None not in reasons:
         raise ConfigError("\n".join(dict.fromkeys(str(reason) for reason in reasons)))
@@ -205,9 +208,9 @@ def make_plan(
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
 
-def _check(configs: Sequence[Config]) -> None:
+def _check(configs: Sequence[Config], *, part: bool) -> None:
     """Find every error before anything is read or written; one line for each distinct one."""
-    errors = dict.fromkeys(useless_keys(configs))
+    errors = dict.fromkeys([] if part else useless_keys(configs))
     for config in configs:
         unknown = list(_unknown_names(config))
         wrong = unknown or config_errors(config, dataset_info(config.data).train)

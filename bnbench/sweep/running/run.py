@@ -92,7 +92,7 @@ def run_sweep(
             record.asked.looks,
             Arms(request.points, data),
             tunes_rates(config, grid, plan.planned),
-            lambda points: packed(make_plan(points, data, finished, begun)),
+            lambda points: packed(make_plan(points, data, finished, begun, part=True)),
         )
     plan = until_settled.first if until_settled else packed(plan)
     remarks = own_remarks(plan)

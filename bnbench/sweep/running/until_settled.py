@@ -28,7 +28,7 @@ class UntilSettled:
         looks: The numbers of pairs at which its contrasts are judged.
         arms: Its arms.
         tunes: Whether learning rates are chosen on tuning seeds.
-        plan_of: Makes the plan that trains some points.
+        plan_of: Makes the plan that trains some points; asked once for each point.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class UntilSettled:
     @cached_property
     def first(self) -> Plan:
         """What is trained before anything is judged: the tuning seeds of all arms, or the pairs of the first look."""
-        return self._tuning(self._arms.all) if self._tunes else self._at_look(self._looks[0], self._arms.all)
+        return self._tuning(self._arms.all) if self._tunes else self._at_look(0, self._arms.all)
 
     def describe(self) -> str:
         """What follows on the first plan, in a line or two."""
@@ -72,11 +72,10 @@ class UntilSettled:
             say: Where lines for the user go.
         """
         arms = self._tuned_arms(running, say) if self._tunes else self._arms.all
-        for pairs in self._looks:
-            is_first = pairs == self._looks[0]
-            if self._tunes or not is_first:
-                plan = self._at_look(pairs, arms)
-                if not is_first and self._is_too_long(plan, running):
+        for look, pairs in enumerate(self._looks):
+            if self._tunes or look:
+                plan = self._at_look(look, arms)
+                if look and self._is_too_long(plan, running):
                     say(f"no time is left for a look at {pairs} pairs (sweep.max_minutes={self._sweep.max_minutes:g})")
                     return
                 running.train(plan)
@@ -95,8 +94,10 @@ class UntilSettled:
     def _tuning(self, arms: Iterable[ArmKey]) -> Plan:
         return self._plan_of(self._arms.at(arms, self._sweep.tuning_seeds))
 
-    def _at_look(self, pairs: int, arms: Iterable[ArmKey]) -> Plan:
-        return self._plan_of(self._arms.at(arms, reporting_seeds(pairs, self._sweep.tuning_seeds)))
+    def _at_look(self, look: int, arms: Iterable[ArmKey]) -> Plan:
+        """The seeds that a look has more than the one before."""
+        seeds = reporting_seeds(self._looks[look], self._sweep.tuning_seeds)
+        return self._plan_of(self._arms.at(arms, seeds[self._looks[look - 1] if look else 0 :]))
 
     def _is_too_long(self, plan: Plan, running: RunningSweep) -> bool:
         """Whether training the plan would probably end after `sweep.max_minutes`."""
