@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -108,6 +109,22 @@ def test_learning_rates_are_tuned_before_the_first_look_and_other_ones_are_not_r
     assert Counter(trial.lr for trial in tuning) == {0.01: 4, 0.1: 4, 1.0: 4}
     reported = [trial for trial in trained if trial.seed < 200]
     assert Counter((_level(trial), trial.lr) for trial in reported) == {("none", 0.1): 10, ("before", 0.1): 10}
+
+
+def test_where_no_tuning_seed_finishes_nothing_else_is_trained(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = plant(lambda level, lr: 0.9)
+    fit = worker._fit
+
+    def diverging(job: Job, images: ImageData, trials: Sequence[Trial]) -> Any:
+        return [replace(one, status="diverged", metrics={}, diverged_step=1) for one in fit(job, images, trials)]
+
+    monkeypatch.setattr(worker, "_fit", diverging)
+    sweep = _run(tmp_path, *_TUNED)
+    assert {trial.seed for trial in trained} == {200, 201}
+    assert "nothing is left to compare" in capsys.readouterr().out
+    assert sweep.contents.analysis.asked == []
 
 
 def test_a_grid_at_whose_edge_a_level_does_best_is_widened_there_once(

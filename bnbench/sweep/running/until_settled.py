@@ -72,6 +72,9 @@ class UntilSettled:
             say: Where lines for the user go.
         """
         arms = self._tuned_arms(running, say) if self._tunes else self._arms.all
+        if not arms:
+            say("no tuning seed finished, so that no learning rate was chosen and nothing is left to compare")
+            return
         for look, pairs in enumerate(self._looks):
             if self._tunes or look:
                 plan = self._at_look(look, arms)
