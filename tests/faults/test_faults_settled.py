@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,10 +76,12 @@ def test_killed_in_the_middle_of_a_look_it_goes_on_to_the_same_files(
         sweep.wait_until(lambda sweep=sweep, kill=kill: kill.is_due(sweep, broken))
         sweep.end()
         assert _LAST_LOOK in kill.said or broken.finished() < trials
+    before = broken.finished()
     again = start(*words, f"runs_dir={broken.path}")
     assert again.wait() == 0, again.said
+    assert json.loads((broken.path / "latest/manifest.json").read_text())["plan"]["reused"] >= before > 0
     runs = broken.runs()["FINISHED"]
-    assert (len(runs), {*runs.values()}) == (trials, {1})  # nothing was trained twice
+    assert (len(runs), {*runs.values()}) == (trials, {1})
     assert broken.sweeps() == ["KILLED"] * len(kills) + ["FINISHED"]
     for file in _FILES:
         assert (broken.path / "latest" / file).read_bytes() == (whole.path / "latest" / file).read_bytes(), file
