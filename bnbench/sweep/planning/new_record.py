@@ -9,7 +9,6 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bnbench.analysis.sequential.looks import looks_up_to
 from bnbench.config import Config, SweepConfig, Trial, Until
 from bnbench.config.schema import DEFAULT_MAX_SEEDS
 from bnbench.data import dataset_info
@@ -55,6 +54,8 @@ def new_record(config: Config, name: str, plan: Plan, axes: Sequence[str], comma
 def _looks(sweep: SweepConfig) -> list[int]:
     if sweep.until != Until.settled:
         return []
+    from bnbench.analysis.sequential.looks import looks_up_to
+
     return [*looks_up_to(DEFAULT_MAX_SEEDS if sweep.max_seeds is None else sweep.max_seeds)]
 
 

@@ -25,7 +25,6 @@ from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.place import describe_place
 from bnbench.sweep.running.running_sweep import RunningSweep
-from bnbench.sweep.running.until_settled import UntilSettled
 from bnbench.tracking import NothingRecordedError
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def run_sweep(
     say(describe_levels(config, grid, plan.planned))
     until_settled = None
     if record.asked.looks:
+        from bnbench.sweep.running.until_settled import UntilSettled
+
         until_settled = UntilSettled(
             config.sweep,
             record.asked.looks,
