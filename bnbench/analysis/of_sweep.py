@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bnbench.analysis.arms import Arm, measure_arms
-from bnbench.analysis.contrast import Contrast, Rates, compare_levels, is_sequential
+from bnbench.analysis.compare import Rates, compare_levels, is_sequential
+from bnbench.analysis.contrast import Contrast
 from bnbench.analysis.design import LEARNING_RATE, Design, comparable, matching
 from bnbench.analysis.robustness import Robustness
 from bnbench.analysis.steps import StepsContrast, TargetSteps, contrast_steps

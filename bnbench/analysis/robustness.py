@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bnbench.analysis.contrast import Contrast, compare_levels
+from bnbench.analysis.compare import compare_levels
+from bnbench.analysis.contrast import Contrast
 from bnbench.analysis.design import LEARNING_RATE, Design, setting_of
 from bnbench.analysis.intervals import Interval
 from bnbench.analysis.significance import ALPHA, holm, seeds_suffice

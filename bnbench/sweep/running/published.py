@@ -14,7 +14,8 @@ from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
 if TYPE_CHECKING:
-    from bnbench.analysis.contrast import Contrast, Rates
+    from bnbench.analysis.compare import Rates
+    from bnbench.analysis.contrast import Contrast
     from bnbench.report import Comparison, Contents
 
 
