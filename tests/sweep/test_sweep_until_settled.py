@@ -177,7 +177,7 @@ def test_interrupted_at_any_pack_it_goes_on_to_the_same_trials_and_files(
 def test_while_it_is_trained_its_report_is_written_and_the_last_one_replaces_it(
     tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_report, "LiveReport", partial(live_report.LiveReport, period_seconds=0.05))
+    monkeypatch.setattr(live_report, "live_report", partial(live_report.live_report, period_seconds=0.05))
     written = Event()
 
     def write(load: Callable[[], SweepTable], folder: Path, page: Any = live_report.write_live) -> None:

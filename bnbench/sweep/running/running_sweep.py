@@ -90,7 +90,7 @@ class RunningSweep:
             SweepFailedError: If workers are killed again and again.
             UndeliveredError: If results could not be recorded.
         """
-        from bnbench.sweep.running.live_report import LiveReport
+        from bnbench.sweep.running.live_report import live_report
         from bnbench.sweep.running.progress import SweepProgress
 
         first = self.record.plan.packs
@@ -119,7 +119,7 @@ class RunningSweep:
                 return drain.seen
 
             self._folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(LiveReport(lambda: self._store.load(run_id), self._folder))
+            stack.enter_context(live_report(lambda: self._store.load(run_id), self._folder))
             todo = [(job, pack[0].overrides) for job, pack in packed]
             launch_packs(todo, lambda overrides: self._hydra.launch(overrides, self._folder), finished, self._say)
         if progress.tried_again:
