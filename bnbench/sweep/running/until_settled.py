@@ -85,8 +85,11 @@ class UntilSettled:
             analysis = Analysis(running.look())
             if analysis.table.trials["status"].isin(["failed", MISSING]).any():
                 return  # the report names them, and the same command goes on from here
-            still_open = [one for one in analysis.asked if one.settlement and not one.settlement.settled]
-            say(f"look at {pairs} pairs: {len(still_open)} of {count(len(analysis.asked), 'contrast')} open")
+            settlements = [(one, one.settlement) for one in analysis.asked if one.settlement]
+            still_open = [one for one, settlement in settlements if not settlement.settled]
+            never = len(analysis.asked) - len(settlements)
+            more = f"; {never} more that no seeds settle" if never else ""
+            say(f"look at {pairs} pairs: {len(still_open)} of {count(len(settlements), 'contrast')} open{more}")
             for one in analysis.asked:
                 say(f"  {in_short(one)}")
             needed = {_arm(key, running) for one in still_open for key in analysis.keys_of(one)}
