@@ -1,16 +1,20 @@
-"""The compiled libraries."""
+"""The compiled libraries; and the tests here may import the cases that lie beside them."""
 
 from __future__ import annotations
 
 import ctypes
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from bnbench.lanes import library as lanes_library
 from bnbench.lanes.compiling import LIBRARIES, library_file, note_file
+
+sys.path.append(str(Path(__file__).parent))
 
 NAMES = {"avx512": "x86_64_v4", "avx2": "x86_64_v3", "neon": "aarch64"}
 

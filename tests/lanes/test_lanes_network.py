@@ -1,198 +1,39 @@
-"""Networks of lanes: against plain torch in double precision, and to the bit against themselves.
+"""Networks of lanes against plain torch in double precision.
 
-What torch in single precision is off by is the measure of the first: the kernels must be as good.
+What torch in single precision is off by is the measure: the kernels must be as good.
 """
 
 from __future__ import annotations
 
 import copy
 import ctypes
-import hashlib
 import itertools
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from network_cases import (
+    CLASSES,
+    CNN,
+    FC,
+    NORMS,
+    OTHERS,
+    SEEDS,
+    Case,
+    attribute,
+    names,
+    read,
+    read_of_seeds,
+)
 from torch import Tensor, nn
 
-from bnbench.config import Loss, ModelConfig, NormConfig, Padding, Placement, Statistics
-from bnbench.lanes.layers import Activation, LaneLayer, lane_layers
-from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Normalizer, Rule, Settings
-from bnbench.models import cnn, fc
+from bnbench.config import Loss, NormConfig, Padding, Placement, Statistics
+from bnbench.lanes.layers import Activation
+from bnbench.lanes.network import Array, Normalizer, Rule, Settings
 from bnbench.norms.batch import BatchNorm
 
-CLASSES = 10
-_ATTRIBUTES = {
-    Array.weight: "weight",
-    Array.bias: "bias",
-    Array.gamma: "weight",
-    Array.beta: "bias",
-    Array.learned_eps: "learned_eps",
-    Array.threshold: "threshold",
-    Array.running_mean: "running_mean",
-    Array.running_var: "running_var",
-}
-
-
-@cache
-def integers(count: int, below: int, seed: int) -> Tensor:
-    """So many whole numbers that look random and are the same with any version of anything."""
-    mixed = (torch.arange(count, dtype=torch.int64) + 7919 * seed + 1) * 2654435761 % 2**32
-    mixed = (mixed ^ (mixed >> 15)) * 2246822519 % 2**32
-    return (mixed ^ (mixed >> 13)) % below
-
-
-def fractions(shape: Sequence[int], seed: int) -> Tensor:
-    """Numbers in [-1, 1) that are exact in single precision, likewise."""
-    count = int(torch.tensor([*shape]).prod())
-    return (integers(count, 2**16, seed).double() / 2**15 - 1).float().view(*shape)
-
-
-@dataclass
-class Case:
-    """What is trained: networks of some trials, by their seeds, and how.
-
-    Attributes:
-        model: The section `model`.
-        norm: The section `norm`.
-        shape: Shape (C, H, W) of an image.
-        batch_size: N.
-        rule: The optimizer.
-        loss: The loss.
-        settings: The numbers of a trial, by seed.
-        lr: The largest learning rate.
-    """
-
-    model: ModelConfig
-    norm: NormConfig
-    shape: tuple[int, int, int]
-    batch_size: int
-    rule: Rule = Rule.sgd
-    loss: Loss = Loss.softmax
-    settings: Callable[[int], Settings] = lambda seed: Settings(norm_momentum=0.1 + seed / 40)
-    lr: float = 0.05
-    cumulative: bool = False
-
-    def net(self, seed: int) -> nn.Module:
-        """The network of a trial, in plain torch, with weights that no library's random numbers change."""
-        network = fc.FC if self.model.name == "fc" else cnn.CNN
-        net = network(self.model, self.norm.resolved(), self.shape, CLASSES)
-        with torch.no_grad():
-            for number, (name, parameter) in enumerate(net.named_parameters()):
-                drawn = fractions(parameter.shape, 1000 * seed + number)
-                if "norm" in name:
-                    parameter.add_(drawn / 4)
-                else:
-                    fan_in = parameter[0].numel() if parameter.dim() > 1 else 16
-                    parameter.copy_(drawn * 1.5 / 2 ** round(torch.tensor(float(fan_in)).log2().item() / 2))
-        return net
-
-    @property
-    def images(self) -> tuple[Tensor, Tensor]:
-        """200 images and their labels."""
-        pixels = integers(200 * self.shape[0] * self.shape[1] * self.shape[2], 256, 1).to(torch.uint8)
-        return pixels.view(200, *self.shape), integers(200, CLASSES, 2)
-
-    def scaled(self, rows: Tensor, seed: int, dtype: torch.dtype) -> Tensor:
-        scale, shift = (x[0].to(dtype).view(-1, 1, 1) for x in self.scaling([seed]))
-        return self.images[0][rows].to(dtype) * scale + shift
-
-    def scaling(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        channels = self.shape[0]
-        scale = torch.tensor([[2.0 ** -(7 + (seed + c) % 2) for c in range(channels)] for seed in seeds])
-        shift = torch.tensor([[-0.5 - (seed % 4 + c) / 8 for c in range(channels)] for seed in seeds])
-        return scale, shift
-
-    def rows(self, steps: int, seeds: Sequence[int]) -> Tensor:
-        drawn = [integers(steps * self.batch_size, 200, 31 + seed).view(steps, self.batch_size) for seed in seeds]
-        return torch.stack(drawn, 1)
-
-    def lrs(self, steps: int, seeds: Sequence[int]) -> Tensor:
-        decay = torch.linspace(1, 0.5, steps, dtype=torch.float64).unsqueeze(1)
-        return self.lr * decay * torch.tensor([1 - seed / 32 for seed in seeds], dtype=torch.float64)
-
-    def lanes(self, library: ctypes.CDLL, seeds: Sequence[int]) -> LaneNetwork:
-        """A network of lanes with those trials."""
-        nets = [self.net(seed) for seed in seeds]
-        settings = [self.settings(seed) for seed in seeds]
-        network = LaneNetwork(
-            library,
-            lane_layers(nets[0], self.shape, self.batch_size, decays=any(s.weight_decay for s in settings)),
-            settings,
-            image_shape=self.shape,
-            batch_size=self.batch_size,
-            loss=self.loss,
-            rule=self.rule,
-            cumulative=self.cumulative,
-        )
-        write(network, [net.state_dict() for net in nets])
-        return network
-
-    def source(self, seeds: Sequence[int]) -> LabelledImages:
-        return LabelledImages(*self.images, *self.scaling(seeds))
-
-
-def names(network: LaneNetwork) -> list[tuple[str, int, Array]]:
-    """The entries of a lone network's state_dict that the kernels hold, each with its layer and its array."""
-    return [
-        (
-            f"{layer.path if array in (Array.weight, Array.bias) else layer.norm_path}.{attribute(layer, array)}",
-            index,
-            array,
-        )
-        for index, layer in enumerate(network.layers)
-        for array in network.arrays(index)
-    ]
-
-
-def attribute(layer: LaneLayer, array: Array) -> str:
-    return "running_std" if layer.r_max and array == Array.running_var else _ATTRIBUTES[array]
-
-
-def write(network: LaneNetwork, states: Sequence[dict[str, Tensor]]) -> None:
-    for name, layer, array in names(network):
-        network.write(layer, array, torch.stack([state[name] for state in states]))
-
-
-def read(network: LaneNetwork, like: dict[str, Tensor], moments: int = 0) -> list[dict[str, Tensor]]:
-    """Each trial's state_dict, and what the optimizer keeps, under names that end in its number."""
-    states: list[dict[str, Tensor]] = [{} for _ in range(network.trials)]
-    for name, layer, array in names(network):
-        for moment in range(1 + (moments if array <= Array.threshold else 0)):
-            values = like[name].expand(network.trials, *like[name].shape).clone()
-            network.read(layer, array, values, moment)
-            for state, value in zip(states, values, strict=True):
-                state[f"{name}.{moment}" if moment else name] = value
-    return states
-
-
-def read_of_seeds(case: Case, network: LaneNetwork, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
-    """Each trial's state_dict; taps that meet no pixel, which the kernels do not hold, are those of its own network."""
-    return [read(network, case.net(seed).state_dict())[trial] for trial, seed in enumerate(seeds)]
-
-
-NORMS = {
-    "none": NormConfig(name="none"),
-    "before": NormConfig(name="batch"),
-    "after": NormConfig(name="batch", placement=Placement.after),
-}
-OTHERS = {
-    "layer": NormConfig(name="layer"),
-    "group": NormConfig(name="group", groups=3),
-    "instance": NormConfig(name="instance"),
-    "rms": NormConfig(name="rms"),
-    "ghost": NormConfig(name="ghost_batch", ghost_size=3),
-    "renorm": NormConfig(name="batch_renorm", r_max=1.5, d_max=0.5, renorm_warmup_steps=3, single_value="constant"),
-    "frozen": NormConfig(name="frozen_batch"),
-    "filter": NormConfig(name="filter_response"),
-}
-FC = ModelConfig(name="fc", widths=[20, 9])
-CNN = ModelConfig(name="cnn", depth=8, width=3, hidden=10)
-SEEDS = [0, 3, 7]
 _MARGIN = 4.0  # times the error of torch in single precision
 _LEAST = 2e-6  # relative: where torch happens to be exact
 _OF_ONE = 1e-3  # of an array's movement: where a unit of a few is on the other side of its activation's kink
@@ -538,172 +379,3 @@ def test_what_does_not_fit_is_refused(best) -> None:
         network.train(case.source(SEEDS), rows[:, :2], case.lrs(2, SEEDS))
     with pytest.raises(ValueError, match="1 to 16"):
         case.lanes(best, [*range(17)])
-
-
-# ---- bits ----
-
-_STEPS = 5
-_ALL = [*range(16)]
-
-# What came out where these were first trained; a change of it is another numerics version.
-GOLDEN = {"fc": "c6714f32a598169d", "cnn": "25fa750353d6c8a0"}
-
-
-def results(case: Case, network: LaneNetwork, seeds: list[int], steps: int = _STEPS) -> list[dict[str, Tensor]]:
-    """By trial: the state and the optimizer's after training, the losses, and an evaluation."""
-    losses, right = network.train(case.source(seeds), case.rows(steps, seeds), case.lrs(steps, seeds))
-    rows = torch.arange(130).expand(len(seeds), 130)
-    evaluated = [torch.stack(network.evaluate(case.source(seeds), rows, normalizer)) for normalizer in Normalizer]
-    states = read(network, case.net(0).state_dict(), network.rule.moments)
-    for trial, state in enumerate(states):
-        state |= {"losses": losses[:, trial], "right": right[:, trial]}
-        state |= {f"evaluated.{i}": values[:, trial] for i, values in enumerate(evaluated)}
-    return states
-
-
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
-
-
-CASES = {
-    "fc-none-sgd-1": Case(FC, NORMS["none"], (1, 7, 5), 1),
-    "fc-none-sgd": Case(FC, NORMS["none"], (3, 7, 5), 5),
-    "fc-before-adam": Case(FC, NORMS["before"], (1, 7, 5), 70, Rule.adam, lr=0.01),
-    "fc-after-sigmoid-loss": Case(
-        replace(FC, activation="gelu"), NORMS["after"], (1, 7, 5), 9, Rule.nesterov, Loss.sigmoid
-    ),
-    "cnn-before-adamw": Case(CNN, NORMS["before"], (1, 28, 28), 5, Rule.adamw, lr=0.01),
-    "cnn-after-sgd": Case(CNN, NORMS["after"], (3, 13, 11), 6),
-    "fc-before-sgd-3": Case(FC, NORMS["before"], (1, 7, 5), 3),  # few enough for a step that is owed
-    "fc-after-softplus": Case(replace(FC, activation="softplus"), NORMS["after"], (1, 7, 5), 9, Rule.adam, lr=0.01),
-    "fc-many-features": Case(replace(FC, widths=[70, 130]), NORMS["before"], (3, 7, 5), 70, Rule.momentum),
-    "cnn-many-channels": Case(replace(CNN, depth=3, width=12), NORMS["after"], (1, 28, 28), 2, Rule.adam, lr=0.01),
-    "cnn-to-one-pixel": Case(replace(CNN, stride_every=2, padding="same"), NORMS["before"], (1, 8, 8), 17, Rule.adam),
-    "cnn-to-one-pixel-decay": Case(
-        replace(CNN, stride_every=2, hidden=0),
-        NORMS["after"],
-        (1, 7, 5),
-        9,
-        Rule.momentum,
-        settings=lambda seed: Settings(0.9, weight_decay=0.05),
-    ),
-    "fc-layer-adam": Case(FC, OTHERS["layer"], (1, 7, 5), 70, Rule.adam, lr=0.01),
-    "fc-group-sgd-3": Case(replace(FC, widths=[18, 9]), replace(OTHERS["group"], placement="after"), (1, 7, 5), 3),
-    "cnn-group-adamw": Case(replace(CNN, hidden=9), OTHERS["group"], (1, 16, 16), 5, Rule.adamw, lr=0.01),
-    "cnn-instance": Case(
-        replace(CNN, hidden=0, min_map=2), replace(OTHERS["instance"], placement="after"), (1, 16, 16), 9
-    ),
-    "cnn-rms": Case(CNN, replace(OTHERS["rms"], placement="after"), (3, 13, 11), 6, Rule.nesterov),
-    "cnn-ghost": Case(CNN, OTHERS["ghost"], (3, 13, 11), 15, Rule.adam, lr=0.01),
-    "cnn-renorm": Case(CNN, OTHERS["renorm"], (1, 16, 16), 9, Rule.adam, lr=0.01),
-    "fc-frozen": Case(FC, OTHERS["frozen"], (1, 7, 5), 9, Rule.adam, lr=0.01),
-    "cnn-filter": Case(replace(CNN, hidden=0, min_map=2), OTHERS["filter"], (1, 16, 16), 5, Rule.adam, lr=0.01),
-    "fc-filter-after": Case(FC, replace(OTHERS["filter"], placement="after"), (1, 7, 5), 2),
-    "fc-standardized": Case(FC, replace(NORMS["before"], weight_standardization=True), (1, 7, 5), 3),
-    "cnn-standardized": Case(
-        replace(CNN, hidden=9), replace(OTHERS["group"], weight_standardization=True), (1, 13, 13), 9, Rule.momentum
-    ),
-    "cnn-none-momentum": Case(replace(CNN, activation="silu"), NORMS["none"], (1, 16, 16), 9, Rule.momentum),
-}
-_EVERY_CASE = pytest.mark.parametrize("name", CASES)
-
-
-@_EVERY_CASE
-def test_a_trial_has_the_same_bits_alone_and_in_any_lane(name, best) -> None:
-    case = CASES[name]
-    together = results(case, case.lanes(best, _ALL), _ALL)
-    assert len({str(state["losses"]) for state in together}) == 16, "no two trials are alike"
-    for seeds in (_ALL[::-1], [5, 11, 2], [9], [*range(3, 16, 2)]):
-        found = results(case, case.lanes(best, seeds), seeds)
-        assert all(same(state, together[seed]) for seed, state in zip(seeds, found, strict=True)), seeds
-
-
-@_EVERY_CASE
-@pytest.mark.parametrize("bad", [float("nan"), 1e30])
-def test_diverged_neighbours_change_no_bit(name, bad, best) -> None:
-    case = CASES[name]
-    healthy, beside = case.lanes(best, _ALL), case.lanes(best, _ALL)
-    states = read(beside, case.net(0).state_dict())
-    sick = [{key: torch.full_like(value, bad) for key, value in state.items()} for state in states]
-    write(beside, [sick[seed] if seed % 2 else states[seed] for seed in _ALL])
-    expected, found = (results(case, network, _ALL) for network in (healthy, beside))
-    assert all(same(expected[seed], found[seed]) for seed in _ALL[::2])
-
-
-@_EVERY_CASE
-def test_steps_in_one_call_are_steps_in_several(name, best) -> None:
-    case = CASES[name]
-    whole, parts, resumed = (case.lanes(best, _ALL) for _ in range(3))
-    expected = results(case, whole, _ALL)
-    rows, lrs, source = case.rows(_STEPS, _ALL), case.lrs(_STEPS, _ALL), case.source(_ALL)
-    for part in (slice(0, 1), slice(1, 3)):
-        parts.train(source, rows[part], lrs[part])
-    kept = read(parts, case.net(0).state_dict(), parts.rule.moments)
-    write_all(resumed, kept)
-    resumed.set_taken(3)
-    for network in (parts, resumed):
-        network.train(source, rows[3:], lrs[3:])
-        found = read(network, case.net(0).state_dict(), network.rule.moments)
-        assert all(
-            torch.equal(state[key], other[key]) for state, other in zip(found, expected, strict=True) for key in state
-        )
-
-
-def write_all(network: LaneNetwork, states: list[dict[str, Tensor]]) -> None:
-    """Write parameters, statistics and what the optimizer keeps."""
-    for name, layer, array in names(network):
-        for key, moment in ((name, 0), (f"{name}.1", 1), (f"{name}.2", 2)):
-            if key in states[0]:
-                network.write(layer, array, torch.stack([state[key] for state in states]), moment)
-
-
-@_EVERY_CASE
-def test_an_evaluation_does_not_depend_on_how_many_images_a_call_has(name, best) -> None:
-    case = CASES[name]
-    network = case.lanes(best, [4])
-    source, rows = case.source([4]), torch.arange(150).unsqueeze(0)
-    parts = torch.stack(
-        [
-            torch.stack(network.evaluate(source, part, Normalizer.running))
-            for part in rows.split([1, 1, 1, 5, 64, 78], 1)
-        ]
-    )
-    whole = torch.stack(network.evaluate(source, rows, Normalizer.running))
-    torch.testing.assert_close(parts.sum(0), whole, rtol=1e-12, atol=0)
-
-
-@_EVERY_CASE
-@pytest.mark.parametrize("instruction_set", ["avx2", "neon"])
-def test_other_instruction_sets_have_the_bits_of_the_best(name, instruction_set, best, library) -> None:
-    case = CASES[name]
-    for seeds in (_ALL, [3, 8]):
-        pairs = [results(case, case.lanes(of, seeds), seeds) for of in (best, library(instruction_set))]
-        assert all(map(same, *pairs))
-
-
-@pytest.mark.parametrize("activation", Activation)
-def test_every_activation_has_the_same_bits_with_avx2(activation, best, library) -> None:
-    for model, shape, norm in ((FC, (1, 7, 5), "after"), (CNN, (1, 14, 14), "before"), (CNN, (1, 8, 8), "after")):
-        case = Case(replace(model, activation=activation.name), NORMS[norm], shape, 5, Rule.adam, lr=0.01)
-        pairs = [results(case, case.lanes(of, [0, 9]), [0, 9]) for of in (best, library("avx2"))]
-        assert all(map(same, *pairs))
-
-
-def golden(kind: str) -> tuple[Case, int]:
-    """A whole small training whose inputs come from whole numbers, and how many steps it has."""
-    if kind == "fc":
-        model = ModelConfig(name="fc", widths=[20, 9], activation="gelu")
-        return Case(model, NORMS["after"], (1, 7, 5), 20, Rule.adam, lr=0.01), 30
-    model = ModelConfig(name="cnn", depth=8, width=4, hidden=12)
-    return Case(model, NORMS["before"], (1, 28, 28), 6, Rule.momentum), 12
-
-
-@pytest.mark.parametrize("instruction_set", ["avx512", "avx2", "neon"])
-@pytest.mark.parametrize("kind", GOLDEN)
-def test_whole_trainings_have_the_bits_that_they_had(kind, instruction_set, library) -> None:
-    case, steps = golden(kind)
-    digest = hashlib.sha256()
-    for state in results(case, case.lanes(library(instruction_set), [0, 5, 10]), [0, 5, 10], steps):
-        for name in sorted(state):
-            digest.update(name.encode() + state[name].contiguous().numpy().tobytes())
-    assert digest.hexdigest()[:16] == GOLDEN[kind]
