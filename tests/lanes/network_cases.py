@@ -15,7 +15,6 @@ from bnbench.lanes.layers import LaneLayer, lane_layers
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Rule, Settings
 from bnbench.models import cnn, fc
 
-CLASSES = 10
 _ATTRIBUTES = {
     Array.weight: "weight",
     Array.bias: "bias",
@@ -55,6 +54,8 @@ class Case:
         loss: The loss.
         settings: The numbers of a trial, by seed.
         lr: The largest learning rate.
+        cumulative: Whether running statistics are means over all steps.
+        classes: How many classes the labels have.
     """
 
     model: ModelConfig
@@ -66,11 +67,12 @@ class Case:
     settings: Callable[[int], Settings] = lambda seed: Settings(norm_momentum=0.1 + seed / 40)
     lr: float = 0.05
     cumulative: bool = False
+    classes: int = 10
 
     def net(self, seed: int) -> nn.Module:
         """The network of a trial, in plain torch, with weights that no library's random numbers change."""
         network = fc.FC if self.model.name == "fc" else cnn.CNN
-        net = network(self.model, self.norm.resolved(), self.shape, CLASSES)
+        net = network(self.model, self.norm.resolved(), self.shape, self.classes)
         with torch.no_grad():
             for number, (name, parameter) in enumerate(net.named_parameters()):
                 drawn = fractions(parameter.shape, 1000 * seed + number)
@@ -85,7 +87,7 @@ class Case:
     def images(self) -> tuple[Tensor, Tensor]:
         """200 images and their labels."""
         pixels = integers(200 * self.shape[0] * self.shape[1] * self.shape[2], 256, 1).to(torch.uint8)
-        return pixels.view(200, *self.shape), integers(200, CLASSES, 2)
+        return pixels.view(200, *self.shape), integers(200, self.classes, 2)
 
     def scaled(self, rows: Tensor, seed: int, dtype: torch.dtype) -> Tensor:
         scale, shift = (x[0].to(dtype).view(-1, 1, 1) for x in self.scaling([seed]))
