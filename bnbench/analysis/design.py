@@ -48,7 +48,8 @@ class Design:
         """Each trial's compared level in a word or two, aligned with `table.trials`.
 
         A trial without norm is "none". With one kind of norm in two placements the others are "before"
-        and "after"; with several kinds "batch before", and so on. Other compared keys read "key=value"; where several
+        and "after"; with several kinds, or beside norms that stand where a network has them, "batch before", and so
+        on. Other compared keys read "key=value"; where several
         of them vary beside the norm, the first planned value of each is left out. Where one key with words as values is
         all that varies, the word stands alone: "native", "manual". A norm of the user's own has the name of its
         function, where `norm.factory` is compared.
@@ -224,13 +225,14 @@ def _named_by_function(trials: pd.DataFrame, compared: list[str]) -> tuple[pd.Da
 
 
 def _norm_labels(trials: pd.DataFrame, *, placed: bool) -> pd.Series[str]:
-    normed = trials["norm"] != "none"
-    if not placed or trials.loc[normed, "norm.placement"].nunique() < 2:
-        return trials["norm"].astype(object)
+    norm, normed = trials["norm"].astype(object), trials["norm"] != "none"
+    if not placed or trials.loc[normed, "norm.placement"].nunique(dropna=False) < 2:
+        return norm
     label = trials["norm.placement"].astype(object)
-    if trials.loc[normed, "norm"].nunique() > 1:
-        label = trials["norm"].astype(object) + " " + label
-    return label.where(normed, "none")
+    as_they_are = normed & label.isna()  # where a network of the user's own has its norms
+    if as_they_are.any() or norm[normed].nunique() > 1:
+        label = norm + " " + label
+    return label.where(normed & ~as_they_are, norm)
 
 
 def _part(key: str, value: Any, bare: bool) -> str:

@@ -68,6 +68,10 @@ def useless_keys(configs: Sequence[Config]) -> Iterator[str]:
             if value is not None and value not in used:
                 names = ",".join(dict.fromkeys(part.name for part in sections if getattr(part, key) == value))
                 yield f"{section}.{key}={value} is for {section}={kind}; {section}={names} does not use it"
+    without = {config.norm.without: config.model.name for config in configs if config.norm.without is not None}
+    used = {config.norm.without for config in configs if not ALL_MODELS[config.model.name].blocks}
+    for value in without.keys() - used:
+        yield f"norm.without={value} is for model=custom; model={without[value]} does not use it"
 
 
 def _contradictions(config: Config, train_size: int) -> Iterator[str]:
@@ -107,6 +111,8 @@ def _contradictions(config: Config, train_size: int) -> Iterator[str]:
     if widths is not None and min(widths, default=0) < 1:
         yield f"model.widths={widths} is not allowed; it must be null or a list of whole numbers >= 1"
     yield from _missing_factories(config)
+    if config.norm.name == "own" and ALL_MODELS[config.model.name].blocks:
+        yield f"norm=own is for the norms that model=custom has itself; model={config.model.name} takes norm=batch, say"
     yield from _brought_weights_errors(config)
     if training.device == Device.cuda and not has_gpu():
         yield "training.device=cuda is not possible: torch finds no GPU here; set training.device=cpu, or auto"

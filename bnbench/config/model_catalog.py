@@ -70,6 +70,9 @@ class Model:
 KEYS_OF_BLOCKS = frozenset({"placement", "logits", "weight_standardization"})
 """The keys of `norm` that have an effect only in models made of blocks."""
 
+KEYS_OF_OWN_NETWORKS = frozenset({"without"})
+"""The keys of `norm` that have an effect only in a network of the user's own."""
+
 _HIDDEN_LAYER_KEYS = {"bias", "dropout", "init_gain"}  # they have no effect without a hidden layer
 _INITS_WITH_SD = {Init.normal, Init.truncated_normal}
 

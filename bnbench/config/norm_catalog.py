@@ -39,7 +39,8 @@ class NormConfig:
 
     name: str = "none"
     factory: str | None = None  # custom: package.module:function, which returns a layer
-    placement: Placement = Placement.before
+    placement: Placement | None = None  # None: before in models of blocks; where model=custom has its norms
+    without: str | None = None  # custom model: paths of norms that are left out, or of parts of it, joined by +
     preset: Preset = Preset.torch
     momentum: float | None = number(None, 0, 1)
     eps: float | None = number(None, 0, low_is_allowed=False)
@@ -120,7 +121,7 @@ class Norm:
 
 
 _KEYS_WITHOUT_NORM = {"weight_standardization"}
-_PER_EXAMPLE_KEYS = _KEYS_WITHOUT_NORM | {"placement", "eps", "affine", "logits"}
+_PER_EXAMPLE_KEYS = _KEYS_WITHOUT_NORM | {"placement", "without", "eps", "affine", "logits"}
 _BATCH_KEYS = _PER_EXAMPLE_KEYS | {"momentum", "averaging", "running_var", "single_value", "inference"}
 
 
@@ -276,5 +277,16 @@ CUSTOM_NORM = Norm(
 )
 """The entry of `norm=custom`, before anything is known of its layer."""
 
-ALL_NORMS = NORMS | {"custom": CUSTOM_NORM}
+OWN_NORM = Norm(
+    "the norms that model=custom has itself, as its author made them",
+    "",
+    {"placement", "without"},
+    lambda config: {},
+    removes_shift=None,
+    over_batch=None,
+    over_positions=None,
+)
+"""The entry of `norm=own`, before anything is known of the network."""
+
+ALL_NORMS = NORMS | {"custom": CUSTOM_NORM, "own": OWN_NORM}
 """Every norm, by the name that `norm=` takes."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
-from bnbench.config.choices import Device, Engine, EvalGrid, LrScaling, Measure
+from bnbench.config.choices import Device, Engine, EvalGrid, LrScaling, Measure, Placement
 from bnbench.config.contradictions import config_errors, configured_targets
 from bnbench.config.engine import why_torch
 from bnbench.config.factory import source_hash
-from bnbench.config.model_catalog import ALL_MODELS, KEYS_OF_BLOCKS, ModelConfig, model_keys
+from bnbench.config.model_catalog import ALL_MODELS, KEYS_OF_BLOCKS, KEYS_OF_OWN_NETWORKS, ModelConfig, model_keys
 from bnbench.config.norm_catalog import ALL_NORMS, NormConfig
 from bnbench.config.optimizer_catalog import OPTIMIZERS, OptimizerConfig
 from bnbench.config.schedule_catalog import SCHEDULES, ScheduleConfig
@@ -77,7 +77,7 @@ class Trial:
 
     Attributes:
         steps: Optimizer steps, resolved from `training.steps`, `.epochs` or `.examples`.
-        norm: The section `norm`, in which the preset's values replace None.
+        norm: The section `norm`, in which the preset's values replace None, and the placement that blocks have.
         training: The section `training`, in which the device that this machine has and the engine that follows from the
             rest replace `auto`.
         lr: Learning rate after `optimizer.lr_scaling`, before the schedule.
@@ -117,7 +117,7 @@ class Trial:
             raise ConfigError("\n".join(errors))
         training = replace(config.training, device=_device(config))
         training = replace(training, engine=_engine(config, training))
-        resolved = {"norm": config.norm.resolved(), "training": training}
+        resolved = {"norm": _placed(config), "training": training}
         return cls(
             seed=config.seed,
             **{name: getattr(config, name) for name in TRIAL_SECTIONS} | resolved,
@@ -232,7 +232,17 @@ class Trial:
     @cached_property
     def _norm_keys(self) -> Set[str]:
         keys = ALL_NORMS[self.norm.name].keys
-        return keys if ALL_MODELS[self.model.name].blocks else keys - KEYS_OF_BLOCKS
+        if ALL_MODELS[self.model.name].blocks:
+            return keys - KEYS_OF_OWN_NETWORKS
+        changes = {name for name in ("placement", "without") if getattr(self.norm, name) is not None}
+        return keys - KEYS_OF_BLOCKS - KEYS_OF_OWN_NETWORKS | (changes & keys)
+
+
+def _placed(config: Config) -> NormConfig:
+    """The section `norm`, resolved; in a model of blocks with the placement that it has if none is chosen."""
+    norm = config.norm.resolved()
+    in_blocks = ALL_MODELS[config.model.name].blocks and norm.placement is None
+    return replace(norm, placement=Placement.before) if in_blocks else norm
 
 
 def _device(config: Config) -> Device:

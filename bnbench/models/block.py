@@ -66,7 +66,7 @@ def make_logits_norm(classes: int, norm: NormConfig) -> nn.Module | None:
 def _has_bias(model: ModelConfig, norm: NormConfig, channels: int) -> bool:
     """Whether the layer of a block has a bias. Under `model.bias=auto` it has none if the next module cancels it."""
     if model.bias == Bias.auto:
-        return not (norm.placement == Placement.before and norm_kind(norm, channels).removes_shift)
+        return not (norm.placement != Placement.after and norm_kind(norm, channels).removes_shift)
     return model.bias == Bias.always
 
 
@@ -98,7 +98,7 @@ class Block(nn.Module):
         self.norm = make_norm(norm, features)
         self.activation = make_activation(model.activation)
         self.dropout = Dropout(model.dropout) if model.dropout else None
-        self.norm_first = norm.placement == Placement.before
+        self.norm_first = norm.placement != Placement.after
 
     def forward(self, x: Tensor) -> Tensor:
         if self.padding is not None:

@@ -37,6 +37,11 @@ class Dropout(Draws):
         self.register_buffer("keep_probability", keep_probability, persistent=False)
         self.register_buffer("scale", 1 / keep_probability, persistent=False)
 
+    @property
+    def p(self) -> float:
+        """The probability, of the first trial in a pack: what torch's dropout calls so."""
+        return 1 - float(self.keep_probability.flatten()[0])
+
     @classmethod
     def fold(cls, layers: Sequence[Self]) -> Self:
         """One layer on K * C channels that does what these K layers do on C channels each."""
@@ -64,4 +69,4 @@ class Dropout(Draws):
         return torch.cat(masks).t().to(x.device)
 
     def extra_repr(self) -> str:
-        return f"p={1 - float(self.keep_probability.flatten()[0]):g}"
+        return f"p={self.p:g}"

@@ -98,12 +98,17 @@ def norm_sites(
 def site_kind(model: ModelConfig, norm: NormConfig, image_shape: tuple[int, int, int], classes: int) -> Norm:
     """The entry of the norm in this model. A custom norm is made with the channels of its first place to find out.
 
+    A network's own norms are looked at.
+
     Args:
         model: The section `model` of the configuration.
         norm: The section `norm`.
         image_shape: Shape (C, H, W) of one image.
         classes: Number of classes.
     """
+    if norm.name == "own":
+        kind: Norm = imported("bnbench.models.own:own_norm_kind")(model, image_shape, classes)
+        return kind
     if norm.name != "custom":
         return norm_kind(norm, 0)
     sites = norm_sites(model, image_shape, classes, logits=norm.logits != LogitsNorm.none)

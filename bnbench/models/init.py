@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Activation, Init, ModelConfig
+from bnbench.models.layer_name import LAYER
 from bnbench.tensors.drawing import Draws
 from bnbench.tensors.seeding import derive, generator
 
@@ -33,7 +34,8 @@ def initialize(net: nn.Module, model: ModelConfig, seed: int) -> None:
         model: The schemes, gains and standard deviations.
         seed: The trial's seed.
     """
-    for name, module in net.named_modules():
+    for path, module in net.named_modules():
+        name = path.removesuffix(f".{LAYER}")  # a layer that got a norm draws what it would draw without
         if isinstance(module, Draws):
             module.reseed(derive(seed, name))
         if not isinstance(module, nn.Linear | nn.Conv2d):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bnbench.config import ConfigError
 from bnbench.config.factory import one_line
-from bnbench.models.swap import no_hidden_norm
+from bnbench.models.hidden_norms import no_hidden_norm
 from bnbench.tensors.seeding import seeded
 
 _PASSES = 16  # at most, until gradients have reached every parameter

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.from_torch import batch_norm_of
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear, standardized
 from bnbench.packing.pixels import is_linear_on_a_pixel
 from bnbench.packing.products import Descent, linear
@@ -149,18 +150,9 @@ def _torch_batch_norm(leaves: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> Batc
 
 
 def _converted(leaf: nn.BatchNorm1d | nn.BatchNorm2d) -> BatchNorm:
-    if leaf.running_mean is None or leaf.running_var is None:
+    if leaf.running_mean is None:
         raise UnpackableError("batch norm without running statistics")
-    norm = BatchNorm(
-        leaf.num_features,
-        momentum=0.0 if leaf.momentum is None else leaf.momentum,
-        eps=leaf.eps,
-        affine=leaf.affine,
-        cumulative=leaf.momentum is None,
-    )
-    if leaf.bias is None:
-        norm.bias = None  # torch has batch norm with a weight alone
-    norm = norm.to(leaf.running_mean.dtype)
+    norm = batch_norm_of(leaf).to(leaf.running_mean.dtype)
     norm.load_state_dict({k: v for k, v in leaf.state_dict().items() if k != "num_batches_tracked"})
     return norm.train(leaf.training)
 

@@ -160,7 +160,7 @@ def test_every_key_of_a_trial_is_varied_above() -> None:
         "optimizer.lr_scaling",
         "optimizer.lr_reference_batch_size",
     }
-    used_by_one_name = {"data.factory", "data.image_size", "model.factory", "norm.factory"}
+    used_by_one_name = {"data.factory", "data.image_size", "model.factory", "norm.factory", "norm.without"}
     of_the_machine = {"training.device"}
     keys = {key.removesuffix(".name") for key in _VALUES}
     assert keys == flatten(Config()).keys() - no_effect - other_spellings - used_by_one_name - of_the_machine

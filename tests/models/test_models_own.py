@@ -131,10 +131,6 @@ class Unused(nn.Module):
         (lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(10, 5)), "forward fails on images (3, 8, 8): RuntimeError"),
         (lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(192, 6)), "puts out (2, 6) for 2 images; it must be logits"),
         (lambda *a: Unused(), "no gradient reaches spare.weight, spare.bias: its forward does not use them"),
-        (lambda *a: nn.Sequential(nn.Flatten(), nn.LayerNorm(192), nn.Linear(192, 5)),
-         "norm= cannot take the place of 1 (LayerNorm)"),
-        (lambda *a: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (3, 64)), nn.BatchNorm1d(3), nn.Flatten(),
-                                  nn.Linear(192, 5)), "2 normalizes (2, 3, 64); it must be (N, C) or (N, C, H, W)"),
     ],
 )  # fmt: skip
 def test_a_network_that_cannot_be_trained_is_refused_in_one_line(

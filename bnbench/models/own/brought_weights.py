@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import ConfigError
-from bnbench.models.swap import SWAPPED
+from bnbench.models.norm_modules import is_norm
 from bnbench.tensors.seeding import seeded
 
 _DRAWN = (nn.Linear, nn.Conv2d)
@@ -54,7 +54,7 @@ def find_brought_weights(make: Callable[[], nn.Module], source: str, *, keep: bo
     """
     with seeded(0), _recorded_defaults() as defaults:
         net = make()
-        layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, _DRAWN) or _is_norm(layer)]
+        layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, _DRAWN) or is_norm(layer)]
         changed = [name for name, layer in layers if not _has_defaults(layer, defaults)]
     with seeded(0):
         same_seed = make()
@@ -111,14 +111,10 @@ def _recorded_defaults() -> Iterator[WeakKeyDictionary[nn.Module, _Values]]:
 def _has_defaults(layer: nn.Module, defaults: WeakKeyDictionary[nn.Module, _Values]) -> bool:
     """Whether the values of a layer are those that its constructor gave it."""
     values = {name: value for name, value in layer.state_dict().items() if "." not in name}
-    if _is_norm(layer):
+    if is_norm(layer):
         return all(bool((values[name] == value).all()) for name, value in _NORM_DEFAULTS.items() if name in values)
     default = defaults.get(layer, {})
     return default.keys() == values.keys() and all(torch.equal(default[name].to(v), v) for name, v in values.items())
-
-
-def _is_norm(layer: nn.Module) -> bool:
-    return type(layer) in SWAPPED
 
 
 def _parts(net: nn.Module) -> list[object]:

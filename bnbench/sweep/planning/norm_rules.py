@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bnbench.config import ALL_MODELS, ALL_NORMS, Config, LogitsNorm, Measure, SingleValue, Trial
+from bnbench.config.nearest import did_you_mean
 from bnbench.data import dataset_info
 from bnbench.models import NormSite, norm_sites, site_kind
 from bnbench.norms import Norm
+
+_MOST_NAMED = 8
 
 
 def norm_errors(config: Config) -> Iterator[str]:
@@ -28,8 +31,9 @@ def norm_errors(config: Config) -> Iterator[str]:
 def _own_network_errors(config: Config, sites: Sequence[NormSite]) -> Iterator[str]:
     """What does not go with a network of the user's own."""
     norm, measures = config.norm, [m for m in config.training.measures if m != Measure.test_shift]
-    if norm.name != "none" and not sites:
-        yield f"norm={norm.name} has nothing to take the place of in model.factory={config.model.factory}"
+    source = f"model.factory={config.model.factory}"
+    if norm.name != "none":
+        yield from _placing_errors(config, sites, source)
     if norm.logits != LogitsNorm.none:
         yield f"norm.logits={norm.logits} is not for model={config.model.name}; end the network with a norm layer"
     if norm.weight_standardization:
@@ -42,6 +46,33 @@ def _own_network_errors(config: Config, sites: Sequence[NormSite]) -> Iterator[s
         )
 
 
+def _placing_errors(config: Config, sites: Sequence[NormSite], source: str) -> Iterator[str]:
+    """Why a norm cannot be put into a network of the user's own as it is asked for."""
+    from bnbench.models.own import survey
+
+    norm, info = config.norm, dataset_info(config.data)
+    places = survey(config.model, info.shape, info.classes).places
+    if not sites:
+        yield (
+            f"norm={norm.name} has nothing to take the place of in {source}, which has no norm, and no layer whose "
+            "output goes into an activation alone"
+        )
+        return
+    if norm.name == "own" and all(place.kind == "none" for place in places):
+        yield f"norm=own keeps the norms of {source}, and it has none; use norm=none, or put in one by norm=batch, say"
+    if norm.placement is not None and all(place.placement is None for place in places):
+        yield (
+            f"norm.placement={norm.placement} changes nothing in {source}: none of its {len(places)} norms has an "
+            f"activation right beside it ({places[0].path} {places[0].why_not}); leave norm.placement out"
+        )
+    for part in norm.without.split("+") if norm.without else ():
+        if not any(place.under([part]) for place in places):
+            paths = [*dict.fromkeys(place.path for place in places)]
+            named = ", ".join(paths[:_MOST_NAMED]) + (", …" if len(paths) > _MOST_NAMED else "")
+            near = did_you_mean(part, paths)
+            yield f"norm.without={part} is no norm of {source}, nor a part with norms{near}; allowed: {named}"
+
+
 def undefined_reason(trial: Config | Trial) -> str | None:
     """Why a trial has no result by definition: a norm that sees one value per channel, where nothing is learned."""
     norm = _kind(trial)
@@ -50,7 +81,7 @@ def undefined_reason(trial: Config | Trial) -> str | None:
     elif norm.over_batch and trial.norm.single_value == SingleValue.error:
         cause = _batch(trial)
         remedy = f"use norm=none, norm=layer or {cause.partition('=')[0]}>=2"
-        if trial.norm.name != "custom":
+        if trial.norm.name not in ("custom", "own"):
             remedy = f"set norm.single_value=constant to train it all the same, or {remedy}"
     else:
         return None

@@ -91,7 +91,7 @@ def _weights(plan: Plan) -> Iterator[str]:
 def _biases(plan: Plan) -> Iterator[str]:
     """A line on the biases right before each norm of the user's own, where bnbench decides about them."""
     for trial in (p.trial for p in plan.planned if p.trial.norm.name == "custom" and p.trial.model.name != "custom"):
-        if trial.model.bias != Bias.auto or trial.norm.placement != Placement.before:
+        if trial.model.bias != Bias.auto or trial.norm.placement == Placement.after:
             continue
         info = dataset_info(trial.data)
         kind = site_kind(trial.model, trial.norm, info.shape, info.classes)
