@@ -122,6 +122,7 @@ def test_a_bar_stands_where_its_numbers_are() -> None:
 
 def test_an_effect_of_nothing_has_a_scale() -> None:
     assert "0" in draw_axis([Effect(0.0, NAN, NAN, NAN, NAN, True)])
+    assert "0" in draw_axis([Effect(NAN, NAN, NAN, NAN, NAN, False)]), "no trial of any pair succeeded"
 
 
 def _numbers(svg: str) -> list[float]:

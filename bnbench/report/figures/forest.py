@@ -56,7 +56,7 @@ def _line(kind: str, start: float, end: float, scale: tuple[float, float], middl
 
 def _range(effects: Sequence[Effect]) -> tuple[float, float]:
     values = [value for e in effects for value in e[:5] if not math.isnan(value)]
-    low, high = min(0.0, *values), max(0.0, *values)
+    low, high = min([0.0, *values]), max([0.0, *values])
     return (low, high) if high > low else (-1.0, 1.0)
 
 
