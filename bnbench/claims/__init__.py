@@ -12,7 +12,7 @@ from bnbench.claims.claim_files import load_claims
 
 if TYPE_CHECKING:
     from bnbench.claims.decide import TestResult
-    from bnbench.claims.judgment import Judgment, claims_touched, judge, not_run
+    from bnbench.claims.judgment import Judgment, claims_touched, judge, not_run, trials_of
 
 __all__ = [
     "Claim",
@@ -25,11 +25,12 @@ __all__ = [
     "judge",
     "load_claims",
     "not_run",
+    "trials_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in {"Judgment", "TestResult", "claims_touched", "judge", "not_run"}:
+    if name not in {"Judgment", "TestResult", "claims_touched", "judge", "not_run", "trials_of"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
+from bnbench.config.schema import DEFAULT_MAX_SEEDS
+
 _Text = Annotated[str, Field(pattern=r"\S")]  # a text that is not blank
 _NO_OTHER_KEYS = ConfigDict(extra="forbid")  # a claim file with an unknown key is refused, see `claim_files`
 
@@ -21,7 +23,7 @@ class Verdict(StrEnum):
     supported = "supported"
     refuted = "refuted"
     equivalent = "equivalent"
-    depends = "depends"
+    depends = "depends"  # settled in every setting, and not alike
     inconclusive = "inconclusive"
     exact = "exact"
     undefined = "undefined"
@@ -187,6 +189,7 @@ class Claim:
         tests: The tests that decide it, and others that are only reported.
         combine: How the tests that decide make one verdict.
         premise: A test of what the claim takes for granted; if it is refuted, the claim is not testable as worded.
+        max_seeds: The cap on the seeds of an arm, where its sweep goes on until its claims are settled.
         published: Numbers from the literature, shown beside ours.
     """
 
@@ -201,12 +204,18 @@ class Claim:
     tests: Annotated[tuple[Test, ...], Field(min_length=1)]
     combine: Combine = Combine.conditions
     premise: Test | None = None
+    max_seeds: Annotated[StrictInt, Field(ge=10)] = DEFAULT_MAX_SEEDS  # the first look is at 10 seeds
     published: tuple[Published, ...] = ()
 
     @property
     def hash(self) -> str:
-        """12 hex digits of the hash of all keys that decide the verdict: title, source and published numbers do not."""
+        """12 hex digits of the hash of all keys that decide the verdict: title, source and published numbers do not.
+
+        The cap stands in it where it is not the default, which is that of claims recorded before there were caps.
+        """
         decisive = {key: value for key, value in asdict(self).items() if key not in {"title", "source", "published"}}
+        if self.max_seeds == DEFAULT_MAX_SEEDS:
+            del decisive["max_seeds"]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
     @property

@@ -38,6 +38,14 @@ class Finding:
         p: p values by where they show the effect to lie: "above" the margin, "below" it or "within" it; Holm-adjusted
             once `correct` was called.
         note: What the reader must know besides the numbers.
+        differences: What the estimate is the mean of: logs where the unit is "times", 1, 0 or -1 where successes are
+            compared; None where there is nothing to weigh.
+        of_success: Whether it compares how often two arms train.
+        only: The one side, "above" or "below", that can be shown where the differences are bounds; else empty.
+        trials: The keys of the trials that it is about.
+        ended: Of how many seeds all of these trials have ended.
+        seeds: Of a sweep that goes on until its claims are settled: with how many seeds the setting would probably be
+            settled, `math.inf` beyond 10,000; NaN where it is, or where no number of seeds settles it.
     """
 
     where: dict[str, Any]
@@ -49,6 +57,17 @@ class Finding:
     unit: str = ""
     p: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    differences: np.ndarray | None = field(default=None, repr=False, compare=False)
+    of_success: bool = False
+    only: str = ""
+    trials: tuple[str, ...] = field(default=(), repr=False)
+    ended: int = 0
+    seeds: float = math.nan
+
+    @property
+    def is_worth_seeds(self) -> bool:
+        """Whether further seeds may settle it, and fewer than 10,000 probably do."""
+        return math.isfinite(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,9 @@ def from_differences(test: Test, where: dict[str, Any], d: pd.Series[float], uni
             "within": _equivalence(d, margin),
         }
     low, high = (math.nan if bound is None else bound for bound in (interval.low, interval.high))
-    return Finding(where, Verdict.inconclusive, interval.n, interval.mean, low, high, unit, p, interval.remark)
+    return Finding(
+        where, Verdict.inconclusive, interval.n, interval.mean, low, high, unit, p, interval.remark, d.to_numpy()
+    )
 
 
 def from_success(where: dict[str, Any], a: pd.Series[float], b: pd.Series[float], note: str) -> Finding:
@@ -121,6 +142,8 @@ def from_success(where: dict[str, Any], a: pd.Series[float], b: pd.Series[float]
         unit="pp",
         p={"above": p(only_a), "below": p(only_b)},
         note=note,
+        differences=x - y,
+        of_success=True,
     )
 
 
@@ -150,13 +173,28 @@ def _decided(test: Test, finding: Finding, family: int) -> Finding:
     alpha = ALPHA if test.kind in {Kind.greater, Kind.success, Kind.ratio} else ALPHA / 2
     above, below = (finding.p.get(side, math.nan) <= alpha for side in ("above", "below"))
     within = finding.p.get("within", math.nan) <= ALPHA
+    return replace(finding, verdict=verdict_where(test, above=above, below=below, within=within))
+
+
+def verdict_where(test: Test, *, above: bool, below: bool, within: bool) -> Verdict:
+    """The verdict of a test whose effect is shown to lie above its margin, below it or within it, or nowhere."""
     if test.kind == Kind.equivalent:
-        verdict = Verdict.refuted if above or below else Verdict.supported if within else Verdict.inconclusive
-    elif above or below:
-        verdict = Verdict.supported if above else Verdict.refuted
-    else:
-        verdict = Verdict.equivalent if within else Verdict.inconclusive
-    return replace(finding, verdict=verdict)
+        return Verdict.refuted if above or below else Verdict.supported if within else Verdict.inconclusive
+    if above or below:
+        return Verdict.supported if above else Verdict.refuted
+    return Verdict.equivalent if within else Verdict.inconclusive
+
+
+def verdict_near(test: Test, low: float, high: float) -> Verdict:
+    """Supported if a ratio's interval holds the value and lies within the margin; refuted if it misses the value."""
+    assert test.value is not None
+    assert test.margin is not None
+    if math.isnan(low):
+        return Verdict.inconclusive
+    if not low <= test.value <= high:
+        return Verdict.refuted
+    inside = test.value / test.margin.value <= low and high <= test.value * test.margin.value
+    return Verdict.supported if inside else Verdict.inconclusive
 
 
 def one_sided_p(d: pd.Series[float], margin: float, alternative: Alternative) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from bnbench.analysis import Analysis
 from bnbench.claims.claim import Claim, Combine, Kind, Statistic, Strata, Test, Verdict
@@ -12,10 +15,13 @@ from bnbench.claims.claim_files import parts
 from bnbench.claims.computed import compute
 from bnbench.claims.decide import Finding, TestResult, correct, from_differences, from_success
 from bnbench.claims.history import recorded_claims, remarks
+from bnbench.claims.looks import cost, looks_of, settle_test
 from bnbench.claims.speed import from_steps
 from bnbench.claims.values import NoDataError, Setting, settings
 from bnbench.claims.wording import evidence_of, evidence_of_test
 from bnbench.record import names
+from bnbench.record.planned_trial import MISSING
+from bnbench.record.sweep_table import SweepTable
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Judgment:
         sweep: `<name>-<id>` of the sweep judged; empty if it was not run.
         exploratory: Whether the claim was written or changed after the runs.
         remarks: What the reader must know besides: why it is exploratory, or that seeds were added after a report.
+        looks: The numbers of seeds at which it was judged, where seeds were added as long as it was open; else empty.
     """
 
     claim: Claim
@@ -39,12 +46,28 @@ class Judgment:
     sweep: str = ""
     exploratory: bool = False
     remarks: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds its settings had: `10`, or `10 to 64`; empty where no test of it needs any."""
+        had = [finding.ended for one in self.results if one.test.decides for finding in one.findings if finding.ended]
+        return " to ".join(str(number) for number in dict.fromkeys([min(had), max(had)])) if had else ""
+
+    @property
+    def open_findings(self) -> list[Finding]:
+        """The findings on which an inconclusive verdict waits, and which further seeds may settle."""
+        if self.verdict != Verdict.inconclusive:
+            return []
+        waiting = [one for one in self.results if one.test.decides and one.verdict == Verdict.inconclusive]
+        return [finding for one in waiting for finding in one.findings if not math.isnan(finding.seeds)]
 
 
 def judge(claim: Claim, analysis: Analysis) -> Judgment:
-    """The claim's verdict on a sweep."""
-    premise = [_result(claim.premise, analysis)] if claim.premise else []
-    results = [_result(test, analysis) for test in claim.tests]
+    """The claim's verdict on a sweep: look by look, where the sweep went on until its claims were settled."""
+    looks = looks_of(claim) if analysis.table.record.asked.looks else ()
+    premise = [_result(claim.premise, analysis, looks)] if claim.premise else []
+    results = [_result(test, analysis, looks) for test in claim.tests]
     decisive = [result.verdict for result in results if result.test.decides]
     verdict = _conjunction(decisive) if claim.combine == Combine.conditions else _over(decisive, Strata.all)
     if premise and premise[0].verdict == Verdict.refuted:
@@ -55,7 +78,20 @@ def judge(claim: Claim, analysis: Analysis) -> Judgment:
     table = analysis.table
     exploratory, notes = remarks(claim, table)
     sweep = table.record.title
-    return Judgment(claim, verdict, evidence_of(everything), tuple(everything), sweep, exploratory, tuple(notes))
+    judgment = Judgment(
+        claim, verdict, evidence_of(everything), tuple(everything), sweep, exploratory, tuple(notes), looks
+    )
+    if looks and verdict == Verdict.inconclusive:
+        would_take = cost(judgment.open_findings) or "no number of seeds settles it"
+        judgment = replace(judgment, evidence=f"{judgment.evidence}; {would_take}")
+    return judgment
+
+
+def trials_of(claim: Claim, analysis: Analysis) -> set[str]:
+    """The keys of the trials on which the claim's verdict rests, as far as its sweep has them."""
+    tests = [test for test in (claim.premise, *claim.tests) if test and test.decides and not test.missing]
+    rest_on = [finding for test in tests if test.kind != Kind.computed for finding in _findings(test, analysis)]
+    return {key for finding in rest_on for key in finding.trials}
 
 
 def not_run(claim: Claim, recorded: int = 0, planned: int = 0) -> Judgment:
@@ -96,36 +132,60 @@ def _judge_here(claim: Claim, analysis: Analysis) -> Judgment:
     return Judgment(claim, Verdict.inconclusive, f"not judged here; {why}")
 
 
-def _result(test: Test, analysis: Analysis) -> TestResult:
+def _result(test: Test, analysis: Analysis, looks: Sequence[int]) -> TestResult:
     if test.missing:
         return TestResult(test, Verdict.inconclusive, f"not run; it needs {test.missing}")
     try:
-        findings = _findings(test, analysis)
+        findings = _decided(test, analysis, looks)
     except NoDataError as error:
         return TestResult(test, Verdict.inconclusive, f"not run; {error}")
     verdict = _over([finding.verdict for finding in findings], test.strata)
     return TestResult(test, verdict, evidence_of_test(test, findings, verdict), tuple(findings))
 
 
-def _findings(test: Test, analysis: Analysis) -> list[Finding]:
+def _decided(test: Test, analysis: Analysis, looks: Sequence[int]) -> list[Finding]:
     if test.kind == Kind.computed:
         return [compute(test, analysis.table)]
+    if looks:
+        return settle_test(test, looks, lambda seeds: _findings(test, _on_first(seeds, analysis)))
+    return correct(test, _findings(test, analysis))
+
+
+def _on_first(seeds: int, analysis: Analysis) -> Analysis:
+    """The analysis as it stood after so many seeds."""
+    table = analysis.table
+    first = sorted(table.reporting["seed"].unique())[:seeds]
+    trials = table.trials[table.trials["tuning"].astype(bool) | table.trials["seed"].isin(first)]
+    return Analysis(SweepTable(table.record, trials, table.curves))
+
+
+def _findings(test: Test, analysis: Analysis) -> list[Finding]:
+    """What each setting shows, not yet corrected for the others."""
     findings: list[Finding] = []
     for setting in settings(test, analysis):
-        arms = [arm for arm in (setting.a, setting.b) if arm is not None]
-        undefined = [level for level, arm in zip(test.levels, arms, strict=False) if arm.undefined]
-        if undefined:
-            reason = f"{' and '.join(filter(None, undefined))} has no result by definition"
-            findings.append(Finding(setting.where, Verdict.undefined, note=reason))
-        elif any(arm.at_edge for arm in arms):
-            edge = [level for level, arm in zip(test.levels, arms, strict=False) if arm.at_edge]
-            note = f"the best learning rate of {' and '.join(filter(None, edge))} lies at the edge of the grid"
-            findings.append(Finding(setting.where, Verdict.inconclusive, note=note))
-        elif test.kind in {Kind.ratio, Kind.near}:
-            findings += from_steps(test, setting, analysis)
-        else:
-            findings.append(_finding(test, setting))
-    return correct(test, findings)
+        findings += [_about(setting, finding) for finding in _shown(test, setting, analysis)]
+    return findings
+
+
+def _about(setting: Setting, finding: Finding) -> Finding:
+    trials = pd.concat([arm.trials for arm in (setting.a, setting.b) if arm is not None])
+    ended = (trials["status"] != MISSING).groupby(trials["seed"].to_numpy()).all()
+    return replace(finding, trials=tuple(trials["key"]), ended=int(ended.sum()))
+
+
+def _shown(test: Test, setting: Setting, analysis: Analysis) -> list[Finding]:
+    arms = [arm for arm in (setting.a, setting.b) if arm is not None]
+    undefined = [level for level, arm in zip(test.levels, arms, strict=False) if arm.undefined]
+    if undefined:
+        reason = f"{' and '.join(filter(None, undefined))} has no result by definition"
+        return [Finding(setting.where, Verdict.undefined, note=reason)]
+    edge = [level for level, arm in zip(test.levels, arms, strict=False) if arm.at_edge]
+    if edge:
+        note = f"the best learning rate of {' and '.join(filter(None, edge))} lies at the edge of the grid"
+        return [Finding(setting.where, Verdict.inconclusive, note=note)]
+    if test.kind in {Kind.ratio, Kind.near}:
+        return from_steps(test, setting, analysis)
+    return [_finding(test, setting)]
 
 
 def _finding(test: Test, setting: Setting) -> Finding:
@@ -177,7 +237,11 @@ def _over(verdicts: Sequence[Verdict], strata: Strata) -> Verdict:
         return Verdict.supported
     if len({*defined}) == 1:
         return defined[0]
-    if strata == Strata.all and {Verdict.supported, Verdict.refuted} <= {*defined}:
+    if strata == Strata.any and Verdict.inconclusive not in defined:
+        return Verdict.refuted
+    if strata == Strata.all and (
+        Verdict.inconclusive not in defined or {Verdict.supported, Verdict.refuted} <= {*defined}
+    ):
         return Verdict.depends
     return Verdict.inconclusive
 

@@ -27,6 +27,8 @@ class Ours:
         sweep: `<name>-<id>` of the sweep that was judged.
         date: The month of the judgment, such as `2026-11`.
         hash: `Claim.hash` of the claim as it was judged.
+        seeds: How many seeds its settings had, such as `10 to 64`; empty where it needs none.
+        command: What runs its sweep again, after `python -m bnbench`; empty where it was judged before that was kept.
     """
 
     verdict: Verdict
@@ -35,6 +37,8 @@ class Ours:
     sweep: str
     date: str
     hash: str
+    seeds: str = ""
+    command: str = ""
 
     def said_of(self, claim: Claim) -> str:
         """The verdict, marked with `*` where it was exploratory or the claim has changed since."""
@@ -52,7 +56,14 @@ def verdicts(judgments: Sequence[Judgment], date: str) -> dict[str, Ours]:
     """The verdicts on those claims that were judged, by their ids; `date` is the month, such as `2026-11`."""
     return {
         judgment.claim.id: Ours(
-            judgment.verdict, judgment.exploratory, judgment.evidence, judgment.sweep, date, judgment.claim.hash
+            judgment.verdict,
+            judgment.exploratory,
+            judgment.evidence,
+            judgment.sweep,
+            date,
+            judgment.claim.hash,
+            judgment.seeds,
+            f"claims {judgment.claim.id} --run {'settled' if judgment.looks else 'quick'}",
         )
         for judgment in judgments
         if judgment.sweep
@@ -69,9 +80,10 @@ def write_verdicts(verdicts: Mapping[str, Ours], path: Path) -> None:
 
 def verdict_table(verdicts: Mapping[str, Ours], claims: Mapping[str, Claim]) -> str:
     """The verdicts on these claims as a table in Markdown."""
-    rows = ["| claim | verdict | on | sweep | judged |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| claim | verdict | on | seeds | run again by `python -m bnbench …` | judged |", f"|{' --- |' * 6}"]
     for id, ours in verdicts.items():
-        cells = f"{id} {claims[id].title}", ours.said_of(claims[id]), ours.evidence, ours.sweep, ours.date
+        again = f"`{ours.command}`" if ours.command else ours.sweep
+        cells = f"{id} {claims[id].title}", ours.said_of(claims[id]), ours.evidence, ours.seeds, again, ours.date
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows)
 

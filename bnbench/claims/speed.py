@@ -14,7 +14,7 @@ from bnbench.analysis.steps import within_budget
 from bnbench.analysis.timing import seconds_ratio
 from bnbench.claims.claim import Kind, Test, Verdict
 from bnbench.claims.claim_files import SECONDS, SUSTAINED
-from bnbench.claims.decide import Finding, one_sided_p
+from bnbench.claims.decide import Finding, one_sided_p, verdict_near
 from bnbench.claims.values import NoDataError, Setting, TestedArm
 from bnbench.record import names
 
@@ -77,21 +77,23 @@ def _finding(test: Test, where: dict[str, Any], comparison: StepsComparison, pac
     mean = comparison.ratio.mean * math.exp(pace.mean)
     low = math.nan if comparison.ratio.low is None else comparison.ratio.low * math.exp(pace.low)
     high = math.nan if comparison.ratio.high is None else comparison.ratio.high * math.exp(pace.high)
-    bound = "" if comparison.kind == Ratio.exact else f"{comparison.kind.replace('_', ' ')}, for {met}"
-    note = "; ".join(filter(None, [comparison.ratio.remark, bound]))
-    finding = Finding(where, Verdict.inconclusive, comparison.ratio.n, mean, low, high, "times", p, note)
-    return _near(test, finding, exact=comparison.kind == Ratio.exact) if test.kind == Kind.near else finding
-
-
-def _near(test: Test, finding: Finding, *, exact: bool) -> Finding:
-    """The finding judged: supported if its interval holds the value within the margin; refuted if it misses it."""
-    assert test.value is not None
-    assert test.margin is not None
-    low, high = test.value / test.margin.value, test.value * test.margin.value
-    verdict = Verdict.inconclusive
-    if exact and not math.isnan(finding.low):
-        if not finding.low <= test.value <= finding.high:
-            verdict = Verdict.refuted
-        elif low <= finding.low and finding.high <= high:
-            verdict = Verdict.supported
-    return replace(finding, verdict=verdict, p={})
+    exact = comparison.kind == Ratio.exact
+    bound = "" if exact else f"{comparison.kind.replace('_', ' ')}, for {met}"
+    finding = Finding(
+        where,
+        Verdict.inconclusive,
+        comparison.ratio.n,
+        mean,
+        low,
+        high,
+        "times",
+        p,
+        note="; ".join(filter(None, [comparison.ratio.remark, bound])),
+        differences=None if test.measure == SECONDS else logs.to_numpy(),  # seconds have an error of their own
+        only={Ratio.at_least: "above", Ratio.at_most: "below"}.get(comparison.kind, ""),
+    )
+    if test.kind != Kind.near:
+        return finding
+    if not exact:
+        return replace(finding, p={}, differences=None)
+    return replace(finding, verdict=verdict_near(test, low, high), p={})

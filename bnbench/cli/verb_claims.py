@@ -24,7 +24,9 @@ def main(words: Sequence[str]) -> None:
     from bnbench.config.folder import conf_dir
 
     parser = VerbParser("claims", names="[CLAIM …]", keys=["*"])
-    parser.add_argument("--run", choices=[*Size], help="first run what they need, at this size")
+    parser.add_argument(
+        "--run", choices=[*Size, "settled"], help="first run what they need: at this size, or until they are settled"
+    )
     parser.add_argument(
         "--config-dir", metavar="FOLDER", type=Path, action="append", default=[], help="also take claims from here"
     )
@@ -71,15 +73,15 @@ def _run(claims: Sequence[Claim], request: VerbRequest) -> None:
     run(
         *_searchpath(request),
         f"sweep.parts=[{','.join(sweeps)}]",
-        f"sweep.size={request.options.run}",
+        "sweep.until=claims" if request.options.run == "settled" else f"sweep.size={request.options.run}",
         *request.settings,
     )
 
 
 def _judge(claims: Sequence[Claim], request: VerbRequest) -> list[Judgment]:
-    """Each claim on the recorded trials that fit its sweep's file; every sweep is looked up once."""
+    """Each claim on its sweep that went on until claims were settled, else on what fits its sweep's file."""
     from bnbench.claims import not_run
-    from bnbench.sweep.again.evidence import find_evidence
+    from bnbench.sweep.again.evidence import find_evidence, settled_evidence
     from bnbench.sweep.hydra_session import hydra_sweep
     from bnbench.tracking import NothingRecordedError, Store
 
@@ -91,7 +93,10 @@ def _judge(claims: Sequence[Claim], request: VerbRequest) -> list[Judgment]:
         return [not_run(claim) for claim in claims]
     instead = [word for word in request.settings if not word.startswith(("runs_dir=", "tracking.", "hydra."))]
     words = [*_searchpath(request), *instead]
-    evidence = {name: find_evidence(name, words, store) for name in dict.fromkeys(claim.sweep for claim in claims)}
+    evidence = {
+        name: (None if instead else settled_evidence(name, store)) or find_evidence(name, words, store)
+        for name in dict.fromkeys(claim.sweep for claim in claims)
+    }
     return [_judge_on(claim, evidence[claim.sweep], instead) for claim in claims]
 
 

@@ -130,6 +130,7 @@ class Until(StrEnum):
 
     seeds = "seeds"  # until the seeds that it names are trained
     settled = "settled"  # until its contrasts are settled, seeds being added where they are not
+    claims = "claims"  # until the claims that are judged on it are settled, likewise
 
 
 class Loss(StrEnum):

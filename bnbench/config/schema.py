@@ -116,7 +116,7 @@ class SweepConfig:
     axis: str | None = None
     tuning_seeds: list[int] = field(default_factory=list)
     until: Until = Until.seeds
-    # The most seeds of an arm, and minutes of training, with sweep.until=settled.
+    # The most seeds of an arm with sweep.until=settled (a claim has a cap of its own), and minutes of training.
     max_seeds: int | None = number(None, 10)
     max_minutes: float | None = number(None, 0, low_is_allowed=False)
     # The smallest difference of test accuracy that matters, in percentage points; with sweep.until=settled, differences

@@ -64,7 +64,7 @@ def setup_sentence(analysis: Analysis) -> str:
     )
     seeds, tuning = count(table.trained["seed"].nunique(), "seed"), len(table.record.asked.tuning_seeds)
     if table.record.asked.looks:
-        seeds = f"up to {seeds}, added where contrasts were open"
+        seeds = f"up to {seeds}, added where a question was open"
     sentence = f"Test accuracy after the last step, over {seeds}" + (f", on {images}" if images else "")
     if analysis.tuned:
         sentence += f"; {count(tuning, 'other seed')} chose each level's own learning rate and are not reported"

@@ -173,7 +173,7 @@ def test_a_page_s_verdicts_are_renewed_and_its_other_sections_stay(
     rows = {line.split()[1]: line for line in said.splitlines() if line.startswith("| C")}
     assert rows.keys() == load_ours().keys(), "those that were not judged here stand as they are shipped"
     assert "| supported |" in rows["C11"]
-    assert "| placement-0001 and 1 more |" in rows["C11"] or "| placement-0001 |" in rows["C11"]
+    assert "| 10 | `claims C11 --run quick` |" in rows["C11"], "the seeds, and what runs its sweep again"
 
 
 def test_a_sweep_s_finding_is_the_conclusion_of_its_report(

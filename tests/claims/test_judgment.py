@@ -87,6 +87,18 @@ def test_settings_agree_or_the_verdict_depends(gains: tuple[float, float], expec
     assert [finding.where["model.depth"] for finding in judgment.results[0].findings] == [3, 9]
 
 
+def test_a_claim_that_every_setting_settles_otherwise_depends() -> None:
+    table = table_of(lambda p: 0.05 if p["model.depth"] == 9 else 0.0, axes={"model.depth": [3, 9]})
+    judgment = judge(claim_of({**GREATER, "kind": "two_sided"}), table)
+    assert [str(finding.verdict) for finding in judgment.results[0].findings] == ["equivalent", "supported"]
+    assert judgment.verdict == Verdict.depends
+
+
+def test_a_claim_of_some_setting_is_refuted_where_every_setting_denies_it() -> None:
+    table = table_of(lambda p: -0.05 if p["model.depth"] == 9 else 0.0, axes={"model.depth": [3, 9]})
+    assert judge(claim_of({**GREATER, "kind": "two_sided", "strata": "any"}), table).verdict == Verdict.refuted
+
+
 def test_a_claim_of_some_setting_needs_one() -> None:
     table = table_of(lambda p: 0.05 if p["model.depth"] == 9 else -0.05, axes={"model.depth": [3, 9]})
     assert judge(claim_of({**GREATER, "strata": "any"}), table).verdict == Verdict.supported

@@ -1,4 +1,4 @@
-"""The trials that a claim may be judged on: those of its sweep's file, whatever sweep trained them."""
+"""The trials that a claim may be judged on: those of its sweep's file, or of a sweep that went on until settled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bnbench.claims.history import earlier_sweeps
-from bnbench.config import Size
+from bnbench.config import Size, Until, environment
 from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.sweep_record import ListedSweep, SweepRecord
 from bnbench.sweep.hydra_session import hydra_sweep
@@ -44,7 +44,8 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
     """The recorded trials that fit a sweep's file: of its full size where they are all there, else of its quick one.
 
     A trial fits if it has the params of one of the file's but for the seed, and was trained by these numerics and this
-    torch. The newest run of a trial counts, in whatever sweep it stands.
+    torch. The newest run of a trial counts, in whatever sweep it stands; but seeds beyond the file's do not count where
+    they were added because of what had come out.
 
     Args:
         sweep: The file's name.
@@ -64,15 +65,30 @@ def find_evidence(sweep: str, words: Sequence[str], store: Store) -> Evidence:
     return evidence
 
 
-def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
-    from bnbench.config import environment
+def settled_evidence(sweep: str, store: Store) -> Evidence | None:
+    """The newest whole sweep of that name that went on until its claims were settled; None where there is none."""
+    for listed in store.sweeps():
+        if listed.name != sweep or listed.summary.status != "FINISHED":
+            continue
+        record, _ = store.plan(listed.run_id)
+        if record.asked.config["sweep"].get("until") == Until.claims and _by_these_numerics(record):
+            table = store.load(listed.run_id)
+            return Evidence(table, len(table.trials), len(table.trials), [record.title])
+    return None
 
-    needed, here, finished = file.defined, environment.versions(), store.finished()
+
+def _by_these_numerics(record: SweepRecord) -> bool:
+    here = environment.versions()
+    return all(record.environment.versions.get(name) == here[name] for name in ("numerics", "torch"))
+
+
+def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) -> Evidence:
+    needed, finished = file.defined, store.finished()
     arms = {_without_seed(params) for params in needed}
     entries: dict[Params, PlannedTrial] = {}
     sources: list[tuple[ListedSweep, SweepRecord]] = []
     for sweep, record, planned in plans:
-        if any(record.environment.versions.get(name) != here[name] for name in ("numerics", "torch")):
+        if not _by_these_numerics(record):
             continue
         fitting = {params_of(trial.params): trial for trial in planned if trial.key in finished}
         new = {
@@ -80,7 +96,7 @@ def _among_recorded(file: FileTrials, plans: Sequence[ReadSweep], store: Store) 
             for params, trial in fitting.items()
             if params not in entries
             and _without_seed(params) in arms
-            and (params in needed or trial.seed not in record.asked.tuning_seeds)
+            and (params in needed or (not record.asked.looks and trial.seed not in record.asked.tuning_seeds))
         }
         if new:
             entries |= new

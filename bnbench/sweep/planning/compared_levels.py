@@ -78,10 +78,11 @@ def check_comparison(config: Config, grid: Grid, planned: Sequence[Planned]) -> 
     config = settled(config, grid, planned)
     design = _design(config, grid, planned)
     keys = design.strata
-    if config.sweep.until == Until.settled and not keys and len(design.levels) < 2:
+    if config.sweep.until != Until.seeds and not keys and len(design.levels) < 2:
         raise ConfigError(
-            f"sweep.until=settled needs levels to compare, and there is one only ({_listed(design.levels)}); give "
-            f"{' or '.join(config.sweep.compare)} several values, or leave sweep.until out"
+            f"sweep.until={config.sweep.until} needs levels to compare, and there is one only "
+            f"({_listed(design.levels)}); give {' or '.join(config.sweep.compare)} several values, or leave "
+            "sweep.until out"
         )
     if not config.sweep.compare or not keys or _levels_with_another(design):
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +18,24 @@ from bnbench.sweep.planning.describe import arm_keys, arm_label, curve_images, v
 from bnbench.sweep.planning.plan import Plan
 
 
-def new_record(config: Config, name: str, plan: Plan, axes: Sequence[str], command_line: Sequence[str]) -> SweepRecord:
-    """A sweep's description, before it is trained."""
+def new_record(
+    config: Config,
+    name: str,
+    plan: Plan,
+    axes: Sequence[str],
+    command_line: Sequence[str],
+    caps: Collection[int] = (),
+) -> SweepRecord:
+    """A sweep's description, before it is trained.
+
+    Args:
+        config: Of the sweep.
+        name: Its name.
+        plan: Its trials, or those of its file where seeds are added to them.
+        axes: The keys that vary.
+        command_line: The overrides as typed.
+        caps: The most seeds of each claim that is judged on it.
+    """
     from bnbench.config import environment
 
     trials = [p.trial for p in plan.planned]
@@ -40,7 +56,7 @@ def new_record(config: Config, name: str, plan: Plan, axes: Sequence[str], comma
             contrasts=list(config.sweep.contrasts),
             axis=config.sweep.axis,
             tuning_seeds=list(config.sweep.tuning_seeds),
-            looks=_looks(config.sweep),
+            looks=_looks(config.sweep, caps),
             margin=None if config.sweep.margin_pp is None else config.sweep.margin_pp / 100,
             varied=varied,
             arm_keys=arm_keys(trials, varied),
@@ -51,12 +67,14 @@ def new_record(config: Config, name: str, plan: Plan, axes: Sequence[str], comma
     )
 
 
-def _looks(sweep: SweepConfig) -> list[int]:
-    if sweep.until != Until.settled:
+def _looks(sweep: SweepConfig, caps: Collection[int]) -> list[int]:
+    if sweep.until == Until.seeds:
         return []
     from bnbench.analysis.sequential.looks import looks_up_to
 
-    return [*looks_up_to(DEFAULT_MAX_SEEDS if sweep.max_seeds is None else sweep.max_seeds)]
+    if sweep.until == Until.settled:
+        caps = [DEFAULT_MAX_SEEDS if sweep.max_seeds is None else sweep.max_seeds]
+    return sorted({look for cap in caps for look in looks_up_to(cap)})
 
 
 def planned_trials(plan: Plan, arm_keys: Sequence[str]) -> list[PlannedTrial]:

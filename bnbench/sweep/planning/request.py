@@ -67,15 +67,20 @@ def _check_until(config: Config, words: Sequence[str]) -> None:
         ConfigError: If words give what the other way of ending a sweep has no use for; one line each.
     """
     sweep, errors = config.sweep, []
-    if sweep.until == Until.settled:
+    if sweep.until != Until.seeds:
+        cap = "sweep.max_seeds" if sweep.until == Until.settled else "max_seeds of a claim"
         typed = [word for word in words if parse_override(word, "the command line").key_or_group == "seed"]
         errors += [
-            f"{word} is not allowed with sweep.until=settled, which takes seeds 0, 1, 2, … where they are needed; "
-            "leave it out (sweep.max_seeds caps them)"
+            f"{word} is not allowed with sweep.until={sweep.until}, which takes seeds 0, 1, 2, … where they are "
+            f"needed; leave it out ({cap} caps them)"
             for word in typed
         ]
         if not sweep.compare:
-            errors.append("sweep.until=settled needs levels to compare, and sweep.compare=[] compares none")
+            errors.append(f"sweep.until={sweep.until} needs levels to compare, and sweep.compare=[] compares none")
+        if sweep.until == Until.claims and sweep.max_seeds is not None:
+            errors.append(
+                f"sweep.max_seeds={sweep.max_seeds} is for sweep.until=settled; a claim has max_seeds in its file"
+            )
     else:
         limits = {"max_seeds": sweep.max_seeds, "max_minutes": sweep.max_minutes}
         errors += [

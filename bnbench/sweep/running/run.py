@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bnbench.claims.claim_files import parse_claim
 from bnbench.claims.history import claims_on, earlier_sweeps
-from bnbench.config import Config, Until
+from bnbench.config import Config, ConfigError, Until
 from bnbench.config.workspace import Workspace
 from bnbench.record.checkpoints import begun_packs
 from bnbench.record.sweep_record import ClaimRecord
@@ -82,7 +83,10 @@ def run_sweep(
 
     plan = make_plan(request.points, data, finished, begun, partial(check_comparison, config, grid))
     config = settled(config, grid, plan.planned)
-    record = new_record(config, name, plan, grid.axes, command_line)
+    if config.sweep.until == Until.claims and not claims:
+        raise ConfigError(f"sweep.until=claims needs a claim that is judged on {name}, and none of conf/claim is")
+    caps = [parse_claim(id, claim.text, f"claim {id}").max_seeds for id, claim in claims.items()]
+    record = new_record(config, name, plan, grid.axes, command_line, caps)
     say(describe_levels(config, grid, plan.planned))
     until_settled = None
     if record.asked.looks:
@@ -95,6 +99,7 @@ def run_sweep(
             tunes_rates(config, grid, plan.planned),
             lambda points: packed(make_plan(points, data, finished, begun, part=True)),
         )
+    judged_here = _judged_here(claims, hydra, config, plan, command_line)
     plan = until_settled.first if until_settled else packed(plan)
     remarks = own_remarks(plan)
     say(describe_plan(plan, grid.axes, min(workers, max(1, len(plan.packs))), remarks))
@@ -105,7 +110,7 @@ def run_sweep(
     asked = replace(
         record.asked,
         notes=[*request.notes, *(f"{line}." for line in remarks)],
-        claims=_judged_here(claims, hydra, config, plan, command_line),
+        claims=judged_here,
         earlier=earlier_sweeps(name, stores[0].sweeps()) if plan.finished else [],
     )
     with RunningSweep(hydra, config, replace(record, asked=asked), stores[0], say) as running:
@@ -120,8 +125,8 @@ def _judged_here(
 ) -> dict[str, ClaimRecord]:
     """The claims with how many trials of their sweep's file are `left_out` here: one is judged only where none is.
 
-    A sweep that goes on until it is settled judges none: a claim's tests are for numbers of seeds that do not depend on
-    what comes out.
+    A sweep that goes on until its contrasts are settled judges none: it adds seeds where those are open, and a claim
+    needs them elsewhere.
     """
     if config.sweep.until == Until.settled:
         return {}

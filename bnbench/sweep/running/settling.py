@@ -1,4 +1,4 @@
-"""Says for `status` which contrasts of a sweep are settled, and about how much is left to train for the others."""
+"""Says for `status` which questions of a sweep are settled, and about how much is left to train for the others."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from datetime import UTC, datetime
 from bnbench.analysis import Analysis, Contrast
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
-from bnbench.report import in_short
 from bnbench.sweep.planning.describe import count, duration
+from bnbench.sweep.running.questions import asks_claims, standing
 
 
 def describe_settling(table: SweepTable, trained_here: int, *, runs: bool) -> list[str]:
-    """A line for each contrast, and one on what is left.
+    """A line for each contrast or claim, and for contrasts one on what is left; an open claim says it in its line.
 
     Args:
-        table: A sweep that goes on until its contrasts are settled.
+        table: A sweep that goes on until it is settled.
         trained_here: How many of its trials are done that it trained itself.
         runs: Whether it is being trained.
     """
     analysis = Analysis(table)
-    lines = [in_short(one) for one in analysis.asked]
+    lines = standing(analysis).lines
+    if asks_claims(table.record):
+        return lines
     left = _trials_left(analysis.asked, table.record.asked.looks)
     if not left:
         return lines

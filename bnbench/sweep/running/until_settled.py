@@ -1,4 +1,4 @@
-"""Trains a sweep until its contrasts are settled: what tunes the learning rates first, and then look after look."""
+"""Trains a sweep until its contrasts or claims are settled: learning rates are tuned, then look follows look."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from functools import cached_property
 
 from bnbench.analysis import Analysis
 from bnbench.analysis.design import LEARNING_RATE
-from bnbench.analysis.tuning import TunedRate
+from bnbench.config import Until
 from bnbench.config.schema import SweepConfig
 from bnbench.record.planned_trial import MISSING
-from bnbench.report import in_short
 from bnbench.sweep.planning.arms import ArmKey, Arms, Point, arm_of, reporting_seeds
 from bnbench.sweep.planning.describe import count, duration
 from bnbench.sweep.planning.plan import Plan
+from bnbench.sweep.running.questions import first_trials, standing
 from bnbench.sweep.running.running_sweep import RunningSweep
 
 
 class UntilSettled:
-    """Which trials a sweep trains that adds seeds only where its contrasts are open.
+    """Which trials a sweep trains that adds seeds only where its questions are open.
 
     All that it decides follows from results in the store: the same command again goes on from where it was interrupted,
     to the same trials.
 
     Args:
         sweep: Its settings.
-        looks: The numbers of pairs at which its contrasts are judged.
+        looks: The numbers of pairs at which its questions are judged.
         arms: Its arms.
         tunes: Whether learning rates are chosen on tuning seeds.
         plan_of: Makes the plan that trains some points; asked once for each point.
@@ -54,8 +54,9 @@ class UntilSettled:
         """What follows on the first plan, in a line or two."""
         minutes = self._sweep.max_minutes
         cap = count(self._looks[-1], "seed") + ("" if minutes is None else f" or {duration(60 * minutes)}")
+        asked = "claims" if self._sweep.until == Until.claims else "contrasts"
         looks = (
-            f"until settled: contrasts are judged at {', '.join(map(str, self._looks))} pairs, and seeds are added "
+            f"until settled: {asked} are judged at {', '.join(map(str, self._looks))} pairs, and seeds are added "
             f"where one is open, up to {cap}"
         )
         tuning = (
@@ -85,14 +86,11 @@ class UntilSettled:
             analysis = Analysis(running.look())
             if analysis.table.trials["status"].isin(["failed", MISSING]).any():
                 return  # the report names them, and the same command goes on from here
-            settlements = [(one, one.settlement) for one in analysis.asked if one.settlement]
-            still_open = [one for one, settlement in settlements if not settlement.settled]
-            never = len(analysis.asked) - len(settlements)
-            more = f"; {never} more that no seeds settle" if never else ""
-            say(f"look at {pairs} pairs: {len(still_open)} of {count(len(settlements), 'contrast')} open{more}")
-            for one in analysis.asked:
-                say(f"  {in_short(one)}")
-            needed = {_arm(key, running) for one in still_open for key in analysis.keys_of(one)}
+            stands = standing(analysis)
+            say(f"look at {pairs} pairs: {stands.summary}")
+            for line in stands.lines:
+                say(f"  {line}")
+            needed = {_arm(key, running) for key in stands.open_trials}
             arms = [arm for arm in arms if arm in needed]
             if not arms:
                 return
@@ -113,20 +111,18 @@ class UntilSettled:
     def _tuned_arms(self, running: RunningSweep, say: Callable[[str], None]) -> list[ArmKey]:
         """The arms at the learning rates that the tuning seeds choose, once a grid that ends too early is widened."""
         analysis = Analysis(running.look())
-        at_edge = [arm for one in analysis.tuned if one.at_edge for arm in _arms_at(one, analysis, running)]
+        wanted = {*first_trials(analysis)}
+        at_tuned = (
+            analysis.keys_at(one.level, {**one.where, LEARNING_RATE: one.rate}) for one in analysis.tuned if one.at_edge
+        )
+        at_edge = [*dict.fromkeys(_arm(key, running) for keys in at_tuned for key in keys if key in wanted)]
         if at_edge:
             beyond = [*map(self._arms.beyond, at_edge)]
             rates = ", ".join(dict.fromkeys(f"{dict(arm)[LEARNING_RATE]:g}" for arm in beyond))
             say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, which is widened there: {rates}")
             running.train(self._tuning(beyond))
             analysis = Analysis(running.look())
-        return [arm for one in analysis.tuned for arm in _arms_at(one, analysis, running)]
-
-
-def _arms_at(tuned: TunedRate, analysis: Analysis, running: RunningSweep) -> list[ArmKey]:
-    """The arms of a level at its tuned learning rate: more than one where a level has several."""
-    keys = analysis.keys_at(tuned.level, {**tuned.where, LEARNING_RATE: tuned.rate})
-    return [*dict.fromkeys(_arm(key, running) for key in keys)]
+        return [*dict.fromkeys(_arm(key, running) for key in first_trials(analysis))]
 
 
 def _arm(key: str, running: RunningSweep) -> ArmKey:
