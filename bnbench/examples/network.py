@@ -26,8 +26,8 @@ class Residual(nn.Module):
 def residual(image_shape: tuple[int, int, int], classes: int, model: ModelConfig) -> nn.Module:
     """`model.depth` residual blocks of `model.width` channels.
 
-    A network is a function of the images' shape (C, H, W), the number of classes and the `model` section. Every batch,
-    group or instance norm in it becomes the one that `norm=` chooses. Of plain layers, and of operations that keep
+    A network is a function of the images' shape (C, H, W), the number of classes and the `model` section. Every
+    norm in it becomes the one that `norm=` chooses. Of plain layers, and of operations that keep
     channels apart, it is trained in packs; else alone.
     """
     channels, _, _ = image_shape

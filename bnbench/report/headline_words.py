@@ -27,7 +27,9 @@ def level_names(analysis: Analysis) -> Names:
 
     def name(level: str) -> str:
         kind, comma, more = level.partition(",")
-        return f"no norm{comma}{more}" if norms and kind == "none" else level
+        norm, space, placement = kind.partition(" ")
+        called = {"none": "no norm", "own": "its own norms"}.get(norm, norm)
+        return f"{called}{space}{placement}{comma}{more}" if norms else level
 
     return name
 

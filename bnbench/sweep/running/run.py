@@ -41,12 +41,14 @@ def run_sweep(
     command_line: Sequence[str],
     *,
     say: Callable[[str], None] = print,
+    command: Sequence[str] | None = None,
 ) -> Sweep | None:
     """Plan, train, record and report.
 
     Args:
         hydra: The composed configuration and the way to compose more.
         command_line: The overrides as typed.
+        command: The command as it is recorded, of a verb that composes the overrides; None for the overrides.
         say: Where lines for the user go.
 
     Returns:
@@ -86,7 +88,7 @@ def run_sweep(
     if config.sweep.until == Until.claims and not claims:
         raise ConfigError(f"sweep.until=claims needs a claim that is judged on {name}, and none of conf/claim is")
     caps = [parse_claim(id, claim.text, f"claim {id}").max_seeds for id, claim in claims.items()]
-    record = new_record(config, name, plan, grid.axes, command_line, caps)
+    record = new_record(config, name, plan, grid.axes, command_line if command is None else command, caps)
     say(describe_levels(config, grid, plan.planned))
     until_settled = None
     if record.asked.looks:
