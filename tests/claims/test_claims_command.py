@@ -237,7 +237,7 @@ def test_nothing_is_judged_where_nothing_was_run(command: Callable[..., Any]) ->
     ("words", "line"),
     [
         (["C99"], "claim C99 is unknown; allowed: C1, C1b, C2"),
-        (["--run"], "argument --run: expected one argument; allowed: claims [CLAIM …] [--run quick|full]"),
+        (["--run"], "argument --run: expected one argument; allowed: claims [CLAIM …] [--run quick|full|settled]"),
         (["--run", "huge"], "argument --run: invalid choice: 'huge'"),
         (["--all"], "claims --all is not understood; allowed: claims [CLAIM …]"),
         (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
