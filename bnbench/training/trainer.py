@@ -53,6 +53,7 @@ def train(
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, handler)
+    module.to(str(trial.training.device))  # Lightning gives a network back on the CPU
     if trainer.global_step < trial.steps and None in module.diverged_at:
         raise RuntimeError(f"training ended after {trainer.global_step} of {trial.steps} steps")
 

@@ -62,6 +62,8 @@ def test_measures_make_nothing_on_the_cpu(model, trial_of, images_of):
 
 
 def test_auto_is_the_gpu_where_there_is_one_and_says_so_in_the_key(trial_of, monkeypatch):
+    for module in ("trial", "contradictions"):
+        monkeypatch.setattr(f"bnbench.config.{module}.has_gpu", lambda: False)
     without = trial_of("training.device=auto")
     assert without.training.device == Device.cpu
     assert "training.device" not in without.params
