@@ -15,7 +15,7 @@ from bnbench.config import schema
 
 
 def register() -> None:
-    """Tell Hydra the schema, with MLflow's own variables as defaults, and where the sweeper plugin is.
+    """Tell Hydra the schema, with MLflow's own variables as defaults, and where our sweeper and launcher are.
 
     Hydra takes plugins from `hydra_plugins` namespace packages only; ours lies inside bnbench, which works from a
     wheel and from an editable install alike. It looks for them once a process: in a program that is a Hydra
@@ -31,9 +31,11 @@ def register() -> None:
         sys.path.append(plugins)
     registry = Plugins.instance()
     if not any(sweeper.__name__ == "BnbenchSweeper" for sweeper in registry.discover(Sweeper)):
+        from hydra_plugins.bnbench_launcher import BnbenchLauncher
         from hydra_plugins.bnbench_sweeper import BnbenchSweeper
 
         registry.register(BnbenchSweeper)
+        registry.register(BnbenchLauncher)
 
 
 def task(config: DictConfig) -> None:

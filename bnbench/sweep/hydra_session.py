@@ -18,6 +18,7 @@ from bnbench.config import Config, ConfigError
 from bnbench.config.folder import conf_dir
 from bnbench.sweep.error_lines import OWN_ERRORS, bad_input
 from bnbench.sweep.hydra_app import register, task
+from bnbench.sweep.launchers.choose import workers_closed
 from bnbench.sweep.planning.compose import to_config
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.words import check_words
@@ -45,7 +46,8 @@ def hydra_sweep(overrides: Sequence[str]) -> Iterator[HydraSweep]:
     with hydra_session(overrides) as hydra:
         config = hydra.compose_config("config", [*overrides], RunMode.MULTIRUN)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
-        yield HydraSweep(config, context, task)
+        with workers_closed():
+            yield HydraSweep(config, context, task)
 
 
 @contextmanager

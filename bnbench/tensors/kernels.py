@@ -31,6 +31,15 @@ def kernel_settings() -> dict[str, str]:
     return {name: value for name, value in environment.items() if value and value != _DEFAULTS[name]}
 
 
+def asked_of_kernels() -> dict[str, str]:
+    """The variables, by name, to be set where trials of this process are trained: `kernel_settings` and `MKL_CBWR`.
+
+    >>> asked_of_kernels()["MKL_CBWR"] == os.environ.get("MKL_CBWR", MKL_CBWR)
+    True
+    """
+    return {"MKL_CBWR": MKL_CBWR, **kernel_settings()}
+
+
 def described_settings() -> str:
     """The `kernel_settings` as one line, for a tag."""
     return " ".join(f"{name}={value}" for name, value in kernel_settings().items()) or "as the CPU has them"

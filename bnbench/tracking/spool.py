@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,8 @@ class Spool:
     """The results that wait for one experiment of one tracking store.
 
     Attributes:
-        folder: Where their files are; made when the first one is written.
+        folder: Where their files are. Only `made_for` makes it: on a host that does not share it, there is nobody who
+            would read what is written there.
     """
 
     folder: Path
@@ -57,11 +59,10 @@ class Spool:
         """See that a pack's results can be written, before they are trained.
 
         Raises:
-            TrackingError: If they cannot: a full disk, say, or a folder that is read-only.
+            TrackingError: If they cannot: a full disk, say, or a folder that is read-only or not on this host.
         """
         probe = self.folder / f".{uuid.uuid4().hex}.draft"
         with self._reported():
-            self.folder.mkdir(parents=True, exist_ok=True)
             replace_file(probe, " " * _PROBE_BYTES, durable=True)
             probe.unlink()
 
@@ -77,7 +78,6 @@ class Spool:
         text = "".join(f"{result.to_json()}\n" for result in results)
         path = self.folder / f"{results[0].key}-{uuid.uuid4().hex}.jsonl"
         with self._reported():
-            self.folder.mkdir(parents=True, exist_ok=True)
             replace_file(path, text, durable=True)
         return path
 
@@ -104,6 +104,11 @@ class Spool:
         """Raise the system's errors of writing as `TrackingError`."""
         try:
             yield
+        except FileNotFoundError as error:
+            raise TrackingError(
+                f"results cannot be written to {self.folder}, which is not on host {socket.gethostname()}; "
+                "hydra/launcher=ray and hydra/launcher=slurm train on hosts that do not share runs_dir"
+            ) from error
         except OSError as error:
             raise TrackingError(
                 f"results cannot be written to {self.folder} ({error.strerror or error}); make room or set runs_dir to "

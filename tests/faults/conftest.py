@@ -24,8 +24,13 @@ TRIALS = (
     "seed=range(4)",
     "training.max_pack=2",
     "training.steps=600",
-    "hydra.launcher.n_jobs=2",
 )
+LAUNCHERS = {
+    "joblib": ("hydra.launcher.n_jobs=2",),
+    "processes": ("hydra/launcher=processes", "hydra.launcher.workers=2"),
+    "ray": ("hydra/launcher=ray", "hydra.launcher.address=local", "hydra.launcher.workers=2"),
+}
+_WORKERS = (b"popen_loky", b"bnbench.sweep.remote")
 
 
 class Running:
@@ -74,7 +79,7 @@ class Running:
 
     def trainers(self) -> list[int]:
         """Those of them that train: workers, and the processes they train in."""
-        return [pid for pid in self.others() if b"popen_loky" in _command(pid)]
+        return [pid for pid in self.others() if any(name in _command(pid) for name in _WORKERS)]
 
     def end(self) -> None:
         for pid in [self.process.pid, *self.others()]:
@@ -171,16 +176,32 @@ def store_in() -> type[Store]:
     return Store
 
 
+@pytest.fixture(
+    params=[name if name == "joblib" else pytest.param(name, marks=pytest.mark.faults) for name in LAUNCHERS]
+)
+def launcher(request: pytest.FixtureRequest) -> str:
+    """What trains packs."""
+    if request.param == "ray":
+        pytest.importorskip("ray")
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def trials() -> tuple[str, ...]:
     """Sixteen trials, ten seconds or so."""
-    return TRIALS
+    return *TRIALS, *LAUNCHERS["joblib"]
+
+
+@pytest.fixture
+def trials_anywhere(launcher: str) -> tuple[str, ...]:
+    """Those trials, on any launcher."""
+    return *TRIALS, *LAUNCHERS[launcher]
 
 
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """The data of `TRIALS` where nothing goes wrong."""
     home = tmp_path_factory.mktemp("uninterrupted")
-    sweep = Running(home, *TRIALS, "runs_dir=runs")
+    sweep = Running(home, *TRIALS, *LAUNCHERS["joblib"], "runs_dir=runs")
     assert sweep.wait() == 0, sweep.said
     return Store(home / "runs").tables()

@@ -51,14 +51,19 @@ def _kill(sweep: Running, draw: random.Random) -> str:
 @pytest.mark.faults
 @pytest.mark.parametrize("rounds", [20])
 def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
-    rounds: int, start: Start, trials: Trials, store_in: StoreIn, tmp_path: Path, uninterrupted: tuple[bytes, bytes]
+    rounds: int,
+    start: Start,
+    trials_anywhere: Trials,
+    store_in: StoreIn,
+    tmp_path: Path,
+    uninterrupted: tuple[bytes, bytes],
 ) -> None:
     draw = random.Random(rounds)
     number, killed = 0, []
     while len(killed) < rounds:
         store = store_in(tmp_path / f"runs{number}")
         before = store.finished()
-        sweep = start(*trials, f"runs_dir={store.path}")
+        sweep = start(*trials_anywhere, f"runs_dir={store.path}")
         if draw.random() < 0.7:  # while it trains, and else while it starts
             _wait(sweep, 120, lambda sweep: bool(sweep.trainers()))
         _wait(sweep, draw.uniform(0, 8))
@@ -72,7 +77,7 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
             sweep.end()
             assert store.finished() >= before
     store = store_in(tmp_path / f"runs{number}")
-    last = start(*trials, f"runs_dir={store.path}")
+    last = start(*trials_anywhere, f"runs_dir={store.path}")
     assert last.wait() == 0, last.said
     _check(store, uninterrupted)
     assert {"parent", "worker"} <= set(killed)
@@ -88,10 +93,10 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
     ],
 )
 def test_told_to_end_a_sweep_ends_in_order_and_says_how_to_go_on(
-    end: signal.Signals, whom: str, start: Start, trials: Trials, store_in: StoreIn, tmp_path: Path
+    end: signal.Signals, whom: str, start: Start, trials_anywhere: Trials, store_in: StoreIn, tmp_path: Path
 ) -> None:
     store = store_in(tmp_path / "runs")
-    sweep = start(*trials, f"runs_dir={store.path}")
+    sweep = start(*trials_anywhere, f"runs_dir={store.path}")
     sweep.wait_until(lambda: store.finished() > 0)
     asked = time.monotonic()
     os.kill(sweep.process.pid, end) if whom == "parent" else os.killpg(sweep.process.pid, end)
@@ -126,12 +131,12 @@ else:
 
 
 def test_a_trial_that_kills_its_process_costs_itself_alone(
-    start: Start, trials: Trials, store_in: StoreIn, tmp_path: Path
+    start: Start, trials_anywhere: Trials, store_in: StoreIn, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_DEADLY)
     store = store_in(tmp_path / "runs")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    sweep = start(*trials, "optimizer.lr=0.1", f"runs_dir={store.path}", environment={"PYTHONPATH": path})
+    sweep = start(*trials_anywhere, "optimizer.lr=0.1", f"runs_dir={store.path}", environment={"PYTHONPATH": path})
     assert sweep.wait() == 1, sweep.said
     lines = sweep.said.splitlines()
     assert lines[-2] == "1 trial failed:"
@@ -148,6 +153,6 @@ def test_a_trial_that_kills_its_process_costs_itself_alone(
     assert [*states["FAILED"].values()] == [1]
     [traceback] = store.path.glob("artifacts/*/artifacts/traceback.txt")
     assert "SIGKILL" in traceback.read_text()
-    again = start(*trials, "optimizer.lr=0.1", f"runs_dir={store.path}")
+    again = start(*trials_anywhere, "optimizer.lr=0.1", f"runs_dir={store.path}")
     assert again.wait() == 0, again.said
     assert "7 finished before" in again.said

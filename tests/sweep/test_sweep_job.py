@@ -16,7 +16,7 @@ from bnbench.data import ImageData
 from bnbench.record.names import Tag
 from bnbench.record.results import TrialResult
 from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
-from bnbench.sweep.running.job import Job, Progress, progress_files, progress_writer, read_progress
+from bnbench.sweep.running.job import Job, Progress, is_shared, progress_files, progress_writer, read_progress, share
 from bnbench.sweep.running.worker import train_pack
 from bnbench.tracking import Spool, TrackingError, this_process
 
@@ -59,6 +59,7 @@ def test_a_job_arrives_in_the_worker_as_it_was_sent(
     job = _job(tmp_path, **changes)
     config = sweep.compose([job.override])
     assert Job(**json.loads(config.pack)) == job
+    assert Job.of_override(job.override) == job
 
 
 def test_progress_that_was_not_written_is_none(tmp_path: Path) -> None:
@@ -84,6 +85,7 @@ def planned(sweep: CountingSweep, images: None, tmp_path: Path) -> Plan:
 def _send(plan: Plan, tmp_path: Path, sweep: CountingSweep) -> tuple[Job, Any]:
     [pack] = plan.packs
     job = _job(tmp_path, keys=[p.trial.key for p in pack], values=[p.values for p in pack])
+    Path(job.spool).mkdir(parents=True)  # as the sweep does
     return job, sweep.compose([*pack[0].overrides, job.override])
 
 
@@ -151,6 +153,16 @@ def test_results_that_cannot_be_written_are_not_trained_again(
     assert tried == [4]
 
 
+def test_a_worker_makes_no_spool_on_a_host_that_does_not_share_it(
+    planned: Plan, tmp_path: Path, sweep: CountingSweep
+) -> None:
+    job, config = _send(planned, tmp_path, sweep)
+    Path(job.spool).rmdir()
+    with pytest.raises(TrackingError, match=rf"{job.spool}, which is not on host \S+; hydra/launcher=ray"):
+        train_pack(config)
+    assert not Path(job.spool).exists()
+
+
 def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
     planned: Plan, tmp_path: Path, sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +173,15 @@ def test_a_worker_refuses_trials_that_are_not_the_planned_ones(
     with pytest.raises(ConfigError, match=f"not the planned {job.keys[0]}: it has other data"):
         train_pack(config)
     assert Spool(Path(job.spool)).pending() == []
+
+
+def test_a_folder_is_shared_only_where_it_is_the_same_folder(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    token = share(here)
+    assert is_shared(here, token)
+    assert not is_shared(elsewhere, token)
+    share(elsewhere)  # another sweep's, by the same name
+    assert not is_shared(elsewhere, token)
 
 
 def test_progress_is_written_whole_and_not_more_often_than_anybody_looks(

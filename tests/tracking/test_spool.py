@@ -17,7 +17,7 @@ Make = Callable[..., TrialResult]
 
 def test_spooled_results_are_read_back_equal(tmp_path: Path, make_result: Make) -> None:
     results = [make_result(seed) for seed in range(3)]
-    path = Spool(tmp_path / "spool").write(results)
+    path = Spool(tmp_path).write(results)
     assert read(path) == results
 
 

@@ -36,11 +36,13 @@ class BnbenchSweeper(Sweeper):
         self.hydra = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
+        from bnbench.sweep.launchers.choose import workers_closed
         from bnbench.sweep.planning.hydra_sweep import HydraSweep
         from bnbench.sweep.running.several_sweeps import run_parts
 
         context, task_function, config = self.hydra
-        return run_parts(HydraSweep(config, context, task_function), arguments)
+        with workers_closed():
+            return run_parts(HydraSweep(config, context, task_function), arguments)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: the plan has checked every trial."""

@@ -13,6 +13,8 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from bnbench.config import Config, ConfigError
+from bnbench.sweep.launchers.choose import open_workers
+from bnbench.sweep.launchers.workers import Workers
 from bnbench.sweep.planning.compose import to_config
 from bnbench.sweep.planning.words import wrong_number_of_workers
 
@@ -75,8 +77,32 @@ class HydraSweep:
         return launcher.launch(overrides, initial_job_idx=0)
 
     @property
+    def other_workers(self) -> Workers | None:
+        """The workers that packs are sent to; None where Hydra's launcher runs them as jobs of its own.
+
+        Raises:
+            ConfigError: If there are none.
+        """
+        launcher = OmegaConf.to_container(self.config.hydra.launcher, resolve=True)
+        assert isinstance(launcher, dict)
+        return open_workers({str(key): value for key, value in launcher.items()}) if "where" in launcher else None
+
+    @property
+    def launcher(self) -> str:
+        """What runs the packs, in a word."""
+        launcher = self.config.hydra.launcher
+        return str(launcher.get("where") or launcher._target_.rpartition(".")[2])
+
+    @property
+    def remedy(self) -> str:
+        """What to set where workers are killed again and again."""
+        return self.other_workers.remedy if self.other_workers else "fewer workers: hydra.launcher.n_jobs=1"
+
+    @property
     def workers(self) -> int:
-        """How many jobs the launcher runs at once: its `n_jobs`, or 1 where it has no such setting."""
+        """How many packs are trained at once: on joblib `n_jobs`, and 1 on a launcher that does not say it."""
+        if self.other_workers:
+            return self.other_workers.count
         from joblib import effective_n_jobs
 
         n_jobs = self.config.hydra.launcher.get("n_jobs", 1)

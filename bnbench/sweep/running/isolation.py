@@ -77,18 +77,19 @@ def isolated(action: Callable[[], None], wanted: Callable[[], bool] = lambda: Tr
     return outcome
 
 
+def end_with(parent: int) -> None:
+    """Wait until this process is not `parent`'s child any more, because that has ended; then end it at once."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
+
+
 def _run(action: Callable[[], None], sender: Connection, parent: int) -> None:
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     try:
         sender.send(failure_of(action))
     except TrackingError as error:
         sender.send(error)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK_SECONDS)
-    os._exit(1)
 
 
 def _death(exit_code: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,6 +14,8 @@ from typing import Any
 from bnbench.record.whole_file import replace_file
 
 _PROGRESS_SECONDS = 0.3
+_OVERRIDE = "++pack='"
+_TOKEN = "token.txt"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ class Job:
         """The Hydra override that carries this job."""
         # In JSON's own escapes, so that Hydra finds neither a quote nor an interpolation in it.
         text = json.dumps(asdict(self)).replace("'", r"\u0027").replace("$", r"\u0024")
-        return f"++pack='{text}'"
+        return f"{_OVERRIDE}{text}'"
+
+    @classmethod
+    def of_override(cls, override: str) -> Job:
+        """The job that an override carries."""
+        return cls(**json.loads(override.removeprefix(_OVERRIDE).removesuffix("'")))
 
     @property
     def progress_file(self) -> Path:
@@ -100,6 +108,23 @@ def progress_writer(file: Path, keys: Sequence[str]) -> Callable[[int, int], Non
                 replace_file(file, json.dumps(asdict(Progress(steps, diverged, tuple(keys)))))
 
     return report
+
+
+def share(sweep_dir: Path) -> str:
+    """A word by which other hosts can tell whether the folder that they have by this name is this one."""
+    folder = _progress_folder(sweep_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex
+    replace_file(folder / _TOKEN, token)
+    return token
+
+
+def is_shared(sweep_dir: Path, token: str) -> bool:
+    """Whether this host has the folder that `share` was called for."""
+    try:
+        return (_progress_folder(sweep_dir) / _TOKEN).read_text(encoding="utf-8") == token
+    except OSError:
+        return False
 
 
 def _progress_folder(sweep_dir: Path) -> Path:

@@ -14,6 +14,7 @@ from bnbench.sweep.planning.describe import count
 from bnbench.sweep.running.failure import SweepFailedError
 from bnbench.sweep.running.interruption import workers_ignore_ctrl_c
 from bnbench.sweep.running.job import Job
+from bnbench.sweep.running.send import LostPacksError
 
 _MOST_BROKEN_LAUNCHES = 3  # launches in a row that broke before any trial was finished
 
@@ -23,17 +24,19 @@ def launch_packs(
     launch: Callable[[list[list[str]]], Sequence[JobReturn]],
     finished: Callable[[], Collection[str]],
     say: Callable[[str], None],
+    remedy: str = "fewer workers: hydra.launcher.n_jobs=1",
 ) -> None:
     """Train every job's pack.
 
-    A worker itself tries a pack again that fails or is killed (`worker.train_pack`). But a worker can be killed too;
-    then the pool of local processes gives up all its workers, and the packs that they were training start again.
+    A worker itself tries a pack again that fails or is killed (`worker.train_job`). But a worker can be killed too, or
+    its host lost; then the packs that have left no results start again.
 
     Args:
         jobs: Each with what Hydra composes for it.
         launch: Runs one job for each list of overrides.
         finished: Keys of the trials that have left results, failures included.
         say: Where lines for the user go.
+        remedy: What to set where workers are killed again and again, beside narrower packs.
 
     Raises:
         SweepFailedError: If workers are killed again and again before they have finished anything.
@@ -51,15 +54,20 @@ def launch_packs(
             if broken_launches == _MOST_BROKEN_LAUNCHES:
                 raise SweepFailedError(
                     f"workers were killed {_MOST_BROKEN_LAUNCHES} times before they had finished a trial; give each "
-                    "more memory (fewer workers: hydra.launcher.n_jobs=1; narrower packs: training.max_pack=…)"
+                    f"more memory ({remedy}; narrower packs: training.max_pack=…){_why(error)}"
                 ) from error
             if left:
-                say(f"a worker was killed; training goes on with the {count(unfinished, 'trial')} left")
+                say(f"a worker was killed; training goes on with the {count(unfinished, 'trial')} left{_why(error)}")
             continue
         for job_return in returns:
             with redirect_stderr(StringIO()):  # Hydra would print the whole pack
                 _ = job_return.return_value  # raises what the job raised
         return
+
+
+def _why(error: BrokenExecutor) -> str:
+    """What is known of the workers' ends."""
+    return f" ({error})" if isinstance(error, LostPacksError) else ""
 
 
 def _without(jobs: Sequence[tuple[Job, list[str]]], finished: Collection[str]) -> list[tuple[Job, list[str]]]:

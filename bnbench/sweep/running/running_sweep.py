@@ -121,7 +121,13 @@ class RunningSweep:
             self._folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(live_report(lambda: self._store.load(run_id), self._folder))
             todo = [(job, pack[0].overrides) for job, pack in packed]
-            launch_packs(todo, lambda overrides: self._hydra.launch(overrides, self._folder), finished, self._say)
+            launch_packs(
+                todo,
+                lambda overrides: self._hydra.launch(overrides, self._folder),
+                finished,
+                self._say,
+                self._hydra.remedy,
+            )
         if progress.tried_again:
             trials, [reason, *others] = count(len(progress.tried_again), "trial"), dict.fromkeys(progress.tried_again)
             more = f" (and {count(len(others), 'other reason')})" if others else ""

@@ -27,16 +27,24 @@ from bnbench.tracking import Spool, this_process, was_killed
 
 
 def train_pack(config: DictConfig) -> None:
-    """Hydra's task: train the pack that `config.pack` describes and spool its results.
+    """Hydra's task: train the pack that `config.pack` describes; raises as `train_job`."""
+    train_job(config, Job(**json.loads(config.pack)))
+
+
+def train_job(config: DictConfig, job: Job) -> None:
+    """Train a pack and spool its results.
 
     Each attempt has a process of its own, so that one that is killed costs no other pack. There are two exceptions: a
     sweep that trains in its own process, and a GPU, whose state does not survive a fork.
+
+    Args:
+        config: What all its trials have, as Hydra composed it.
+        job: The pack.
 
     Raises:
         ConfigError: If this is not the training that was planned.
         TrackingError: If results cannot be written.
     """
-    job = Job(**json.loads(config.pack))
     Spool(Path(job.spool)).check_writable()
     data = DataLoader(Path(job.cache))
     composed = Composed(config)
