@@ -19,6 +19,8 @@ _DEFAULTS = {
     "ONEDNN_MAX_CPU_ISA": None,
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": None,
 }
+VARIABLES = frozenset(_DEFAULTS)
+"""The names of the environment variables that kernels go by."""
 
 
 def kernel_settings() -> dict[str, str]:

@@ -81,7 +81,7 @@ _BAD = [
     (["seed=0", "[["], ["[["]),
     # Hydra's own settings
     (["hydra.mode=RUN"], ["hydra.mode=RUN", "MULTIRUN"]),
-    (["hydra/launcher=nope"], ["hydra/launcher=nope", "joblib"]),
+    (["hydra/launcher=nope"], ["hydra/launcher=nope", "joblib", "ray, slurm"]),
     (["--config-dir", "nowhere"], ["nowhere"]),
     (["--config-dir", "nowhere", "+sweep=mine"], ["nowhere"]),
     # files

@@ -123,10 +123,11 @@ def test_an_interpreter_has_no_variable_of_the_engine_s_but_those_that_say_how_k
 ) -> None:
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     _answer(trainer, pack)
     content = Path(f"/proc/{trainer.process}/environ").read_bytes().split(b"\0")
     assert b"MKL_CBWR=AUTO,STRICT" in content
-    assert not [line for line in content if line.startswith(b"MKL_NUM_THREADS")]
+    assert not [line for line in content if line.startswith((b"MKL_NUM_THREADS", b"ATEN_CPU_CAPABILITY"))]
 
 
 def test_closed_before_its_end_nothing_trains_on(pack: dict[str, Any]) -> None:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bnbench.sweep.launchers.workers import lost_answer
+from bnbench.tensors.kernels import VARIABLES
 
 _ENGINE_VARIABLES = ("OMP_", "MKL_", "KMP_", "OPENBLAS_")  # of engines, which set them to one thread a worker
-
 _END_SECONDS = 5.0
 
 
@@ -96,8 +96,12 @@ class Trainer:
 
 
 def _environment(kernels: dict[str, str]) -> dict[str, str]:
-    """This process's variables without the engine's, and with those that say how kernels round."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(_ENGINE_VARIABLES)}
+    """This process's variables; of those that kernels go by, the given ones alone, and none of the engine's."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_ENGINE_VARIABLES) and name not in VARIABLES
+    }
     return {**own, **kernels}
 
 
