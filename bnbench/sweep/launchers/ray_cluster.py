@@ -42,12 +42,12 @@ class RayWorkers:
             import ray
         except ModuleNotFoundError as error:
             raise ConfigError("hydra/launcher=ray needs Ray, and it is not here; pip install 'bnbench[ray]'") from error
-        self._ray = ray
+        self._ray: Any = ray
         self._wanted = count
-        self._joined = not ray.is_initialized()
+        self._joined = not self._ray.is_initialized()
         self.remedy = "fewer workers on each node: its num-cpus, as `ray start` takes it"
         if self._joined:
-            _join(ray, address, count)
+            _join(self._ray, address, count)
         if not self._cpus():
             self.close()
             raise ConfigError(f"hydra.launcher.address={address} has no CPU for tasks; start a node with --num-cpus")
