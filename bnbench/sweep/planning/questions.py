@@ -15,7 +15,7 @@ from bnbench.config import ConfigError, Placement
 if TYPE_CHECKING:
     from bnbench.models.own import Site
 
-_MOST_PARTS = 5
+_FEWEST_PARTS, _MOST_PARTS = 3, 5
 _MOST_GROUPS = 32
 _FEWEST_GROUPS = 2
 
@@ -180,14 +180,13 @@ def parts_of(paths: Sequence[str]) -> list[str]:
     ['bn1', 'layer1', 'layer2']
     >>> parts_of(["features.0.1", "features.3.1"])
     ['features.0', 'features.3']
+    >>> parts_of(["blocks.0.norm1", "blocks.0.norm2", "blocks.1.norm1", "norm"])
+    ['blocks.0', 'blocks.1', 'norm']
     """
     depth = max(len(path.split(".")) for path in paths)
-    found = [*dict.fromkeys(paths)]
-    for level in range(1, depth + 1):
-        prefixes = [*dict.fromkeys(".".join(path.split(".")[:level]) for path in paths)]
-        if len(prefixes) > 1:
-            found = prefixes
-            break
+    levels = [[*dict.fromkeys(".".join(path.split(".")[:level]) for path in paths)] for level in range(1, depth + 1)]
+    # Where nearly all norms lie in one part, such as a transformer's blocks, it is the parts of that which tell.
+    found = next((level for least in (_FEWEST_PARTS, 2) for level in levels if len(level) >= least), levels[-1])
     if len(found) <= _MOST_PARTS:
         return found
     bounds = [round(len(found) * part / _MOST_PARTS) for part in range(_MOST_PARTS + 1)]
