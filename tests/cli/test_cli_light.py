@@ -18,7 +18,7 @@ from bnbench.config.optimizer_catalog import OPTIMIZERS
 from bnbench.config.schedule_catalog import SCHEDULES
 from bnbench.data import DATASETS, OWN
 from bnbench.models import MODELS
-from bnbench.norms import NORMS
+from bnbench.norms import ALL_NORMS
 
 if TYPE_CHECKING:
     from conftest import Answer
@@ -89,7 +89,7 @@ def test_the_list_names_everything_that_can_be_chosen(bnbench: Callable[..., Ans
     names = {line.split()[0] for line in answer.out if line.startswith("  ")}
     files = {file.stem for group in ("sweep", "experiment", "claim") for file in (conf_dir() / group).glob("*.yaml")}
     assert {"placement", "smoke", "fc_lesson"} <= files
-    chosen = (MODELS, NORMS, OPTIMIZERS, SCHEDULES, DATASETS, OWN)
+    chosen = (MODELS, ALL_NORMS, OPTIMIZERS, SCHEDULES, DATASETS, OWN)
     assert names == files.union(*chosen)
 
 
