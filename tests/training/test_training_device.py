@@ -89,5 +89,6 @@ def test_a_gpu_trains_to_the_same_accuracy_within_its_rounding(model, trial_of, 
 
     data = images_of(1, 8, 8)
     overrides = (f"model.name={model}", "model.width=4", "norm.name=batch", "training.steps=3", "training.batch_size=8")
+    overrides += ("training.engine=torch",)
     [cpu], [gpu] = (fit([trial_of(*overrides, f"training.device={d}")], data) for d in ("cpu", "cuda"))
     assert gpu.metrics["test/loss"] == pytest.approx(cpu.metrics["test/loss"], rel=1e-3)
