@@ -97,6 +97,14 @@ def test_differences_that_all_equal_the_margin_are_settled_by_no_number_of_seeds
     assert cost([finding]) == "what is open would take more than 10,000 seeds"
 
 
+def test_differences_that_are_all_equal_beyond_the_margin_are_settled_by_their_number() -> None:
+    [finding] = settled(claim_test(), [np.full(10, 0.05)])
+    assert finding.verdict == Verdict.inconclusive, "p = .001, and the first look asks for .0004"
+    assert finding.seeds == 11
+    [finding] = settled(claim_test(), [np.full(16, 0.05)])
+    assert (finding.verdict, finding.ended) == (Verdict.supported, 16)
+
+
 def test_successes_are_settled_by_their_own_counts() -> None:
     where = {"model.depth": 3}
 

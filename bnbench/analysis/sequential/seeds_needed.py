@@ -27,9 +27,13 @@ def seeds_for_difference(mean: float, sd: float, margin: float | None, last: Bou
     Returns:
         A number > pairs; `math.inf` where more than `MOST` would be needed.
     """
-    if not sd > 0 or math.isnan(mean):
+    if math.isnan(mean):
         return math.inf
     n = np.arange(pairs + 1, MOST + 1)
+    if not sd > 0:  # the sign-flip test then decides, see `evidence.weigh`
+        beyond, within = abs(mean) > (margin or 0.0), margin is not None and abs(mean) < margin
+        level = last.side if beyond else last.within if within else 0.0
+        return _first(n, (0.5**n <= level).astype(float)) if level else math.inf
     effect, distance = abs(mean) / sd * np.sqrt(n), (margin or 0.0) / sd * np.sqrt(n)
     power = _ndtr(effect - distance - _z(last.side))
     if margin is not None:
