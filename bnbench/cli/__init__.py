@@ -22,6 +22,7 @@ VERBS = {
     "pack": "write a sweep, its trials and its report as one file, to be handed on",
     "load": "record the sweep in such a file here, as far as it is not here yet",
     "sync": "record what was trained while the tracking store was away",
+    "check": "put an implementation of batch norm, of any framework, through its properties",
     "bench": "time bnbench on this machine beside the usual way",
     "ui": "serve the MLflow UI on this machine, and say where a sweep's charts are",
 }

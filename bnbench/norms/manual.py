@@ -27,7 +27,7 @@ class ManualBatchNorm(BatchNorm):
             mean, var = moments(values, 1, keepdims=True)
         else:
             mean, var = (statistic.unsqueeze(1) for statistic in self.evaluation_statistics())
-        if self.training:
+        if self.training and len(x):
             with torch.no_grad():
                 self.blend(mean, var, values.shape[1], self._blends_unbiased(x, values.shape[1]))
         offset = None if self.bias is None else self.bias.view(-1, 1)
