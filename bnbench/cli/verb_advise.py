@@ -119,16 +119,11 @@ def _some(text: str, allowed: Sequence[str], option: str) -> list[str]:
 
 
 def _advice(sweep: Sweep, base: str, activation: str, asked: Sequence[object]) -> str:
-    from bnbench.report.advice import advice, answers, reasons
+    from bnbench.report.advice import advice, answers, reasons, remedy
     from bnbench.sweep.planning.questions import Question
 
     told = [(one.ask, one.level, one.phrase, one.short) for one in asked if isinstance(one, Question)]
     found = answers(sweep.contents, told)
     lines = [f"- {line}" for line in reasons(found, base)]
-    return "\n".join(
-        [
-            "",
-            *textwrap.wrap(advice(found, base, activation), 100),
-            *(part for line in lines for part in textwrap.wrap(line, 100, subsequent_indent="  ")),
-        ]
-    )
+    paragraphs = [advice(found, base, activation), *lines, *filter(None, [remedy(found)])]
+    return "\n".join(["", *(textwrap.fill(line, 100, subsequent_indent="  ") for line in paragraphs)])

@@ -78,6 +78,17 @@ def reasons(found: Sequence[Answer], base: str) -> list[str]:
     return lines
 
 
+def remedy(found: Sequence[Answer]) -> str:
+    """What would tell more, where a grid of learning rates ends too early; empty where none does."""
+    at_edge = sum(bool(one.standing.contrast.at_edge) for one in found)
+    if not at_edge:
+        return ""
+    return (
+        f"{at_edge} of {len(found)} comparisons are inconclusive, for a learning rate at the edge of the grid; give "
+        "optimizer.lr more values on that side"
+    )
+
+
 def _names(one: Answer, base: str) -> Callable[[str], str]:
     return lambda level: base if level == one.standing.contrast.a else one.phrase
 

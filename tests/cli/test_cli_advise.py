@@ -88,7 +88,7 @@ def test_it_trains_every_question_and_says_what_the_network_needs(
     assert (trials["status"] == "finished").all()
     reasons = [line for line in answer.out if line.startswith("- ")][-4:]
     assert [reason.partition(":")[0] for reason in reasons] == [
-        "- no norm", "- after the activation", "- no norm in 2", "- no norm in 5"
+        "- no norm", "- batch norm after the activation", "- no norm in 2", "- no norm in 5"
     ]  # fmt: skip
     said = answer.out[answer.out.index(reasons[0]) - 1]
     assert said.endswith(".")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bnbench.report.advice import Answer, advice
+from bnbench.report.advice import Answer, advice, remedy
 from bnbench.report.standing import Standing, State
 
 MARGIN = 0.005
@@ -15,7 +15,7 @@ MARGIN = 0.005
 
 def answer(ask: str, short: str, outcome: str, phrase: str = "") -> Answer:
     """An answer in which the network as it is, or the variant, wins, or in which the two are as `outcome` says."""
-    contrast: Any = SimpleNamespace(a="own", b="variant", margin=MARGIN)
+    contrast: Any = SimpleNamespace(a="own", b="variant", margin=MARGIN, at_edge=["own"] if outcome == "open" else [])
     if outcome in ("own", "variant"):
         standing = Standing(contrast, State.different, outcome, "own" if outcome == "variant" else "variant")
     else:
@@ -56,3 +56,11 @@ BN = "batch norm"
 )  # fmt: skip
 def test_the_sentence_says_what_was_found(found: list[Answer], base: str, said: str) -> None:
     assert advice(found, base, "the ReLU") == said
+
+
+def test_a_grid_that_ends_too_early_is_named() -> None:
+    found = [answer("none", "", "open"), answer("part", "a", "own"), answer("part", "b", "open")]
+    assert remedy(found).startswith(
+        "2 of 3 comparisons are inconclusive, for a learning rate at the edge of the grid; give"
+    )
+    assert remedy(found[1:2]) == ""

@@ -145,7 +145,11 @@ def _placements(places: Sequence[Site], own: Sequence[str], tried: Sequence[str]
     others = [place for place in Placement if stands - {place}]
     return [
         Question(
-            Ask.placement, f"own {place}", ("norm=own", f"norm.placement={place}"), f"{place} the activation", place
+            Ask.placement,
+            f"own {place}",
+            ("norm=own", f"norm.placement={place}"),
+            f"{_own_phrase(own)} {place} the activation",
+            place,
         )
         for place in others
     ]
