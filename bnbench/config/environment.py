@@ -67,13 +67,14 @@ def hardware() -> dict[str, Any]:
     """The processor's name, the cores this process may use and the machine's memory."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(memory_bytes / 2**30, 1),
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's name, as its system has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux

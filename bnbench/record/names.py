@@ -280,7 +280,9 @@ class Tag:
     NORM = "bnbench.norm"  # the norm and its placement, such as "batch before"
     COMMAND = "bnbench.command"
     VERSIONS = "bnbench.versions"
-    CPU = "bnbench.cpu"
+    CPU = "bnbench.cpu"  # of a trial: of the host that trained it
+    HOST = "bnbench.host"  # the name of that host
+    LAUNCHER = "bnbench.launcher"  # what ran its pack: "joblib", "ray", "slurm", "processes"
     PACK = "bnbench.pack"
     PARENT = "mlflow.parentRunId"  # MLflow's own: the sweep's run
     ATTEMPT = "bnbench.attempt"  # which attempt it is, only for a trial whose pack failed before

@@ -68,9 +68,8 @@ def _at_home(job: Job, token: str, scratch: Path) -> Job:
     job = replace(job, spool=str(spool))
     if is_shared(Path(job.sweep_dir), token):
         return job
-    return replace(
-        job, cache=str(_cache(scratch)), checkpoints=str(scratch / "checkpoints"), sweep_dir=str(scratch / "sweep")
-    )
+    own = scratch / Path(job.sweep_dir).name
+    return replace(job, cache=str(_cache(scratch)), checkpoints=str(scratch / "checkpoints"), sweep_dir=str(own))
 
 
 def _cache(scratch: Path) -> Path:

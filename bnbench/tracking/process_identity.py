@@ -10,14 +10,17 @@ _UNKNOWN = "-"
 
 
 def this_process() -> str:
-    """What tells this process from every other: its host, its id there, and when it started."""
-    return f"{socket.gethostname()} {os.getpid()} {_start(os.getpid())}"
+    """What tells this process from every other: its host, its id there, when it started, and whose ids those are."""
+    return f"{socket.gethostname()} {os.getpid()} {_start(os.getpid())} {_namespace()}"
 
 
 def was_killed(process: str) -> bool:
-    """Whether the process that `this_process` named is known to be gone; False for one of another host."""
-    host, pid, start = process.split()
-    if host != socket.gethostname():
+    """Whether the process that `this_process` named is known to be gone.
+
+    False for one of another host, and for one of another container, which may have this one's name but not its ids.
+    """
+    host, pid, start, *namespace = process.split()  # an older bnbench named none
+    if host != socket.gethostname() or (namespace and namespace != [_namespace()]):
         return False
     try:
         os.kill(int(pid), 0)
@@ -27,6 +30,14 @@ def was_killed(process: str) -> bool:
         pass
     now = _start(int(pid))
     return now is None or (_UNKNOWN not in (now, start) and now != start)
+
+
+def _namespace() -> str:
+    """The number of the table of processes in which ids are looked up; a container has one of its own."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return _UNKNOWN
 
 
 def _start(pid: int) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from bnbench.config import Engine
 from bnbench.record import names
 from bnbench.record.columns import STATE
 from bnbench.record.names import CONDITIONS, CURVES, MEASURED_CURVES, Tag, is_curve, is_layer_gradient
@@ -43,7 +44,8 @@ def load_table(connection: Connection, sweep: str) -> SweepTable:
 def load_trials(connection: Connection, record: SweepRecord, planned: Sequence[PlannedTrial]) -> SweepTable:
     """The planned trials as the store holds them, whatever sweeps they are of; arguments as of `start_sweep`."""
     recorded = counting_runs(connection, planned)
-    conditions, timing = _conditions([*recorded.values()]), newest_timing(connection, planned)
+    by_torch = {trial.key for trial in planned if trial.params.get("training.engine") != Engine.lanes}
+    conditions, timing = _conditions(recorded, by_torch), newest_timing(connection, planned)
     facts = replace(record.found_out, conditions=conditions, timing=timing)
     key_of = {trial.run_id: key for key, trial in recorded.items()}
     finals: dict[str, dict[str, float]] = {key: {} for key in recorded}
@@ -65,9 +67,12 @@ def planned_table(record: SweepRecord, planned: Sequence[PlannedTrial]) -> Sweep
     return SweepTable(record, _trials(planned, {}, {}, set(record.asked.tuning_seeds)), _curves(planned, []))
 
 
-def _conditions(recorded: Sequence[RecordedTrial]) -> dict[str, list[str]]:
+def _conditions(recorded: Mapping[str, RecordedTrial], by_torch: Set[str]) -> dict[str, list[str]]:
+    """Each condition's values; of CPUs those that had trials of torch's, for lanes have the same bits on any."""
     tags = (*CONDITIONS, Tag.VERSIONS)
-    values_of = {tag: {trial.tags[tag] for trial in recorded if tag in trial.tags} for tag in tags}
+    values_of = {tag: {trial.tags[tag] for trial in recorded.values() if tag in trial.tags} for tag in tags}
+    if cpus := {one.tags[Tag.CPU] for key, one in recorded.items() if key in by_torch and Tag.CPU in one.tags}:
+        values_of[Tag.CPU] = cpus
     return {tag.rpartition(".")[2]: sorted(values) for tag, values in values_of.items()}
 
 

@@ -132,12 +132,15 @@ def claimed(path: Path) -> Iterator[bool]:
 
     Raises:
         FileNotFoundError: If another process has delivered it.
+        TrackingError: If the disk keeps no locks.
     """
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # on NFS, a lock of one's own takes a file that can be written
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
+        except OSError as error:
+            raise TrackingError(f"{path} cannot be locked ({error.strerror}); set runs_dir to another disk") from error
         else:
             path.stat()  # raises if another process delivered it just before
             yield True

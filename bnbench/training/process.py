@@ -8,6 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,22 @@ from bnbench.tensors.kernels import described_settings
 # mallopt's numbers of its parameters, and their largest values.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
+
+# MKL's numbers in mkl_types.h.
+_MKL_ALL, _MKL_STRICT = -1, 0x10000
+_MKL_BRANCHES = {
+    0: "OFF",
+    1: "OFF",
+    2: "AUTO",
+    3: "COMPATIBLE",
+    4: "SSE2",
+    6: "SSSE3",
+    7: "SSE4_1",
+    8: "SSE4_2",
+    9: "AVX",
+    10: "AVX2",
+    12: "AVX512",
+}
 
 
 def prepare_process() -> None:
@@ -65,7 +82,21 @@ def _blas(device: Device) -> str:
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         return f"CUDA {torch.version.cuda}, cuDNN {cudnn}"
     mkl = re.search(r"Math Kernel Library Version (\S+?)-", torch.__config__.show())
-    return f"MKL {mkl[1]}, MKL_CBWR={os.environ.get('MKL_CBWR', '')}" if mkl else "not MKL"
+    return f"MKL {mkl[1]}, MKL_CBWR={_reproducibility_of_mkl()}" if mkl else "not MKL"
+
+
+def _reproducibility_of_mkl() -> str:
+    """The branch of its code that MKL takes, as it says itself: it reads `MKL_CBWR` at its first use, and not later.
+
+    Where this torch does not let MKL be asked, it is the variable, marked as such.
+    """
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        setting = int(ctypes.CDLL(str(library)).mkl_serv_cbwr_get(_MKL_ALL))
+    except (OSError, AttributeError):
+        return f"{os.environ.get('MKL_CBWR', '')} asked for"
+    branch = setting & ~_MKL_STRICT
+    return _MKL_BRANCHES.get(branch, str(branch)) + (",STRICT" if setting & _MKL_STRICT else "")
 
 
 def fit_in_memory(fit: Callable[[Sequence[Trial]], list[TrialResult]], trials: Sequence[Trial]) -> list[TrialResult]:

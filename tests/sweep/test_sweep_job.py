@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bnbench.config import ConfigError
+from bnbench.config import ConfigError, environment
 from bnbench.data import ImageData
 from bnbench.record.names import Tag
 from bnbench.record.results import TrialResult
@@ -106,6 +107,8 @@ def test_a_worker_trains_the_planned_trials_and_spools_their_results(
     assert [r.key for r in results] == job.keys
     assert [r.params for r in results] == [p.trial.params for p in planned.planned]
     assert {r.tags[Tag.PACK] for r in results} == {"placement-0a1b/3"}
+    trained_by = {(r.tags[Tag.HOST], r.tags[Tag.CPU], r.tags[Tag.LAUNCHER]) for r in results}
+    assert trained_by == {(socket.gethostname(), environment.cpu_name(), "joblib")}
 
 
 def test_a_pack_that_fails_is_tried_again_then_trial_by_trial_and_what_still_fails_is_a_result(

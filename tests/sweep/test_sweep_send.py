@@ -15,6 +15,7 @@ import pytest
 
 import bnbench
 from bnbench.config import ConfigError
+from bnbench.record.names import Tag
 from bnbench.sweep.launchers import choose
 from bnbench.sweep.launchers.choose import open_workers, workers_closed
 from bnbench.sweep.launchers.processes import LocalProcesses
@@ -93,6 +94,8 @@ def test_a_pack_needs_no_folder_of_the_sweep_s_host_and_makes_none(pack: dict[st
     results = [json.loads(line) for line in _answer(trainer, pack)["results"]]
     assert [result["key"] for result in results] == pack["job"]["keys"]
     assert {result["status"] for result in results} == {"finished"}
+    assert {result["tags"][Tag.PACK] for result in results} == {f"{Path(pack['job']['sweep_dir']).name}/0"}
+    assert {result["tags"][Tag.LAUNCHER] for result in results} == {"processes"}
     assert not [key for key in ("cache", "checkpoints", "sweep_dir", "spool") if Path(pack["job"][key]).exists()]
 
 

@@ -217,7 +217,7 @@ def test_another_cpu_and_other_packages_are_noted_with_what_follows(
     first: str, verified: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = environment.versions()
-    monkeypatch.setattr(environment, "hardware", lambda: {"cpu": "Z80"})
+    monkeypatch.setattr(environment, "cpu_name", lambda: "Z80")
     monkeypatch.setattr(environment, "versions", lambda: {**here, "numpy": "9.9"})
     said = verified(sweep=first, sample=1)
     assert said.lines[1] == f"numpy {here['numpy']} when recorded, 9.9 now: where digits differ, this may be why"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import url2pathname
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from bnbench.record import names
+from bnbench.record.names import Tag
 from bnbench.record.planned_trial import PlannedTrial
 from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import SweepRecord
@@ -207,3 +209,17 @@ def test_trials_of_sweeps_under_other_versions_are_told_by_them(store: Store, ma
     sweep = start([old, new], id="new", versions={"numpy": "2"})
     store.record([new], sweep)
     assert store.load(sweep).record.found_out.conditions["versions"] == ["numpy=1", "numpy=2"]
+
+
+@pytest.mark.parametrize(("engine", "cpus"), [("torch", ["A", "B"]), ("lanes", None)])
+def test_trials_of_torch_are_told_by_the_cpus_that_trained_them(
+    engine: str, cpus: list[str] | None, store: Store, make_result: Make, start: Start
+) -> None:
+    made = [make_result(seed) for seed in range(2)]
+    results = [
+        replace(one, params={**one.params, "training.engine": engine}, tags={**one.tags, Tag.CPU: cpu})
+        for one, cpu in zip(made, "AB", strict=True)
+    ]
+    sweep = start(results)
+    store.record(results, sweep)
+    assert store.load(sweep).record.found_out.conditions.get("cpu") == cpus

@@ -108,3 +108,25 @@ def test_a_process_with_too_little_memory_trains_its_pack_in_parts_to_the_same_b
     assert (widest, whole) == ("8", "8")
     assert int(narrowest) < 8
     assert limited == free
+
+
+_USED_BEFORE = """
+import os, sys, torch
+if sys.argv[1] == "used":
+    torch.rand(64, 64) @ torch.rand(64, 64)
+os.environ["MKL_CBWR"] = "AUTO,STRICT"
+from bnbench.config import Device
+from bnbench.record.names import Tag
+from bnbench.training.process import conditions
+torch.rand(64, 64) @ torch.rand(64, 64)
+print(conditions(Device.cpu)[Tag.BLAS])
+"""
+
+
+@pytest.mark.parametrize(("before", "says"), [("used", "MKL_CBWR=OFF"), ("unused", "MKL_CBWR=AUTO,STRICT")])
+def test_the_tag_of_blas_is_what_mkl_does_and_not_what_it_was_asked_too_late(before: str, says: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
+    script = [sys.executable, "-c", _USED_BEFORE, before]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
+    tag = done.stdout.strip()
+    assert tag.endswith(says) or tag == "not MKL"

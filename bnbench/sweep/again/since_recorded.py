@@ -76,7 +76,7 @@ def changes(retraining: Retraining, conditions: Mapping[str, str] | None = None)
         ("numerics version", then.get("numerics"), here.get("numerics")),
         *((name, then.get(name), here.get(name)) for name in ("torch", *_PACKAGES)),
         *((_CONDITIONS[tag], tags.get(tag), now.get(tag)) for tag in CONDITIONS),
-        ("CPU", origin.environment.hardware.get("cpu"), environment.hardware().get("cpu")),
+        ("CPU", tags.get(Tag.CPU) or origin.environment.hardware.get("cpu"), environment.cpu_name()),
     ]
     if _is_the_same_on_any_cpu(retraining.trial):
         compared = [entry for entry in compared if entry[0] not in _OF_THE_CPU]

@@ -89,9 +89,9 @@ class HydraSweep:
 
     @property
     def launcher(self) -> str:
-        """What runs the packs, in a word."""
+        """What runs the packs, in a word: an engine of ours, or the launcher of Hydra's."""
         launcher = self.config.hydra.launcher
-        return str(launcher.get("where") or launcher._target_.rpartition(".")[2])
+        return str(launcher.get("where") or launcher._target_.rpartition(".")[2].removesuffix("Launcher").lower())
 
     @property
     def remedy(self) -> str:

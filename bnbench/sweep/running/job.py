@@ -33,6 +33,7 @@ class Job:
         run_id: The sweep's run in the tracking store.
         process: The sweeping process, as `tracking.this_process` names it; its workers end once it is gone.
         alone: Whether its trial is trained as plain torch does, not in a pack; decided once, in the plan.
+        launcher: What runs the pack, in a word.
         anew: Whether results count beside earlier ones of the same trials.
     """
 
@@ -45,6 +46,7 @@ class Job:
     spool: str
     run_id: str
     process: str
+    launcher: str = "joblib"
     anew: bool = False
     alone: bool = False
 

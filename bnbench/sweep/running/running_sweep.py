@@ -101,6 +101,7 @@ class RunningSweep:
             "sweep_dir": str(self._folder),
             "spool": str(self._spool.folder),
             "run_id": run_id,
+            "launcher": self._hydra.launcher,
         }
         jobs = [_job(n, pack, place, anew=not self._config.resume) for n, pack in enumerate(plan.packs, first)]
         packed = [*zip(jobs, plan.packs, strict=True)]

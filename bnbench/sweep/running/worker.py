@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bnbench.config import ConfigError, Device, Trial
+from bnbench.config.environment import cpu_name
 from bnbench.data import ImageData
 from bnbench.record import checkpoints, names
 from bnbench.record.redaction import redacted
@@ -101,7 +103,13 @@ def _fit(job: Job, images: ImageData, trials: Sequence[Trial]) -> list[TrialResu
 
 
 def _spool(job: Job, results: list[TrialResult], earlier_attempts: Sequence[str | None]) -> None:
-    tags = {names.Tag.PACK: f"{Path(job.sweep_dir).name}/{job.number}", names.Tag.PARENT: job.run_id}
+    tags = {
+        names.Tag.PACK: f"{Path(job.sweep_dir).name}/{job.number}",
+        names.Tag.PARENT: job.run_id,
+        names.Tag.HOST: socket.gethostname(),
+        names.Tag.CPU: cpu_name(),
+        names.Tag.LAUNCHER: job.launcher,
+    }
     if earlier_attempts:
         tags[names.Tag.ATTEMPT] = str(len(earlier_attempts) + 1)
         tags[names.Tag.FAILED_BEFORE] = redacted(str(earlier_attempts[0]).splitlines()[-1])
