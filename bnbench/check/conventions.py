@@ -33,6 +33,5 @@ CONVENTIONS = {
     "torch": Convention("torch.nn.BatchNorm", "new", "N - 1", "N - 1"),
     "keras": Convention("keras.layers.BatchNormalization", "old", "N", "N"),
     "flax": Convention("flax.linen.BatchNorm", "old", "N", "N"),
-    "nnx": Convention("flax.nnx.BatchNorm", "old", "N", "N"),
 }
 """By the name of the framework; what its own layer was found to do stands on the page `frameworks`."""
