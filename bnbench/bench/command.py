@@ -22,6 +22,7 @@ from bnbench.bench.taking_part import taking_part, why_no_jax, why_no_lanes
 from bnbench.bench.text import tables
 from bnbench.bench.workloads import Workload
 from bnbench.config import environment
+from bnbench.tensors.device import has_gpu
 
 _BUSY_LOAD = 0.5  # load average before the start above which the machine counts as busy
 _CURVE_POINTS = 100  # points of each recorded curve
@@ -88,6 +89,9 @@ class _Measurement:
         if "norms" in sections:
             self._say("norms")
             report["norms"] = self._sides["torch"].call("norms", seconds=options.seconds / 30)
+        if "gpu" in sections and has_gpu():
+            self._say("gpu")
+            report["gpu"] = self._sides["torch"].call("gpu", seconds=3 * options.seconds, folder=str(self._folder))
         if "tracking" in sections:
             self._say("tracking")
             report["tracking"] = self._recording()
@@ -97,7 +101,8 @@ class _Measurement:
 
     def _needed(self) -> list[str]:
         """The names of the sides that the sections need."""
-        needed = {"torch": None} if "norms" in self._options.sections else {}
+        of_torch = "norms" in self._options.sections or ("gpu" in self._options.sections and has_gpu())
+        needed = {"torch": None} if of_torch else {}
         if "inner" in self._options.sections:
             for workload in self._options.workloads:
                 needed |= dict.fromkeys(taking_part(workload))

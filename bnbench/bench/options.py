@@ -14,6 +14,7 @@ from bnbench.config.folder import conf_dir
 SECTIONS = {
     "inner": "the inner step of lanes and of torch's packs against JAX, a hand-written loop and the usual way",
     "norms": "each norm folded for 8 trials against 8 alone, and batch norm against torch's",
+    "gpu": "where there is a GPU, wide packs on it against the same trials one after another",
     "tracking": "what it costs to record a trial, and to read 2,000 back and report them",
 }
 

@@ -96,7 +96,7 @@ class Side:
         self._trials = trials_of(overrides, range(width))
         self._data = load_images(tuple(overrides), Path(folder))
         self._module = make_pack(self._trials, self._data)
-        self._step_seconds = _warm(self._module)
+        self._step_seconds = warm_up(self._module)
         packed = self._module.pack
         return {
             "parameters": packed.sizes()[0],
@@ -119,7 +119,7 @@ class Side:
         """
         before = statistics.mean(self._losses())
         clock = Clock()
-        steps = _run(self._module, seconds, self._step_seconds)
+        steps = train_for(self._module, seconds, self._step_seconds)
         answer = clock.rates(len(self._trials) * steps)
         if isinstance(self._module.pack, LanePack):
             answer |= self._operations(self._module.pack, answer["rate"])
@@ -136,6 +136,12 @@ class Side:
         close = batch_norm_against_torch(3 * seconds)  # longer, as the two may differ by only a few per cent
         return {"folded": fold_against_lone(seconds), "batch_norm": close}
 
+    def gpu(self, seconds: float, folder: str) -> dict[str, Any]:
+        """The GPU's name, and the rates of packs and of lone trials on it."""
+        from bnbench.bench.gpu_packs import packs_against_lone
+
+        return packs_against_lone(seconds, Path(folder))
+
     def _losses(self) -> list[float]:
         module = self._module
         rows = module.images.first_train_rows(_PROBE_IMAGES)
@@ -144,7 +150,7 @@ class Side:
         return [float(value) for value in values[: len(self._trials)]]
 
 
-def _warm(module: BarePack) -> float:
+def warm_up(module: BarePack) -> float:
     """Seconds per step, not counting a first one that allocates memory, unless that one takes long."""
     started = time.perf_counter()
     module.take(1)
@@ -155,7 +161,7 @@ def _warm(module: BarePack) -> float:
     return (time.perf_counter() - started - first) / 2
 
 
-def _run(module: BarePack, seconds: float, step_seconds: float) -> int:
+def train_for(module: BarePack, seconds: float, step_seconds: float) -> int:
     """Take steps for at least `seconds`, in blocks as long as a sweep's if steps are short; returns their number."""
     block = round(seconds / _BLOCKS_A_RUN / step_seconds)
     block = min(_MAX_BLOCK, max(1, block))

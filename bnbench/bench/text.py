@@ -27,6 +27,8 @@ def tables(report: _Row) -> str:
         ]
     if report["norms"] is not None:
         parts += [_folded(report["norms"]["folded"]), _batch_norm(report["norms"]["batch_norm"])]
+    if report["gpu"] is not None:
+        parts.append(_gpu(report["gpu"]))
     if report["tracking"] is not None:
         parts.append(_tracking(report["tracking"]))
     if report["sweep"] is not None:
@@ -97,6 +99,15 @@ def _batch_norm(norms: Sequence[_Row]) -> Iterator[str]:
         times = (_spread(row.get(side), ".0f") for side in ("bnbench", "torch", "rows"))
         ratios = (_spread(row.get(f"bnbench/{other}"), ".2f") for other in ("torch", "rows"))
         rows.append((row["case"], *times, *ratios))
+    yield from aligned(rows)
+
+
+def _gpu(gpu: _Row) -> Iterator[str]:
+    yield f"trial-steps per second of wall time on {gpu['card']}: a pack of K trials, and the same one after another"
+    rows = [("workload", "K", "pack", "lone", "pack/lone")]
+    for row in gpu["packs"]:
+        rates = (f"{row[side]:,.0f}" for side in ("pack", "lone"))
+        rows.append((row["workload"], str(row["width"]), *rates, f"{row['ratio']:.1f}"))
     yield from aligned(rows)
 
 

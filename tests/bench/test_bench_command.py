@@ -35,7 +35,7 @@ Quick = tuple[dict[str, Any], list[str], Path]
     [
         (["fast"], "unrecognized arguments: fast"),
         (["--jsn"], "unrecognized arguments: --jsn"),
-        (["--only", "inner,speed"], "--only speed is unknown; allowed: inner, norms, tracking"),
+        (["--only", "inner,speed"], "--only speed is unknown; allowed: inner, norms, gpu, tracking"),
         (["--workload", "fc-7"], "--workload fc-7 is unknown; allowed: fc-1-none, "),
         (["--rounds", "0"], "--rounds 0 is not allowed; it must be a whole number >= 1"),
         (["--rounds", "many"], "invalid int value: 'many'"),

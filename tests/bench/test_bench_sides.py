@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from bnbench.bench import handwritten, jax_loop, loop, packed, taking_part, usual
+from bnbench.bench import gpu_packs, handwritten, jax_loop, loop, packed, taking_part, usual
 from bnbench.bench.packed import make_pack
 from bnbench.bench.plain import batch_loss, parameter_count, plain_network, plain_optimizer
 from bnbench.bench.taking_part import known_to_jax
@@ -264,3 +264,12 @@ def test_every_workload_is_a_trial_with_a_result(workload) -> None:
     seven = trials_of(workload.overrides, [7])[0]
     assert (seven.seed, seven.training.batch_size) == (7, int(workload.name.split("-")[1]))
     assert pack_width(workload.overrides) > 1
+
+
+def test_packs_on_a_device_are_timed_beside_lone_trials_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("model=fc", "model.width=4", "optimizer.lr=0.1", "training.batch_size=4")
+    monkeypatch.setattr(gpu_packs, "_PACKS", {"fc": (4, words)})
+    timed = gpu_packs.packs_against_lone(0.05, tmp_path, device="cpu")
+    assert timed["card"] == "cpu"
+    assert [(row["workload"], row["width"]) for row in timed["packs"]] == [("fc-none", 4), ("fc-batch", 4)]
+    assert all(row["ratio"] == row["pack"] / row["lone"] for row in timed["packs"])
