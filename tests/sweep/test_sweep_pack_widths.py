@@ -114,3 +114,19 @@ def test_only_packs_that_memory_holds_are_measured(trials, widths, make_trial, m
     limit = trials * trial_bytes(make_trial({})) / 2**30
     calibrate._measure(make_trial({"training.max_memory": limit}), tmp_path)
     assert seen == widths
+
+
+def test_a_cluster_s_widths_are_measured_by_no_more_processes_than_this_machine_has_cores(
+    make_trial, measured, tmp_path, monkeypatch
+):
+    started: list[int] = []
+
+    class Counted(calibrate.Parallel):
+        def __init__(self, n_jobs):
+            started.append(n_jobs)
+
+    monkeypatch.setattr(calibrate, "Parallel", Counted)
+    monkeypatch.setattr(calibrate, "cpu_count", lambda: 3)
+    calibrated(plan_of(make_trial, {"training.steps": 100_000_000}), tmp_path, 64, print)
+    assert started == [3]
+    assert measured

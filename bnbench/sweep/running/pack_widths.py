@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 from bnbench.config import Engine, Trial, environment
 from bnbench.data import load_images
@@ -30,14 +30,15 @@ def calibrated(plan: Plan, cache: Path, workers: int, say: Callable[[str], None]
     """
     machine = _machine()
     paces = load_paces(cache, machine)
+    here = min(workers, int(cpu_count()))  # the workers of a cluster are elsewhere, and it is measured on this machine
     budget = _SHARE * plan.seconds / workers - _START_SECONDS
-    affordable = max(0, int(budget * workers / _SECONDS_A_SHAPE))
+    affordable = max(0, int(budget * here / _SECONDS_A_SHAPE))
     unknown = list(_unknown(plan, paces).items())[:affordable]
     if unknown:
         say(f"measuring how many trials to train together, for {count(len(unknown), 'shape')}")
         try:
             with workers_ignore_ctrl_c():
-                measured = Parallel(n_jobs=workers)(delayed(_measure)(trial, cache) for _, trial in unknown)
+                measured = Parallel(n_jobs=here)(delayed(_measure)(trial, cache) for _, trial in unknown)
         except BrokenExecutor:
             say("a worker was killed while it measured; packs are as wide as they are by default")
             return plan.repacked(paces, workers)
