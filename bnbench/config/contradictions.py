@@ -69,7 +69,9 @@ def useless_keys(configs: Sequence[Config]) -> Iterator[str]:
                 names = ",".join(dict.fromkeys(part.name for part in sections if getattr(part, key) == value))
                 yield f"{section}.{key}={value} is for {section}={kind}; {section}={names} does not use it"
     without = {config.norm.without: config.model.name for config in configs if config.norm.without is not None}
-    used = {config.norm.without for config in configs if not ALL_MODELS[config.model.name].blocks}
+    # A model that is unknown is complained of by itself.
+    known = [config for config in configs if config.model.name in ALL_MODELS]
+    used = {config.norm.without for config in known if not ALL_MODELS[config.model.name].blocks}
     for value in without.keys() - used:
         yield f"norm.without={value} is for model=custom; model={without[value]} does not use it"
 

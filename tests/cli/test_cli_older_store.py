@@ -52,6 +52,7 @@ def test_it_is_loaded_and_reported_to_the_same_bytes(bnbench: Command, older: Pa
     assert written.pop("tracking_uri") == f"sqlite:///{older}/mlflow.db"
     assert {key: written.pop(key) for key in _LATER} == _LATER
     assert written.pop("default_targets") == []
+    assert written["conditions"].pop("cpu") == [_MANIFEST["hardware"]["cpu"]], "torch trained them"
     assert written == {key: value for key, value in _MANIFEST.items() if key != "tracking_uri"}
 
 
