@@ -94,7 +94,10 @@ class NormedLayer(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(vars(self)["_modules"][LAYER], name)
+            modules = vars(self).get("_modules", {})
+            if LAYER not in modules:  # while it is being made
+                raise
+            return getattr(modules[LAYER], name)
 
 
 def apply_deferred(net: nn.Module) -> None:
