@@ -57,7 +57,7 @@ def test_a_wrong_word_is_answered_in_one_line(
 
 def test_by_default_everything_is_measured_on_the_paper_s_networks() -> None:
     options = parse([])
-    assert options.sections == ("inner", "norms", "tracking")
+    assert options.sections == ("inner", "norms", "gpu", "tracking")
     assert options.workloads == DEFAULT
     assert not any("-1-batch" in workload.name for workload in DEFAULT)
 
