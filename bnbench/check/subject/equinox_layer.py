@@ -13,25 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bnbench.check.subject import jax_arrays
-from bnbench.check.subject.layer import Gradients, NotApplicableError, Spec, make, roles, settings
+from bnbench.check.subject.layer import Gradients, NotApplicableError, Spec, make, settings
 
 _AXIS = "batch"
-
-
-class EquinoxFramework:
-    """Makes equinox modules that are called as `layer(x, state) -> (y, state)` for each example."""
-
-    def __init__(self, factory: Callable[..., Any]) -> None:
-        self._factory = factory
-
-    def use_threads(self, threads: int | None) -> bool:
-        return threads is None
-
-    def versions(self) -> dict[str, str]:
-        return jax_arrays.versions("equinox")
-
-    def make(self, spec: Spec) -> EquinoxLayer:
-        return EquinoxLayer(self._factory, spec)
 
 
 class EquinoxLayer:
@@ -65,16 +49,15 @@ class EquinoxLayer:
 
     def gradients(self, x: np.ndarray, dout: np.ndarray, training: bool, dtype: str) -> Gradients:
         parameters, rest = equinox.partition(self.module, equinox.is_inexact_array)
-        y, grads, dx, self.kept = jax_arrays.pull_back(
+        found, self.kept = jax_arrays.gradients(
             lambda parameters, x: self._run(equinox.combine(parameters, rest), x, training),
             parameters,
-            jax_arrays.given(x, dtype, first=True),
-            lambda y: jax_arrays.given(dout, str(y.dtype), first=True),
+            x,
+            dout,
+            dtype,
+            first=True,
         )
-        found = jax_arrays.flat(grads)
-        named = roles(found)
-        of = [found[named[role]].reshape(-1) if role in named else None for role in ("scale", "shift")]
-        return Gradients(jax_arrays.taken(y, first=True), jax_arrays.taken(dx, first=True), *of)
+        return found
 
     def state(self) -> dict[str, Any]:
         return jax_arrays.flat(equinox.filter(self.module, equinox.is_array))

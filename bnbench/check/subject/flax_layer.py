@@ -19,7 +19,6 @@ from bnbench.check.subject.layer import (
     make,
     mode_argument,
     parameters_of,
-    roles,
     settings,
 )
 
@@ -34,22 +33,6 @@ def _arguments(factory: Callable[..., Any], spec: Spec) -> tuple[dict[str, Any],
     if spec.layout == "first":
         arguments["axis"] = 1
     return arguments, arguments.get("axis") == 1
-
-
-class LinenFramework:
-    """Makes modules of flax.linen, whose parameters and statistics stand beside them."""
-
-    def __init__(self, factory: Callable[..., Any]) -> None:
-        self._factory = factory
-
-    def use_threads(self, threads: int | None) -> bool:
-        return threads is None
-
-    def versions(self) -> dict[str, str]:
-        return jax_arrays.versions("flax")
-
-    def make(self, spec: Spec) -> LinenLayer:
-        return LinenLayer(self._factory, spec)
 
 
 class LinenLayer:
@@ -79,18 +62,11 @@ class LinenLayer:
         return jax_arrays.taken(y, first=self._first), str(y.dtype)
 
     def gradients(self, x: np.ndarray, dout: np.ndarray, training: bool, dtype: str) -> Gradients:
-        first = self._first
-        y, grads, dx, after = jax_arrays.pull_back(
-            lambda parameters, x: self._run(parameters, x, training),
-            self.parameters,
-            jax_arrays.given(x, dtype, first=first),
-            lambda y: jax_arrays.given(dout, str(y.dtype), first=first),
+        found, after = jax_arrays.gradients(
+            lambda parameters, x: self._run(parameters, x, training), self.parameters, x, dout, dtype, first=self._first
         )
         self.kept |= after
-        found = jax_arrays.flat(grads)
-        named = roles(found)
-        of = [found[named[role]].reshape(-1) if role in named else None for role in ("scale", "shift")]
-        return Gradients(jax_arrays.taken(y, first=first), jax_arrays.taken(dx, first=first), *of)
+        return found
 
     def state(self) -> dict[str, Any]:
         return {**jax_arrays.flat(self.parameters), **jax_arrays.flat(self.kept)}
@@ -111,22 +87,6 @@ class LinenLayer:
 
 
 _SAVED = nnx.Any(nnx.Param, nnx.BatchStat)
-
-
-class NnxFramework:
-    """Makes modules of flax.nnx, which hold their parameters and statistics."""
-
-    def __init__(self, factory: Callable[..., Any]) -> None:
-        self._factory = factory
-
-    def use_threads(self, threads: int | None) -> bool:
-        return threads is None
-
-    def versions(self) -> dict[str, str]:
-        return jax_arrays.versions("flax")
-
-    def make(self, spec: Spec) -> NnxLayer:
-        return NnxLayer(self._factory, spec)
 
 
 class NnxLayer:
@@ -151,7 +111,6 @@ class NnxLayer:
         return jax_arrays.taken(y, first=self._first), str(y.dtype)
 
     def gradients(self, x: np.ndarray, dout: np.ndarray, training: bool, dtype: str) -> Gradients:
-        first = self._first
         graph, parameters, kept = nnx.split(self.module, nnx.Param, ...)
 
         def run(parameters: Any, x: Any) -> tuple[Any, Any]:
@@ -159,17 +118,9 @@ class NnxLayer:
             y = self._call(module, x, training)
             return y, nnx.split(module, nnx.Param, ...)[2]
 
-        y, grads, dx, after = jax_arrays.pull_back(
-            run,
-            parameters,
-            jax_arrays.given(x, dtype, first=first),
-            lambda y: jax_arrays.given(dout, str(y.dtype), first=first),
-        )
+        found, after = jax_arrays.gradients(run, parameters, x, dout, dtype, first=self._first, plain=nnx.to_pure_dict)
         nnx.update(self.module, after)
-        found = jax_arrays.flat(nnx.to_pure_dict(grads))
-        named = roles(found)
-        of = [found[named[role]].reshape(-1) if role in named else None for role in ("scale", "shift")]
-        return Gradients(jax_arrays.taken(y, first=first), jax_arrays.taken(dx, first=first), *of)
+        return found
 
     def state(self) -> dict[str, Any]:
         return jax_arrays.flat(nnx.to_pure_dict(nnx.state(self.module)))

@@ -93,17 +93,20 @@ def _adapter(framework: str, factory: Callable[..., Any], backward: Callable[...
 
             return KerasFramework(factory, framework)
         if framework in ("flax", "nnx"):
-            from bnbench.check.subject.flax_layer import LinenFramework, NnxFramework
+            from bnbench.check.subject.flax_layer import LinenLayer, NnxLayer
+            from bnbench.check.subject.jax_arrays import JaxFramework
 
-            return (NnxFramework if framework == "nnx" else LinenFramework)(factory)
+            return JaxFramework("flax", NnxLayer if framework == "nnx" else LinenLayer, factory)
         if framework == "equinox":
-            from bnbench.check.subject.equinox_layer import EquinoxFramework
+            from bnbench.check.subject.equinox_layer import EquinoxLayer
+            from bnbench.check.subject.jax_arrays import JaxFramework
 
-            return EquinoxFramework(factory)
+            return JaxFramework("equinox", EquinoxLayer, factory)
         if framework == "haiku":
-            from bnbench.check.subject.haiku_layer import HaikuFramework
+            from bnbench.check.subject.haiku_layer import HaikuLayer
+            from bnbench.check.subject.jax_arrays import JaxFramework
 
-            return HaikuFramework(factory)
+            return JaxFramework("haiku", HaikuLayer, factory)
     except ImportError as error:
         raise NotFoundError(f"--framework {framework} cannot be used by {sys.executable}: {one_line(error)}") from error
     from bnbench.check.subject.function_layer import FunctionFramework

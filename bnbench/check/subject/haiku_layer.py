@@ -11,26 +11,10 @@ import haiku
 import numpy as np
 
 from bnbench.check.subject import jax_arrays
-from bnbench.check.subject.layer import Gradients, NotApplicableError, Spec, make, mode_argument, roles, settings
+from bnbench.check.subject.layer import Gradients, NotApplicableError, Spec, make, mode_argument, settings
 
 _REQUIRED = {"create_scale": True, "create_offset": True, "decay_rate": 0.9}
 """What haiku's own BatchNorm has no default for."""
-
-
-class HaikuFramework:
-    """Makes haiku modules."""
-
-    def __init__(self, factory: Callable[..., Any]) -> None:
-        self._factory = factory
-
-    def use_threads(self, threads: int | None) -> bool:
-        return threads is None
-
-    def versions(self) -> dict[str, str]:
-        return jax_arrays.versions("haiku")
-
-    def make(self, spec: Spec) -> HaikuLayer:
-        return HaikuLayer(self._factory, spec)
 
 
 class HaikuLayer:
@@ -62,17 +46,15 @@ class HaikuLayer:
         return jax_arrays.taken(y, first=self._first), str(y.dtype)
 
     def gradients(self, x: np.ndarray, dout: np.ndarray, training: bool, dtype: str) -> Gradients:
-        first = self._first
-        y, grads, dx, self.kept = jax_arrays.pull_back(
+        found, self.kept = jax_arrays.gradients(
             lambda parameters, x: self._apply(parameters, self.kept, None, x, training),
             self.parameters,
-            jax_arrays.given(x, dtype, first=first),
-            lambda y: jax_arrays.given(dout, str(y.dtype), first=first),
+            x,
+            dout,
+            dtype,
+            first=self._first,
         )
-        found = jax_arrays.flat(grads)
-        named = roles(found)
-        of = [found[named[role]].reshape(-1) if role in named else None for role in ("scale", "shift")]
-        return Gradients(jax_arrays.taken(y, first=first), jax_arrays.taken(dx, first=first), *of)
+        return found
 
     def state(self) -> dict[str, Any]:
         visible = {name: value for name, value in jax_arrays.flat(self.kept).items() if name.endswith("average")}

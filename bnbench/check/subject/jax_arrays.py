@@ -1,4 +1,4 @@
-"""What the adapters of JAX's frameworks share: arrays in and out, channels first or last, and gradients."""
+"""What the adapters of JAX's frameworks share: the framework, arrays in and out, channels first or last, gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bnbench.check.subject.layer import Spec, to_first, to_last
+from bnbench.check.subject.layer import Gradients, Layer, Spec, roles, to_first, to_last
 
 if threads := os.environ.get("BNBENCH_CHECK_THREADS"):  # before JAX is imported
     multi = "false" if threads == "1" else "true"
@@ -20,9 +20,29 @@ import jax.numpy as jnp
 jax.config.update("jax_enable_x64", True)
 
 
-def versions(*packages: str) -> dict[str, str]:
-    """The versions of these packages and of JAX."""
-    return {name: str(importlib.import_module(name).__version__) for name in (*packages, "jax")}
+class JaxFramework:
+    """Makes layers of a package that computes by JAX.
+
+    Args:
+        package: Its name.
+        layer: The adapter of one layer, made of the factory and what is wanted.
+        factory: Makes the package's own layer.
+    """
+
+    def __init__(
+        self, package: str, layer: Callable[[Callable[..., Any], Spec], Layer], factory: Callable[..., Any]
+    ) -> None:
+        self._package, self._layer, self._factory = package, layer, factory
+
+    def use_threads(self, threads: int | None) -> bool:
+        """JAX is told before it is imported."""
+        return threads is None
+
+    def versions(self) -> dict[str, str]:
+        return {name: str(importlib.import_module(name).__version__) for name in (self._package, "jax")}
+
+    def make(self, spec: Spec) -> Layer:
+        return self._layer(self._factory, spec)
 
 
 def given(x: np.ndarray, dtype: str, *, first: bool) -> Any:
@@ -43,11 +63,33 @@ def first_batch(spec: Spec, *, first: bool) -> Any:
     return given(np.broadcast_to(x, shape), spec.dtype, first=first)
 
 
-def pull_back(run: Callable[..., Any], parameters: Any, x: Any, dout: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """Output, gradients of the parameters, gradient of the input, and what `run` gives beside its output."""
-    y, back, beside = jax.vjp(run, parameters, x, has_aux=True)
-    grads, dx = back(dout(y))
-    return y, grads, dx, beside
+def gradients(
+    run: Callable[[Any, Any], tuple[Any, Any]],
+    parameters: Any,
+    x: np.ndarray,
+    dout: np.ndarray,
+    dtype: str,
+    *,
+    first: bool,
+    plain: Callable[[Any], Any] = lambda grads: grads,
+) -> tuple[Gradients, Any]:
+    """The output and the gradients of a layer's call, and what the call gives beside its output.
+
+    Args:
+        run: The call, of the parameters and the input.
+        parameters: A tree.
+        x: The input, shape (N, C, ...).
+        dout: Gradients of the output, likewise.
+        dtype: In which the input is given.
+        first: Whether the layer's channels are first.
+        plain: Turns the parameters' gradients into a tree of plain containers.
+    """
+    y, back, beside = jax.vjp(run, parameters, given(x, dtype, first=first), has_aux=True)
+    grads, dx = back(given(dout, str(y.dtype), first=first))
+    found = flat(plain(grads))
+    named = roles(found)
+    of = [found[named[role]].reshape(-1) if role in named else None for role in ("scale", "shift")]
+    return Gradients(taken(y, first=first), taken(dx, first=first), *of), beside
 
 
 def flat(tree: Any) -> dict[str, Any]:
