@@ -20,7 +20,7 @@ from bnbench.norms.renorm import BatchRenorm
 from bnbench.packing.pack import FoldedPack, padded_with_last
 from bnbench.packing.packed_trials import PackedTrials
 
-_NAMES = {
+STATE_NAMES = {
     Array.weight: "weight",
     Array.bias: "bias",
     Array.gamma: "weight",
@@ -30,6 +30,8 @@ _NAMES = {
     Array.running_mean: "running_mean",
     Array.running_var: "running_var",
 }
+"""What a network's state_dict calls each array of a layer or of its norm."""
+
 _NORMALIZERS = {Statistics.batch: Normalizer.batch, Statistics.running: Normalizer.running}
 _OF_LAYER = (Array.weight, Array.bias)
 _OF_KERNELS = (
@@ -176,7 +178,7 @@ class LanePack(FoldedPack):
             for array in self._networks[0].arrays(index):
                 owner = self._modules_by_path[layer.path if array in _OF_LAYER else layer.norm_path]
                 deviates = array == Array.running_var and isinstance(owner, BatchRenorm)
-                yield index, array, getattr(owner, "running_std" if deviates else _NAMES[array])
+                yield index, array, getattr(owner, "running_std" if deviates else STATE_NAMES[array])
 
     # ---- what the kernels compute ----
 

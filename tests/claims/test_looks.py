@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def settled(test: Test, settings: Sequence[np.ndarray]) -> list[Finding]:
 def _finding(test: Test, number: int, d: np.ndarray) -> Finding:
     found = from_differences(test, {"model.depth": number}, pd.Series(d), "pp")
     keys = tuple(f"{number} {arm} {seed}" for seed in range(len(d)) for arm in "ab")
-    return Finding(**{**vars(found), "trials": keys, "ended": len(d)})
+    return replace(found, trials=keys, ended=len(d))
 
 
 def drawn(mean: float, seed: int = 0, number: int = 64) -> np.ndarray:
@@ -110,7 +111,7 @@ def test_successes_are_settled_by_their_own_counts() -> None:
 
     def after(seeds: int) -> list[Finding]:
         a, b = pd.Series(np.ones(seeds)), pd.Series(np.zeros(seeds))
-        return [Finding(**{**vars(from_success(where, a, b, "")), "ended": seeds})]
+        return [replace(from_success(where, a, b, ""), ended=seeds)]
 
     [finding] = settle_test(claim_test(kind="success", margin=None), LOOKS, after)
     assert (finding.verdict, finding.ended) == (Verdict.supported, 16), "ten of ten have p = .001"

@@ -14,17 +14,7 @@ from bnbench.config import Loss, ModelConfig, NormConfig, Placement
 from bnbench.lanes.layers import LaneLayer, lane_layers
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Rule, Settings
 from bnbench.models import cnn, fc
-
-_ATTRIBUTES = {
-    Array.weight: "weight",
-    Array.bias: "bias",
-    Array.gamma: "weight",
-    Array.beta: "bias",
-    Array.learned_eps: "learned_eps",
-    Array.threshold: "threshold",
-    Array.running_mean: "running_mean",
-    Array.running_var: "running_var",
-}
+from bnbench.packing.lane_pack import STATE_NAMES
 
 
 @cache
@@ -142,7 +132,7 @@ def names(network: LaneNetwork) -> list[tuple[str, int, Array]]:
 
 
 def attribute(layer: LaneLayer, array: Array) -> str:
-    return "running_std" if layer.r_max and array == Array.running_var else _ATTRIBUTES[array]
+    return "running_std" if layer.r_max and array == Array.running_var else STATE_NAMES[array]
 
 
 def write(network: LaneNetwork, states: Sequence[dict[str, Tensor]]) -> None:

@@ -10,7 +10,7 @@ from bnbench.analysis import Analysis, Contrast
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.describe import count, duration
-from bnbench.sweep.running.questions import asks_claims, standing
+from bnbench.sweep.running.answers import answers_so_far, asks_claims
 
 
 def describe_settling(table: SweepTable, trained_here: int, *, runs: bool) -> list[str]:
@@ -22,7 +22,7 @@ def describe_settling(table: SweepTable, trained_here: int, *, runs: bool) -> li
         runs: Whether it is being trained.
     """
     analysis = Analysis(table)
-    lines = standing(analysis).lines
+    lines = answers_so_far(analysis).lines
     if asks_claims(table.record):
         return lines
     left = _trials_left(analysis.asked, table.record.asked.looks)

@@ -13,7 +13,7 @@ from bnbench.record.planned_trial import MISSING
 from bnbench.sweep.planning.arms import ArmKey, Arms, Point, arm_of, reporting_seeds
 from bnbench.sweep.planning.describe import count, duration
 from bnbench.sweep.planning.plan import Plan
-from bnbench.sweep.running.questions import first_trials, standing
+from bnbench.sweep.running.answers import answers_so_far, first_trials
 from bnbench.sweep.running.running_sweep import RunningSweep
 
 
@@ -86,11 +86,11 @@ class UntilSettled:
             analysis = Analysis(running.look())
             if analysis.table.trials["status"].isin(["failed", MISSING]).any():
                 return  # the report names them, and the same command goes on from here
-            stands = standing(analysis)
-            say(f"look at {pairs} pairs: {stands.summary}")
-            for line in stands.lines:
+            answers = answers_so_far(analysis)
+            say(f"look at {pairs} pairs: {answers.summary}")
+            for line in answers.lines:
                 say(f"  {line}")
-            needed = {_arm(key, running) for key in stands.open_trials}
+            needed = {_arm(key, running) for key in answers.open_trials}
             arms = [arm for arm in arms if arm in needed]
             if not arms:
                 return

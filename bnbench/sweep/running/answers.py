@@ -1,4 +1,4 @@
-"""What a sweep goes on for until it is settled: its contrasts, or the claims that are judged on it."""
+"""How far a sweep that goes on until it is settled has answered its contrasts, or the claims judged on it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bnbench.report import in_short
 from bnbench.sweep.planning.describe import count
 
 
-class Standing(NamedTuple):
-    """How the questions of a sweep stand.
+class Answers(NamedTuple):
+    """What a sweep has answered so far.
 
     Attributes:
         summary: How many are open, in words.
@@ -33,7 +33,7 @@ class Standing(NamedTuple):
     open_trials: list[str]
 
 
-def standing(analysis: Analysis) -> Standing:
+def answers_so_far(analysis: Analysis) -> Answers:
     """How the sweep's contrasts stand, or its claims."""
     return _of_claims(analysis) if asks_claims(analysis.table.record) else _of_contrasts(analysis)
 
@@ -55,19 +55,19 @@ def asks_claims(record: SweepRecord) -> bool:
     return bool(record.asked.config.get("sweep", {}).get("until") == Until.claims)
 
 
-def _of_contrasts(analysis: Analysis) -> Standing:
+def _of_contrasts(analysis: Analysis) -> Answers:
     settlements = [(one, one.settlement) for one in analysis.asked if one.settlement]
     still_open = [one for one, settlement in settlements if not settlement.settled]
     never = len(analysis.asked) - len(settlements)
     more = f"; {never} more that no seeds settle" if never else ""
-    return Standing(
+    return Answers(
         f"{len(still_open)} of {count(len(settlements), 'contrast')} open{more}",
         [in_short(one) for one in analysis.asked],
         [key for one in still_open for key in analysis.keys_of(one)],
     )
 
 
-def _of_claims(analysis: Analysis) -> Standing:
+def _of_claims(analysis: Analysis) -> Answers:
     judgments = [judge(claim, analysis) for claim in recorded_claims(analysis.table).values()]
     wanted = [
         (judgment, finding)
@@ -76,7 +76,7 @@ def _of_claims(analysis: Analysis) -> Standing:
         if finding.is_worth_seeds and finding.ended < judgment.claim.max_seeds
     ]
     still_open = {judgment.claim.id for judgment, _ in wanted}
-    return Standing(
+    return Answers(
         f"{len(still_open)} of {count(len(judgments), 'claim')} open",
         [_in_short(judgment) for judgment in judgments],
         [key for _, finding in wanted for key in finding.trials],
