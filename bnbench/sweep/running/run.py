@@ -85,9 +85,7 @@ def run_sweep(
 
     plan = make_plan(request.points, data, finished, begun, partial(check_comparison, config, grid))
     config = settled(config, grid, plan.planned)
-    if config.sweep.until == Until.claims and not claims:
-        raise ConfigError(f"sweep.until=claims needs a claim that is judged on {name}, and none of conf/claim is")
-    caps = [parse_claim(id, claim.text, f"claim {id}").max_seeds for id, claim in claims.items()]
+    caps = _caps(config, name, claims)
     record = new_record(config, name, plan, grid.axes, command_line if command is None else command, caps)
     say(describe_levels(config, grid, plan.planned))
     until_settled = None
@@ -120,6 +118,17 @@ def run_sweep(
         if until_settled:
             until_settled.go_on(running, say)
     return running.publish()
+
+
+def _caps(config: Config, name: str, claims: Mapping[str, ClaimRecord]) -> list[int]:
+    """The most seeds of each claim that is judged on the sweep.
+
+    Raises:
+        ConfigError: If there is none, and the sweep is to go on until its claims are settled.
+    """
+    if config.sweep.until == Until.claims and not claims:
+        raise ConfigError(f"sweep.until=claims needs a claim that is judged on {name}, and none of conf/claim is")
+    return [parse_claim(id, claim.text, f"claim {id}").max_seeds for id, claim in claims.items()]
 
 
 def _judged_here(
