@@ -136,7 +136,10 @@ class NnxLayer:
             jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(self.module, _SAVED)))
         )
         state = nnx.state(other.module, _SAVED)
-        nnx.replace_by_pure_dict(state, flax.serialization.msgpack_restore(stored))
+        restored = jax.tree.map(
+            jnp.array, flax.serialization.msgpack_restore(stored)
+        )  # the restored may not be written
+        nnx.replace_by_pure_dict(state, restored)
         nnx.update(other.module, state)
         return other
 
