@@ -123,6 +123,11 @@ class Asked:
     claims: dict[str, ClaimRecord] = field(default_factory=dict)
     earlier: list[SweepSummary] = field(default_factory=list)
 
+    @property
+    def until_claims(self) -> bool:
+        """Whether the sweep goes on until the claims that are judged on it are settled, and not its comparisons."""
+        return bool(self.config.get("sweep", {}).get("until") == "claims")
+
 
 @dataclass(frozen=True)
 class Environment:

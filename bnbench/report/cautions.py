@@ -57,6 +57,7 @@ def cautions(analysis: Analysis) -> list[str]:
         *_absent_contrasts(analysis),
         *_pairs_left_out(analysis),
         *_seeds(analysis),
+        *_asked_by_claims(table),
         *_comparisons(analysis.tuned_differences, "each level at its own learning rate"),
         *_comparisons(analysis.differences, "at equal settings"),
         *(line for subject in parts for line in _power(subject)),
@@ -74,6 +75,14 @@ def cautions(analysis: Analysis) -> list[str]:
         )
     sentences.append("Trials were trained in packs, so their wall-clock times measure the packs and no trial.")
     return sentences
+
+
+def _asked_by_claims(table: SweepTable) -> Iterator[str]:
+    if table.record.asked.until_claims:
+        yield (
+            "Seeds were added where a claim was open, not where a comparison was: the verdicts on the claims allow for "
+            "that, and what is said of comparisons that no claim asks for does not."
+        )
 
 
 def _default_targets(table: SweepTable) -> Iterator[str]:

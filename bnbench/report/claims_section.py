@@ -33,9 +33,11 @@ class ClaimSaid:
 def judge_claims(analysis: Analysis) -> list[Judgment]:
     """Judge every claim that the sweep recorded before its runs; none before all of its trials are trained.
 
-    Testing again and again as trials come in would find effects that are not there.
+    Testing again and again as trials come in would find effects that are not there, but for sweeps that go on until
+    their claims are settled: their tests allow for the looks.
     """
-    return [] if analysis.unfinished else claims_touched(analysis)
+    judged = analysis.table.record.asked.until_claims or not analysis.unfinished
+    return claims_touched(analysis) if judged else []
 
 
 def verdict(judgment: Judgment) -> str:

@@ -37,9 +37,15 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusi
 
     Levels are compared each at its own learning rate where tuning seeds chose one, and at equal
     learning rates. A best learning rate is never picked on the reporting seeds.
+
+    A sweep that went on until its claims were settled says what it found of them first, and nothing of subjects for
+    which no claim asks, as no seed but the tuning ones was trained there.
     """
+    by_claims = analysis.table.record.asked.until_claims
     conclusions = []
     for subject in analysis.subjects:
+        if by_claims and not any(arm.accuracy.n for arm in subject.arms):
+            continue
         sentences = [
             *(_contrast_sentence(subject, a, b) for a, b in analysis.pairs),
             None if subject.differences else accuracy_sentence(subject),
@@ -50,7 +56,8 @@ def conclude(analysis: Analysis, judgments: Sequence[Judgment]) -> list[Conclusi
             Conclusion(_scope(subject), tuple(_begin(sentence) for sentence in sentences if sentence is not None))
         )
     judged = tuple(_claim_sentence(judgment) for judgment in judgments)
-    return [*conclusions, Conclusion("the claims it tests", judged)] if judged else conclusions
+    claimed = [Conclusion("the claims it tests", judged)] if judged else []
+    return [*claimed, *conclusions] if by_claims else [*conclusions, *claimed]
 
 
 def setup_sentence(analysis: Analysis) -> str:

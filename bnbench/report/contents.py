@@ -11,6 +11,7 @@ from bnbench.report.cautions import cautions
 from bnbench.report.claims_section import ClaimSaid, claims_said, judge_claims
 from bnbench.report.conclusion import Conclusion, conclude, setup_sentence
 from bnbench.report.headline import Headline, headlines
+from bnbench.report.headline_claims import claim_headlines
 from bnbench.report.main_table import main_table
 from bnbench.report.number_words import setting
 from bnbench.report.provenance import created, facts
@@ -62,7 +63,9 @@ class Contents:
 
     @cached_property
     def headlines(self) -> list[Headline]:
-        """The answer to the sweep's question, in a sentence a subject."""
+        """The answers: a sentence a subject, or a claim where the sweep went on until its claims were settled."""
+        if self.table.record.asked.until_claims:
+            return claim_headlines(self._judgments)
         return headlines(self.analysis, self.choices)
 
     @cached_property

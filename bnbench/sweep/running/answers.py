@@ -12,8 +12,6 @@ from bnbench.analysis.design import LEARNING_RATE
 from bnbench.claims import Judgment, judge, trials_of
 from bnbench.claims.history import recorded_claims
 from bnbench.claims.looks import cost
-from bnbench.config import Until
-from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.report import in_short
 from bnbench.sweep.planning.describe import count
@@ -35,12 +33,12 @@ class Answers(NamedTuple):
 
 def answers_so_far(analysis: Analysis) -> Answers:
     """How the sweep's contrasts stand, or its claims."""
-    return _of_claims(analysis) if asks_claims(analysis.table.record) else _of_contrasts(analysis)
+    return _of_claims(analysis) if analysis.table.record.asked.until_claims else _of_contrasts(analysis)
 
 
 def first_trials(analysis: Analysis) -> Iterator[str]:
     """The keys of tuning trials of those arms that are trained at the first look, once learning rates are tuned."""
-    if not asks_claims(analysis.table.record):
+    if not analysis.table.record.asked.until_claims:
         for one in analysis.tuned:
             yield from analysis.keys_at(one.level, {**one.where, LEARNING_RATE: one.rate})
         return
@@ -48,11 +46,6 @@ def first_trials(analysis: Analysis) -> Iterator[str]:
     of_claims = (trials_of(claim, as_reported) for claim in recorded_claims(analysis.table).values())
     wanted = set().union(*of_claims)
     yield from (key for key in analysis.table.trials["key"] if _reported(key) in wanted)
-
-
-def asks_claims(record: SweepRecord) -> bool:
-    """Whether the sweep goes on until the claims that are judged on it are settled, and not its contrasts."""
-    return bool(record.asked.config.get("sweep", {}).get("until") == Until.claims)
 
 
 def _of_contrasts(analysis: Analysis) -> Answers:

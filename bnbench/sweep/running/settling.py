@@ -10,7 +10,7 @@ from bnbench.analysis import Analysis, Contrast
 from bnbench.record.sweep_record import SweepRecord
 from bnbench.record.sweep_table import SweepTable
 from bnbench.sweep.planning.describe import count, duration
-from bnbench.sweep.running.answers import answers_so_far, asks_claims
+from bnbench.sweep.running.answers import answers_so_far
 
 
 def describe_settling(table: SweepTable, trained_here: int, *, runs: bool) -> list[str]:
@@ -23,7 +23,7 @@ def describe_settling(table: SweepTable, trained_here: int, *, runs: bool) -> li
     """
     analysis = Analysis(table)
     lines = answers_so_far(analysis).lines
-    if asks_claims(table.record):
+    if table.record.asked.until_claims:
         return lines
     left = _trials_left(analysis.asked, table.record.asked.looks)
     if not left:
