@@ -12,7 +12,7 @@ from bnbench.report.standing import State
 
 
 def claim_headlines(judgments: Sequence[Judgment]) -> list[Headline]:
-    """One headline for each claim: its verdict, and what settled it or would settle it, where there is room for that."""
+    """One headline for each claim: its verdict and, where there is room, what settled it or would settle it."""
     return [_headline(judgment) for judgment in judgments]
 
 

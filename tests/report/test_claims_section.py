@@ -74,7 +74,7 @@ def until_claims(make_sweep: Any) -> Contents:
     return Contents(replace(table, trials=table.trials[asked].reset_index(drop=True)))
 
 
-def test_a_sweep_until_claims_opens_with_their_verdicts_and_says_nothing_where_none_asks(until_claims: Contents) -> None:
+def test_a_sweep_until_claims_opens_with_verdicts_and_says_nothing_where_none_asks(until_claims: Contents) -> None:
     (headline,) = until_claims.headlines
     assert str(headline) == "C11, works better before the activation: supported after 10 seeds."
     assert headline.state.settled
