@@ -6,12 +6,15 @@ run of 240 values. The rows alone take 8 ms.
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mlflow.entities import Dataset, LifecycleStage, Metric, Param, SourceType
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.dbmodels.models import (
     SqlDataset,
     SqlExperiment,
@@ -35,6 +38,7 @@ from bnbench.tracking.files import run_uri, write_text
 from bnbench.tracking.trial_runs import TrialRun
 
 _REST_THREADS = 8
+_ATTEMPTS = 4
 _MOST_SWEEPS = 500
 
 _Row = dict[str, Any]
@@ -58,8 +62,19 @@ def write_runs(connection: Connection, runs: Sequence[TrialRun]) -> Iterator[str
 
 def add_to_sweep(connection: Connection, keys: Set[str], sweep_id: str) -> None:
     """Note on the newest run of each of these trials that this sweep lists it too, so that its charts show it."""
-    runs = {trial.key: trial for trial in recorded_trials(connection) if trial.counts and trial.key in keys}
-    values = {trial.run_id: _added(trial.tags.get(Tag.SWEEPS, ""), sweep_id) for trial in runs.values()}
+    for attempt in range(1, _ATTEMPTS + 1):
+        runs = {trial.key: trial for trial in recorded_trials(connection) if trial.counts and trial.key in keys}
+        values = {trial.run_id: _added(trial.tags.get(Tag.SWEEPS, ""), sweep_id) for trial in runs.values()}
+        try:
+            _note_sweeps(connection, values)
+            break
+        except MlflowException:  # another sweep notes the same runs at the same instant, which PostgreSQL refuses
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(attempt * random.random())
+
+
+def _note_sweeps(connection: Connection, values: Mapping[str, str]) -> None:
     if isinstance(connection.store, SqlAlchemyStore):
         tags = [{"run_uuid": run_id, "key": Tag.SWEEPS, "value": value} for run_id, value in values.items()]
         with connection.store.ManagedSessionMaker(read_only=False) as session:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
 
 from bnbench.config.workspace import Workspace
 from bnbench.record import names
@@ -104,6 +105,25 @@ def test_a_trial_is_found_by_every_sweep_that_lists_it(way: str, request: pytest
         for sweep in ("0a1b", "2c3d")
     }
     assert {sweep: sorted(seeds) for sweep, seeds in found.items()} == {"0a1b": ["0", "1"], "2c3d": ["0"]}
+
+
+def test_a_store_that_refuses_for_two_note_the_same_trials_at_once_is_asked_again(
+    store: Store, start: Start, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = make_result(0)
+    store.record([result], start([result]))
+    note, asked = write_runs._note_sweeps, []
+
+    def refused_at_first(*given: Any) -> None:
+        asked.append(given)
+        if len(asked) == 1:
+            raise MlflowException("duplicate key value violates unique constraint")
+        note(*given)
+
+    monkeypatch.setattr(write_runs, "_note_sweeps", refused_at_first)
+    write_runs.add_to_sweep(store._connection, {result.key}, "ffff")
+    [run] = _runs(store, f"tags.`{names.Tag.SWEEPS}` LIKE '%ffff%'")
+    assert run.data.tags[names.Tag.SWEEPS] == "0a1b ffff"
 
 
 def test_secrets_stay_out_of_a_sweep_and_of_a_failed_trial(
