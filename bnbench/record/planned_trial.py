@@ -18,7 +18,7 @@ class PlannedTrial:
         key: The trial's key.
         params: What defines the trial, by dotted config key.
         arm: The trial's arm in words; empty where an older bnbench did not record it.
-        reused: Whether an earlier sweep trained it.
+        reused: Whether another sweep trained it.
         undefined: Why the trial has no result by definition and is not trained; None if it can be trained.
     """
 

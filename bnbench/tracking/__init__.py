@@ -15,11 +15,18 @@ from bnbench.tracking.process_identity import this_process, was_killed
 from bnbench.tracking.spool import Spool, waiting_results
 
 if TYPE_CHECKING:
-    from bnbench.tracking.standing import Standing, TrialState
+    from bnbench.tracking.heartbeat import Heartbeat
+    from bnbench.tracking.leases import Holder, Leases
+    from bnbench.tracking.standing import Running, Sign, Standing, TrialState
     from bnbench.tracking.store import Store
 
 __all__ = [
+    "Heartbeat",
+    "Holder",
+    "Leases",
     "NothingRecordedError",
+    "Running",
+    "Sign",
     "Spool",
     "SpoolError",
     "Standing",
@@ -46,7 +53,16 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-_NEEDS_MLFLOW = {"Standing": "standing", "Store": "store", "TrialState": "standing"}
+_NEEDS_MLFLOW = {
+    "Heartbeat": "heartbeat",
+    "Holder": "leases",
+    "Leases": "leases",
+    "Running": "standing",
+    "Sign": "standing",
+    "Standing": "standing",
+    "Store": "store",
+    "TrialState": "standing",
+}
 """The module of each name that is imported when it is asked for."""
 
 

@@ -14,14 +14,25 @@ def this_process() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_start(os.getpid())} {_namespace()}"
 
 
+def host_of(process: str) -> str:
+    """The host of a process that `this_process` named."""
+    return process.split()[0]
+
+
+def is_of_this_host(process: str) -> bool:
+    """Whether a process that `this_process` named is, or was, of this host and container."""
+    host, _, _, *namespace = process.split()  # an older bnbench named none
+    return host == socket.gethostname() and (not namespace or namespace == [_namespace()])
+
+
 def was_killed(process: str) -> bool:
     """Whether the process that `this_process` named is known to be gone.
 
     False for one of another host, and for one of another container, which may have this one's name but not its ids.
     """
-    host, pid, start, *namespace = process.split()  # an older bnbench named none
-    if host != socket.gethostname() or (namespace and namespace != [_namespace()]):
+    if not is_of_this_host(process):
         return False
+    _, pid, start, *_ = process.split()
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

@@ -21,6 +21,8 @@ from bnbench.tracking.archive import SweepArchive
 from bnbench.tracking.bulk import recorded_trials
 from bnbench.tracking.connect import Connection, connect, reported, show_files_here
 from bnbench.tracking.drain import Drain
+from bnbench.tracking.heartbeat import Heartbeat
+from bnbench.tracking.leases import Leases
 from bnbench.tracking.mean_runs import delete_other_means, version_of, write_means
 from bnbench.tracking.read_sweep import load_table, load_trials, planned_table
 from bnbench.tracking.recorded import read_recorded
@@ -144,6 +146,14 @@ class Store:
         if result.key not in finished:
             return True
         return Tag.ANEW in result.tags and (result.key, run_time(result)) not in self._times
+
+    def heartbeat(self, run_id: str) -> Heartbeat:
+        """What tells other hosts that a sweep is being trained."""
+        return Heartbeat(self._connection, run_id)
+
+    def leases(self, run_id: str) -> Leases:
+        """What a sweep takes of trials, and what others hold."""
+        return Leases(self._connection, run_id)
 
     def close_killed(self) -> int:
         """End the runs that killed processes of this host left open, and return how many."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from bnbench.record.results import TrialResult
 from bnbench.record.sweep_record import Asked, SweepRecord
 from bnbench.sweep.running import worker
 from bnbench.sweep.running.status import describe_status, running_keys
-from bnbench.tracking import Spool, Standing, TrialState
+from bnbench.tracking import Running, Sign, Spool, Standing, TrialState
 
 if TYPE_CHECKING:
     from conftest import Answer
@@ -126,3 +128,61 @@ def test_a_running_sweep_says_which_trials_are_running(tmp_path: Path) -> None:
 
     assert counts("running") == ["fc", "3", "1", "1", "1"]
     assert counts("killed") == ["fc", "3", "-", "1", "2"]
+
+
+def _says(standing: Standing) -> list[str]:
+    lines = describe_status(standing, set(), {}, "sync it").splitlines()
+    return [lines[0], *lines[3:]]
+
+
+def test_status_tells_where_sweeps_run_and_what_one_waits_for() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    here, there = Sign("h1", True, now, 5.0), Sign("h2", False, now, 5.0)
+    gone, older = Sign("h3", False, now, 1000.0), Sign("h4", False, None)
+    trials = [TrialState(key, "fc", 0, status, "") for key, status in {"a": "finished", "b": "missing"}.items()]
+    record = SweepRecord(Asked("n", "1", created="now", command=["x"]))
+    others = [Running("o-1", there, frozenset("ab")), Running("o-2", gone, frozenset())]
+
+    def standing(state: Any, sign: Sign, keys: str = "") -> Standing:
+        return Standing(record, state, trials, Running("n-1", sign, frozenset(keys)), others)
+
+    first, second = "running too: o-1, on host h2, last heard of 5 s ago", "silent too: o-2, on host h3, last heard of "
+    assert _says(standing("running", here)) == [
+        "n-1: running on this host; started now",
+        f"{first}; n-1 only waits for 1 trial that it trains",
+        f"{second}2026-01-02T03:04:05+00:00 by the clock there",
+    ]
+    assert _says(standing("running", there, "c"))[:2] == [
+        "n-1: running on host h2, last heard of 5 s ago; started now",
+        f"{first}; n-1 leaves 1 trial that it trains",
+    ]
+    assert _says(standing("running", older))[0] == (
+        "n-1: running on host h4, by a bnbench that gives no sign of life; started now"
+    )
+    lines = _says(standing("silent", gone))
+    assert lines[0].startswith("n-1: is not heard of any more on host h3, last heard of 2026-01-02T03:04:05+00:00 by ")
+    assert lines[-1] == "go on with: x"
+
+
+def test_a_sweep_of_another_host_is_seen_by_its_heartbeat(tmp_path: Path, bnbench: Command) -> None:
+    from bnbench.tracking import Store
+
+    store = Store.open(Workspace.at(tmp_path))
+    client = store._connection.client
+    for name, process in (("mine", None), ("theirs", "elsewhere 1 2 3"), ("killed", "elsewhere 1 2 3")):
+        run_id = store.start_sweep(SweepRecord(Asked(name, "1", created="now", command=["x"])), [])
+        heart = store.heartbeat(run_id)
+        heart.start()
+        heart.stop()
+        if process:
+            client.set_tag(run_id, "bnbench.process", process)
+        if name == "killed":
+            client.set_tag(run_id, "bnbench.heartbeat", "2026-01-02T03:04:05+00:00 7")
+    out = bnbench("status", "killed", f"runs_dir={tmp_path}").out
+    assert out[0] == (
+        "killed-1: is not heard of any more on host elsewhere, last heard of 2026-01-02T03:04:05+00:00 by the clock "
+        "there; started now"
+    )
+    assert re.fullmatch(r"running too: theirs-1, on host elsewhere, last heard of \d+ s ago", out[-2])
+    assert out[-1] == "running too: mine-1, on this host"
+    assert bnbench("status", "mine", f"runs_dir={tmp_path}").out[0] == "mine-1: running on this host; started now"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,6 +154,13 @@ class Plan:
         repacked = replace(self, packs=packs, paces=paces)
         packs.sort(key=repacked.pack_seconds, reverse=True)
         return repacked
+
+    def only(self, keys: Set[str], workers: int) -> Plan:
+        """The plan that trains these of its trials, and takes the others for finished."""
+        if all(p.trial.key in keys for pack in self.packs for p in pack):
+            return self
+        others = frozenset(p.trial.key for p in self.planned if p.undefined is None) - keys
+        return replace(self, finished=others).repacked(self.paces, workers)
 
     def pack_seconds(self, pack: Sequence[Planned]) -> float:
         """Estimated seconds of a pack on one core."""

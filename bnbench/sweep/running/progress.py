@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Self
 
 from bnbench.record import names
 from bnbench.record.results import TrialResult
@@ -17,42 +18,18 @@ _LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.5
 
 
-class SweepProgress:
-    """Watches the packs of a sweep; a context manager that shows how far they are.
+class ProgressLine:
+    """Shows again and again how far something is; a context manager. Subclasses say what is shown."""
 
-    Args:
-        jobs: The packs' jobs, with each one's estimated seconds and steps.
-        trials: How many trials are trained.
-
-    Attributes:
-        tried_again: Why the first attempts failed, of the trials that ended in a later one.
-    """
-
-    def __init__(self, jobs: Sequence[tuple[Job, float, int]], trials: int) -> None:
-        self._jobs = list(jobs)
-        self._keys = {key for job, _, _ in self._jobs for key in job.keys}
-        self._trials = trials
-        self._finished: set[str] = set()
-        self._diverged = 0
-        self._failed = 0
-        self.tried_again: list[str] = []
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bnbench-progress", daemon=True)
 
-    def add(self, result: TrialResult) -> None:
-        """Count a trial that has ended; called from any thread."""
-        with self._lock:
-            if result.key not in self._keys:  # of an earlier sweep that was killed before it recorded this
-                return
-            self._finished.add(result.key)
-            self._diverged += result.status == "diverged"
-            self._failed += result.status == "failed"
-            if names.Tag.FAILED_BEFORE in result.tags:
-                self.tried_again.append(result.tags[names.Tag.FAILED_BEFORE])
+    def look(self) -> tuple[float, str]:
+        """The share that is done, in [0, 1], and a line that says more; asked from a thread."""
+        raise NotImplementedError
 
-    def __enter__(self) -> SweepProgress:
-        self._started = time.monotonic()
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -67,20 +44,59 @@ class SweepProgress:
             self._draw_bar()
         else:
             while not self._stopping.wait(_LINE_SECONDS):
-                print(self._line(self._fraction()), flush=True)
+                print(self.look()[1], flush=True)
 
     def _draw_bar(self) -> None:
         from tqdm import tqdm
 
         with tqdm(total=1.0, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False, dynamic_ncols=True) as bar:
             while not self._stopping.wait(_BAR_SECONDS):
-                fraction = self._fraction()
-                bar.set_description_str(self._line(fraction), refresh=False)
+                fraction, line = self.look()
+                bar.set_description_str(line, refresh=False)
                 bar.n = fraction
                 bar.refresh()
 
+
+class SweepProgress(ProgressLine):
+    """Watches the packs of a sweep, and shows how far they are.
+
+    Args:
+        jobs: The packs' jobs, with each one's estimated seconds and steps.
+        trials: How many trials are trained.
+
+    Attributes:
+        tried_again: Why the first attempts failed, of the trials that ended in a later one.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[Job, float, int]], trials: int) -> None:
+        super().__init__()
+        self._jobs = list(jobs)
+        self._keys = {key for job, _, _ in self._jobs for key in job.keys}
+        self._trials = trials
+        self._finished: set[str] = set()
+        self._diverged = 0
+        self._failed = 0
+        self.tried_again: list[str] = []
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+
+    def add(self, result: TrialResult) -> None:
+        """Count a trial that has ended; called from any thread."""
+        with self._lock:
+            if result.key not in self._keys:  # of an earlier sweep that was killed before it recorded this
+                return
+            self._finished.add(result.key)
+            self._diverged += result.status == "diverged"
+            self._failed += result.status == "failed"
+            if names.Tag.FAILED_BEFORE in result.tags:
+                self.tried_again.append(result.tags[names.Tag.FAILED_BEFORE])
+
+    def look(self) -> tuple[float, str]:
+        """The share of the estimated work that is done, and the trials in a line."""
+        fraction = self._fraction()
+        return fraction, self._line(fraction)
+
     def _fraction(self) -> float:
-        """The share of the estimated work that is done."""
         total = sum(seconds for _, seconds, _ in self._jobs)
         done = 0.0
         for job, seconds, steps in self._jobs:

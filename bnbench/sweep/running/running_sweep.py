@@ -22,12 +22,13 @@ from bnbench.sweep.running.interruption import briefly
 from bnbench.sweep.running.job import Job
 from bnbench.sweep.running.launch import launch_packs
 from bnbench.sweep.running.place import ready_command
+from bnbench.sweep.running.sharing import train_shared
 from bnbench.tracking import Spool, this_process
 
 if TYPE_CHECKING:
     from bnbench.record.sweep_table import SweepTable
     from bnbench.sweep.running.published import Sweep
-    from bnbench.tracking import Store
+    from bnbench.tracking import Heartbeat, Leases, Store
 
 
 class RunningSweep:
@@ -57,6 +58,9 @@ class RunningSweep:
         self._folder = store.workspace.sweep_folder(record.asked.name, record.asked.id)
         self._spool = Spool.made_for(store.workspace)
         self._run_id: str | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._leases: Leases | None = None
+        self._packs = 0
         self._trained: set[str] = set()
         self._started = time.monotonic()
 
@@ -68,6 +72,8 @@ class RunningSweep:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         run_id = self._run_id
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if error is not None and run_id is not None:
             briefly(
                 lambda: self._store.finish_sweep(run_id, status="KILLED", metrics={}, artifacts=[], note="interrupted")
@@ -84,17 +90,50 @@ class RunningSweep:
         return time.monotonic() - self._started
 
     def train(self, plan: Plan) -> None:
-        """Add a plan's trials to the sweep, and train those of them that are not finished.
+        """Add a plan's trials to the sweep, and train those of them that are not finished, nor trained by others.
 
         Raises:
             SweepFailedError: If workers are killed again and again.
+            TrackingError: If the store does not do as asked.
             UndeliveredError: If results could not be recorded.
         """
         from bnbench.sweep.running.live_report import live_report
+
+        run_id = self._list(plan)
+        if plan.undefined:
+            self._spool.write([_undefined(p, run_id) for p in plan.undefined])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with live_report(lambda: self._store.load(run_id), self._folder):
+            self._share(plan, run_id)
+
+    def _share(self, plan: Plan, run_id: str) -> None:
+        """Train what no other sweep trains, and wait for the rest."""
+        keys = {p.trial.key for pack in plan.packs for p in pack}
+        leases = self._leases
+        assert leases is not None, "its run is in the store"
+        if not self._config.resume:  # trained anew, whatever others train
+            leases.take(keys)
+            self._train(plan, run_id)
+            leases.give_back()
+            return
+        elsewhere = train_shared(
+            keys,
+            lambda mine: self._train(plan.only(mine, self.workers), run_id),
+            leases,
+            self._store.finished,
+            self._say,
+        )
+        if elsewhere:
+            self.planned |= {key: replace(self.planned[key], reused=True) for key in elsewhere}
+            counts = self.record.plan
+            counts = replace(counts, reused=counts.reused + len(elsewhere), packs=self._packs)
+            self.record = replace(self.record, plan=counts)
+            self._store.extend_sweep(run_id, self.record, [*self.planned.values()])
+
+    def _train(self, plan: Plan, run_id: str) -> None:
+        """Train packs until the store has their results."""
         from bnbench.sweep.running.progress import SweepProgress
 
-        first = self.record.plan.packs
-        run_id = self._list(plan)
         place = {
             "cache": str(self._store.workspace.cache),
             "checkpoints": str(self._store.workspace.checkpoints),
@@ -103,7 +142,8 @@ class RunningSweep:
             "run_id": run_id,
             "launcher": self._hydra.launcher,
         }
-        jobs = [_job(n, pack, place, anew=not self._config.resume) for n, pack in enumerate(plan.packs, first)]
+        jobs = [_job(n, pack, place, anew=not self._config.resume) for n, pack in enumerate(plan.packs, self._packs)]
+        self._packs += len(jobs)
         packed = [*zip(jobs, plan.packs, strict=True)]
         timed = [(job, plan.pack_seconds(pack), pack[0].trial.steps) for job, pack in packed]
         trained = {key for job in jobs for key in job.keys}
@@ -112,15 +152,11 @@ class RunningSweep:
             progress = stack.enter_context(SweepProgress(timed, len(trained)))
             sync = ready_command("sync", self._config)
             drain = stack.enter_context(self._store.drain(on_result=progress.add, sync=sync))
-            if plan.undefined:
-                self._spool.write([_undefined(p, run_id) for p in plan.undefined])
 
             def finished() -> set[str]:
                 drain.look()
                 return drain.seen
 
-            self._folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(live_report(lambda: self._store.load(run_id), self._folder))
             todo = [(job, pack[0].overrides) for job, pack in packed]
             launch_packs(
                 todo,
@@ -177,6 +213,9 @@ class RunningSweep:
         trials = [*self.planned.values()]
         if self._run_id is None:
             self._run_id = self._store.start_sweep(self.record, trials)
+            self._heartbeat = self._store.heartbeat(self._run_id)
+            self._heartbeat.start()
+            self._leases = self._store.leases(self._run_id)
         else:
             self._store.extend_sweep(self._run_id, self.record, trials)
         return self._run_id
