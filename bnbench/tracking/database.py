@@ -21,13 +21,14 @@ from mlflow.store.db.utils import (
     create_sqlalchemy_engine,
 )
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from bnbench.config.store_address import Address
 from bnbench.record.whole_file import draft_of, drafts_of
 from bnbench.tracking.errors import TrackingError
 
 _BUSY_SECONDS = 60  # that another program may hold a database
+_LOCK = 0x626E62656E6368  # of PostgreSQL's advisory locks, the one that is "bnbench"
 
 
 @contextmanager
@@ -35,8 +36,8 @@ def ready(address: Address) -> Iterator[None]:
     """A database that can be opened, whoever else opens it at this moment; on a server nothing is to be done.
 
     A SQLite database that is not there is made. Two processes may do so at once, and MLflow's migrations would break
-    each other: it happens under a lock beside the file. One that an older MLflow made is brought up to date, which is
-    said before, and a copy of it kept.
+    each other: it happens under a lock beside the file, and in PostgreSQL under one of its own. A file that an older
+    MLflow made is brought up to date, which is said before, and a copy of it kept.
 
     Raises:
         TrackingError: If an older MLflow made another kind of database, or a newer MLflow any kind of it.
@@ -46,13 +47,29 @@ def ready(address: Address) -> Iterator[None]:
         if address.database:
             _make(address)
             _check_file(address.database)
-        if not address.is_server:
-            engine = create_sqlalchemy_engine(address.uri)  # type: ignore[no-untyped-call]
-            try:
+        if address.is_server:
+            yield
+            return
+        engine = create_sqlalchemy_engine(address.uri)  # type: ignore[no-untyped-call]
+        try:
+            with _made_by_one(engine):
                 _check_schema(address, engine)
-            finally:
-                engine.dispose()
+                yield
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _made_by_one(engine: Engine) -> Iterator[None]:
+    """Let one process at a time make or change PostgreSQL's tables, on whichever hosts they are."""
+    revision = _get_schema_version(engine)  # type: ignore[no-untyped-call]
+    if engine.dialect.name != "postgresql" or revision == _get_latest_schema_revision():  # type: ignore[no-untyped-call]
         yield
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK})
+        yield
+        connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _LOCK})
 
 
 @contextmanager

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
+import importlib.util
 import os
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -36,11 +41,13 @@ _WORKERS = (b"popen_loky", b"bnbench.sweep.remote")
 class Running:
     """A command that runs; it and all it starts are a session of their own."""
 
-    def __init__(self, folder: Path, *words: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *words: str, environment: dict[str, str] | None = None, around: Sequence[str] = ()
+    ) -> None:
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bnbench", *words],
+                [*around, sys.executable, "-m", "bnbench", *words],
                 cwd=folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -106,13 +113,16 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `python -m bnbench WORD …` in a folder of its own; what still runs at the end is killed."""
+    """Starts `python -m bnbench WORD …` in a folder of its own; what still runs at the end is killed.
+
+    Given as `around`, a command runs that one.
+    """
     running: list[Running] = []
 
-    def begin(*words: str, environment: dict[str, str] | None = None) -> Running:
+    def begin(*words: str, environment: dict[str, str] | None = None, around: Sequence[str] = ()) -> Running:
         folder = tmp_path / f"home{len(running)}"
         folder.mkdir()
-        running.append(Running(folder, *words, environment=environment))
+        running.append(Running(folder, *words, environment=environment, around=around))
         return running[-1]
 
     yield begin
@@ -205,3 +215,47 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, byte
     sweep = Running(home, *TRIALS, *LAUNCHERS["joblib"], "runs_dir=runs")
     assert sweep.wait() == 0, sweep.said
     return Store(home / "runs").tables()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Gives a port of this machine on which nothing listens."""
+
+    def find() -> int:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return int(listener.getsockname()[1])
+
+    return find
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/nowhere")]
+    if not found[-1].exists():
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("its Python driver is not installed (pip install '.[postgresql]')")
+    return found[-1].parent
+
+
+@pytest.fixture
+def postgresql(free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of an empty database; PostgreSQL refuses to run as root."""
+    programs, port = _programs(), free_port()
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # not pytest's, where other accounts cannot look
+    become = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    if become:
+        shutil.chown(folder, "postgres")
+
+    def call(program: str, *options: str) -> None:
+        subprocess.run([*become, programs / program, *options], check=True, capture_output=True, cwd=folder)
+
+    call("initdb", "-D", f"{folder}/data", "-U", "me", "--auth=trust", "-N")
+    listen = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    call("pg_ctl", "-D", f"{folder}/data", "-o", listen, "-l", f"{folder}/log", "-w", "start")
+    try:
+        call("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "bnbench")
+        yield f"postgresql://me@127.0.0.1:{port}/bnbench"
+    finally:
+        call("pg_ctl", "-D", f"{folder}/data", "-m", "fast", "-t", "120", "-w", "stop")
+        shutil.rmtree(folder)

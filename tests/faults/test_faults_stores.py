@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib.util
 import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -33,6 +30,7 @@ pytestmark = pytest.mark.faults
 Trials = tuple[str, ...]
 StoreIn = Callable[[Path], "Store"]
 Tables = tuple[bytes, bytes]
+FreePort = Callable[[], int]
 
 
 def _waiting(runs_dir: Path) -> int:
@@ -190,42 +188,20 @@ def test_a_long_trial_that_is_killed_goes_on_from_its_checkpoint(
 # A real server over a real PostgreSQL.
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+_OPEN = """
+import sys
+from pathlib import Path
+from bnbench.config.workspace import Workspace
+from bnbench.tracking.store import Store
+print(Store.open(Workspace.at(Path(sys.argv[1]), sys.argv[2])).experiment_id)
+"""
 
 
-def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/nowhere")]
-    if not found[-1].exists():
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("its Python driver is not installed (pip install '.[postgresql]')")
-    return found[-1].parent
-
-
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """The address of an empty database; PostgreSQL refuses to run as root."""
-    programs, port = _programs(), _free_port()
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # not pytest's, where other accounts cannot look
-    become = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
-    if become:
-        shutil.chown(folder, "postgres")
-
-    def call(program: str, *options: str) -> None:
-        subprocess.run([*become, programs / program, *options], check=True, capture_output=True, cwd=folder)
-
-    call("initdb", "-D", f"{folder}/data", "-U", "me", "--auth=trust", "-N")
-    listen = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    call("pg_ctl", "-D", f"{folder}/data", "-o", listen, "-l", f"{folder}/log", "-w", "start")
-    try:
-        call("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "bnbench")
-        yield f"postgresql://me@127.0.0.1:{port}/bnbench"
-    finally:
-        call("pg_ctl", "-D", f"{folder}/data", "-m", "fast", "-t", "120", "-w", "stop")
-        shutil.rmtree(folder)
+def test_processes_that_open_an_empty_postgresql_at_once_agree(postgresql: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _OPEN, str(tmp_path), postgresql]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert answers == [("1\n", "")] * 3
 
 
 def test_a_sweep_in_postgresql_is_the_same_and_moves_with_its_folder(
@@ -245,10 +221,10 @@ def test_a_sweep_in_postgresql_is_the_same_and_moves_with_its_folder(
 
 
 def test_a_server_that_goes_away_and_comes_back_costs_nothing(
-    postgresql: str, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
+    postgresql: str, free_port: FreePort, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
 ) -> None:
     address = Address(postgresql, None, (tmp_path / "artifacts").as_uri())
-    port, runs_dir = _free_port(), tmp_path / "runs"
+    port, runs_dir = free_port(), tmp_path / "runs"
     uri = f"tracking.uri=http://127.0.0.1:{port}"
     down = start(*trials, uri, f"runs_dir={runs_dir}")
     assert down.wait() == 2
@@ -266,10 +242,10 @@ def test_a_server_that_goes_away_and_comes_back_costs_nothing(
 
 
 def test_what_a_server_missed_is_delivered_by_sync(
-    postgresql: str, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
+    postgresql: str, free_port: FreePort, start: Start, trials: Trials, tmp_path: Path, uninterrupted: Tables
 ) -> None:
     address = Address(postgresql, None, (tmp_path / "artifacts").as_uri())
-    port, runs_dir = _free_port(), tmp_path / "runs"
+    port, runs_dir = free_port(), tmp_path / "runs"
     where = (f"tracking.uri=http://127.0.0.1:{port}", f"runs_dir={runs_dir}")
     with running_server(address, host="127.0.0.1", port=port):
         sweep = start(*trials, *where)
@@ -292,11 +268,11 @@ _PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[str]:
+def guarded(free_port: FreePort, tmp_path: Path) -> Iterator[str]:
     """The address of a server that asks for a password, which its only account has."""
     if importlib.util.find_spec("flask_wtf") is None:
         pytest.skip("MLflow's own accounts are not installed (pip install 'mlflow[auth]')")
-    folder, port = tmp_path / "guarded", _free_port()
+    folder, port = tmp_path / "guarded", free_port()
     folder.mkdir()
     (folder / "accounts.ini").write_text(
         f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{folder}/accounts.db\n"
