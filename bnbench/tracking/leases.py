@@ -133,10 +133,17 @@ class Leases:
             if other.run_id == self._run_id or not other.heartbeat:
                 continue
             if was_killed(other.process) or not self._pulses.is_alive(other.run_id, other.heartbeat):
-                self._connection.client.set_terminated(other.run_id, "KILLED")
+                _end(self._connection, other)
             else:
                 living.append(other)
         return living
+
+
+def _end(connection: Connection, dead: Holder) -> None:
+    """Close the run of a sweep that has died, and those of trials that it was about to record."""
+    halves = all_runs(connection, f"attributes.status = 'RUNNING' AND tags.`{Tag.PARENT}` = '{dead.run_id}'")
+    for run_id in [*(run.info.run_id for run in halves), dead.run_id]:
+        connection.client.set_terminated(run_id, "KILLED")
 
 
 def running_sweeps(connection: Connection) -> list[Holder]:

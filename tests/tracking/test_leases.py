@@ -14,6 +14,7 @@ import pytest
 from mlflow.store.tracking.dbmodels.models import SqlRun
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from bnbench.record.names import Tag
 from bnbench.tracking import TrackingError, heartbeat, leases, tags
 from bnbench.tracking.heartbeat import Heartbeat
 from bnbench.tracking.store import Store
@@ -157,8 +158,12 @@ def test_a_process_of_this_host_that_is_gone_loses_its_trials_at_once(sweep: Cal
     dead, other = sweep("1"), sweep("2")
     dead.leases.take(["a"])
     store_tag(dead, tags.PROCESS, gone)
+    connection = dead.store._connection
+    half = connection.client.create_run(connection.experiment_id, tags={Tag.PARENT: dead.run_id})
     assert other.leases.take(["a"]) == {}
     assert dead.status == "KILLED"
+    assert connection.client.get_run(half.info.run_id).info.status == "KILLED"
+    assert other.status == "RUNNING"
 
 
 def test_while_the_store_does_not_answer_nobody_dies(
