@@ -18,6 +18,7 @@ VERBS = {
     "verify": "train some of a sweep's trials again, each alone, and compare every digit",
     "reproduce": "train a sweep anew from its record, into a folder of its own, and compare",
     "time": "time a training step of each arm's trial alone, in turns: for claims on time",
+    "runs": "list the recorded sweeps, each with its answers, and write them as one page",
     "status": "say how many of a sweep's trials are done, running, failed and to do",
     "pack": "write a sweep, its trials and its report as one file, to be handed on",
     "load": "record the sweep in such a file here, as far as it is not here yet",

@@ -301,6 +301,7 @@ class Tag:
     VERIFIED = "bnbench.verified"  # of a sweep: the result of training its trials again, alone
     REPRODUCED = "bnbench.reproduced"  # of a sweep: the result of training its trials again, in packs
     SEEDS = "bnbench.seeds"  # the reporting seeds a sweep plans, as a JSON list
+    HEADLINES = "bnbench.headlines"  # of a sweep: its answers when it ended, as a JSON list of sentences
     LOADED = "bnbench.loaded"  # of a sweep loaded from a file: "begun", then "done" once all of it is in the store
     CLAIM = "bnbench.claim."  # followed by a claim's id: the claim's hash before the sweep ran
 

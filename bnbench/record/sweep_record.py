@@ -75,11 +75,20 @@ class ListedSweep:
         name: The sweep's name, which several may have.
         run_id: MLflow's id of its run.
         summary: When it was started, how it ended, and what it planned.
+        trials: How many trials it planned.
+        headlines: Its answers, a sentence each; empty where it has not ended, or an older bnbench recorded it.
     """
 
     name: str
     run_id: str
     summary: SweepSummary
+    trials: int
+    headlines: list[str]
+
+    @property
+    def title(self) -> str:
+        """`<name>-<id>`."""
+        return f"{self.name}-{self.summary.id}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from bnbench.report.build import FORMATS, write_comparison, write_live_report, w
 from bnbench.report.contents import Contents
 from bnbench.report.contrast_words import in_short
 from bnbench.report.markdown import markdown_conclusion, markdown_opening
+from bnbench.report.runs_page import terminal_runs, write_runs_page
 from bnbench.report.terminal import has_colour, terminal_conclusion, terminal_headlines, terminal_table
 from bnbench.report.two_sweeps_page import Comparison, terminal_comparison
 
@@ -18,8 +19,10 @@ __all__ = [
     "terminal_comparison",
     "terminal_conclusion",
     "terminal_headlines",
+    "terminal_runs",
     "terminal_table",
     "write_comparison",
     "write_live_report",
     "write_report",
+    "write_runs_page",
 ]

@@ -197,6 +197,7 @@ class Store:
         metrics: Mapping[str, float],
         artifacts: list[Path],
         note: str,
+        headlines: Sequence[str] = (),
     ) -> None:
         """End a sweep's run; called again, it adds to it, and the time of its end stays.
 
@@ -206,10 +207,17 @@ class Store:
             metrics: Numbers about the whole sweep; finite.
             artifacts: Files and folders to keep with it: the report.
             note: Its description, in Markdown.
+            headlines: Its answers, a sentence each.
         """
         with reported(self.address):
             sweep_runs.finish_sweep(
-                self._connection, run_id, status=status, metrics=metrics, artifacts=artifacts, note=note
+                self._connection,
+                run_id,
+                status=status,
+                metrics=metrics,
+                artifacts=artifacts,
+                note=note,
+                headlines=headlines,
             )
 
     def record_timing(self, timing: TimingRecord) -> str:

@@ -85,6 +85,7 @@ def finish_sweep(
     metrics: Mapping[str, float],
     artifacts: list[Path],
     note: str,
+    headlines: Sequence[str],
 ) -> None:
     """End a sweep's run: its numbers, its files (folders with all they hold), its description in Markdown.
 
@@ -100,6 +101,7 @@ def finish_sweep(
     now = round(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], synchronous=True)
     client.set_tag(run_id, MLFLOW_RUN_NOTE, note[:TAG_LENGTH])
+    client.set_tag(run_id, Tag.HEADLINES, json.dumps([*headlines]))
     write_paths(connection, run_id, artifacts)
     client.set_terminated(run_id, status, end_time=client.get_run(run_id).info.end_time)
 
@@ -136,9 +138,13 @@ def close_killed(connection: Connection) -> int:
 
 def list_sweeps(connection: Connection) -> list[ListedSweep]:
     """Every sweep of the experiment, the newest first."""
-    return [
-        ListedSweep(run.data.tags[Tag.SWEEP], str(run.info.run_id), _summary(run)) for run in _sweep_runs(connection)
-    ]
+    return [_listed(run) for run in _sweep_runs(connection)]
+
+
+def _listed(run: Run) -> ListedSweep:
+    tags = run.data.tags
+    headlines = json.loads(tags.get(Tag.HEADLINES, "[]"))
+    return ListedSweep(tags[Tag.SWEEP], str(run.info.run_id), _summary(run), int(tags[TRIALS]), headlines)
 
 
 def _summary(run: Run) -> SweepSummary:

@@ -64,6 +64,21 @@ def _metrics(runs: Path) -> pd.DataFrame:
     return table.set_index(["norm", "seed"]).sort_index().filter(regex="/")
 
 
+def test_runs_lists_a_sweep_with_the_answers_that_its_report_opens_with(
+    first: tuple[Path, subprocess.CompletedProcess[str]], bnbench: Command
+) -> None:
+    runs, done = first
+    page = (runs / "index.html").read_text()
+    answer = bnbench("runs", f'runs_dir="{runs}"')
+    assert answer.status == 0
+    line, headline = answer.out[:2]
+    [sweep] = runs.glob("mine-*")
+    assert line.endswith(f"  {sweep.name}  4 trials, finished")
+    assert headline.strip() in done.stdout
+    assert f'<a href="{sweep.name}/report.html">' in page
+    assert (runs / "index.html").read_text() == page
+
+
 def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     runs, done = first
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from bnbench.analysis.default_targets import with_default_targets
 from bnbench.config import Config
-from bnbench.report import has_colour, markdown_opening, terminal_conclusion, terminal_headlines, terminal_table
+from bnbench.report import (
+    has_colour,
+    markdown_opening,
+    terminal_conclusion,
+    terminal_headlines,
+    terminal_table,
+    write_runs_page,
+)
 from bnbench.sweep.planning.describe import duration
 from bnbench.sweep.running.place import ready_command
 from bnbench.sweep.running.published import Sweep
@@ -49,8 +56,10 @@ def publish(
     store.workspace.point_latest(folder)
     columns = shutil.get_terminal_size((100, 24)).columns
     conclusion = terminal_conclusion(sweep.contents, columns)
+    answers = [str(headline) for headline in sweep.contents.headlines]
     note = f"{store.links(sweep.table.record)}\n\n{markdown_opening(sweep.contents)}"
-    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note)
+    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note, headlines=answers)
+    write_runs_page(store.sweeps(), store.workspace)
     headlines = terminal_headlines(sweep.contents, columns, colour=has_colour(sys.stdout))
     say(f"\n{conclusion}\n\n{terminal_table(sweep.contents, columns)}\n\n{headlines}\n")
     say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
