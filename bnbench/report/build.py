@@ -39,14 +39,17 @@ def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORM
         formats: Some of `FORMATS`.
 
     Returns:
-        The paths by file name: report.html, report.md and report.tex; for `csv` trials.csv, curves.csv, arms.csv,
-        differences.csv and robustness.csv; and always manifest.json.
+        The paths by file name: report.html, report.md and report.tex; for `csv` trials.csv and the same rows as
+        trials.parquet, curves.csv, arms.csv, differences.csv and robustness.csv; and always manifest.json.
 
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
     """
     _check(formats, contents.table)
-    written = {name: text for kind in FORMATS if kind in formats for name, text in _WRITERS[kind](contents).items()}
+    written: dict[str, str | bytes] = {}
+    for kind in FORMATS:
+        if kind in formats:
+            written |= _WRITERS[kind](contents)
     written["manifest.json"] = json.dumps(manifest(contents.table), indent=2, allow_nan=False) + "\n"
     return _write(folder, written)
 
@@ -98,11 +101,11 @@ def _check(formats: Sequence[str], *tables: SweepTable) -> None:
             raise ConfigError(f"sweep {table.record.title} has no trial: there is nothing to report")
 
 
-def _write(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
+def _write(folder: Path, files: Mapping[str, str | bytes]) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        replace_file(folder / name, text)
-    return {name: folder / name for name in texts}
+    for name, content in files.items():
+        replace_file(folder / name, content)
+    return {name: folder / name for name in files}
 
 
 def trials_csv(table: SweepTable) -> str:
@@ -110,9 +113,26 @@ def trials_csv(table: SweepTable) -> str:
 
     The steps to a target that was missed are an empty cell: they are censored at the budget, `training.steps`.
     """
+    return _csv(_trials(table))
+
+
+def trials_parquet(table: SweepTable) -> bytes:
+    """The rows and columns of `trials_csv` as a Parquet file, which keeps the columns' types.
+
+    A column whose values are of several types, which Parquet does not have, is one of text.
+    """
+    trials = _trials(table)
+    for key in trials.columns:
+        if trials[key].dropna().map(type).nunique() > 1:
+            trials[key] = trials[key].map(str, na_action="ignore")
+    return trials.to_parquet(index=False, engine="pyarrow")
+
+
+def _trials(table: SweepTable) -> pd.DataFrame:
+    """A new frame with the columns of `trials_csv`."""
     trials = table.trials
     varied = [key for key in table.record.asked.varied if key in trials and key not in {"seed", _BUDGET}]
-    return _csv(trials[[*STATE, *varied, _BUDGET, "seed", *metric_columns(trials)]])
+    return trials[[*STATE, *varied, _BUDGET, "seed", *metric_columns(trials)]]
 
 
 def curves_csv(table: SweepTable) -> str:
@@ -120,13 +140,14 @@ def curves_csv(table: SweepTable) -> str:
     return _csv(table.curves)
 
 
-def _tables(contents: Contents) -> dict[str, str]:
+def _tables(contents: Contents) -> Mapping[str, str | bytes]:
     """The data and the statistics behind the report, to the last bit."""
     parts = contents.analysis.subjects
     differences = [{**contrast.row, "rates": "equal"} for subject in parts for contrast in subject.differences]
     differences += [{**contrast.row, "rates": "tuned"} for subject in parts for contrast in subject.tuned_differences]
     return {
         "trials.csv": trials_csv(contents.table),
+        "trials.parquet": trials_parquet(contents.table),
         "curves.csv": curves_csv(contents.table),
         "arms.csv": _csv(pd.DataFrame([arm.row for subject in parts for arm in subject.arms])),
         "differences.csv": _csv(pd.DataFrame(differences)),
@@ -134,7 +155,7 @@ def _tables(contents: Contents) -> dict[str, str]:
     }
 
 
-_WRITERS: dict[str, Callable[[Contents], dict[str, str]]] = {
+_WRITERS: dict[str, Callable[[Contents], Mapping[str, str | bytes]]] = {
     "html": lambda contents: {"report.html": to_html(contents)},
     "md": lambda contents: {"report.md": to_markdown(contents)},
     "tex": lambda contents: {"report.tex": to_latex(contents)},

@@ -97,6 +97,7 @@ def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.Com
         "arms.csv",
         "differences.csv",
         "robustness.csv",
+        "trials.parquet",
         "manifest.json",
     }
     trials = pd.read_csv(sweep / "trials.csv")

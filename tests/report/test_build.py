@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ BY_FORMAT = {
     "html": ["report.html"],
     "md": ["report.md"],
     "tex": ["report.tex"],
-    "csv": ["trials.csv", "curves.csv", "arms.csv", "differences.csv", "robustness.csv"],
+    "csv": ["trials.csv", "trials.parquet", "curves.csv", "arms.csv", "differences.csv", "robustness.csv"],
 }
 FILES = [*(name for names in BY_FORMAT.values() for name in names), "manifest.json"]
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -328,3 +329,15 @@ def test_every_cell_says_its_column_where_rows_stand_one_value_below_the_other(w
         assert all(re.search(r'data-head="[^"]+"', cell) for cell in cells)
     narrow = page[page.index("@media (max-width: 40rem)") :]
     assert "attr(data-head)" in narrow
+
+
+def test_parquet_has_the_rows_of_the_csv_with_their_types(make_sweep: Any, tmp_path: Path) -> None:
+    table = make_sweep(axes={"model": ("fc",), "optimizer.lr": LRS})
+    mixed = table.trials.assign(model=[i if i % 2 else "fc" for i in range(len(table.trials))])
+    paths = write_report(Contents(replace(table, trials=mixed)), tmp_path, ["csv"])
+    found, rows = pd.read_parquet(paths["trials.parquet"]), read_csv(paths["trials.csv"])
+    assert [*found] == [*rows[0]]
+    assert_same(rows, found)
+    assert found["seed"].dtype == np.int64
+    assert found["test/acc"].dtype == np.float64
+    assert set(found["model"].iloc[:2]) == {"fc", "1"}
