@@ -11,6 +11,7 @@ VERBS = {
     "list": "print the sweeps, experiments, claims, models, norms, optimizers and data there are",
     "docs": "print a page on norms, statistics, reproducibility, speed, extending bnbench; without a name, list them",
     "explain": "print a trial's layers, shapes and parameters, and normalization worked by hand",
+    "lesson": "run a lesson for a class: a notebook, a page and slides; without a name, list them",
     "advise": "say which norms your own network needs: it trains variants of it until that is settled",
     "claims": "say what batch norm is said to do and what the data say; with a name, the evidence",
     "findings": "say what each recorded sweep found, or renew a page of it",

@@ -26,7 +26,8 @@ _PREFIX = ["python", "-m", "bnbench"]
 # In this process, one pack after another, two steps of one seed.
 _SMALL = ("training.steps=2", "training.eval_examples=50", "seed=0", "sweep.tuning_seeds=[]", "hydra.launcher.n_jobs=1")
 _VERBS = {"list", "explain", "runs", "status", "sync", "verify", "reproduce", "pack", "load", "docs", "findings"} | {
-    "advise"
+    "advise",
+    "lesson",
 }
 # An hour; their parts are sweeps with tests of their own.
 _LONG = ("+sweep=claims", "--run")
