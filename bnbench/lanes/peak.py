@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bnbench.lanes.layers import LaneLayer
+if TYPE_CHECKING:
+    from bnbench.lanes.layers import LaneLayer  # imports torch, which a plan does without
 
 
 def fma_peak(library: ctypes.CDLL, seconds: float) -> float:
