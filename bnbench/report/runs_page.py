@@ -41,6 +41,7 @@ class Row:
 def write_runs_page(sweeps: Sequence[ListedSweep], workspace: Workspace) -> Path:
     """Write the page of these sweeps into `runs_dir`, with a link to each report that lies there."""
     rows = [_row(sweep, workspace) for sweep in sweeps]
+    workspace.runs_dir.mkdir(parents=True, exist_ok=True)  # the store may be elsewhere
     path = workspace.runs_dir / PAGE
     replace_file(path, render_page("runs.html", rows=rows, store=workspace.address.shown))
     return path

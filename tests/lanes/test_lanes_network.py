@@ -32,7 +32,7 @@ from bnbench.lanes.layers import Activation
 from bnbench.lanes.network import Array, Normalizer, Rule, Settings
 from bnbench.norms.batch import BatchNorm
 
-_MARGIN = 8.0  # times the error of torch in single precision, which is another on another processor
+_MARGIN = 4.0  # times the error of torch in single precision
 _LEAST = 2e-6  # relative: where torch happens to be exact
 _OF_ONE = 1e-3  # of an array's movement: where a unit of a few is on the other side of its activation's kink
 _OF_EVALUATION = 5e-4  # relative: the loss of weights that are as far off
@@ -134,8 +134,10 @@ def test_one_step_of_linear_layers(norm, batch_size, best) -> None:
 
 
 @pytest.mark.parametrize("padding", Padding)
+# Not 2: of two values the norm of the hidden layer passes what is left when its gradient has cancelled but for eps, so
+# that all layers before it are off by the rounding of a few numbers, more or less on another processor.
 @pytest.mark.parametrize(
-    ("shape", "batch_size"), [((1, 28, 28), 2), ((1, 32, 32), 13), ((3, 13, 11), 37), ((1, 8, 8), 17)]
+    ("shape", "batch_size"), [((1, 28, 28), 7), ((1, 32, 32), 13), ((3, 13, 11), 37), ((1, 8, 8), 17)]
 )
 @pytest.mark.parametrize("norm", NORMS)
 def test_one_step_of_conv_layers(norm, shape, batch_size, padding, best) -> None:

@@ -32,4 +32,5 @@ def test_each_sweep_stands_with_its_answers_and_a_link_where_its_report_lies(tmp
 
 
 def test_a_store_without_a_sweep_has_a_page_that_says_so(tmp_path: Path) -> None:
-    assert "No sweep is recorded." in write_runs_page([], Workspace.at(tmp_path)).read_text()
+    nowhere_yet = Workspace.at(tmp_path / "runs", "sqlite:///elsewhere.db")
+    assert "No sweep is recorded." in write_runs_page([], nowhere_yet).read_text()

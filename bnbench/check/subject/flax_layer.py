@@ -136,9 +136,8 @@ class NnxLayer:
             jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(self.module, _SAVED)))
         )
         state = nnx.state(other.module, _SAVED)
-        restored = jax.tree.map(
-            jnp.array, flax.serialization.msgpack_restore(stored)
-        )  # the restored may not be written
+        # What is restored lies in memory that may not be written.
+        restored = jax.tree.map(jnp.array, flax.serialization.msgpack_restore(stored))
         nnx.replace_by_pure_dict(state, restored)
         nnx.update(other.module, state)
         return other

@@ -20,10 +20,11 @@ from bnbench.packing.slots import aligned_width
 _LINEAR_MACS_PER_SECOND = 3.2e10
 _CONV_MACS_PER_SECOND = 1.7e10
 _VALUES_PER_SECOND = 3.6e8  # activations normalized, activated and stored, forward and backward
-_LANE_MACS = 0.35  # a floating-point operation that the core could do: 70 % of its multiply-adds
-_LANE_VALUES = 0.0105  # a floating-point operation that the core could do
+# For each floating-point operation that a core can do at most, two of which are a multiply-add: 70 % of these are used.
+_LANE_MACS = 0.35
+_LANE_VALUES = 0.0105  # activations, as above
 _LANE_WEIGHTS_PER_SECOND = 6.0e9  # read, updated and written
-_USUAL_PEAK = 1.0e11
+_USUAL_PEAK = 1.0e11  # floating-point operations a second of a core
 _LAYER_SECONDS = 60e-6  # of a pack, whatever its width
 _FORWARD = 0.4  # of the time that a step takes for its examples: the forward pass, as evaluations take it
 _FINAL_IMAGES = 2600  # beside the test split: under four kinds of statistics, and one by one

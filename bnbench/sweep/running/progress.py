@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -18,16 +19,16 @@ _LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.5
 
 
-class ProgressLine:
+class ProgressLine(ABC):
     """Shows again and again how far something is; a context manager. Subclasses say what is shown."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bnbench-progress", daemon=True)
 
+    @abstractmethod
     def look(self) -> tuple[float, str]:
         """The share that is done, in [0, 1], and a line that says more; asked from a thread."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._thread.start()
