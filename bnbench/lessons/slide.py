@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WIDTH, _HEIGHT = 960, 540  # in points: 16 by 9
+_LETTERS = 15  # in points
 _PNG_DOTS = 144  # an inch, so 1,920 by 1,080
 _STYLESHEET = Path(__file__).resolve().parent.parent / "report" / "templates" / "page.css"
 _LEVELS = {"none": 0, "batch": 1, "before": 1, "after": 2, "layer": 3}
@@ -52,7 +53,7 @@ class Slide:
 
     def legend(self, **where: Any) -> None:
         """Name the lines, in the last chart unless told where."""
-        self.axes[-1].legend(**{"frameon": False, "labelcolor": palette()["ink"], **where})
+        self.axes[-1].legend(**{"frameon": False, "fontsize": _LETTERS, "labelcolor": palette()["ink"], **where})
 
     @property
     def svg(self) -> str:
@@ -107,10 +108,10 @@ def _style() -> dict[Any, Any]:
     return {
         "figure.facecolor": "none",
         "axes.facecolor": "none",
-        "font.size": 15,
+        "font.size": _LETTERS,
         "font.sans-serif": ["Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
-        "axes.titlesize": 15,
-        "axes.labelsize": 15,
+        "axes.titlesize": _LETTERS,
+        "axes.labelsize": _LETTERS,
         "axes.edgecolor": muted,
         "axes.labelcolor": muted,
         "axes.spines.top": False,

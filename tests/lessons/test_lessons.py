@@ -57,11 +57,9 @@ def test_batch_norm_by_hand_is_executed_and_its_answer_holds(tmp_path: Path) -> 
     for number in (1, 2):
         assert (tmp_path / f"by_hand-{number}.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / f"by_hand-{number}.svg").read_text().startswith("<svg xmlns=")
-    # The judge: the gradient of batch norm in closed form for two examples, dx = gamma eps dy_c / std^3, centred dy.
-    x, gamma = np.array([[-2.0, 12.0, 6.0], [3.0, 2.0, 8.0]]), np.array([1.0, 2.0, 1.0])
-    centred = np.abs(np.array([0.5, 0.5, 0.5]))
-    std = np.sqrt(x.var(axis=0) + 1e-5)
-    largest = (gamma * 1e-5 * centred / std**3).max()
+    # The judge: of two examples, whose dy is 1/2 away from its mean, dx is gamma * eps / (2 * std^3) in closed form.
+    x, gamma, eps = np.array([[-2.0, 12.0, 6.0], [3.0, 2.0, 8.0]]), np.array([1.0, 2.0, 1.0]), 1e-5
+    largest = (gamma * eps / (2 * (x.var(axis=0) + eps) ** 1.5)).max()
     assert f"{largest:.2g} at the largest element" in " ".join(_answer(tmp_path, "by_hand").split())
 
 

@@ -132,7 +132,8 @@ for k, (examples, share) in enumerate({"2 examples": passed, "4 examples": passe
     places = np.arange(3) + 0.36 * (k - 0.5)
     slide.axes[0].bar(places, share, 0.32, color=colour(1 + k), label=examples)
     for place, value in zip(places, share, strict=True):
-        slide.axes[0].annotate(f"{value:.2g}", (place, value), (0, 5), textcoords="offset points", ha="center")
+        label = f"{value:.2g}"
+        slide.axes[0].annotate(label, (place, value), (0, 5), textcoords="offset points", ha="center", fontsize=13)
 slide.axes[0].set_xticks(range(3), ["1", "2", "3"])
 slide.axes[0].set_ylim(0, 1.1)
 slide.legend(loc="upper left", ncols=2)
@@ -164,8 +165,8 @@ no gradient), and it has {"no part" if abs((dx4 * cache4.x_hat).sum(axis=0)).max
 {abs((dx4 * cache4.x_hat).sum(axis=0)).max():.1g}.
 
 Finite differences, which know nothing of the formula, are at most {np.abs(measured - dx).max():.1g} away. At inference, after
-this one batch, the outputs differ from training's by up to {np.abs(at_test - y).max():.3g}: the running statistics are still
-near where they started."""
+this one batch, the outputs differ from training's by up to {np.abs(at_test - y).max():.3g}: the running mean has gone
+{state["running_mean"][1] / mean[1]:.0%} of the way to the batch's."""
 )
 # %% [markdown] tags=["sources"]
 # ## Sources

@@ -22,6 +22,7 @@ sweep = bnbench.run(
     f"optimizer.lr={','.join(f'{rate:g}' for rate in RATES)}",
     "seed=range(5)",
     "training.steps=200",
+    "resume=false",  # there and then, though the lesson was run before
 )
 # %% [markdown]
 # A trial that diverged has no accuracy, so it counts as 0 here: it has learned nothing that could be tested.
