@@ -20,6 +20,7 @@ from bnbench.models.geometry import work
 from bnbench.packing.leaves import UnpackableError
 from bnbench.packing.pack import Pack, pack
 from bnbench.packing.pixels import single_pixel_layers
+from bnbench.packing.positions import depends_on_position
 from bnbench.packing.rehearsal import Rehearsal, one_thread, rehearse
 from bnbench.tensors.seeding import generator, generators_kept
 
@@ -28,6 +29,7 @@ _MOST_WEIGHTS = 2_000_000
 _TOLERANCE = 1e-9  # in double precision, of the largest value
 _MOST_EXAMPLES = 64
 _DISTURBANCE = 0.05
+_DEPENDS = "its numbers depend on what else is in a pack"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classe
 
     Networks of three seeds are packed and take a training step and an evaluation on random images. In double precision
     each must agree with the same network alone to 1e-9. In the trial's own precision two of them, packed again without
-    the third and in another order, must have the same bits as before. Noise is added to their weights, because weights
+    the third and in another order, must have the same bits as before, and no function that its forward calls may round
+    otherwise where a tensor ends. Noise is added to their weights, because weights
     of zero would hide what a forward does.
 
     Args:
@@ -104,11 +107,13 @@ def reason_against_packs(trial: Trial, image_shape: tuple[int, int, int], classe
             )
     nets = _disturbed_networks(trial, trial.training.precision, image_shape, classes)
     images = images.to(getattr(torch, trial.training.precision))
+    if name := depends_on_position(copy.deepcopy(nets[0]), images[0]):
+        return f"{_DEPENDS}: its forward calls {name}, use a layer instead"
     of_three = _step_in_pack(_packed(nets, trial, image_shape), images)
     of_two = _step_in_pack(_packed([nets[2], nets[0]], trial, image_shape), images[[2, 0]])
     for beside_two, beside_one in ((of_three[2], of_two[0]), (of_three[0], of_two[1])):
         if not all(map(torch.equal, beside_two, beside_one)):
-            return "its numbers depend on what else is in a pack: use layers instead of functions in its forward"
+            return f"{_DEPENDS}: use layers instead of functions in its forward"
     return None
 
 

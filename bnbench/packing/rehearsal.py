@@ -108,7 +108,7 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
         raise
     except Exception as error:  # a forward may raise anything
         raise ConfigError(f"{source(trial)}: {action} fails: {one_line(error)}") from error
-    if not _equal(first, first_again):
+    if not equal_bits(first, first_again):
         raise ConfigError(
             f"{source(trial)}: the first step from the same start gives other numbers the second time: it depends on "
             "something beside the network, a counter of its file or a generator of its own; keep such things in "
@@ -120,7 +120,7 @@ def _rehearse(trial: Trial, image_shape: tuple[int, int, int], classes: int) -> 
             f"{source(trial)}: its forward reaches parameters or buffers by another way than by their names (a plain "
             "list of them, say), where they would not be trained; use torch.nn.ParameterList, or what owns them"
         )
-    if not unsaveable and not _equal(second, second_resumed):
+    if not unsaveable and not equal_bits(second, second_resumed):
         unsaveable = ["something beside its modules"]
     return Rehearsal(
         watch.draws[True], watch.draws[False], tuple(watch.changed_buffers), tuple(changed), tuple(unsaveable)
@@ -193,6 +193,6 @@ def _descend(net: nn.Module) -> None:
                 parameter.sub_(_RATE * parameter.grad)
 
 
-def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
+def equal_bits(first: list[Tensor], second: list[Tensor]) -> bool:
     """Whether all tensors are equal to the bit, counting NaN as equal to NaN."""
     return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(first, second, strict=True))

@@ -19,7 +19,8 @@ def claim_headlines(judgments: Sequence[Judgment]) -> list[Headline]:
 def _headline(judgment: Judgment) -> Headline:
     named = f"{judgment.claim.id}, {judgment.claim.title}"
     room = MOST_WORDS - len(named.split())
-    words = next(way for way in _ways(judgment) if len(way.split()) <= room or way == verdict(judgment))
+    ways = [*_ways(judgment)]
+    words = next((way for way in ways if len(way.split()) <= room), ways[-1])
     return Headline(named, words, State.open if judgment.verdict == Verdict.inconclusive else State.different)
 
 

@@ -92,9 +92,12 @@ class Functional(nn.Module):
         (lambda x: torch.stack(x.chunk(1, 1))[0] * x[:, :1], "mixes channels"),
         (lambda x: F.dropout(x, 0.5, training=True), "draws numbers itself"),
         (lambda x: x.view(-1, 37), "fails in a pack"),
-        (torch.sigmoid, "numbers depend on what else is in a pack"),  # whose last values round otherwise
+        # Their last values round otherwise; of silu_ in place, the slope does too.
+        (torch.sigmoid, "numbers depend on what else is in a pack: its forward calls sigmoid"),
+        (lambda x: F.silu(x, inplace=True), "numbers depend on what else is in a pack: its forward calls silu"),
+        (lambda x: x.clamp(-1, 1).abs().sqrt().mul(2), None),
     ],
-    ids=["relu", "mean", "softmax", "first channel", "dropout", "view", "sigmoid"],
+    ids=["relu", "mean", "softmax", "first channel", "dropout", "view", "sigmoid", "silu", "several"],
 )
 def test_functions_in_a_forward_are_tried_out(mix, said, trial_of, monkeypatch) -> None:
     monkeypatch.setattr("bnbench.models.own.make_network.factory", lambda key, name: lambda *args: Functional(mix))
