@@ -19,9 +19,10 @@ def main(words: Sequence[str]) -> None:
     """Write a sweep's report again, or how it compares with another, from tracking stores alone."""
     from bnbench.api import load_with
     from bnbench.report import has_colour, terminal_comparison, terminal_conclusion, terminal_headlines
+    from bnbench.report.figures import FOLDER
 
     parser = VerbParser("report", names="[SWEEP]")
-    parser.add_argument("--format", metavar="html,md,tex,csv", help="only these (default: all)")
+    parser.add_argument("--format", metavar="html,md,tex,csv,figures", help="only these (default: all)")
     parser.add_argument("--against", metavar="SWEEP", help="compare with this sweep (with --against-store: latest)")
     parser.add_argument("--against-store", metavar="RUNS_DIR|URI", help="where the other sweep is recorded")
     request = parser.read(words)
@@ -37,8 +38,12 @@ def main(words: Sequence[str]) -> None:
         _renew(config, loaded.table)
         print(terminal_conclusion(loaded.contents, 100) + "\n")
         print(terminal_headlines(loaded.contents, 100, colour=has_colour(sys.stdout)) + "\n")
+    charts = [path for path in paths.values() if path.parent.name == FOLDER]
     for path in paths.values():
-        print(f"report: {path}")
+        if path not in charts:
+            print(f"report: {path}")
+    if charts:
+        print(f"charts: {len(charts)} files in {charts[0].parent}")
 
 
 def _renew(config: Config, table: SweepTable) -> None:

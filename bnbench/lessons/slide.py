@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnbench.report.figures.svg import render
+from bnbench.report.figures.palette import in_page_colours, palette
+from bnbench.report.figures.svg import render, svg_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 960, 540  # in points: 16 by 9
 _LETTERS = 15  # in points
 _PNG_DOTS = 144  # an inch, so 1,920 by 1,080
-_STYLESHEET = Path(__file__).resolve().parent.parent / "report" / "templates" / "page.css"
 _LEVELS = {"none": 0, "batch": 1, "before": 1, "after": 2, "layer": 3}
 
 
@@ -60,11 +58,7 @@ class Slide:
         """The figure as an SVG file, white behind."""
         if not self.alt:
             raise ValueError("the slide has no alt: say what it shows, with its numbers")
-        ink, paper = palette()["ink"], palette()["paper"]
-        body = render(self._figure, self.alt).partition(" ")[2]
-        style = f"<style>text {{ font-family: 'Helvetica Neue', Arial, sans-serif; fill: {ink} }}</style>"
-        head, _, rest = body.partition(">")
-        return f'<svg xmlns="http://www.w3.org/2000/svg" style="background: {paper}" {head}>{style}{rest}\n'
+        return svg_file(render(self._figure, self.alt))
 
     @property
     def png(self) -> bytes:
@@ -88,19 +82,10 @@ def colour(level: str | int) -> str:
     return palette()[f"level-{_LEVELS[level] if isinstance(level, str) else level}"]
 
 
-@cache
-def palette() -> dict[str, str]:
-    """The reports' colours in the light, by name, from their stylesheet; no two are the same."""
-    light, _, _ = _STYLESHEET.read_text(encoding="utf-8").partition("@media")
-    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light))
-
-
 def for_page(svg: str) -> str:
     """A slide's SVG for the body of a page, which colours it by its light or dark style."""
     svg = re.sub(r' xmlns="[^"]*"| style="background[^"]*"|<style>.*?</style>', "", svg)
-    for name, value in palette().items():
-        svg = svg.replace(value, f"var(--{name})")
-    return svg
+    return in_page_colours(svg)
 
 
 def _style() -> dict[Any, Any]:

@@ -14,6 +14,7 @@ from bnbench.config import ConfigError
 from bnbench.record.columns import STATE, metric_columns
 from bnbench.record.whole_file import replace_file
 from bnbench.report.contents import Contents
+from bnbench.report.figures import chart_files
 from bnbench.report.html import render_page, to_html
 from bnbench.report.latex import latex_tables, to_latex
 from bnbench.report.manifest import manifest
@@ -24,8 +25,11 @@ from bnbench.report.two_sweeps_page import Comparison, compare_sweeps, compariso
 _BUDGET = "training.steps"
 
 
-FORMATS = ("html", "md", "tex", "csv")
+FORMATS = ("html", "md", "tex", "csv", "figures")
 """The formats in which a report can be written; `manifest.json`, how it was made, is written with any of them."""
+
+COMPARISON_FORMATS = FORMATS[:-1]
+"""Those of a comparison of two sweeps, which has no charts."""
 
 
 def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
@@ -39,17 +43,21 @@ def write_report(contents: Contents, folder: Path, formats: Sequence[str] = FORM
         formats: Some of `FORMATS`.
 
     Returns:
-        The paths by file name: report.html, report.md and report.tex; for `csv` trials.csv and the same rows as
-        trials.parquet, curves.csv, arms.csv, differences.csv and robustness.csv; and always manifest.json.
+        The paths by file name: report.html, report.md and report.tex with the charts that it includes,
+        figures/NAME.pdf; for `csv` trials.csv and the same rows as trials.parquet, curves.csv, arms.csv,
+        differences.csv and robustness.csv; for `figures` each chart as .svg, .png and .pdf; and always manifest.json.
 
     Raises:
         ConfigError: If the sweep has no trial, or a format is unknown; before anything is written.
     """
-    _check(formats, contents.table)
+    _check(formats, FORMATS, contents.table)
     written: dict[str, str | bytes] = {}
     for kind in FORMATS:
-        if kind in formats:
+        if kind in formats and kind in _WRITERS:
             written |= _WRITERS[kind](contents)
+    charts = dict.fromkeys(chart for kind in formats for chart in _CHARTS.get(kind, ()))
+    if charts:
+        written |= chart_files(contents.figures, *charts)
     written["manifest.json"] = json.dumps(manifest(contents.table), indent=2, allow_nan=False) + "\n"
     return _write(folder, written)
 
@@ -61,7 +69,7 @@ def write_live_report(table: SweepTable, folder: Path) -> None:
 
 
 def write_comparison(
-    a: SweepTable, b: SweepTable, folder: Path, formats: Sequence[str] = FORMATS
+    a: SweepTable, b: SweepTable, folder: Path, formats: Sequence[str] = COMPARISON_FORMATS
 ) -> tuple[Comparison, dict[str, Path]]:
     """Write how two sweeps compare, as `against-<second sweep>` in the formats asked for.
 
@@ -69,7 +77,7 @@ def write_comparison(
         a: The first sweep.
         b: The second sweep, of the same store or another.
         folder: Where the files go; made if absent.
-        formats: Some of `FORMATS`.
+        formats: Some of `COMPARISON_FORMATS`.
 
     Returns:
         The comparison, and the paths by file name.
@@ -77,7 +85,7 @@ def write_comparison(
     Raises:
         ConfigError: If either sweep has no trial, or a format is unknown; before anything is written.
     """
-    _check(formats, a, b)
+    _check(formats, COMPARISON_FORMATS, a, b)
     comparison = compare_sweeps(a, b)
     texts = {
         "html": lambda: render_page("against.html", comparison=comparison),
@@ -88,21 +96,22 @@ def write_comparison(
         "csv": lambda: _csv(settings_data(a, b)),
     }
     return comparison, _write(
-        folder, {f"{comparison.file}.{kind}": texts[kind]() for kind in FORMATS if kind in formats}
+        folder, {f"{comparison.file}.{kind}": texts[kind]() for kind in COMPARISON_FORMATS if kind in formats}
     )
 
 
-def _check(formats: Sequence[str], *tables: SweepTable) -> None:
+def _check(formats: Sequence[str], allowed: Sequence[str], *tables: SweepTable) -> None:
     for kind in formats:
-        if kind not in FORMATS:
-            raise ConfigError(f"format {kind} is unknown; allowed: {', '.join(FORMATS)}, several with commas")
+        if kind not in allowed:
+            raise ConfigError(f"format {kind} is unknown; allowed: {', '.join(allowed)}, several with commas")
     for table in tables:
         if table.trials.empty:
             raise ConfigError(f"sweep {table.record.title} has no trial: there is nothing to report")
 
 
 def _write(folder: Path, files: Mapping[str, str | bytes]) -> dict[str, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+    for place in {(folder / name).parent for name in files}:
+        place.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         replace_file(folder / name, content)
     return {name: folder / name for name in files}
@@ -161,6 +170,7 @@ _WRITERS: dict[str, Callable[[Contents], Mapping[str, str | bytes]]] = {
     "tex": lambda contents: {"report.tex": to_latex(contents)},
     "csv": _tables,
 }
+_CHARTS = {"tex": ("pdf",), "figures": ("svg", "png", "pdf")}  # the kinds of chart files that a format brings
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from bnbench.claims import Judgment
 from bnbench.report.cautions import cautions
 from bnbench.report.claims_section import ClaimSaid, claims_said, judge_claims
 from bnbench.report.conclusion import Conclusion, conclude, setup_sentence
+from bnbench.report.figures import Figure, draw_figures
 from bnbench.report.headline import Headline, headlines
 from bnbench.report.headline_claims import claim_headlines
 from bnbench.report.main_table import main_table
@@ -97,6 +98,11 @@ class Contents:
     def robustness(self) -> RobustnessPanel | None:
         """How the main differences hold under other choices; None where there is one choice only."""
         return robustness_panel(self.analysis, self.choices)
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """Every chart that the sweep has data for."""
+        return draw_figures(self.analysis)
 
     @cached_property
     def numbers(self) -> list[tuple[str, list[Table]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bnbench.report.contents import Contents
-from bnbench.report.figures import draw_figures, level_index
+from bnbench.report.figures import level_index
 from bnbench.report.figures.answer import draw_answers
 from bnbench.report.figures.forest import draw_axis, draw_bar
 
@@ -16,7 +16,7 @@ def to_html(contents: Contents) -> str:
         "report.html",
         contents=contents,
         answers=draw_answers(contents.analysis, contents.choices),
-        figures=draw_figures(contents.analysis),
+        figures=contents.figures,
         colours=level_index(contents.analysis),
         levels=contents.analysis.levels,
     )

@@ -99,7 +99,9 @@ def test_a_user_s_own_sweep_trains_and_reports(first: tuple[Path, subprocess.Com
         "robustness.csv",
         "trials.parquet",
         "manifest.json",
+        "figures",
     }
+    assert {file.suffix for file in (sweep / "figures").iterdir()} == {".svg", ".png", ".pdf"}
     trials = pd.read_csv(sweep / "trials.csv")
     assert len(trials) == 4
     assert set(trials["status"]) == {"finished"}

@@ -12,6 +12,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from bnbench.config import ConfigError
 from bnbench.record import names
 from bnbench.report import Contents, write_report
 from bnbench.report.figures import draw_figures
+from bnbench.report.figures.palette import palette
 
 BY_FORMAT = {
     "html": ["report.html"],
@@ -30,6 +32,7 @@ BY_FORMAT = {
     "csv": ["trials.csv", "trials.parquet", "curves.csv", "arms.csv", "differences.csv", "robustness.csv"],
 }
 FILES = [*(name for names in BY_FORMAT.values() for name in names), "manifest.json"]
+CHARTS = ("svg", "png", "pdf")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 LRS = (0.1, 0.3, 1.0)
 
@@ -127,16 +130,50 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
 def test_a_report_is_written_whatever_became_of_the_trials(make_sweep: Any, tmp_path: Path, case: str) -> None:
-    paths = write_report(Contents(make_sweep(**CASES[case])), tmp_path / "made")
-    assert list(paths) == FILES
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == sorted(FILES)
+    contents, folder = Contents(make_sweep(**CASES[case])), tmp_path / "made"
+    paths = write_report(contents, folder)
+    charts = [name for name in paths if name.startswith("figures/")]
+    assert [name for name in paths if name not in charts] == FILES
+    drawn = [panel for figure in contents.figures for row in figure.rows for panel in row.panels]
+    assert len(set(charts)) == len(CHARTS) * len(drawn)
+    there = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    assert sorted(there) == sorted(paths)
     Page(paths["report.html"].read_text())
 
 
 def test_the_same_table_gives_the_same_bytes(written: dict[str, Path], make_sweep: Any, tmp_path: Path) -> None:
     again = write_report(Contents(placement(make_sweep)), tmp_path)
-    for name in FILES:
-        assert written[name].read_bytes() == again[name].read_bytes()
+    assert list(again) == list(written)
+    for name in written:
+        assert written[name].read_bytes() == again[name].read_bytes(), name
+
+
+def test_every_chart_is_a_file_of_each_kind_in_the_colours_of_the_light(written: dict[str, Path]) -> None:
+    charts = sorted(path for name, path in written.items() if name.startswith("figures/"))
+    kinds = {path.stem: {other.suffix[1:] for other in charts if other.stem == path.stem} for path in charts}
+    assert len(kinds) > 10
+    assert all(of == {*CHARTS} for of in kinds.values())
+    assert "validation-accuracy-against-step-fc-learning-rate-0_1" in kinds
+    for path in charts:
+        content = path.read_bytes()
+        if path.suffix == ".pdf":
+            assert content.startswith(b"%PDF")
+            assert b"CreationDate" not in content
+        elif path.suffix == ".png":
+            assert content.startswith(b"\x89PNG\r\n")
+        else:
+            text = ElementTree.fromstring(content)
+            assert text.tag == "{http://www.w3.org/2000/svg}svg"
+            assert b"var(--" not in content
+            assert palette()["level-1"].encode() in content or palette()["ink"].encode() in content
+
+
+def test_the_charts_that_latex_includes_are_beside_it(make_sweep: Any, tmp_path: Path) -> None:
+    paths = write_report(Contents(placement(make_sweep)), tmp_path, ["tex"])
+    included = re.findall(r"\\includegraphics\[[^]]*\]\{(.*)\}", paths["report.tex"].read_text())
+    assert included
+    assert sorted(included) == sorted(name for name in paths if name.startswith("figures/"))
+    assert all((tmp_path / name).is_file() for name in included)
 
 
 def test_the_page_takes_nothing_from_elsewhere(written: dict[str, Path]) -> None:
@@ -244,15 +281,17 @@ def test_markdown_has_every_table_and_caution(written: dict[str, Path]) -> None:
     assert f"checksum {'ab' * 32}" in text
 
 
-@pytest.mark.parametrize("asked", [["html"], ["md"], ["tex"], ["csv"], ["csv", "md"]])
+@pytest.mark.parametrize("asked", [["html"], ["md"], ["tex"], ["csv"], ["csv", "md"], ["figures"]])
 def test_only_the_formats_asked_for_are_written(make_sweep: Any, tmp_path: Path, asked: list[str]) -> None:
     paths = write_report(Contents(make_sweep()), tmp_path, asked)
-    assert {*paths} == {"manifest.json"}.union(*(BY_FORMAT[kind] for kind in asked))
-    assert {path.name for path in tmp_path.iterdir()} == {*paths}
+    charts = {name for name in paths if name.startswith("figures/")}
+    assert {name.rpartition(".")[2] for name in charts} == {"figures": {*CHARTS}, "tex": {"pdf"}}.get(asked[0], set())
+    assert {*paths} - charts == {"manifest.json"}.union(*(BY_FORMAT.get(kind, ()) for kind in asked))
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {*paths}
 
 
 def test_an_unknown_format_is_answered_before_anything_is_written(make_sweep: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="format pdf is unknown; allowed: html, md, tex, csv"):
+    with pytest.raises(ConfigError, match="format pdf is unknown; allowed: html, md, tex, csv, figures,"):
         write_report(Contents(make_sweep()), tmp_path / "made", ["html", "pdf"])
     assert not (tmp_path / "made").exists()
 
@@ -283,7 +322,8 @@ def test_the_statistics_are_written_as_data(make_sweep: Any, tmp_path: Path) -> 
 
 
 def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    before = write_report(Contents(make_sweep()), tmp_path)["trials.csv"].read_bytes()
+    written = write_report(Contents(make_sweep()), tmp_path)
+    before = written["trials.csv"].read_bytes()
 
     def fail(*_: Path) -> None:
         raise OSError("disk full")
@@ -292,7 +332,7 @@ def test_a_failing_write_leaves_the_older_report_whole(make_sweep: Any, tmp_path
     with pytest.raises(OSError, match="disk full"):
         write_report(Contents(make_sweep(seeds=(0, 1))), tmp_path)
     assert (tmp_path / "trials.csv").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*written.values()}
 
 
 def test_a_perfect_accuracy_is_drawn(make_sweep: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bnbench.report import Contents
+from bnbench.report import Contents, write_report
 from bnbench.report.latex import to_latex
 
 LRS = (0.1, 0.3, 1.0)
@@ -86,8 +86,9 @@ def test_it_compiles(make_sweep: Any, tmp_path: Path, by: str) -> None:
         tuning_seeds=(100, 101),
         meta={"question": odd},
     )
-    (tmp_path / "report.tex").write_text(to_latex(Contents(table)), encoding="utf-8")
-    paper = r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}x\input{report}\end{document}"
+    write_report(Contents(table), tmp_path, ["tex"])
+    needs = r"\usepackage{booktabs,longtable,graphicx,color}"
+    paper = rf"\documentclass{{article}}{needs}\begin{{document}}x\input{{report}}\end{{document}}"
     (tmp_path / "paper.tex").write_text(paper)
     name = "report.tex" if by == "itself" else "paper.tex"
     flags = ["-interaction=nonstopmode", "-halt-on-error"] if "pdflatex" in str(COMPILER) else []

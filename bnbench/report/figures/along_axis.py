@@ -11,7 +11,7 @@ from bnbench.analysis import Analysis, Arm, Contrast, Interval
 from bnbench.analysis.design import LEARNING_RATE, matching
 from bnbench.analysis.subjects import Subject
 from bnbench.report.figures.panels import MOST_PANELS, Figure, Panel, PanelRow, colour_of, place_ticks
-from bnbench.report.figures.svg import INK, MUTED, NARROW, draw_chart, render
+from bnbench.report.figures.svg import INK, MUTED, NARROW, draw_chart
 from bnbench.report.number_words import difference, key_title, percent, setting, text
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _panels(analysis: Analysis, subject: Subject, axis: str, *, differences: boo
         for heading, (chart, gist) in charts:
             title = ", ".join(filter(None, [setting(where), heading]))
             alt = f"{', '.join(filter(None, [setting(subject.where), title]))}, against {key_title(axis)}: {gist}."
-            panels.append(Panel(title, render(chart, alt)))
+            panels.append(Panel.of(title, chart, alt))
     return tuple(panels)
 
 

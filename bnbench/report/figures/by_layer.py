@@ -21,7 +21,7 @@ from bnbench.report.figures.panels import (
     place_powers,
     place_ticks,
 )
-from bnbench.report.figures.svg import WIDE, draw_chart, render
+from bnbench.report.figures.svg import WIDE, draw_chart
 from bnbench.report.number_words import setting
 
 _CAPTION = (
@@ -71,4 +71,4 @@ def _panel(analysis: Analysis, finished: pd.DataFrame, points: pd.DataFrame, key
         place_powers(axes, min(ends), max(ends))
     place_ticks(axes, "x", range(1, len(keys) + 1, 1 + (len(keys) - 1) // _MOST_TICKS))
     title = f"gradient norm by layer, {when}"
-    return Panel(title, render(chart, f"{title}{where and f', {where}'}: {'; '.join(gist)}."))
+    return Panel.of(title, chart, f"{title}{where and f', {where}'}: {'; '.join(gist)}.")

@@ -23,7 +23,7 @@ from bnbench.report.figures.panels import (
     place_ticks,
     width_for,
 )
-from bnbench.report.figures.svg import draw_chart, render
+from bnbench.report.figures.svg import draw_chart
 from bnbench.report.number_words import setting
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _rows(analysis: Analysis, subject: Subject, charts: list[list[str]]) -> Iter
                 chart, axes = draw_chart("step", width=width_for(charts))
                 gist = _draw_levels(analysis, axes, finished, points, keys)
                 alt = f"{_meaning(keys)}{where and f', {where}'}. At the last step: {gist}."
-                panels.append(Panel(_meaning(keys), render(chart, alt)))
+                panels.append(Panel.of(_meaning(keys), chart, alt))
         yield PanelRow(where, tuple(panels))
 
 

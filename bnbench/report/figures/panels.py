@@ -12,9 +12,11 @@ import pandas as pd
 from bnbench.analysis import Analysis
 from bnbench.analysis.design import LEARNING_RATE
 from bnbench.analysis.subjects import Subject
-from bnbench.report.figures.svg import LEVEL_COLOURS, NARROW, WIDE, level_colour
+from bnbench.report.figures.palette import LEVEL_COLOURS, level_colour
+from bnbench.report.figures.svg import NARROW, WIDE, image_file, render, svg_file
 
 if TYPE_CHECKING:
+    import matplotlib.figure
     from matplotlib.axes import Axes
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -25,10 +27,35 @@ MOST_PANELS = 12
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: its title, such as its setting in words, and its SVG, whose label sums up what it shows."""
+    """One chart.
+
+    Attributes:
+        title: Such as its setting in words.
+        svg: For a page; its label sums up what it shows.
+        chart: What it was drawn from; None where it was drawn by hand, and is no file.
+    """
 
     title: str
     svg: str
+    chart: matplotlib.figure.Figure | None = None
+
+    @classmethod
+    def of(cls, title: str, chart: matplotlib.figure.Figure, alt: str) -> Panel:
+        """The chart, drawn; `alt` says what it shows, for those who do not see it."""
+        return cls(title, render(chart, alt), chart)
+
+    def file(self, kind: str) -> bytes:
+        """The chart as a file of its own.
+
+        Args:
+            kind: "svg", "png" or "pdf".
+
+        Raises:
+            ValueError: If the chart was drawn by hand.
+        """
+        if self.chart is None:
+            raise ValueError(f"the chart {self.title} was drawn by hand, and is part of a page only")
+        return svg_file(self.svg).encode() if kind == "svg" else image_file(self.chart, kind)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bnbench.report.figures.panels import (
     settings,
     width_for,
 )
-from bnbench.report.figures.svg import draw_chart, render
+from bnbench.report.figures.svg import draw_chart
 from bnbench.report.number_words import setting
 
 _TITLE = "Seeds that reached a target, against step"
@@ -64,7 +64,7 @@ def _panels(analysis: Analysis, subject: Subject, target: float) -> tuple[Panel,
         place_ticks(axes, "y", [0, 25, 50, 75, 100])
         where = ", ".join(filter(None, [setting(subject.where), setting(values)]))
         alt = f"Trials that reached {target:g}{where and f', {where}'}: {'; '.join(gist)}."
-        panels.append(Panel(setting(values), render(chart, alt)))
+        panels.append(Panel.of(setting(values), chart, alt))
     return tuple(panels)
 
 

@@ -21,7 +21,7 @@ from bnbench.report.figures.panels import (
     settings,
     width_for,
 )
-from bnbench.report.figures.svg import draw_chart, render
+from bnbench.report.figures.svg import draw_chart
 from bnbench.report.number_words import listing, percent, setting
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _panels(analysis: Analysis, subject: Subject) -> tuple[Panel, ...]:
         place_ticks(axes, "x", [10**k for k in range(1 + int(np.log10(curves["step"].max())))])
         where = ", ".join(filter(None, [_TITLE, setting(subject.where), setting(values)]))
         alt = f"{where}. Mean at the last step: {gist}."
-        panels.append(Panel(setting(values), render(chart, alt)))
+        panels.append(Panel.of(setting(values), chart, alt))
     return tuple(panels)
 
 
@@ -79,12 +79,12 @@ def _draw_level(axes: Axes, arm: pd.DataFrame, curves: pd.DataFrame, ceiling: fl
     wide = curves[curves["key"].isin(arm["key"])].pivot(index="step", columns="key", values=names.VAL_ACC)
     status = dict(zip(arm["key"], arm["status"], strict=True))
     for key in wide:
-        line = wide[key].dropna().clip(upper=ceiling)
-        axes.plot(line.index, line, color=colour, linewidth=0.5, alpha=0.4)
+        line = wide[key].dropna()
+        axes.plot(line.index, np.minimum(line.to_numpy(), ceiling), color=colour, linewidth=0.5, alpha=0.4)
         if status[key] == "diverged":
             axes.plot(
                 line.index[-1:],
-                line.iloc[-1:],
+                np.minimum(line.iloc[-1:], ceiling),
                 "x",
                 color=colour,
                 markersize=6,

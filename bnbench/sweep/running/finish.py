@@ -58,11 +58,13 @@ def publish(
     conclusion = terminal_conclusion(sweep.contents, columns)
     answers = [str(headline) for headline in sweep.contents.headlines]
     note = f"{store.links(sweep.table.record)}\n\n{markdown_opening(sweep.contents)}"
-    store.finish_sweep(run_id, status=status, metrics={}, artifacts=list(paths.values()), note=note, headlines=answers)
+    kept = list(dict.fromkeys(folder / path.relative_to(folder).parts[0] for path in paths.values()))
+    store.finish_sweep(run_id, status=status, metrics={}, artifacts=kept, note=note, headlines=answers)
     write_runs_page(store.sweeps(), store.workspace)
     headlines = terminal_headlines(sweep.contents, columns, colour=has_colour(sys.stdout))
     say(f"\n{conclusion}\n\n{terminal_table(sweep.contents, columns)}\n\n{headlines}\n")
-    say(f"report: {_shown(paths['report.html'])} (and report.md, report.tex, trials.csv, curves.csv, manifest.json)")
+    others = "report.md, report.tex, figures/, trials.csv, curves.csv, manifest.json"
+    say(f"report: {_shown(paths['report.html'])} (and {others})")
     say(f"charts: {ready_command('ui', config)}")
     say(f"done in {duration(wall_seconds)}")
     return sweep

@@ -70,7 +70,7 @@ class Sweep:
         """Write the report again.
 
         Args:
-            formats: Some of "html", "md", "tex", "csv"; None for all of them.
+            formats: Some of "html", "md", "tex", "csv", "figures"; None for all of them.
             folder: Where to; None for the sweep's own folder.
 
         Returns:
@@ -99,9 +99,9 @@ class Sweep:
         Raises:
             ConfigError: If either sweep has no trial, or a format is unknown.
         """
-        from bnbench.report import FORMATS, write_comparison
+        from bnbench.report import COMPARISON_FORMATS, write_comparison
 
-        asked = FORMATS if formats is None else formats
+        asked = COMPARISON_FORMATS if formats is None else formats
         return write_comparison(self.table, other.table, folder or self.folder, asked)
 
     def __str__(self) -> str:
