@@ -167,6 +167,15 @@ class Store:
         )
         return [status for (status,) in rows]
 
+    def check_whole(self, uninterrupted: tuple[bytes, bytes]) -> None:
+        """Nothing is lost, nothing counts twice, and the tables are those of a sweep that nothing happened to."""
+        assert self.tables() == uninterrupted
+        assert set(self.runs()["FINISHED"].values()) == {1}
+        *killed, last = self.sweeps()
+        assert last == "FINISHED"
+        assert "RUNNING" not in killed
+        assert not [*(self.path / "spool").glob("*/*.jsonl*")]
+
     def _ask(self, query: str) -> list[tuple[Any, ...]]:
         database = self.path / "mlflow.db"
         if not database.exists():

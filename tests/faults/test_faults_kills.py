@@ -19,15 +19,6 @@ Trials = tuple[str, ...]
 StoreIn = Callable[[Path], "Store"]
 
 
-def _check(store: Store, uninterrupted: tuple[bytes, bytes]) -> None:
-    assert store.tables() == uninterrupted
-    assert set(store.runs()["FINISHED"].values()) == {1}
-    *killed, last = store.sweeps()
-    assert last == "FINISHED"
-    assert "RUNNING" not in killed
-    assert not [*(store.path / "spool").glob("*/*.jsonl*")]
-
-
 def _wait(sweep: Running, seconds: float, for_what: Callable[[Running], bool] = lambda sweep: False) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and sweep.process.poll() is None and not for_what(sweep):
@@ -71,7 +62,7 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
             killed.append(_kill(sweep, draw))
             _wait(sweep, draw.uniform(0, 8))
         if sweep.process.poll() == 0:
-            _check(store, uninterrupted)
+            store.check_whole(uninterrupted)
             number += 1
         else:
             sweep.end()
@@ -79,7 +70,7 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
     store = store_in(tmp_path / f"runs{number}")
     last = start(*trials_anywhere, f"runs_dir={store.path}")
     assert last.wait() == 0, last.said
-    _check(store, uninterrupted)
+    store.check_whole(uninterrupted)
     assert {"parent", "worker"} <= set(killed)
     print(f"killed: {', '.join(killed)}; in {number + 1} sweeps")
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from bnbench.config import ConfigError
 from bnbench.record.whole_file import replace_file
-from bnbench.sweep.launchers.slurm_job import HEARTBEAT, HEARTBEAT_SECONDS, number_of, taken_by
+from bnbench.sweep.launchers.slurm_job import HEARTBEAT, HEARTBEAT_SECONDS, give_back, number_of, taken_by
 from bnbench.sweep.launchers.workers import lost_answer
 from bnbench.tracking import this_process, was_killed
 
@@ -107,13 +107,19 @@ def _answers(folder: Path, packs: int, jobs: int) -> Iterator[tuple[int, str]]:
             number = number_of(file)
             answer = file.read_text(encoding="utf-8")
             file.unlink()
-            waiting.discard(number)
-            yield number, answer
+            if number in waiting:  # and not answered twice, as by a job that was ended between answer and next pack
+                waiting.discard(number)
+                yield number, answer
         if time.monotonic() - asked < _ASK_SECONDS:
             time.sleep(_LOOK_SECONDS)
             continue
         asked = time.monotonic()
-        ended = _ended(array, jobs)
+        taken = {job: taken_by(folder, job) for job in (f"{array}_{task}" for task in range(jobs))}
+        states = _states(array, jobs)
+        for job in [job for job, state in states.items() if state == "PENDING"]:
+            # By an earlier start of the job, since it was taken before Slurm was asked.
+            give_back(pack for pack in taken[job] if number_of(pack) in waiting)
+        ended = {job: state for job, state in states.items() if state not in _WAITS_OR_RUNS}
         gone_since = {job: gone_since.get(job, asked) for job in ended}
         settled = [job for job, since in gone_since.items() if asked - since >= _SETTLE_SECONDS]
         for job in settled:
@@ -126,8 +132,8 @@ def _answers(folder: Path, packs: int, jobs: int) -> Iterator[tuple[int, str]]:
             return
 
 
-def _ended(array: str, jobs: int) -> dict[str, str]:
-    """The jobs of an array that neither wait nor run, each with how it ended; none where Slurm does not answer."""
+def _states(array: str, jobs: int) -> dict[str, str]:
+    """The state of each job of an array, in Slurm's word; none where Slurm does not answer."""
     try:
         lines = _ask(["squeue", "--noheader", "--array", "--states=all", f"--jobs={array}", "--format=%i %T"]).split(
             "\n"
@@ -137,8 +143,29 @@ def _ended(array: str, jobs: int) -> dict[str, str]:
             return {}
         lines = []  # all of them ended some while ago
     states = dict(line.split() for line in lines if line)
-    found = {f"{array}_{task}": states.get(f"{array}_{task}", "gone") for task in range(jobs)}
-    return {job: state for job, state in found.items() if state not in _WAITS_OR_RUNS}
+    missing = [job for job in (f"{array}_{task}" for task in range(jobs)) if job not in states]
+    return states | _recorded(missing)
+
+
+def _recorded(jobs: Sequence[str]) -> dict[str, str]:
+    """How jobs ended that the queue has forgotten: as Slurm's accounting has it, where a cluster keeps one."""
+    ended = dict.fromkeys(jobs, "gone")
+    if jobs:
+        with suppress(ConfigError):
+            lines = _ask(
+                [
+                    "sacct",
+                    "--noheader",
+                    "--allocations",
+                    "--parsable2",
+                    f"--jobs={','.join(jobs)}",
+                    "--format=JobID,State",
+                ]
+            ).split("\n")
+            states = {job: state.split()[0] for job, _, state in (line.partition("|") for line in lines) if state}
+            # Accounting can lag: a job that it still believes to run is gone all the same.
+            ended |= {job: state for job, state in states.items() if job in ended and state not in _WAITS_OR_RUNS}
+    return ended
 
 
 def _last_words(folder: Path, ended: Mapping[str, str]) -> str:
