@@ -43,6 +43,8 @@ _WAITS_OR_RUNS = {
     "STAGE_OUT",
     "STOPPED",
 }
+_GONE = "gone"  # the queue has forgotten the job, and there is no accounting
+_DONE = {"COMPLETED", _GONE}
 
 
 class SlurmWorkers:
@@ -116,8 +118,8 @@ def _answers(folder: Path, packs: int, jobs: int) -> Iterator[tuple[int, str]]:
         asked = time.monotonic()
         taken = {job: taken_by(folder, job) for job in (f"{array}_{task}" for task in range(jobs))}
         states = _states(array, jobs)
-        for job in [job for job, state in states.items() if state == "PENDING"]:
-            # By an earlier start of the job, since it was taken before Slurm was asked.
+        put_back = [job for job, state in states.items() if state == "PENDING" and _has_started(folder, job)]
+        for job in put_back:  # what an earlier start of it had taken, for it was taken before Slurm was asked
             give_back(pack for pack in taken[job] if number_of(pack) in waiting)
         ended = {job: state for job, state in states.items() if state not in _WAITS_OR_RUNS}
         gone_since = {job: gone_since.get(job, asked) for job in ended}
@@ -126,10 +128,19 @@ def _answers(folder: Path, packs: int, jobs: int) -> Iterator[tuple[int, str]]:
             for number in {*map(number_of, taken_by(folder, job))} & waiting:
                 waiting.discard(number)
                 yield number, lost_answer(f"its job {job} ended: {ended[job]}", "")
-        if len(settled) == jobs and not [*folder.glob("*.answer")]:
+        # Slurm holds a job for minutes that it has put back, and new jobs begin at once where others have just ended.
+        if put_back and not any(ended[job] in _DONE for job in settled):
+            continue
+        if len(settled) + len(put_back) == jobs and not [*folder.glob("*.answer")]:
+            held = f", but {', '.join(put_back)}, put back into the queue" if put_back else ""
             for number in sorted(waiting):
-                yield number, lost_answer(f"all jobs of array {array} ended: {_last_words(folder, ended)}", "")
+                yield number, lost_answer(f"all jobs of array {array} ended{held}: {_last_words(folder, ended)}", "")
             return
+
+
+def _has_started(folder: Path, job: str) -> bool:
+    """Whether a job that waits has run before, which is when it has a log."""
+    return (folder / f"{job.partition('_')[2]}.log").exists()
 
 
 def _states(array: str, jobs: int) -> dict[str, str]:
@@ -149,7 +160,7 @@ def _states(array: str, jobs: int) -> dict[str, str]:
 
 def _recorded(jobs: Sequence[str]) -> dict[str, str]:
     """How jobs ended that the queue has forgotten: as Slurm's accounting has it, where a cluster keeps one."""
-    ended = dict.fromkeys(jobs, "gone")
+    ended = dict.fromkeys(jobs, _GONE)
     if jobs:
         with suppress(ConfigError):
             lines = _ask(

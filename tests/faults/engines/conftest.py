@@ -7,12 +7,17 @@ power is cut, and nothing that runs elsewhere can be looked up by its id.
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -66,20 +71,70 @@ PartitionName=urgent Nodes=n1,n2 State=UP PriorityTier=2
 """
 
 
-class Slurm:
-    """A controller and two nodes of one processor each, n1 and n2.
+class Cluster:
+    """What both engines offer to tests that end parts of them.
 
     Attributes:
+        words: What a sweep is told, to be trained there.
         environment: What its commands find it by.
+        nodes: Names of its two nodes, of one processor each.
+        mark: A variable that its nodes' processes have, and no others.
+    """
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+    nodes: tuple[str, ...] = ("n1", "n2")
+    mark: str
+
+    def end_and_start_node(self, node: str) -> None:
+        """End all that runs on a node, at once, and start it, or another in its place."""
+        raise NotImplementedError
+
+    def end_job(self, draw: random.Random) -> bool:
+        """End one of the engine's own processes or jobs that has a trainer; whether there was one."""
+        raise NotImplementedError
+
+    def trainers(self) -> list[int]:
+        """The interpreters that train packs sent to them, on whichever node."""
+        return self.processes(b"bnbench.sweep.remote")
+
+    def end_trainer(self, draw: random.Random) -> bool:
+        """End one of them; whether there was one."""
+        trainers = self.trainers()
+        if trainers:
+            kill(draw.choice(trainers))
+        return bool(trainers)
+
+    def processes(self, word: bytes) -> list[int]:
+        """Those of its nodes' processes with a word in their command that are not dead."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    command, stat = (entry / "cmdline").read_bytes(), (entry / "stat").read_text()
+                    variables = (entry / "environ").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                is_alive = stat.rpartition(")")[2].split()[0] not in "ZX"
+                if is_alive and word in command and self.mark.encode() in variables:
+                    found.append(int(entry.name))
+        return found
+
+
+class Slurm(Cluster):
+    """A controller and two nodes.
+
+    Attributes:
         log: What the controller logs.
     """
 
-    nodes = ("n1", "n2")
+    words = ("hydra/launcher=slurm", "hydra.launcher.partition=main", "hydra.launcher.workers=2")
 
     def __init__(self, folder: Path, free_port: FreePort) -> None:
         self._folder = folder
         self.log = folder / "slurmctld.log"
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.mark = f"SLURM_CONF={folder / 'slurm.conf'}"
         self._ports = {node: free_port() for node in self.nodes}
         self._controller_port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -115,6 +170,16 @@ class Slurm:
         """End all that runs on a node, at once."""
         self._processes.pop(node).kill()
 
+    def end_and_start_node(self, node: str) -> None:
+        self.end_node(node)
+        self.start_node(node)
+
+    def end_job(self, draw: random.Random) -> bool:
+        jobs = self.jobs("RUNNING")
+        if jobs:
+            self.ask("scancel", draw.choice(jobs))
+        return bool(jobs)
+
     def stop(self) -> None:
         for process in reversed(self._processes.values()):
             process.kill()
@@ -139,6 +204,72 @@ class Slurm:
 
     def _state(self, node: str) -> str:
         return self.ask("sinfo", "--noheader", f"--nodes={node}", "--partition=main", "--format=%t").strip()
+
+
+_RAY = """
+import sys
+from ray.cluster_utils import Cluster
+
+memory = {"object_store_memory": 80_000_000}
+cluster = Cluster(initialize_head=True, head_node_args={**memory, "num_cpus": 0, "include_dashboard": False})
+nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    number = int(line)
+    cluster.remove_node(nodes[number], allow_graceful=False)
+    nodes[number] = cluster.add_node(num_cpus=1, **memory)
+    print("begun anew", flush=True)
+cluster.shutdown()
+"""
+
+
+class Ray(Cluster):
+    """A head, which trains nothing, and two nodes, without our environment."""
+
+    environment: Mapping[str, str] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self.mark = f"HOME={folder}"
+        nothing = {"PATH": os.environ["PATH"], "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+        with (folder / "log").open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _RAY],
+                env=nothing,
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        address = self._line()
+        assert re.fullmatch(r"[\d.]+:\d+", address), (folder / "log").read_text()
+        self.words = ("hydra/launcher=ray", f"hydra.launcher.address={address}")
+
+    def end_job(self, draw: random.Random) -> bool:
+        workers = self.processes(b"ray::train_here")
+        if workers:
+            kill(draw.choice(workers))
+        return bool(workers)
+
+    def end_and_start_node(self, node: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self.nodes.index(node)}\n")
+        self._process.stdin.flush()
+        assert self._line() == "begun anew"
+
+    def stop(self) -> None:
+        with self._process:
+            pass  # the end of its input ends it
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+def kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -170,3 +301,21 @@ def slurm(free_port: FreePort, may_play_hosts: None) -> Iterator[Slurm]:
     finally:
         cluster.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ray(tmp_path: Path) -> Iterator[Ray]:
+    """Ray with nothing to do."""
+    pytest.importorskip("ray")
+    home = tmp_path / "ray"
+    home.mkdir()
+    cluster = Ray(home)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["slurm", "ray"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """Either engine."""
+    engine: Cluster = request.getfixturevalue(request.param)
+    return engine
