@@ -51,21 +51,22 @@ class SlurmWorkers:
     """As `Workers`: jobs of an array, at most `workers` at once."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """See that there is such a partition, and cancel what a killed sweep left in the queue.
+        """See that Slurm would take such jobs, and cancel what a killed sweep left in the queue.
 
         Args:
             settings: `partition`, `time`, `workers`, `folder` and `options` of `hydra.launcher`.
 
         Raises:
-            ConfigError: If there is no Slurm here, or no such partition; one line.
+            ConfigError: If there is no Slurm here, no such partition, or an option that sbatch does not know; one line.
         """
         if settings["workers"] is None:
             raise ConfigError("hydra.launcher.workers is missing; say how many jobs may run at once")
         self.count = int(settings["workers"])
-        self.remedy = "hydra.launcher.options.mem=4G, say; more time: hydra.launcher.time=…"
+        self.remedy = "hydra.launcher.options={mem: 4G}, say; more time: hydra.launcher.time=…"
         self._folder = Path(settings["folder"]).expanduser().absolute()
         self._options = _options(settings)
         _check_partition(settings["partition"])
+        _check_options(self._options)
         for folder in self._folder.glob(f"*/{_OWNER}"):
             if was_killed(folder.read_text(encoding="utf-8")):
                 _cancel(folder.parent)
@@ -203,7 +204,10 @@ def _beat(folder: Path, stopping: threading.Event) -> None:
 
 def _options(settings: Mapping[str, Any]) -> list[str]:
     """What sbatch is told of the jobs."""
-    asked = {"partition": settings["partition"], "time": settings["time"], **settings["options"]}
+    options = settings["options"] or {}
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"hydra.launcher.options={options} is not allowed; it must be like {{account: me, mem: 4G}}")
+    asked = {"partition": settings["partition"], "time": settings["time"], **options}
     return [f"--{name}" if value is True else f"--{name}={value}" for name, value in asked.items() if value is not None]
 
 
@@ -213,6 +217,18 @@ def _check_partition(partition: str | None) -> None:
         raise ConfigError(
             f"hydra.launcher.partition={partition} is unknown; allowed: {', '.join(dict.fromkeys(known))}"
         )
+
+
+def _check_options(options: Sequence[str]) -> None:
+    """See that sbatch understands them, before the sweep is planned.
+
+    Its test also refuses what no node can take now, as when all are down for a while; a real job may wait for them.
+    """
+    try:
+        _ask(["sbatch", "--test-only", *options], "#!/bin/sh\n")
+    except ConfigError as error:
+        if "allocation failure" not in str(error):
+            raise
 
 
 def _ask(command: Sequence[str], script: str = "") -> str:

@@ -66,7 +66,7 @@ def test_the_command_of_the_page_trains_the_same_sweep(slurm: Slurm, start: Star
     small = ("model=fc", "training.steps=20", "seed=0", "sweep.tuning_seeds=[]", "training.max_pack=4")
     there = start(*command[1].split(), *small, environment=slurm.environment)
     assert there.wait() == 0, there.said
-    assert "3 packs on 8 workers" in there.said
+    assert "3 packs on 3 workers" in there.said, there.said
     here = start("+sweep=placement", *small)
     assert here.wait() == 0, here.said
     tables = [[(sweep.log.parent / "runs/latest" / name).read_bytes() for name in _TABLES] for sweep in (there, here)]
@@ -80,6 +80,7 @@ def test_the_command_of_the_page_trains_the_same_sweep(slurm: Slurm, start: Star
         (["hydra.launcher.workers=null"], "hydra.launcher.workers is missing"),
         (["hydra.launcher.workers=0"], "hydra.launcher.workers=0 is not allowed"),
         (["hydra.launcher.options={gres: 'gpu:1'}"], "hydra/launcher=slurm: sbatch refused"),
+        (["hydra.launcher.options=mem"], "hydra.launcher.options=mem is not allowed; it must be like {account: me"),
         (["hydra.launcher.time=soon"], "hydra/launcher=slurm: sbatch refused"),
     ],
 )
