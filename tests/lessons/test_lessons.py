@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -74,6 +75,70 @@ def test_learning_rates_are_executed_and_the_answer_is_that_of_the_trials(tmp_pa
     assert f"with batch norm at **{near['batch']}**" in said
 
 
+def _vanishing(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    start = curves[curves["step"] == 0].merge(trials[["key", "model.init", "model.activation", "norm"]], on="key")
+    logs = np.log10(
+        start.set_index(["model.init", "model.activation", "norm"])[["gradient/layer_02", "gradient/layer_10"]]
+    )
+    ratio = 10 ** logs.diff(axis=1).iloc[:, 1].groupby(level=[0, 1, 2]).mean()
+    smaller = [float(f"{ratio['torch', activation, 'none']:.2g}") for activation in ("sigmoid", "relu")]
+    return [f"**{times:,.0f} times smaller**" for times in smaller]
+
+
+def _train_and_eval(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    means = trials.groupby(["norm.momentum", "norm.inference"])["test/acc"].mean()
+    assert means[0.1, "running"] > means[0.1, "initial"] + 0.05
+    return [
+        f"**{means[0.1, 'initial']:.0%}** of the test images",
+        f"updated - never updated is {100 * (means[0.1, 'running'] - means[0.1, 'initial']):+.1f} pp",
+    ]
+
+
+def _batch_size_1(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    alone = trials[(trials["norm"] == "batch") & (trials["training.batch_size"] == 1)]
+    fc = alone[alone["model"] == "fc"]
+    assert (curves[curves["key"].isin(fc["key"])]["gradient/layer_01"].dropna() == 0).all()
+    conv = alone[alone["model"] == "cnn"]["test/acc"].mean()
+    return ["**exactly 0** at every step", f"**{fc['test/acc'].mean():.1%}**", f"**{conv:.1%}** at batch size 1"]
+
+
+def _placement(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    accuracy = trials.assign(accuracy=trials["test/acc"].fillna(0.0))
+    means = (
+        accuracy[accuracy["norm"] == "batch"].groupby(["model", "norm.placement", "optimizer.lr"])["accuracy"].mean()
+    )
+    best = {(model, side): means[model, side] for model in ("fc", "cnn") for side in ("before", "after")}
+    named = {"before": "before the activation", "after": "after it"}
+    return [f"{named[side]} {own.max():.1%} (at {own.idxmax():g})" for (_, side), own in best.items()]
+
+
+def _input_scaling(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    accuracy = trials.assign(accuracy=trials["test/acc"].fillna(0.0))
+    arms = accuracy.groupby(["model.depth", "norm", "data.scaling", "optimizer.lr"])["accuracy"].mean()
+    plain, normed = arms[3, "none"], arms[3, "batch"]
+    spread = (normed.unstack("data.scaling").max(axis=1) - normed.unstack("data.scaling").min(axis=1)).max()
+    factor = plain["unit"].idxmax() / plain["raw"].idxmax()
+    return [f"a factor of **{factor:g}**", f"differ by more than **{100 * spread:.1f} pp**"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("expected", [_vanishing, _train_and_eval, _batch_size_1, _placement, _input_scaling])
+def test_an_answer_is_that_of_the_trials(
+    expected: Callable[[pd.DataFrame, pd.DataFrame], list[str]], tmp_path: Path
+) -> None:
+    name = expected.__name__.removeprefix("_")
+    run_verb("lesson", [name, "--folder", str(tmp_path)])
+    said = " ".join(_answer(tmp_path, name).split())
+    tables = [
+        pd.read_csv(tmp_path / "runs" / "latest" / f"{table}.csv", keep_default_na=False, na_values=[""])
+        for table in ("trials", "curves")
+    ]
+    for words in expected(*tables):
+        assert words in said
+    assert (tmp_path / f"{name}-1.png").read_bytes().startswith(b"\x89PNG")
+    assert "Warning" not in (tmp_path / f"{name}.html").read_text()
+
+
 def test_a_cell_that_fails_is_told_in_a_line_and_its_notebook_kept(tmp_path: Path) -> None:
     lesson = parse("sums", _SOURCE.format(code="1 / 0"))
     with pytest.raises(LessonFailedError, match="lesson sums failed: ZeroDivisionError: division by zero") as failed:
@@ -82,7 +147,7 @@ def test_a_cell_that_fails_is_told_in_a_line_and_its_notebook_kept(tmp_path: Pat
 
 
 def test_an_unknown_lesson_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"lesson by_hnad is unknown; allowed: by_hand, .*by_hand"):
+    with pytest.raises(ConfigError, match=r"lesson by_hnad is unknown; allowed: .*by_hand, .*by_hand"):
         run_verb("lesson", ["by_hnad"])
 
 
