@@ -43,7 +43,7 @@ _WAITS_OR_RUNS = {
     "STAGE_OUT",
     "STOPPED",
 }
-_GONE = "gone"  # the queue has forgotten the job, and there is no accounting
+_GONE = "in a way that the queue no longer tells"  # where there is no accounting
 _DONE = {"COMPLETED", _GONE}
 
 

@@ -43,7 +43,7 @@ def test_killed_at_random_moments_a_sweep_ends_as_if_it_had_not_been(
         _wait(sweep, 60, lambda: bool(cluster.trainers()))
         while sweep.process.poll() is None and len(killed) < rounds:
             _wait(sweep, draw.uniform(0, 6))
-            killed.append(_kill(sweep, cluster, draw))
+            killed += _kill(sweep, cluster, draw)
         assert store.finished() >= before
         if sweep.process.poll() == 0:
             store.check_whole(uninterrupted)
@@ -62,15 +62,15 @@ def _wait(sweep: Running, seconds: float, for_what: Callable[[], bool] = lambda:
         time.sleep(0.05)
 
 
-def _kill(sweep: Running, cluster: Cluster, draw: random.Random) -> str:
-    """End the command, a job of the engine, what trains in it, or a whole node; says which."""
+def _kill(sweep: Running, cluster: Cluster, draw: random.Random) -> list[str]:
+    """End the command, a job of the engine, what trains in it, or a whole node; says which, if there was one."""
     whom = draw.choice(["command", "job", "trainer", "node"])
     if whom == "command":
         sweep.process.kill()
         sweep.wait()
-        return whom
+        return [whom]
     if whom == "node":
         cluster.end_and_start_node(draw.choice(cluster.nodes))
-        return whom
+        return [whom]
     found = cluster.end_job(draw) if whom == "job" else cluster.end_trainer(draw)
-    return whom if found else "nobody"
+    return [whom] if found else []
