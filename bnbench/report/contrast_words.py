@@ -67,7 +67,7 @@ def compare(contrast: Contrast, where: str = "") -> Sentence:
     a, b, pairs, verdict = contrast.a, contrast.b, count(contrast.n, "pair"), judge_contrast(contrast)
     mean, low, high = contrast.interval.mean, contrast.interval.low, contrast.interval.high
     estimate = f"{a} - {b} is {difference(mean)} pp"
-    chance = f"{pairs}, {_chance(contrast)}"
+    chance = f"{pairs}, {decided_by(contrast)}"
     interval = f"95 % interval {span(low, high, signed=True)} pp, {chance}"
     doubt = f"; inconclusive, for {listing([_in_a_clause(contrast, one) for one in verdict.doubts])}"
     beats = "is ahead of" if verdict.doubts else "beats"
@@ -172,7 +172,7 @@ def _in_a_clause(contrast: Contrast, doubt: Doubt) -> str:
             return f"corrected for {contrast.family} comparisons it may be chance"
 
 
-def _chance(contrast: Contrast) -> str:
+def decided_by(contrast: Contrast) -> str:
     """What decides: the look that settled it, or a p value.
 
     That is Holm's for a contrast named before the runs, and the plain one for another.

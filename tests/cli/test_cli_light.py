@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import bnbench
 from bnbench.__main__ import main
 from bnbench.cli.listing import listing
 from bnbench.config import ConfigError
@@ -139,3 +140,11 @@ def test_a_folder_without_sweeps_is_no_mistake_but_no_folder_is(tmp_path: Path) 
     assert "models, model=NAME" in listing([tmp_path])
     with pytest.raises(ConfigError, match="is not a folder"):
         listing([tmp_path / "nowhere"])
+
+
+def test_what_python_sees_is_listed_and_each_of_it_is_there() -> None:
+    assert {"run", "load", "Sweep", "ConfigError", "SweepFailedError", "TrackingError"} <= {*dir(bnbench)}
+    for name in dir(bnbench):
+        assert getattr(bnbench, name)
+    with pytest.raises(AttributeError, match="module 'bnbench' has no attribute 'rnu'"):
+        _ = bnbench.rnu

@@ -62,6 +62,22 @@ def test_a_contrast_has_its_differences_interval_and_p(sweep: Sweep) -> None:
     assert turned.interval.mean == pytest.approx(-0.04)
 
 
+def test_a_contrast_prints_as_a_line_with_estimate_unit_interval_p_pairs_and_verdict(sweep: Sweep) -> None:
+    contrasts = sweep.contrast("batch", "none")
+    interval = "95 % interval \N{MINUS SIGN}0.97 to +8.97"
+    line = f"batch - none, test/acc: +4.00 pp ({interval}, adjusted p .074, 3 pairs): cannot tell"
+    assert str(contrasts[0]) == repr(contrasts) == str(contrasts) == line
+    sweep.trials[names.TEST_LOSS] = [0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+    assert str(sweep.contrast("batch", "none", measure="test/loss")[0]) == (
+        "batch - none, test/loss: \N{MINUS SIGN}0.25 nats (no interval, 3 pairs): all 3 pairs the same: no interval"
+    )
+
+
+def test_a_contrast_without_a_pair_says_why(sweep: Sweep) -> None:
+    sweep.trials.loc[sweep.trials["norm"] == "batch", "status"] = "diverged"
+    assert str(sweep.contrast("batch", "none")[0]).startswith("batch - none, test/acc: no pair, for trials diverged")
+
+
 def test_an_unknown_level_or_measure_is_named_with_what_there_is(sweep: Sweep) -> None:
     with pytest.raises(ValueError, match=r"level 'after' is not in this sweep; it compares none, batch"):
         sweep.contrast("after", "none")

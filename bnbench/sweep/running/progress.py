@@ -1,4 +1,4 @@
-"""How far a running sweep is: one bar on a terminal, plain lines elsewhere."""
+"""How far a running sweep is: one bar on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from bnbench.record import names
 from bnbench.record.results import TrialResult
 from bnbench.sweep.planning.describe import duration
 from bnbench.sweep.running.job import Job, read_progress
+from bnbench.sweep.running.notebook_bar import NotebookBar, in_notebook
 
 _LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.5
@@ -24,7 +26,9 @@ class ProgressLine(ABC):
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bnbench-progress", daemon=True)
+        # A kernel knows by the context which cell a thread's output belongs to.
+        context = copy_context()
+        self._thread = threading.Thread(target=context.run, args=[self._run], name="bnbench-progress", daemon=True)
 
     @abstractmethod
     def look(self) -> tuple[float, str]:
@@ -43,6 +47,8 @@ class ProgressLine(ABC):
     def _run(self) -> None:
         if sys.stderr.isatty():
             self._draw_bar()
+        elif in_notebook():
+            self._draw_in_notebook()
         else:
             while not self._stopping.wait(_LINE_SECONDS):
                 print(self.look()[1], flush=True)
@@ -56,6 +62,12 @@ class ProgressLine(ABC):
                 bar.set_description_str(line, refresh=False)
                 bar.n = fraction
                 bar.refresh()
+
+    def _draw_in_notebook(self) -> None:
+        bar = NotebookBar()
+        while not self._stopping.wait(_BAR_SECONDS):
+            bar.show(*self.look())
+        bar.show(*self.look())  # a notebook keeps what is shown last
 
 
 class SweepProgress(ProgressLine):

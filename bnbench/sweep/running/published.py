@@ -15,8 +15,8 @@ from bnbench.record.sweep_table import SweepTable
 
 if TYPE_CHECKING:
     from bnbench.analysis.compare import Rates
-    from bnbench.analysis.contrast import Contrast
     from bnbench.report import Comparison, Contents
+    from bnbench.report.worded_contrast import WordedContrasts
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,8 +48,8 @@ class Sweep:
 
         return Contents(self.table)
 
-    def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> list[Contrast]:
-        """The paired difference a - b of one measure, in each setting.
+    def contrast(self, a: str, b: str, measure: str = names.TEST_ACC, *, rates: Rates = "matched") -> WordedContrasts:
+        """The paired difference a - b of one measure, in each setting; each prints as a line.
 
         Args:
             a: A level, as the report names it: "after".
@@ -62,9 +62,12 @@ class Sweep:
 
         Example:
             >>> [one] = sweep.contrast("after", "before", measure="test/acc")  # doctest: +SKIP
+            >>> print(one)  # doctest: +SKIP
             >>> one.interval, one.adjusted_p, one.detectable  # doctest: +SKIP
         """
-        return self.contents.analysis.contrast(a, b, measure, rates=rates)
+        from bnbench.report.worded_contrast import WordedContrasts
+
+        return WordedContrasts.of(self.contents.analysis.contrast(a, b, measure, rates=rates))
 
     def report(self, formats: Sequence[str] | None = None, folder: Path | None = None) -> dict[str, Path]:
         """Write the report again.
