@@ -100,6 +100,19 @@ def test_what_is_open_at_the_cap_says_how_many_seeds_it_would_take(tmp_path: Pat
 _TUNED = ("optimizer.lr=0.01,0.1,1.0", "sweep.tuning_seeds=[200,201]")
 
 
+def test_where_no_time_is_left_tuning_ends_after_its_first_seed(
+    tmp_path: Path, plant: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = plant(lambda level, lr: 0.8 + 0.05 * lr)  # best at the edge of the grid, which there is no time to widen
+    _run(tmp_path, *_TUNED, "sweep.max_minutes=1e-9")
+    assert Counter(trial.seed for trial in trained if trial.seed >= 200) == {200: 6}
+    assert {trial.lr for trial in trained} == {0.01, 0.1, 1.0}
+    assert _seeds(trained) == {"none": 10, "before": 10}
+    said = capsys.readouterr().out
+    assert "no time is left for more than 1 tuning seed (sweep.max_minutes=1e-09)" in said
+    assert "2 levels did best at the edge of the grid, and no time is left to widen it" in said
+
+
 def test_learning_rates_are_tuned_before_the_first_look_and_other_ones_are_not_reported(
     tmp_path: Path, plant: Plant
 ) -> None:

@@ -41,6 +41,11 @@ class Arms:
         """Every arm, in the grid's order."""
         return [*self._points]
 
+    @property
+    def rates(self) -> int:
+        """How many learning rates there are."""
+        return len({dict(arm)[_LEARNING_RATE] for arm in self._points})
+
     def at(self, arms: Iterable[ArmKey], seeds: Iterable[int]) -> list[Point]:
         """The points of these arms at these seeds."""
         seeds = [*seeds]

@@ -16,7 +16,7 @@ from bnbench.record.checkpoints import begun_packs
 from bnbench.record.sweep_record import ClaimRecord
 from bnbench.sweep.planning.arms import Arms
 from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled, tunes_rates
-from bnbench.sweep.planning.describe import describe_plan
+from bnbench.sweep.planning.describe import describe_plan, duration
 from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.new_record import new_record
@@ -36,12 +36,25 @@ _NOT_ABOUT_TRIALS = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tra
 """How the words begin that do not change the trials of a sweep's file."""
 
 
+class TooLongError(ConfigError):
+    """A sweep would take longer to its first answer than it may.
+
+    Attributes:
+        seconds: About how long it would take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"takes about {duration(seconds)} to its first answer")
+        self.seconds = seconds
+
+
 def run_sweep(
     hydra: HydraSweep,
     command_line: Sequence[str],
     *,
     say: Callable[[str], None] = print,
     command: Sequence[str] | None = None,
+    most_seconds: float | None = None,
 ) -> Sweep | None:
     """Plan, train, record and report.
 
@@ -50,11 +63,13 @@ def run_sweep(
         command_line: The overrides as typed.
         command: The command as it is recorded, of a verb that composes the overrides; None for the overrides.
         say: Where lines for the user go.
+        most_seconds: How long it may take to the first answer; None for any time.
 
     Returns:
         The `Sweep`; None after `plan_only=true`.
 
     Raises:
+        TooLongError: If it would probably take longer than `most_seconds`; before anything is trained.
         ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
         SweepFailedError: If trials failed; after the report.
     """
@@ -107,6 +122,9 @@ def run_sweep(
         say(until_settled.describe())
     if config.plan_only:
         return None
+    seconds = until_settled.seconds_to_first_look(workers) if until_settled else plan.seconds_on(workers)
+    if most_seconds is not None and seconds > most_seconds:
+        raise TooLongError(seconds)
     asked = replace(
         record.asked,
         notes=[*request.notes, *(f"{line}." for line in remarks)],
@@ -114,9 +132,11 @@ def run_sweep(
         earlier=earlier_sweeps(name, stores[0].sweeps()) if plan.finished else [],
     )
     with RunningSweep(hydra, config, replace(record, asked=asked), stores[0], say) as running:
-        running.train(plan)
         if until_settled:
+            until_settled.train_first(running, say)
             until_settled.go_on(running, say)
+        else:
+            running.train(plan)
     return running.publish()
 
 

@@ -16,12 +16,15 @@ from bnbench.sweep.planning.plan import Plan
 from bnbench.sweep.running.answers import answers_so_far, first_trials
 from bnbench.sweep.running.running_sweep import RunningSweep
 
+_AMPLE = 3  # times its estimate is room enough to train a plan as a whole
+_TELLING = 1.0  # seconds that a plan must be estimated to take before its pace says something
+
 
 class UntilSettled:
     """Which trials a sweep trains that adds seeds only where its questions are open.
 
-    All that it decides follows from results in the store: the same command again goes on from where it was interrupted,
-    to the same trials.
+    All that it decides follows from results in the store, and from the time where `sweep.max_minutes` is set: the same
+    command again goes on from where it was interrupted, to the same trials as far as there is time.
 
     Args:
         sweep: Its settings.
@@ -44,11 +47,19 @@ class UntilSettled:
         self._arms = arms
         self._tunes = tunes
         self._plan_of = plan_of
+        self._slower = 1.0  # than estimated, as measured so far
 
     @cached_property
     def first(self) -> Plan:
         """What is trained before anything is judged: the tuning seeds of all arms, or the pairs of the first look."""
         return self._tuning(self._arms.all) if self._tunes else self._at_look(0, self._arms.all)
+
+    def seconds_to_first_look(self, workers: int) -> float:
+        """About how long it takes on so many workers until its questions are judged for the first time."""
+        seconds = self.first.seconds_on(workers)
+        if not self._tunes:
+            return seconds
+        return seconds + self._at_look(0, self._arms.all).seconds_on(workers) / self._arms.rates
 
     def describe(self) -> str:
         """What follows on the first plan, in a line or two."""
@@ -64,6 +75,23 @@ class UntilSettled:
             "at whose edge a level does best is first widened there by one step\n"
         )
         return tuning * self._tunes + looks
+
+    def train_first(self, running: RunningSweep, say: Callable[[str], None]) -> None:
+        """Train the first plan; where time may be short, one tuning seed after the other, as far as it goes.
+
+        The first tuning seed of every arm is trained in any case: an equal grid is what a choice needs.
+        """
+        minutes, seeds = self._sweep.max_minutes, self._sweep.tuning_seeds
+        ample = minutes is None or _AMPLE * self.first.seconds_on(running.workers) < 60 * minutes
+        if ample or not self._tunes or len(seeds) < 2:
+            self._train(self.first, running)
+            return
+        for number, seed in enumerate(seeds):
+            plan = self._plan_of(self._arms.at(self._arms.all, [seed]))
+            if number and self._is_too_long(plan, running):
+                say(f"no time is left for more than {count(number, 'tuning seed')} (sweep.max_minutes={minutes:g})")
+                return
+            self._train(plan, running)
 
     def go_on(self, running: RunningSweep, say: Callable[[str], None]) -> None:
         """Train what follows on the first plan.
@@ -82,7 +110,7 @@ class UntilSettled:
                 if look and self._is_too_long(plan, running):
                     say(f"no time is left for a look at {pairs} pairs (sweep.max_minutes={self._sweep.max_minutes:g})")
                     return
-                running.train(plan)
+                self._train(plan, running)
             analysis = Analysis(running.look())
             if analysis.table.trials["status"].isin(["failed", MISSING]).any():
                 return  # the report names them, and the same command goes on from here
@@ -106,7 +134,15 @@ class UntilSettled:
     def _is_too_long(self, plan: Plan, running: RunningSweep) -> bool:
         """Whether training the plan would probably end after `sweep.max_minutes`."""
         minutes = self._sweep.max_minutes
-        return minutes is not None and running.seconds + plan.seconds_on(running.workers) > 60 * minutes
+        seconds = self._slower * plan.seconds_on(running.workers)
+        return minutes is not None and running.seconds + seconds > 60 * minutes
+
+    def _train(self, plan: Plan, running: RunningSweep) -> None:
+        """Train a plan, and find out how much slower that is than estimated."""
+        begun, estimated = running.seconds, plan.seconds_on(running.workers)
+        running.train(plan)
+        if estimated > _TELLING:
+            self._slower = max(1.0, (running.seconds - begun) / estimated)
 
     def _tuned_arms(self, running: RunningSweep, say: Callable[[str], None]) -> list[ArmKey]:
         """The arms at the learning rates that the tuning seeds choose, once a grid that ends too early is widened."""
@@ -118,9 +154,13 @@ class UntilSettled:
         at_edge = [*dict.fromkeys(_arm(key, running) for keys in at_tuned for key in keys if key in wanted)]
         if at_edge:
             beyond = [*map(self._arms.beyond, at_edge)]
+            plan = self._tuning(beyond)
+            if self._is_too_long(plan, running):
+                say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, and no time is left to widen it")
+                return [*dict.fromkeys(_arm(key, running) for key in wanted)]
             rates = ", ".join(dict.fromkeys(f"{dict(arm)[LEARNING_RATE]:g}" for arm in beyond))
             say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, which is widened there: {rates}")
-            running.train(self._tuning(beyond))
+            self._train(plan, running)
             analysis = Analysis(running.look())
         return [*dict.fromkeys(_arm(key, running) for key in first_trials(analysis))]
 
