@@ -13,6 +13,7 @@ VERBS = {
     "explain": "print a trial's layers, shapes and parameters, and normalization worked by hand",
     "lesson": "run a lesson for a class: a notebook, a page and slides; without a name, list them",
     "advise": "say which norms your own network needs: it trains variants of it until that is settled",
+    "card": "put a norm, your own or a built-in one, through a battery beside others, and write its card",
     "claims": "say what batch norm is said to do and what the data say; with a name, the evidence",
     "findings": "say what each recorded sweep found, or renew a page of it",
     "report": "write a sweep's report again, or how it compares with another sweep",

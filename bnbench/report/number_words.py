@@ -35,6 +35,15 @@ def difference(fraction: float) -> str:
     return "" if pd.isna(fraction) else f"{round(100 * fraction, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
+def number(value: float) -> str:
+    """A number to two digits after the point, with its sign.
+
+    >>> number(0.5), number(-0.001)
+    ('+0.50', '+0.00')
+    """
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def p_value(p: float) -> str:
     """A p value to two digits, without its leading zero.
 

@@ -70,11 +70,12 @@ def terminal_table(contents: Contents, width: int) -> str:
     for subject in contents.analysis.subjects:
         for one in subject_tables(contents.analysis, subject):
             title = ": ".join(filter(None, [setting(subject.where), one.title]))
-            blocks.append("\n".join([title, *_layout(one, width)]))
+            blocks.append("\n".join([title, *table_lines(one, width)]))
     return "\n\n".join(blocks)
 
 
-def _layout(table: Table, width: int) -> list[str]:
+def table_lines(table: Table, width: int) -> list[str]:
+    """A table as aligned lines; where it is wider than `width`, optional columns are left out, and a line says so."""
     shown = list(range(len(table.columns)))
     left_out: list[str] = []
     while sum(_widths(table, shown)) + len(_GAP) * (len(shown) - 1) > width:

@@ -50,6 +50,8 @@ def _commands() -> list[list[str]]:
 def _at_smoke_size(words: list[str]) -> list[str]:
     if words[:1] == ["claims"] and "--run" not in words:
         return words
+    if words[:1] == ["card"]:
+        return [*words, "plan_only=true"]
     if words and words[0] in _VERBS:
         return words
     if any(word in _LONG for word in words):
