@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from bnbench.config import Config
+from bnbench.config import Config, ConfigError
 from bnbench.config.workspace import Workspace
 from bnbench.sweep.hydra_app import task
 from bnbench.sweep.hydra_session import compose_one, hydra_session
@@ -13,19 +14,23 @@ if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
 
 
-def run(*overrides: str) -> Sweep:
+def run(*overrides: str, network: Callable[..., Any] | None = None) -> Sweep:
     """Run a sweep or a trial, as the command line would.
 
     Args:
         overrides: What the command line takes: `"+sweep=placement"`, `"model=fc"`, `"seed=range(3)"`. A word
             without `=` names a sweep: `"placement"` is `"+sweep=placement"`. Sweeps of several threads run one
             after another; a program that is itself a Hydra application keeps its own configuration.
+        network: A network of your own in place of `model=custom model.factory=…`: a class or function, called as
+            `python -m bnbench docs own` says. One that a notebook defines is written into a module in the folder
+            `bnbench_networks`, from which its trials can be trained again.
 
     Returns:
         Its trials, curves and report; of a sweep with `sweep.parts`, such as `claims`, those of its last part.
 
     Raises:
-        ConfigError: If anything is wrong with the configuration of any trial; before anything is written.
+        ConfigError: If anything is wrong with the configuration of any trial, before anything is trained; or if the
+            source of `network`, or of something it uses, cannot be had.
         SweepFailedError: If trials failed; the rest is recorded and can be loaded.
 
     Example:
@@ -33,11 +38,23 @@ def run(*overrides: str) -> Sweep:
         >>> sweep.trials.groupby("norm.placement")["test/acc"].mean()  # doctest: +SKIP
     """
     words = [word if "=" in word else f"+sweep={word}" for word in overrides]
+    if network is not None:
+        words += _naming(network, words)
     with hydra_session(words) as hydra:
         sweep: Sweep = hydra.multirun(
             config_name="config", task_function=task, overrides=words, with_log_configuration=False
         )
         return sweep
+
+
+def _naming(network: Callable[..., Any], words: list[str]) -> list[str]:
+    """The overrides that name a network."""
+    from bnbench.config.notebook_source import factory_name
+
+    named = [word for word in words if word.lstrip("+").partition("=")[0] in {"model", "model.factory"}]
+    if named:
+        raise ConfigError(f"network= and {named[0]} contradict each other; give one of them")
+    return ["model=custom", f"model.factory={factory_name(network)}"]
 
 
 def load(sweep: str = "latest", *overrides: str) -> Sweep:

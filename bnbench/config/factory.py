@@ -138,6 +138,7 @@ def _module_name(key: str, name: str | None) -> str:
         raise ConfigError(
             f"{key}={name} stands in a notebook or in the script that runs, which worker processes cannot import; put "
             f"it into a file beside that (in a notebook: %%writefile own.py) and give {key}=own:{parts[2]}"
+            + (f"; or give it to run itself: network={parts[2]}" if key == "model.factory" else "")
         )
     folder = str(Path.cwd())
     if folder not in sys.path:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import bnbench
+from bnbench.config import ConfigError
+from bnbench.examples.network import residual
 from bnbench.lessons.notebook import execute, outputs
 from bnbench.lessons.page import as_page
 from bnbench.lessons.source import parse
@@ -40,3 +45,40 @@ def test_a_run_in_a_notebook_has_one_bar_that_ends_full_and_no_lines_of_progress
     assert "trials done" not in printed
     page = as_page(lesson, notebook, seconds)
     assert page.count("trials done") == 1
+
+
+_NETWORK = """from torch import nn
+
+WIDTH = 8
+
+class MyNet(nn.Module):
+    def __init__(self, image_shape, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(image_shape[0], WIDTH, 3)
+        self.norm = nn.BatchNorm2d(WIDTH)
+        self.act = nn.ReLU()
+        self.head = nn.Linear(WIDTH, classes)
+
+    def forward(self, x):
+        return self.head(self.act(self.norm(self.conv(x))).mean((2, 3)))
+
+sweep = bnbench.run(
+    "data=digits", "norm=none,batch", "norm.placement=before,after", "seed=0,1", "training.steps=20", network=MyNet
+)"""
+
+
+@pytest.mark.slow
+def test_a_network_of_a_cell_is_swept_and_verified_later(tmp_path: Path) -> None:
+    notebook, _ = execute(parse("sweep", _NOTEBOOK.format(cell=_NETWORK)), tmp_path)
+    assert outputs(notebook)[-1]["text"] == "6\n"  # none, before, after; two seeds
+    [written] = (tmp_path / "bnbench_networks").glob("MyNet_*.py")
+    assert "bnbench.run" not in written.read_text()
+    verify = [sys.executable, "-m", "bnbench", "verify", "--sample", "2"]
+    done = subprocess.run(verify, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2" in done.stdout
+
+
+def test_a_network_beside_a_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="network= and model=fc contradict each other"):
+        bnbench.run("model=fc", network=residual)
