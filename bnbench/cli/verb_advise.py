@@ -12,6 +12,7 @@ from bnbench.config import ConfigError
 
 if TYPE_CHECKING:
     from bnbench.models.own import Site
+    from bnbench.sweep.planning.questions import Questions
     from bnbench.sweep.running.published import Sweep
 
 _USUAL = {
@@ -67,12 +68,19 @@ def main(words: Sequence[str]) -> None:
         task = [*hydra.config.hydra.overrides.task]
         sweep = run_sweep(hydra, task, command=["advise", *words])
     if sweep is not None:
-        print(_advice(sweep, questions.base_phrase, questions.activation, questions.asked))
+        print(_advice(sweep, questions, places))
 
 
 def sites_table(places: Sequence[Site]) -> Iterator[str]:
     """A network's norms as aligned text: where each is, what it normalizes, its layer and its activation."""
-    rows = [("norm", "kind", "input", "layer before", "activation", "may move")]
+    rows = _site_rows(places)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _site_rows(places: Sequence[Site]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("norm", "kind", "input", "layer before", "activation", "may move")]
     rows += [
         (
             place.path if place.kind != "none" else f"(behind {place.path})",
@@ -84,9 +92,7 @@ def sites_table(places: Sequence[Site]) -> Iterator[str]:
         )
         for place in places
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    return rows
 
 
 def _checked(settings: Sequence[str]) -> dict[str, str]:
@@ -118,12 +124,17 @@ def _some(text: str, allowed: Sequence[str], option: str) -> list[str]:
     return chosen
 
 
-def _advice(sweep: Sweep, base: str, activation: str, asked: Sequence[object]) -> str:
+def _advice(sweep: Sweep, questions: Questions, places: Sequence[Site]) -> str:
+    """The sentence with its reasons as text; they are written as a page beside the sweep's report too."""
     from bnbench.report.advice import advice, answers, reasons, remedy
-    from bnbench.sweep.planning.questions import Question
+    from bnbench.report.advice_page import write_advice
 
-    told = [(one.ask, one.level, one.phrase, one.short) for one in asked if isinstance(one, Question)]
+    base, activation = questions.base_phrase, questions.activation
+    told = [(one.ask, one.level, one.phrase, one.short) for one in questions.asked]
     found = answers(sweep.contents, told)
     lines = [f"- {line}" for line in reasons(found, base)]
+    page = write_advice(sweep.contents, found, base, activation, _site_rows(places), sweep.folder)
     paragraphs = [advice(found, base, activation), *lines, *filter(None, [remedy(found)])]
-    return "\n".join(["", *(textwrap.fill(line, 100, subsequent_indent="  ") for line in paragraphs)])
+    return "\n".join(
+        ["", *(textwrap.fill(line, 100, subsequent_indent="  ") for line in paragraphs), f"advice: {page}"]
+    )

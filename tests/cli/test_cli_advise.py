@@ -92,6 +92,10 @@ def test_it_trains_every_question_and_says_what_the_network_needs(
     ]  # fmt: skip
     said = answer.out[answer.out.index(reasons[0]) - 1]
     assert said.endswith(".")
+    page = (folder / "runs" / "latest" / "advice.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert said in page
+    assert page.count("BatchNorm1d") == 2
+    assert '<a href="report.html">' in page
     command = json.loads((folder / "runs" / "latest" / "manifest.json").read_text())["command"]
     assert command[:4] == ["python", "-m", "bnbench", "advise"]
     again = bnbench(*command[3:])
