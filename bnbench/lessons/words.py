@@ -25,3 +25,26 @@ def by_sign(interval: Interval, *, above: str, below: str, unclear: str) -> str:
     if interval.high is not None and interval.high < 0:
         return below
     return unclear
+
+
+def in_points(interval: Interval) -> str:
+    """The interval of a difference of accuracies, in percentage points, with its pairs.
+
+    Example:
+        >>> in_points(Interval(5, 0.07, 0.05, 0.091)), in_points(Interval(1, -0.5, None, None))
+        ('+7.0 pp, +5.0 to +9.1, 5 pairs', '-50.0 pp, 1 pair')
+        >>> in_points(Interval(0, float("nan"), None, None))
+        'no pair to compare'
+    """
+    if not interval.n:
+        return "no pair to compare"
+    bounds = (
+        ""
+        if interval.low is None or interval.high is None
+        else f"{_points(interval.low)} to {_points(interval.high)}, "
+    )
+    return f"{_points(interval.mean)} pp, {bounds}{interval.n} {'pair' if interval.n == 1 else 'pairs'}"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}"

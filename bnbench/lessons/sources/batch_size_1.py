@@ -15,7 +15,7 @@ import torch
 from IPython.display import Markdown
 
 import bnbench
-from bnbench.lessons import Slide, by_sign, colour
+from bnbench.lessons import Slide, by_sign, colour, in_points
 from bnbench.norms.batch import BatchNorm
 
 SEEDS, NORMS = 4, ("none", "batch", "layer")
@@ -94,9 +94,7 @@ intervals = {
     for contrast in sweep.contrast("batch", "none")
 }
 for (net, size), interval in intervals.items():
-    bounds = "" if interval.low is None else f", {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-    found = f"{100 * interval.mean:+.1f} pp{bounds}, {interval.n} pairs" if interval.n else "no pair above chance"
-    print(f"{net}, batch size {size}: {found}")
+    print(f"{net}, batch size {size}: {in_points(interval)}")
 # %% [markdown]
 # ## Why: the gradient at the first layer
 #

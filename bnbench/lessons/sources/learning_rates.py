@@ -12,7 +12,7 @@ import matplotlib.ticker
 from IPython.display import Markdown
 
 import bnbench
-from bnbench.lessons import Slide, by_sign, colour
+from bnbench.lessons import Slide, by_sign, colour, in_points
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 NORMS = ("none", "batch")
@@ -58,9 +58,7 @@ slide
 # %%
 contrasts = {one.where["optimizer.lr"]: one.interval for one in sweep.contrast("batch", "none")}
 for rate, interval in contrasts.items():
-    bounds = "" if interval.low is None else f", {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-    difference = "no pair finished" if not interval.n else f"{100 * interval.mean:+.1f} pp{bounds}, {interval.n} pairs"
-    print(f"batch - none at {rate:g}: {difference}")
+    print(f"batch - none at {rate:g}: {in_points(interval)}")
 # %% tags=["answer"]
 near = {norm: [rate for rate in RATES if means.loc[rate, norm] >= means[norm].max() - 0.05] for norm in NORMS}
 best = {norm: means[norm].idxmax() for norm in NORMS}

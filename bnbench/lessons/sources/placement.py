@@ -12,7 +12,7 @@ import matplotlib.ticker
 from IPython.display import Markdown
 
 import bnbench
-from bnbench.lessons import Slide, by_sign, colour
+from bnbench.lessons import Slide, by_sign, colour, in_points
 
 SEEDS, RATES, LEVELS = 6, (0.1, 0.5, 2.5), ("none", "before", "after")
 TITLES = {"none": "no norm", "before": "before the activation", "after": "after it"}
@@ -74,11 +74,9 @@ differences = {
 
 
 def said(contrast):
-    interval = contrast.interval
-    bounds = "" if interval.low is None else f", {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
     lost = sum(side.outcomes.diverged + side.outcomes.collapsed for side in contrast.sides)
     failures = f"; {lost} trials diverged or stayed at chance" if lost else ""
-    return (f"{100 * interval.mean:+.1f} pp{bounds}, {interval.n} pairs" if interval.n else "no pair") + failures
+    return in_points(contrast.interval) + failures
 
 
 for (net, rate), contrast in differences.items():

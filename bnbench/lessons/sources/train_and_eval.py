@@ -14,7 +14,7 @@ import matplotlib.ticker
 from IPython.display import Markdown
 
 import bnbench
-from bnbench.lessons import Slide, by_sign, colour
+from bnbench.lessons import Slide, by_sign, colour, in_points
 
 SEEDS, STEPS = 5, 300
 sweep = bnbench.run(
@@ -106,9 +106,7 @@ updated, slow, forgotten = levels.values()
 [cost] = sweep.contrast(updated, forgotten)
 [momentum] = sweep.contrast(updated, slow)
 for label, contrast in (("updated - never updated", cost), ("momentum 0.1 - momentum 0.01", momentum)):
-    interval = contrast.interval
-    bounds = "" if interval.low is None else f", {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-    print(f"{label}: {100 * interval.mean:+.1f} pp{bounds}, {interval.n} pairs")
+    print(f"{label}: {in_points(contrast.interval)}")
 # %% tags=["answer"]
 fault = last.loc["never updated"]
 
