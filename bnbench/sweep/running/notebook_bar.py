@@ -41,4 +41,4 @@ def _bundle(fraction: float, line: str) -> dict[str, str]:
 
     text = tqdm.format_meter(round(100 * fraction), 100, 0, ncols=30, bar_format="{percentage:3.0f}% |{bar}|")
     bar = f'<progress value="{fraction:.3f}" max="1" style="width: 16em; vertical-align: middle"></progress>'
-    return {"text/plain": f"{text} {line}", "text/html": f"<div>{bar} {fraction:.0%} &nbsp; {escape(line)}</div>"}
+    return {"text/plain": f"{text} {line}", "text/html": f"<div>{bar} {escape(line)}</div>"}
