@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +103,27 @@ def test_told_to_end_a_sweep_ends_in_order_and_says_how_to_go_on(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert store.sweeps() == ["KILLED"]
+
+
+_DIES_AFTERWARDS = """
+import os, signal, bnbench
+bnbench.run(
+    "data=digits", "model=fc", "seed=range(2)", "training.steps=5", "training.max_pack=1", "hydra.launcher.n_jobs=2"
+)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_that_wait_for_packs_end_with_their_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _DIES_AFTERWARDS]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.wait(120) == -signal.SIGKILL
+        died = time.monotonic()
+        said, _ = process.communicate(timeout=60)  # ends when no worker has the pipe any more
+    assert "2 packs on 2 workers" in said
+    assert time.monotonic() - died < 10
 
 
 _DEADLY = """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,14 +25,17 @@ from bnbench.sweep.planning.compose import Composed
 from bnbench.sweep.planning.norm_rules import remark
 from bnbench.sweep.planning.plan import DataLoader
 from bnbench.sweep.running.attempts import train_with_retries
-from bnbench.sweep.running.isolation import CAN_ISOLATE, failure_of, isolated
+from bnbench.sweep.running.isolation import CAN_ISOLATE, end_with, failure_of, isolated
 from bnbench.sweep.running.job import Job, progress_writer
 from bnbench.tracking import Spool, this_process, was_killed
 
 
 def train_pack(config: DictConfig) -> None:
     """Hydra's task: train the pack that `config.pack` describes; raises as `train_job`."""
-    train_job(config, Job(**json.loads(config.pack)))
+    job = Job(**json.loads(config.pack))
+    if job.process != this_process():
+        _end_with_parent()
+    train_job(config, job)
 
 
 def train_job(config: DictConfig, job: Job) -> None:
@@ -71,6 +76,15 @@ def train_job(config: DictConfig, job: Job) -> None:
         _spool(job, [_failed(trial, failure, started)], outcomes[:-1])
 
     train_with_retries(trials, attempt, give_up)
+
+
+@cache
+def _end_with_parent() -> None:
+    """Have this worker end when the process has ended that started it, as a notebook's kernel does without a word.
+
+    A worker of joblib's would wait minutes for further packs, with its memory and what it has open.
+    """
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 
 
 @cache
