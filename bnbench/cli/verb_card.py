@@ -161,7 +161,7 @@ class _Battery:
             todo, left_out = left_out, []
             for number, part in enumerate(todo):
                 share = max(_LEAST, self._left / (len(todo) - number) - _BESIDE_TRAINING)
-                print(f"\n{part.title} ({len(self.rows) + 1} of {len(self.parts)})", flush=True)
+                print(f"\n{part.title} ({self.parts.index(part) + 1} of {len(self.parts)})", flush=True)
                 try:
                     sweep = self._train(part, share)
                 except TooLongError as error:
