@@ -1,4 +1,4 @@
-# %% [markdown] tags=["title"] seconds=45
+# %% [markdown] tags=["title"] seconds=60
 # # Batch norm at batch size 1
 #
 # A fully connected network and a small convolutional one are trained with batches of 1 to 64 images, each on equally many

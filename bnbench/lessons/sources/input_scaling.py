@@ -1,4 +1,4 @@
-# %% [markdown] tags=["title"] seconds=40
+# %% [markdown] tags=["title"] seconds=60
 # # Scaling the inputs, and what batch norm makes of it
 #
 # The same digits with pixels from 0 to 255, from 0 to 1, and standardized to mean 0 and variance 1; in logistic

@@ -1,4 +1,4 @@
-# %% [markdown] tags=["title"] seconds=45
+# %% [markdown] tags=["title"] seconds=60
 # # Batch norm before the activation or after it?
 #
 # The batch norm paper puts it before; many networks have it after. A fully connected network and a convolutional one

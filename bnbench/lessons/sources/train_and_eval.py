@@ -1,4 +1,4 @@
-# %% [markdown] tags=["title"] seconds=25
+# %% [markdown] tags=["title"] seconds=40
 # # Training and evaluation: the running statistics, and forgetting to update them
 #
 # In training, batch norm normalizes with the batch's mean and variance. When the network is evaluated it uses running

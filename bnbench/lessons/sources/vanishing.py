@@ -1,4 +1,4 @@
-# %% [markdown] tags=["title"] seconds=35
+# %% [markdown] tags=["title"] seconds=40
 # # Vanishing gradients: ten layers, with batch norm and without
 #
 # A fully connected network of ten hidden layers, with sigmoids and with ReLUs, with batch norm before each of them and
