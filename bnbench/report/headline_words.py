@@ -28,7 +28,7 @@ def level_names(analysis: Analysis) -> Names:
     def name(level: str) -> str:
         kind, comma, more = level.partition(",")
         norm, space, placement = kind.partition(" ")
-        called = {"none": "no norm", "own": "its own norms"}.get(norm, norm)
+        called = {"none": "no norm", "own": "its own norm"}.get(norm, norm)
         return f"{called}{space}{placement}{comma}{more}" if norms else level
 
     return name

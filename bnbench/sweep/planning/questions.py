@@ -131,7 +131,7 @@ def phrase_of(kind: str) -> str:
 def _own_phrase(own: Sequence[str]) -> str:
     if not own:
         return "no norm"
-    return phrase_of(own[0]) if len(own) == 1 else "its own norms"
+    return phrase_of(own[0]) if len(own) == 1 else "its own norm"
 
 
 def _placements(places: Sequence[Site], own: Sequence[str], tried: Sequence[str]) -> list[Question]:
