@@ -6,33 +6,20 @@ folders.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+BeginRay = Callable[..., tuple[subprocess.Popen[str], str]]
+
 _PAGE = Path(__file__).parents[2] / "bnbench" / "docs" / "cluster.md"
 _SMALL = ("model=fc", "training.steps=20", "seed=0", "sweep.tuning_seeds=[]", "training.max_pack=4")
 _TABLES = ("trials.csv", "curves.csv")
-
-_CLUSTER = """
-import sys
-from ray.cluster_utils import Cluster
-
-node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-for _ in range(2):
-    cluster.add_node(**node)
-cluster.wait_for_nodes()
-print(cluster.address, flush=True)
-sys.stdin.read()
-cluster.shutdown()
-"""
 
 
 def _on_page(start: str) -> list[str]:
@@ -60,33 +47,17 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 @pytest.fixture
-def three_nodes(tmp_path: Path) -> Iterator[tuple[str, bool]]:
+def three_nodes(begin_ray: BeginRay, tmp_path: Path) -> tuple[str, bool]:
     """The address of a cluster that has a home of its own, and whether the folder `work` is hidden from it.
 
     It is where this account may mount a file system.
     """
-    pytest.importorskip("ray")
     (tmp_path / "work").mkdir()
-    (tmp_path / "home").mkdir()
     hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(tmp_path / "work")]
     if subprocess.run([*hide, "true"], check=False, capture_output=True).returncode:
         hide = []
-    nothing = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "RAY_USAGE_STATS_ENABLED": "0"}
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*hide, sys.executable, "-c", _CLUSTER],
-            env=nothing,
-            cwd=tmp_path,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    with process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert re.fullmatch(r"[\d.]+:\d+", address), (tmp_path / "log").read_text()
-        yield address, bool(hide)
+    _, address = begin_ray(tmp_path / "home", head_cpus=1, around=hide)
+    return address, bool(hide)
 
 
 def test_on_three_nodes_of_ray_that_share_no_folder_a_sweep_is_the_same(

@@ -1,50 +1,41 @@
 """Trains packs by jobs in Slurm's queue: one array of jobs a launch, each taking packs until there are none.
 
-Slurm's own commands are all that is used, and a folder that the nodes share. With accounting or without, `squeue` names
-a job for some minutes after its end.
+Slurm's own commands are all that is used, and a folder that the nodes share.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
-import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bnbench.config import ConfigError
 from bnbench.record.whole_file import replace_file
+from bnbench.sweep.launchers.slurm_commands import (
+    PENDING,
+    ask,
+    check_options,
+    check_partition,
+    has_ended,
+    is_done,
+    job_names,
+    job_states,
+)
 from bnbench.sweep.launchers.slurm_job import HEARTBEAT, HEARTBEAT_SECONDS, give_back, number_of, taken_by
 from bnbench.sweep.launchers.workers import lost_answer
 from bnbench.tracking import this_process, was_killed
 
 _LOOK_SECONDS = 0.5
 _ASK_SECONDS = 10.0  # from one look at the queue to the next
-_COMMAND_SECONDS = 25.0
 _SETTLE_SECONDS = 10.0  # for what a job has written to be seen here, after it is gone
 _OWNER, _JOB = "owner", "job"
-_WAITS_OR_RUNS = {
-    "PENDING",
-    "RUNNING",
-    "SUSPENDED",
-    "COMPLETING",
-    "CONFIGURING",
-    "REQUEUED",
-    "REQUEUE_HOLD",
-    "RESIZING",
-    "SIGNALING",
-    "STAGE_OUT",
-    "STOPPED",
-}
-_GONE = "in a way that the queue no longer tells"  # where there is no accounting
-_DONE = {"COMPLETED", _GONE}
 
 
 class SlurmWorkers:
@@ -65,8 +56,8 @@ class SlurmWorkers:
         self.remedy = "hydra.launcher.options={mem: 4G}, say; more time: hydra.launcher.time=…"
         self._folder = Path(settings["folder"]).expanduser().absolute()
         self._options = _options(settings)
-        _check_partition(settings["partition"])
-        _check_options(self._options)
+        check_partition(settings["partition"])
+        check_options(self._options)
         for folder in self._folder.glob(f"*/{_OWNER}"):
             if was_killed(folder.read_text(encoding="utf-8")):
                 _cancel(folder.parent)
@@ -95,7 +86,7 @@ class SlurmWorkers:
         command = shlex.join([sys.executable, "-m", "bnbench.sweep.launchers.slurm_job", str(folder)])
         script = f"#!/bin/sh\nexec {command}\n"
         where = [f"--array=0-{jobs - 1}", f"--output={folder}/%a.log", "--job-name=bnbench", "--parsable"]
-        answer = _ask(["sbatch", *where, *self._options], script)
+        answer = ask(["sbatch", *where, *self._options], script)
         return answer.strip().partition(";")[0]
 
 
@@ -106,78 +97,58 @@ def _answers(folder: Path, packs: int, jobs: int) -> Iterator[tuple[int, str]]:
     asked = time.monotonic()
     gone_since: dict[str, float] = {}
     while waiting:
-        for file in folder.glob("*.answer"):
-            number = number_of(file)
-            answer = file.read_text(encoding="utf-8")
-            file.unlink()
+        time.sleep(_LOOK_SECONDS)
+        answers = [*_left_answers(folder)]
+        if time.monotonic() - asked >= _ASK_SECONDS:
+            asked = time.monotonic()
+            taken = {job: taken_by(folder, job) for job in job_names(array, jobs)}
+            states = job_states(array, jobs)
+            put_back = [job for job, state in states.items() if state == PENDING and _has_started(folder, job)]
+            for job in put_back:  # what an earlier start of it had taken, for it was taken before Slurm was asked
+                give_back(pack for pack in taken[job] if number_of(pack) in waiting)
+            gone_since = {job: gone_since.get(job, asked) for job, state in states.items() if has_ended(state)}
+            settled = {job: states[job] for job, since in gone_since.items() if asked - since >= _SETTLE_SECONDS}
+            answers += [*_left_answers(folder), *_lost(folder, waiting, jobs, settled, put_back)]
+        for number, answer in answers:
             if number in waiting:  # and not answered twice, as by a job that was ended between answer and next pack
                 waiting.discard(number)
                 yield number, answer
-        if time.monotonic() - asked < _ASK_SECONDS:
-            time.sleep(_LOOK_SECONDS)
-            continue
-        asked = time.monotonic()
-        taken = {job: taken_by(folder, job) for job in (f"{array}_{task}" for task in range(jobs))}
-        states = _states(array, jobs)
-        put_back = [job for job, state in states.items() if state == "PENDING" and _has_started(folder, job)]
-        for job in put_back:  # what an earlier start of it had taken, for it was taken before Slurm was asked
-            give_back(pack for pack in taken[job] if number_of(pack) in waiting)
-        ended = {job: state for job, state in states.items() if state not in _WAITS_OR_RUNS}
-        gone_since = {job: gone_since.get(job, asked) for job in ended}
-        settled = [job for job, since in gone_since.items() if asked - since >= _SETTLE_SECONDS]
-        for job in settled:
-            for number in {*map(number_of, taken_by(folder, job))} & waiting:
-                waiting.discard(number)
-                yield number, lost_answer(f"its job {job} ended: {ended[job]}", "")
-        # Slurm holds a job for minutes that it has put back, and new jobs begin at once where others have just ended.
-        if put_back and not any(ended[job] in _DONE for job in settled):
-            continue
-        if len(settled) + len(put_back) == jobs and not [*folder.glob("*.answer")]:
-            held = f", but {', '.join(put_back)}, put back into the queue" if put_back else ""
-            for number in sorted(waiting):
-                yield number, lost_answer(f"all jobs of array {array} ended{held}: {_last_words(folder, ended)}", "")
-            return
+
+
+def _left_answers(folder: Path) -> Iterator[tuple[int, str]]:
+    """The answers that jobs have left since the last look, which are taken away."""
+    for file in folder.glob("*.answer"):
+        answer = file.read_text(encoding="utf-8")
+        file.unlink()
+        yield number_of(file), answer
+
+
+def _lost(
+    folder: Path, waiting: Set[int], jobs: int, ended: Mapping[str, str], put_back: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    """The packs that nobody trains any more, each with why.
+
+    Args:
+        folder: Of the launch.
+        waiting: The packs without an answer.
+        jobs: How many jobs there were.
+        ended: Those that have ended, so long ago that all they wrote is seen here, with Slurm's word for how.
+        put_back: Those that wait in the queue for a second start.
+    """
+    for job, state in ended.items():
+        for pack in taken_by(folder, job):
+            yield number_of(pack), lost_answer(f"its job {job} ended: {state}", "")
+    # Slurm holds a job for minutes that it has put back, and new jobs begin at once where others have just ended.
+    stuck = not put_back or any(is_done(state) for state in ended.values())
+    if stuck and len(ended) + len(put_back) == jobs:
+        held = f", but {', '.join(put_back)}, put back into the queue" if put_back else ""
+        for number in waiting:
+            yield number, lost_answer(f"all jobs ended{held}: {_last_words(folder, ended)}", "")
 
 
 def _has_started(folder: Path, job: str) -> bool:
     """Whether a job that waits has run before, which is when it has a log."""
     return (folder / f"{job.partition('_')[2]}.log").exists()
-
-
-def _states(array: str, jobs: int) -> dict[str, str]:
-    """The state of each job of an array, in Slurm's word; none where Slurm does not answer."""
-    try:
-        lines = _ask(["squeue", "--noheader", "--array", "--states=all", f"--jobs={array}", "--format=%i %T"]).split(
-            "\n"
-        )
-    except ConfigError as error:
-        if "Invalid job id" not in str(error):
-            return {}
-        lines = []  # all of them ended some while ago
-    states = dict(line.split() for line in lines if line)
-    missing = [job for job in (f"{array}_{task}" for task in range(jobs)) if job not in states]
-    return states | _recorded(missing)
-
-
-def _recorded(jobs: Sequence[str]) -> dict[str, str]:
-    """How jobs ended that the queue has forgotten: as Slurm's accounting has it, where a cluster keeps one."""
-    ended = dict.fromkeys(jobs, _GONE)
-    if jobs:
-        with suppress(ConfigError):
-            lines = _ask(
-                [
-                    "sacct",
-                    "--noheader",
-                    "--allocations",
-                    "--parsable2",
-                    f"--jobs={','.join(jobs)}",
-                    "--format=JobID,State",
-                ]
-            ).split("\n")
-            states = {job: state.split()[0] for job, _, state in (line.partition("|") for line in lines) if state}
-            # Accounting can lag: a job that it still believes to run is gone all the same.
-            ended |= {job: state for job, state in states.items() if job in ended and state not in _WAITS_OR_RUNS}
-    return ended
 
 
 def _last_words(folder: Path, ended: Mapping[str, str]) -> str:
@@ -190,7 +161,7 @@ def _last_words(folder: Path, ended: Mapping[str, str]) -> str:
 def _cancel(folder: Path) -> None:
     """Take what is left of a launch out of the queue, and its folder away."""
     with suppress(FileNotFoundError, ConfigError):
-        _ask(["scancel", (folder / _JOB).read_text(encoding="utf-8")])
+        ask(["scancel", (folder / _JOB).read_text(encoding="utf-8")])
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -209,45 +180,3 @@ def _options(settings: Mapping[str, Any]) -> list[str]:
         raise ConfigError(f"hydra.launcher.options={options} is not allowed; it must be like {{account: me, mem: 4G}}")
     asked = {"partition": settings["partition"], "time": settings["time"], **options}
     return [f"--{name}" if value is True else f"--{name}={value}" for name, value in asked.items() if value is not None]
-
-
-def _check_partition(partition: str | None) -> None:
-    known = [line.strip() for line in _ask(["sinfo", "--noheader", "--format=%R"]).split("\n") if line.strip()]
-    if partition is not None and partition not in known:
-        raise ConfigError(
-            f"hydra.launcher.partition={partition} is unknown; allowed: {', '.join(dict.fromkeys(known))}"
-        )
-
-
-def _check_options(options: Sequence[str]) -> None:
-    """See that sbatch understands them, before the sweep is planned.
-
-    Its test also refuses what no node can take now, as when all are down for a while; a real job may wait for them.
-    """
-    try:
-        _ask(["sbatch", "--test-only", *options], "#!/bin/sh\n")
-    except ConfigError as error:
-        if "allocation failure" not in str(error):
-            raise
-
-
-def _ask(command: Sequence[str], script: str = "") -> str:
-    """What one of Slurm's commands prints.
-
-    Raises:
-        ConfigError: If it is not here, fails, or does not answer; one line.
-    """
-    try:
-        done = subprocess.run(
-            command, input=script, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=True
-        )
-    except FileNotFoundError as error:
-        raise ConfigError(f"hydra/launcher=slurm needs Slurm's commands, and {command[0]} is not here") from error
-    except subprocess.TimeoutExpired as error:
-        raise ConfigError(
-            f"hydra/launcher=slurm: {command[0]} has not answered for {_COMMAND_SECONDS:.0f} s"
-        ) from error
-    except subprocess.CalledProcessError as error:
-        said = " ".join(re.sub(r"\b\w+: error: ", "", error.stderr).split())
-        raise ConfigError(f"hydra/launcher=slurm: {command[0]} refused: {said}") from error
-    return done.stdout

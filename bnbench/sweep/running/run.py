@@ -122,9 +122,10 @@ def run_sweep(
         say(until_settled.describe())
     if config.plan_only:
         return None
-    seconds = until_settled.seconds_to_first_look(workers) if until_settled else plan.seconds_on(workers)
-    if most_seconds is not None and seconds > most_seconds:
-        raise TooLongError(seconds)
+    if most_seconds is not None:
+        seconds = until_settled.seconds_to_first_look(workers) if until_settled else plan.seconds_on(workers)
+        if seconds > most_seconds:
+            raise TooLongError(seconds)
     asked = replace(
         record.asked,
         notes=[*request.notes, *(f"{line}." for line in remarks)],

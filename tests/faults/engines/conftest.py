@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import pytest
 
 FreePort = Callable[[], int]
+BeginRay = Callable[..., tuple[subprocess.Popen[str], str]]
 
 _NODE = (
     "unshare",
@@ -71,7 +71,7 @@ PartitionName=urgent Nodes=n1,n2 State=UP PriorityTier=2
 """
 
 
-class Cluster:
+class Cluster(ABC):
     """What both engines offer to tests that end parts of them.
 
     Attributes:
@@ -86,13 +86,13 @@ class Cluster:
     nodes: tuple[str, ...] = ("n1", "n2")
     mark: str
 
+    @abstractmethod
     def end_and_start_node(self, node: str) -> None:
         """End all that runs on a node, at once, and start it, or another in its place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end_job(self, draw: random.Random) -> bool:
         """End one of the engine's own processes or jobs that has a trainer; whether there was one."""
-        raise NotImplementedError
 
     def trainers(self) -> list[int]:
         """The interpreters that train packs sent to them, on whichever node."""
@@ -206,44 +206,14 @@ class Slurm(Cluster):
         return self.ask("sinfo", "--noheader", f"--nodes={node}", "--partition=main", "--format=%t").strip()
 
 
-_RAY = """
-import sys
-from ray.cluster_utils import Cluster
-
-memory = {"object_store_memory": 80_000_000}
-cluster = Cluster(initialize_head=True, head_node_args={**memory, "num_cpus": 0, "include_dashboard": False})
-nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
-cluster.wait_for_nodes()
-print(cluster.address, flush=True)
-for line in sys.stdin:
-    number = int(line)
-    cluster.remove_node(nodes[number], allow_graceful=False)
-    nodes[number] = cluster.add_node(num_cpus=1, **memory)
-    print("begun anew", flush=True)
-cluster.shutdown()
-"""
-
-
 class Ray(Cluster):
     """A head, which trains nothing, and two nodes, without our environment."""
 
     environment: Mapping[str, str] = {}
 
-    def __init__(self, folder: Path) -> None:
-        self.mark = f"HOME={folder}"
-        nothing = {"PATH": os.environ["PATH"], "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
-        with (folder / "log").open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _RAY],
-                env=nothing,
-                cwd=folder,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        address = self._line()
-        assert re.fullmatch(r"[\d.]+:\d+", address), (folder / "log").read_text()
+    def __init__(self, home: Path, process: subprocess.Popen[str], address: str) -> None:
+        self.mark = f"HOME={home}"
+        self._process = process
         self.words = ("hydra/launcher=ray", f"hydra.launcher.address={address}")
 
     def end_job(self, draw: random.Random) -> bool:
@@ -254,17 +224,10 @@ class Ray(Cluster):
 
     def end_and_start_node(self, node: str) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(f"{self.nodes.index(node)}\n")
         self._process.stdin.flush()
-        assert self._line() == "begun anew"
-
-    def stop(self) -> None:
-        with self._process:
-            pass  # the end of its input ends it
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        assert self._process.stdout.readline().strip() == "begun anew"
 
 
 def kill(process: int) -> None:
@@ -304,14 +267,10 @@ def slurm(free_port: FreePort, may_play_hosts: None) -> Iterator[Slurm]:
 
 
 @pytest.fixture
-def ray(tmp_path: Path) -> Iterator[Ray]:
+def ray(begin_ray: BeginRay, tmp_path: Path) -> Ray:
     """Ray with nothing to do."""
-    pytest.importorskip("ray")
     home = tmp_path / "ray"
-    home.mkdir()
-    cluster = Ray(home)
-    yield cluster
-    cluster.stop()
+    return Ray(home, *begin_ray(home, head_cpus=0))
 
 
 @pytest.fixture(params=["slurm", "ray"])
