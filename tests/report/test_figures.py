@@ -96,6 +96,14 @@ def test_a_layer_without_a_gradient_is_left_out_of_its_line(with_measures: Any) 
     assert "none 1 at layer 1, 1 at layer 3" in by_layer.draw(Analysis(with_measures)).rows[0].panels[0].svg
 
 
+def test_what_was_measured_at_one_step_is_no_curve(with_measures: Any) -> None:
+    curves = with_measures.curves
+    kinds = [key for key in curves if key.startswith(("gradient/", "activation/"))]
+    curves.loc[curves["step"] != curves["step"].min(), kinds] = None
+    assert curves[kinds].notna().any(axis=None)
+    assert measured.draw(Analysis(with_measures)) == []
+
+
 def test_nothing_measured_is_no_figure(make_sweep: Any) -> None:
     table = make_sweep(seeds=(0, 1))
     assert measured.draw(Analysis(table)) == []

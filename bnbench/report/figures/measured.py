@@ -39,12 +39,13 @@ _WIDE = 30
 
 
 def draw(analysis: Analysis) -> list[Figure]:
-    """A figure for each kind of measure; none where nothing was measured."""
+    """A figure for each kind of measure; none where nothing was measured, or at one step only, which is no curve."""
     columns = [str(key) for key in analysis.table.curves.columns]
     measured = [key for key in columns if names.is_curve(key) and key not in names.CURVES]
     measured = [key for key in measured if not names.is_layer_gradient(key)]  # drawn against the layer
     kinds = dict.fromkeys(key.partition("/")[0] for key in measured)
-    return [_draw_kind(analysis, kind, [key for key in measured if key.startswith(f"{kind}/")]) for kind in kinds]
+    figures = [_draw_kind(analysis, kind, [key for key in measured if key.startswith(f"{kind}/")]) for kind in kinds]
+    return [figure for figure in figures if figure.rows]
 
 
 def _draw_kind(analysis: Analysis, kind: str, keys: list[str]) -> Figure:
@@ -65,7 +66,7 @@ def _rows(analysis: Analysis, subject: Subject, charts: list[list[str]]) -> Iter
             points = analysis.table.curves.loc[
                 analysis.table.curves["key"].isin(finished["key"]), ["key", "step", *keys]
             ].dropna()
-            if len(points):
+            if points["step"].nunique() > 1:
                 chart, axes = draw_chart("step", width=width_for(charts))
                 gist = _draw_levels(analysis, axes, finished, points, keys)
                 alt = f"{_meaning(keys)}{where and f', {where}'}. At the last step: {gist}."
