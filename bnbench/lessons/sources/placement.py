@@ -14,7 +14,7 @@ from IPython.display import Markdown
 import bnbench
 from bnbench.lessons import Slide, by_sign, colour, in_points
 
-SEEDS, RATES, LEVELS = 6, (0.1, 0.5, 2.5), ("none", "before", "after")
+SEEDS, RATES, LEVELS = 5, (0.1, 0.5, 2.5), ("none", "before", "after")
 TITLES = {"none": "no norm", "before": "before the activation", "after": "after it"}
 sweep = bnbench.run(
     "+hydra.sweeper.arms={"
