@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnbench.config.choices import Device, Impl, LogitsNorm, Precision
+from bnbench.config.choices import Device, Impl, Precision
 from bnbench.config.model_catalog import ModelConfig
 from bnbench.config.norm_catalog import NormConfig
 from bnbench.config.optimizer_catalog import OptimizerConfig
@@ -11,7 +11,8 @@ from bnbench.config.schema import TrainingConfig
 _MODELS = ("fc", "cnn")
 _OVER_BATCH = ("batch", "ghost_batch", "frozen_batch", "batch_renorm")
 _NORMS = ("none", *_OVER_BATCH, "layer", "group", "instance", "rms", "filter_response")
-"""Online norm goes from example to example, forward and backward, by rules of its own. Noisy batch norm and dropout
+"""`norm.impl=manual` is batch norm by torch's elementary operations and autograd, which the kernels would not be.
+Online norm goes from example to example, forward and backward, by rules of its own. Noisy batch norm and dropout
 draw numbers for each value, trial and step from torch's generators, whose streams the kernels do not have."""
 _OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 _MOST_DEPTH = 100
@@ -49,8 +50,6 @@ def why_torch(model: ModelConfig, norm: NormConfig, optimizer: OptimizerConfig, 
         return f"norm={norm.name}"
     if norm.name == "batch" and norm.impl != Impl.native:
         return f"norm.impl={norm.impl}"
-    if norm.name != "none" and norm.logits != LogitsNorm.none:
-        return f"norm.logits={norm.logits}"
     if optimizer.name not in _OPTIMIZERS:
         return f"optimizer={optimizer.name}"
     return None

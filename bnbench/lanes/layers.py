@@ -147,7 +147,8 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: i
     """
     layers: list[LaneLayer] = []
     source = Map(*image_shape)
-    for path, module in net.named_modules():
+    modules = dict(net.named_modules())
+    for path, module in modules.items():
         layer = module.layer if isinstance(module, Block) else module if path == "head" else None
         if layer is None:
             continue
@@ -157,9 +158,17 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: i
             layers.append(_of_block(path, module, source, batch_size, whole=decays or not layers))
         else:
             assert isinstance(layer, nn.Linear)
-            layers.append(LaneLayer(path, source, Map(layer.out_features), bias=layer.bias is not None))
+            layers.append(_of_head(path, layer, modules.get("logits"), source, batch_size))
         source = layers[-1].output
     return layers
+
+
+def _of_head(path: str, head: nn.Linear, logits: nn.Module | None, source: Map, batch_size: int) -> LaneLayer:
+    output = Map(head.out_features)
+    common: dict[str, Any] = {"path": path, "source": source, "output": output, "bias": head.bias is not None}
+    if logits is not None:
+        common |= {"norm_path": "logits", "norm": NormPlace.before, **_of_norm(logits, head, output, batch_size)}
+    return LaneLayer(**common)
 
 
 def _of_block(path: str, block: Block, source: Map, batch_size: int, *, whole: bool) -> LaneLayer:
@@ -178,11 +187,15 @@ def _of_block(path: str, block: Block, source: Map, batch_size: int, *, whole: b
     norm = block.norm
     if norm is not None:
         place = NormPlace.before if block.norm_first else NormPlace.after
-        common |= {"norm_path": f"{path}.norm", "norm": place, **_of_norm(norm, block, common["output"], batch_size)}
+        common |= {
+            "norm_path": f"{path}.norm",
+            "norm": place,
+            **_of_norm(norm, block.layer, common["output"], batch_size),
+        }
     return LaneLayer(**common)
 
 
-def _of_norm(norm: nn.Module, block: Block, output: Map, batch_size: int) -> dict[str, Any]:
+def _of_norm(norm: nn.Module, layer: nn.Module, output: Map, batch_size: int) -> dict[str, Any]:
     assert isinstance(norm, BatchNorm | GroupNorm | FilterResponseNorm), "config/engine.py says which norms there are"
     common = {"affine": norm.weight is not None, "eps": norm.eps}
     if isinstance(norm, FilterResponseNorm):
@@ -194,7 +207,7 @@ def _of_norm(norm: nn.Module, block: Block, output: Map, batch_size: int) -> dic
         return common | {"unbiased": False, "r_max": norm.r_max, "d_max": norm.d_max, "warmup_steps": norm.warmup_steps}
     examples = norm.ghost_size if isinstance(norm, GhostBatchNorm) else 0
     values = (examples or batch_size) * output.height * output.width
-    fused = isinstance(block.layer, nn.Conv2d) and values > 1
+    fused = isinstance(layer, nn.Conv2d) and values > 1
     return common | {"examples": examples, "frozen": norm.frozen, "unbiased": fused if norm.fused else norm.unbiased}
 
 

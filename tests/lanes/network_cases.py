@@ -66,7 +66,7 @@ class Case:
         with torch.no_grad():
             for number, (name, parameter) in enumerate(net.named_parameters()):
                 drawn = fractions(parameter.shape, 1000 * seed + number)
-                if "norm" in name:
+                if "norm" in name or "logits" in name:
                     parameter.add_(drawn / 4)
                 else:
                     fan_in = parameter[0].numel() if parameter.dim() > 1 else 16
@@ -172,6 +172,7 @@ OTHERS = {
     "frozen": NormConfig(name="frozen_batch"),
     "filter": NormConfig(name="filter_response"),
 }
+LOGITS = {"plain": NormConfig(name="batch", logits="plain"), "affine": NormConfig(name="layer", logits="affine")}
 FC = ModelConfig(name="fc", widths=[20, 9])
 CNN = ModelConfig(name="cnn", depth=8, width=3, hidden=10)
 SEEDS = [0, 3, 7]

@@ -10,6 +10,7 @@ import torch
 from network_cases import (
     CNN,
     FC,
+    LOGITS,
     NORMS,
     OTHERS,
     Case,
@@ -84,6 +85,8 @@ CASES = {
     "cnn-standardized": Case(
         replace(CNN, hidden=9), replace(OTHERS["group"], weight_standardization=True), (1, 13, 13), 9, Rule.momentum
     ),
+    "fc-logits-3": Case(FC, LOGITS["plain"], (1, 7, 5), 3),
+    "cnn-logits-adam": Case(replace(CNN, depth=3), LOGITS["affine"], (1, 13, 13), 9, Rule.adam, lr=0.01),
     "cnn-none-momentum": Case(replace(CNN, activation="silu"), NORMS["none"], (1, 16, 16), 9, Rule.momentum),
 }
 _EVERY_CASE = pytest.mark.parametrize("name", CASES)

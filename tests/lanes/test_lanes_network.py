@@ -233,6 +233,26 @@ def test_ten_steps_of_every_norm(norm, placement, best) -> None:
         assert_as_good_as_torch(case, best, 10)
 
 
+@pytest.mark.parametrize("logits", ["plain", "affine"])
+@pytest.mark.parametrize("norm", ["before", "after", "layer", "group", "rms", "ghost", "renorm", "frozen", "filter"])
+def test_steps_of_every_norm_of_the_logits(norm, logits, best) -> None:
+    """6 and 9 classes are no multiple of four. Without a large eps, 2 or 3 values of a group make training chaotic."""
+    settings = Settings(0.6, 0.9, 0.99, 1e-3)
+    for rule, classes, lr in ((Rule.sgd, 9, 0.05), (Rule.adam, 6, 0.01)):
+        for model, shape in ((replace(FC, widths=[18, 9]), (1, 7, 5)), (replace(CNN, depth=3, hidden=9), (1, 9, 8))):
+            case = Case(
+                replace(model, activation="tanh"),
+                replace((NORMS | OTHERS)[norm], logits=logits, eps=0.1),
+                shape,
+                12,
+                rule,
+                settings=lambda seed: settings,
+                lr=lr,
+                classes=classes,
+            )
+            assert_as_good_as_torch(case, best, 10)
+
+
 @pytest.mark.parametrize("norm", ["none", "before", "after", "group", "filter"])
 @pytest.mark.parametrize(("shape", "batch_size"), [((1, 28, 28), 5), ((3, 13, 11), 9), ((1, 8, 8), 70)])
 def test_one_step_of_standardized_weights(shape, batch_size, norm, best) -> None:

@@ -655,7 +655,7 @@ struct Network {
   /// The loss of what `forward` left, and its gradient in the head's d.
   void find_loss(int count, v* gradient, Wide* total, Wide* right) {
     const Layer& head = layer[depth - 1];
-    memcpy((void*)gradient, (const void*)head.z, sizeof(v) * count * head.C);
+    activate(head, 0, count, gradient);
     take_loss(loss, gradient, now->labels, count, classes, head.C, total, right);
   }
 
