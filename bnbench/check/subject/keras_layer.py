@@ -114,10 +114,11 @@ class KerasLayer:
     def _by_torch(self, x: Any, dout: np.ndarray, training: bool, weights: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         torch = importlib.import_module("torch")
         x.requires_grad_()
-        values = [weight.value for weight in weights.values()]
+        # The weights of a frozen layer take no gradient.
+        trained = {name: weight.value for name, weight in weights.items() if weight.value.requires_grad}
         y = self._call(x, training)
-        dx, *grads = torch.autograd.grad(y, [x, *values], self._like(dout, y), allow_unused=True)
-        return y, dx, dict(zip(weights, grads, strict=True))
+        dx, *grads = torch.autograd.grad(y, [x, *trained.values()], self._like(dout, y), allow_unused=True)
+        return y, dx, dict(zip(trained, grads, strict=True))
 
     def _by_jax(self, x: Any, dout: np.ndarray, training: bool, weights: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         jax = importlib.import_module("jax")
