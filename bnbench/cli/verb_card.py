@@ -133,6 +133,8 @@ class _Battery:
     command: str
     rows: dict[str, list[CardRow]] = field(default_factory=dict)
     conditions: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # for lack of time, by part
+    slower: float = 1.0  # than estimated, by what a part took beyond its share
 
     def __post_init__(self) -> None:
         from bnbench.sweep.planning.battery import OTHERS, PARTS
@@ -200,15 +202,22 @@ class _Battery:
         from bnbench.sweep.hydra_session import hydra_sweep
         from bnbench.sweep.running.run import run_sweep
 
+        begun = time.monotonic()
         words = part.overrides(self.asked.own, self.others, self.config.model.name, self.asked.typed)
         if not part.windows:
             words.append(f"sweep.max_minutes={seconds / 60:.4g}")
         with hydra_sweep(words) as hydra:
             task = [*hydra.config.hydra.overrides.task]
-            return run_sweep(hydra, task, say=self._speaker(), command=task, most_seconds=seconds)
+            sweep = run_sweep(
+                hydra, task, say=self._speaker(part), command=task, most_seconds=seconds, slower=self.slower
+            )
+        self.slower = max(self.slower, (time.monotonic() - begun) / (seconds + _BESIDE_TRAINING))
+        return sweep
 
-    def _speaker(self) -> Callable[[str], None]:
-        """Where the lines of the sweeps go: a plan to the terminal, the rest into a file beside the card."""
+    def _speaker(self, part: Part) -> Callable[[str], None]:
+        """Where the lines of a sweep go: a plan to the terminal, the rest into a file beside the card."""
+        from bnbench.sweep.running.time_limit import NO_TIME
+
         if self.config.plan_only:
             return print
 
@@ -216,6 +225,8 @@ class _Battery:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / "sweeps.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{text}\n")
+            if NO_TIME in text:
+                self.left_out.setdefault(part.name, []).append(text.partition(" (")[0])
 
         return say
 
@@ -247,6 +258,7 @@ class _Battery:
         write_card(self._card(), self.folder)
 
     def _card(self) -> Card:
+        from bnbench.report.card import Verdict
         from bnbench.report.card_page import Card
         from bnbench.sweep.planning.battery import TUNED
 
@@ -259,9 +271,22 @@ class _Battery:
             f"learning rates; differences within {value('sweep.margin_pp')} pp do not matter. "
             f"{self.asked.minutes:g} minutes in all."
         )
+        left_out = [
+            f"{part.title.lower()}: {'; '.join(self.left_out.get(part.name, [])) or 'not tried'}"
+            for part in self.parts
+            if part.name in self.left_out or any(row.verdict == Verdict.untried for row in self.rows.get(part.name, []))
+        ]
         ordered = [row for part in self.parts for row in self.rows.get(part.name, [])]
         return Card(
-            str(self.norm), self.own, self.others, self.command, setup, self.asked.minutes, ordered, self.conditions
+            str(self.norm),
+            self.own,
+            self.others,
+            self.command,
+            setup,
+            self.asked.minutes,
+            ordered,
+            self.conditions,
+            left_out,
         )
 
     def _say(self) -> None:

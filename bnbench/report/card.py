@@ -12,7 +12,7 @@ from bnbench.analysis import Analysis
 from bnbench.analysis.outcomes import Outcomes, count_outcomes
 from bnbench.analysis.significance import ALPHA
 from bnbench.analysis.windows import Window, WindowDifference
-from bnbench.report.number_words import count, percent, setting, text
+from bnbench.report.number_words import count, listing, percent, setting, text
 from bnbench.report.standing import Standing, State, standings
 
 WINDOW_MARGIN = 0.5
@@ -135,8 +135,7 @@ def _accuracy_row(analysis: Analysis, part: str, axis: str, value: Any, own: str
     beside = {one.contrast.b: one for one in here}
     others = [level for level in means if level in beside]
     verdict = _verdict(own, [*beside.values()])
-    at_edge = any(own in one.contrast.at_edge for one in here)
-    remark = "its learning rate is at the edge of the grid" if at_edge else ""
+    remark = _why_open(here) if verdict == Verdict.open else ""
     if not others:
         return replace(base, verdict=verdict, remark=remark)
     best = max(others, key=lambda level: means[level])
@@ -169,6 +168,18 @@ def _verdict(own: str, here: Sequence[Standing]) -> Verdict:
     if not here or len(wins) + len(same) < len(here):
         return Verdict.open
     return Verdict.equivalent if same else Verdict.better
+
+
+def _why_open(here: Sequence[Standing]) -> str:
+    """What keeps a row open: a grid that ends too early, or too few seeds."""
+    undecided = [one.contrast for one in here if not one.state.settled]
+    at_edge = dict.fromkeys(level for one in undecided for level in one.at_edge)
+    if at_edge:
+        return f"the learning rate of {listing([*at_edge])} is at the edge of the grid"
+    seeds = max((one.settlement.seeds for one in undecided if one.settlement), default=math.nan)
+    if not undecided or not math.isfinite(seeds):
+        return ""
+    return f"beside {listing([one.b for one in undecided])}; about {seeds:.0f} seeds would tell"
 
 
 def _shown(outcomes: Outcomes, mean: float) -> str:

@@ -29,6 +29,7 @@ class Card:
         minutes: The budget.
         rows: What was found.
         conditions: Versions and machine, by name.
+        left_out: What there was no time for, a part each.
     """
 
     norm: str
@@ -39,11 +40,19 @@ class Card:
     minutes: float
     rows: Sequence[CardRow]
     conditions: dict[str, str]
+    left_out: Sequence[str] = ()
 
     @property
     def headline(self) -> str:
         """The verdicts in numbers."""
         return f"{self.norm} is {counted(self.rows)}" if self.rows else f"{self.norm}: {counted(self.rows)}"
+
+    @property
+    def too_short(self) -> str:
+        """What was left out for lack of time, in a line; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        return f"Left out, for {self.minutes:g} minutes were too short: {'. '.join(self.left_out)}."
 
     @property
     def table(self) -> Table:
@@ -75,6 +84,7 @@ class Card:
             "setup": self.setup,
             "minutes": self.minutes,
             "conditions": self.conditions,
+            "left_out": [*self.left_out],
             "rows": [row.to_json() for row in self.rows],
         }
 
@@ -90,7 +100,7 @@ def write_card(card: Card, folder: Path) -> tuple[Path, Path]:
 
 def terminal_card(card: Card, width: int) -> str:
     """The card as aligned text."""
-    return "\n".join([card.headline, "", *table_lines(card.table, width)])
+    return "\n".join([card.headline, "", *table_lines(card.table, width), *filter(None, [card.too_short])])
 
 
 def _cells(row: CardRow, card: Card) -> tuple[Cell, ...]:
@@ -112,7 +122,7 @@ def _cells(row: CardRow, card: Card) -> tuple[Cell, ...]:
 
 _MEANINGS = {
     Verdict.better: "better than each of the others",
-    Verdict.equivalent: "within the margin of the best of the others, and worse than none",
+    Verdict.equivalent: "within the margin of some of the others, and better than the rest",
     Verdict.worse: "worse than one of the others at least",
     Verdict.fails: "half of its trials or more diverged, or learned nothing",
     Verdict.undefined: "one value per channel and nothing to normalize it with, so that nothing was trained",

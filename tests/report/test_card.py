@@ -50,6 +50,22 @@ def test_what_was_measured_does_not_tell_where_levels_are_alike(make_sweep: Any)
     assert verdicts(make_sweep) == [Verdict.open, Verdict.open]
 
 
+def test_an_open_row_says_what_keeps_it_open(make_sweep: Any) -> None:
+    def at_the_edge(params: Any, level: str) -> float:
+        return 0.9 - 0.01 * params["optimizer.lr"] * (level == "before")
+
+    table = make_sweep(
+        axes={"training.batch_size": BATCH_SIZES, "optimizer.lr": (0.1, 1.0, 3.0)},
+        tuning_seeds=(100, 101),
+        accuracy=at_the_edge,
+        meta={"axis": "training.batch_size", "contrasts": [f"{OWN} - {level}" for level in OTHERS]},
+    )
+    row, _ = accuracy_rows(Analysis(table), "Batch size", "training.batch_size", OWN)
+    assert row.verdict == Verdict.open
+    assert "before" in row.remark
+    assert row.remark.endswith("at the edge of the grid")
+
+
 def test_a_norm_that_does_not_train_fails_whatever_the_others_do(make_sweep: Any) -> None:
     def status(params: Any, level: str) -> str:
         return "diverged" if level == OWN and params["training.batch_size"] == 8 else "finished"
@@ -115,7 +131,17 @@ class _Text(HTMLParser):
 
 def test_page_json_and_text_have_the_same_rows(make_sweep: Any, tmp_path: Path) -> None:
     found = [*rows(make_sweep, accuracy=lambda p, level: 0.9 - 0.05 * (level == OWN)), untried_row("Depth", "no time")]
-    card = Card("mine:norm", OWN, OTHERS, "python -m bnbench card <b>", "fc on digits.", 3.0, found, {"Versions": "x"})
+    card = Card(
+        "mine:norm",
+        OWN,
+        OTHERS,
+        "python -m bnbench card <b>",
+        "fc on digits.",
+        3.0,
+        found,
+        {"Versions": "x"},
+        ["depth: not tried"],
+    )
     page, data = write_card(card, tmp_path)
     assert card.headline == "mine:norm is worse in 2 of 3 settings, not tried in 1"
     first = page.read_bytes(), data.read_bytes()
@@ -126,7 +152,7 @@ def test_page_json_and_text_have_the_same_rows(make_sweep: Any, tmp_path: Path) 
     assert written["command"] == "python -m bnbench card <b>"
     said = " ".join(_Text(page.read_text()).said)
     text = terminal_card(card, 200)
-    for words in (card.headline, "batch size 8", "not tried", "no time"):
+    for words in (card.headline, "batch size 8", "not tried", "no time", "3 minutes were too short: depth: not tried."):
         assert words in said.replace("\N{NO-BREAK SPACE}", " ")
         assert words in text
     assert "python -m bnbench card <b>" in said

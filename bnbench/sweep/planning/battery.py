@@ -15,7 +15,7 @@ TUNED = {
     "sweep.max_seeds": "16",
     "sweep.tuning_seeds": "[100,101]",
     "optimizer": "sgd",
-    "optimizer.lr": "0.03,0.1,0.3,1",
+    "optimizer.lr": "0.003,0.01,0.03,0.1,0.3,1",
     "training.steps": "300",
 }
 """The words of a part that trains each norm at the learning rate that suits it, where the user types no other."""
@@ -81,7 +81,7 @@ PARTS = (
         "learning_rate",
         "optimizer.lr",
         "Learning rates that train",
-        {"": "0.001,0.003,0.01,0.03,0.1,0.3,1,3,10,30"},
+        {"": "0.0003,0.001,0.003,0.01,0.03,0.1,0.3,1,3,10"},
         {"seed": "range(6)"},
     ),
     Part("depth", "model.depth", "Depth", {"fc": "1,6,12", "cnn": "7,13,19"}, {}),

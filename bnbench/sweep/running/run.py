@@ -26,6 +26,7 @@ from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.place import describe_place
 from bnbench.sweep.running.running_sweep import RunningSweep
+from bnbench.sweep.running.time_limit import LEAST_SEEDS, TimeLimit, at_seeds, seeds_of, train_seeds
 from bnbench.tracking import NothingRecordedError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run_sweep(
     say: Callable[[str], None] = print,
     command: Sequence[str] | None = None,
     most_seconds: float | None = None,
+    slower: float = 1.0,
 ) -> Sweep | None:
     """Plan, train, record and report.
 
@@ -63,7 +65,9 @@ def run_sweep(
         command_line: The overrides as typed.
         command: The command as it is recorded, of a verb that composes the overrides; None for the overrides.
         say: Where lines for the user go.
-        most_seconds: How long it may take to the first answer; None for any time.
+        most_seconds: How long it may take to the first answer; None for any time. A sweep of so many seeds trains
+            as many as there is time for, two in any case.
+        slower: How much slower than estimated this machine is found to be.
 
     Returns:
         The `Sweep`; None after `plan_only=true`.
@@ -123,9 +127,12 @@ def run_sweep(
     if config.plan_only:
         return None
     if most_seconds is not None:
-        seconds = until_settled.seconds_to_first_look(workers) if until_settled else plan.seconds_on(workers)
-        if seconds > most_seconds:
-            raise TooLongError(seconds)
+        if until_settled:
+            seconds = until_settled.seconds_to_first_look(workers)
+        else:
+            seconds = at_seeds(plan, seeds_of(plan)[:LEAST_SEEDS], workers).seconds_on(workers)
+        if slower * seconds > most_seconds:
+            raise TooLongError(slower * seconds)
     asked = replace(
         record.asked,
         notes=[*request.notes, *(f"{line}." for line in remarks)],
@@ -137,7 +144,7 @@ def run_sweep(
             until_settled.train_first(running, say)
             until_settled.go_on(running, say)
         else:
-            running.train(plan)
+            train_seeds(plan, running, TimeLimit(most_seconds, slower), say)
     return running.publish()
 
 

@@ -15,9 +15,10 @@ from bnbench.sweep.planning.describe import count, duration
 from bnbench.sweep.planning.plan import Plan
 from bnbench.sweep.running.answers import answers_so_far, first_trials
 from bnbench.sweep.running.running_sweep import RunningSweep
+from bnbench.sweep.running.time_limit import NO_TIME, TimeLimit
 
-_AMPLE = 3  # times its estimate is room enough to train a plan as a whole
-_TELLING = 1.0  # seconds that a plan must be estimated to take before its pace says something
+_MOST_STEPS = {Until.settled: 3, Until.claims: 1}
+"""By how many steps a grid of learning rates is widened at an end; the ledger's verdicts were found with one."""
 
 
 class UntilSettled:
@@ -47,7 +48,8 @@ class UntilSettled:
         self._arms = arms
         self._tunes = tunes
         self._plan_of = plan_of
-        self._slower = 1.0  # than estimated, as measured so far
+        self._most_steps = _MOST_STEPS[Until.claims if sweep.until == Until.claims else Until.settled]
+        self._limit = TimeLimit(None if sweep.max_minutes is None else 60 * sweep.max_minutes)
 
     @cached_property
     def first(self) -> Plan:
@@ -72,7 +74,8 @@ class UntilSettled:
         )
         tuning = (
             "these trials choose the learning rate of each level, at which alone it is trained on other seeds; a grid "
-            "at whose edge a level does best is first widened there by one step\n"
+            f"at whose edge a level does best is first widened there by up to "
+            f"{count(self._most_steps, 'step')}\n"
         )
         return tuning * self._tunes + looks
 
@@ -82,16 +85,15 @@ class UntilSettled:
         The first tuning seed of every arm is trained in any case: an equal grid is what a choice needs.
         """
         minutes, seeds = self._sweep.max_minutes, self._sweep.tuning_seeds
-        ample = minutes is None or _AMPLE * self.first.seconds_on(running.workers) < 60 * minutes
-        if ample or not self._tunes or len(seeds) < 2:
-            self._train(self.first, running)
+        if not self._tunes or len(seeds) < 2 or self._limit.is_ample(self.first, running):
+            self._limit.train(self.first, running)
             return
         for number, seed in enumerate(seeds):
             plan = self._plan_of(self._arms.at(self._arms.all, [seed]))
-            if number and self._is_too_long(plan, running):
-                say(f"no time is left for more than {count(number, 'tuning seed')} (sweep.max_minutes={minutes:g})")
+            if number and self._limit.is_too_short(plan, running):
+                say(f"{NO_TIME} for more than {count(number, 'tuning seed')} (sweep.max_minutes={minutes:g})")
                 return
-            self._train(plan, running)
+            self._limit.train(plan, running)
 
     def go_on(self, running: RunningSweep, say: Callable[[str], None]) -> None:
         """Train what follows on the first plan.
@@ -107,10 +109,10 @@ class UntilSettled:
         for look, pairs in enumerate(self._looks):
             if self._tunes or look:
                 plan = self._at_look(look, arms)
-                if look and self._is_too_long(plan, running):
-                    say(f"no time is left for a look at {pairs} pairs (sweep.max_minutes={self._sweep.max_minutes:g})")
+                if look and self._limit.is_too_short(plan, running):
+                    say(f"{NO_TIME} for a look at {pairs} pairs (sweep.max_minutes={self._sweep.max_minutes:g})")
                     return
-                self._train(plan, running)
+                self._limit.train(plan, running)
             analysis = Analysis(running.look())
             if analysis.table.trials["status"].isin(["failed", MISSING]).any():
                 return  # the report names them, and the same command goes on from here
@@ -131,38 +133,31 @@ class UntilSettled:
         seeds = reporting_seeds(self._looks[look], self._sweep.tuning_seeds)
         return self._plan_of(self._arms.at(arms, seeds[self._looks[look - 1] if look else 0 :]))
 
-    def _is_too_long(self, plan: Plan, running: RunningSweep) -> bool:
-        """Whether training the plan would probably end after `sweep.max_minutes`."""
-        minutes = self._sweep.max_minutes
-        seconds = self._slower * plan.seconds_on(running.workers)
-        return minutes is not None and running.seconds + seconds > 60 * minutes
-
-    def _train(self, plan: Plan, running: RunningSweep) -> None:
-        """Train a plan, and find out how much slower that is than estimated."""
-        begun, estimated = running.seconds, plan.seconds_on(running.workers)
-        running.train(plan)
-        if estimated > _TELLING:
-            self._slower = max(1.0, (running.seconds - begun) / estimated)
-
     def _tuned_arms(self, running: RunningSweep, say: Callable[[str], None]) -> list[ArmKey]:
         """The arms at the learning rates that the tuning seeds choose, once a grid that ends too early is widened."""
         analysis = Analysis(running.look())
+        for _ in range(self._most_steps):
+            at_edge = self._at_edge(analysis, running)
+            if not at_edge:
+                break
+            beyond = [*map(self._arms.beyond, at_edge)]
+            plan = self._tuning(beyond)
+            if self._limit.is_too_short(plan, running):
+                say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, and {NO_TIME} to widen it")
+                break
+            rates = ", ".join(dict.fromkeys(f"{dict(arm)[LEARNING_RATE]:g}" for arm in beyond))
+            say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, which is widened there: {rates}")
+            self._limit.train(plan, running)
+            analysis = Analysis(running.look())
+        return [*dict.fromkeys(_arm(key, running) for key in first_trials(analysis))]
+
+    def _at_edge(self, analysis: Analysis, running: RunningSweep) -> list[ArmKey]:
+        """The arms to compare that are tuned to an end of the grid of learning rates."""
         wanted = {*first_trials(analysis)}
         at_tuned = (
             analysis.keys_at(one.level, {**one.where, LEARNING_RATE: one.rate}) for one in analysis.tuned if one.at_edge
         )
-        at_edge = [*dict.fromkeys(_arm(key, running) for keys in at_tuned for key in keys if key in wanted)]
-        if at_edge:
-            beyond = [*map(self._arms.beyond, at_edge)]
-            plan = self._tuning(beyond)
-            if self._is_too_long(plan, running):
-                say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, and no time is left to widen it")
-                return [*dict.fromkeys(_arm(key, running) for key in wanted)]
-            rates = ", ".join(dict.fromkeys(f"{dict(arm)[LEARNING_RATE]:g}" for arm in beyond))
-            say(f"{count(len(at_edge), 'level')} did best at the edge of the grid, which is widened there: {rates}")
-            self._train(plan, running)
-            analysis = Analysis(running.look())
-        return [*dict.fromkeys(_arm(key, running) for key in first_trials(analysis))]
+        return [*dict.fromkeys(_arm(key, running) for keys in at_tuned for key in keys if key in wanted)]
 
 
 def _arm(key: str, running: RunningSweep) -> ArmKey:
