@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bnbench.config import Config, ConfigError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from bnbench.sweep.running.published import Sweep
 
 
-def run(*overrides: str, network: Callable[..., Any] | None = None) -> Sweep:
+def run(*overrides: str, network: Callable[..., Any] | None = None, norm: Callable[..., Any] | None = None) -> Sweep:
     """Run a sweep or a trial, as the command line would.
 
     Args:
@@ -24,13 +25,15 @@ def run(*overrides: str, network: Callable[..., Any] | None = None) -> Sweep:
         network: A network of your own in place of `model=custom model.factory=…`: a class or function, called as
             `python -m bnbench docs own` says. One that a notebook defines is written into a module in the folder
             `bnbench_networks`, from which its trials can be trained again.
+        norm: A norm of your own, likewise, in place of `norm=custom norm.factory=…`; "norm=none,batch,custom" says what
+            it is compared with. Its folder is `bnbench_norms`.
 
     Returns:
         Its trials, curves and report; of a sweep with `sweep.parts`, such as `claims`, those of its last part.
 
     Raises:
         ConfigError: If anything is wrong with the configuration of any trial, before anything is trained; or if the
-            source of `network`, or of something it uses, cannot be had.
+            source of `network` or `norm`, or of something it uses, cannot be had.
         SweepFailedError: If trials failed; the rest is recorded and can be loaded.
 
     Example:
@@ -38,8 +41,9 @@ def run(*overrides: str, network: Callable[..., Any] | None = None) -> Sweep:
         >>> sweep.trials.groupby("norm.placement")["test/acc"].mean()  # doctest: +SKIP
     """
     words = [word if "=" in word else f"+sweep={word}" for word in overrides]
-    if network is not None:
-        words += _naming(network, words)
+    for what, given in (("network", network), ("norm", norm)):
+        if given is not None:
+            words += _naming(what, given, words)
     with hydra_session(words) as hydra:
         sweep: Sweep = hydra.multirun(
             config_name="config", task_function=task, overrides=words, with_log_configuration=False
@@ -47,14 +51,17 @@ def run(*overrides: str, network: Callable[..., Any] | None = None) -> Sweep:
         return sweep
 
 
-def _naming(network: Callable[..., Any], words: list[str]) -> list[str]:
-    """The overrides that name a network."""
-    from bnbench.config.notebook_source import factory_name
+def _naming(what: str, given: Callable[..., Any], words: Sequence[str]) -> list[str]:
+    """The overrides that name a network or a norm that is given as it is."""
+    from bnbench.config.notebook_source import SECTIONS, factory_name
 
-    named = [word for word in words if word.lstrip("+").partition("=")[0] in {"model", "model.factory"}]
-    if named:
-        raise ConfigError(f"network= and {named[0]} contradict each other; give one of them")
-    return ["model=custom", f"model.factory={factory_name(network)}"]
+    section = SECTIONS[what]
+    typed = {key: word for word in words for key in [word.lstrip("+").partition("=")[0]]}
+    chosen = typed.get(section, f"{section}=custom")
+    if f"{section}.factory" in typed or "custom" not in re.findall(r"\w+", chosen):
+        other = typed.get(f"{section}.factory", chosen)
+        raise ConfigError(f"{what}= and {other} contradict each other; give one of them, or {section}=…,custom")
+    return [*([] if section in typed else [chosen]), f"{section}.factory={factory_name(what, given)}"]
 
 
 def load(sweep: str = "latest", *overrides: str) -> Sweep:

@@ -135,10 +135,11 @@ def _module_name(key: str, name: str | None) -> str:
     if parts is None:
         raise ConfigError(f"{key}={name} is not allowed; it must be package.module:function")
     if parts[1] == "__main__":
+        itself = {"model.factory": "network", "norm.factory": "norm"}
         raise ConfigError(
             f"{key}={name} stands in a notebook or in the script that runs, which worker processes cannot import; put "
             f"it into a file beside that (in a notebook: %%writefile own.py) and give {key}=own:{parts[2]}"
-            + (f"; or give it to run itself: network={parts[2]}" if key == "model.factory" else "")
+            + (f"; or give it to run itself: {itself[key]}={parts[2]}" if key in itself else "")
         )
     folder = str(Path.cwd())
     if folder not in sys.path:

@@ -1,8 +1,8 @@
-"""Writes a network that is defined in a notebook's cell into a module, which workers and later runs can import.
+"""Writes a network or a norm of a notebook's cell into a module, which workers and later runs can import.
 
 A worker is another process: it cannot import what exists in a kernel alone. So the definition goes into a file, with
 those it uses, but without the cells themselves, which train when they are run. The file is named by what it says: an
-edited network is another file and another trial, and the same network the same trial, tomorrow as well.
+edited network is another file and another trial, and the same one the same trial, tomorrow as well.
 """
 
 from __future__ import annotations
@@ -24,17 +24,21 @@ from typing import Any
 from bnbench.config.schema import ConfigError
 from bnbench.record.whole_file import replace_file
 
-FOLDER = "bnbench_networks"
-"""The folder, in the current one, for networks that were defined in notebooks."""
+SECTIONS = {"network": "model", "norm": "norm"}
+"""What can be given as it is, with the section of the configuration that it is for.
+
+In the current folder, `bnbench_networks` and `bnbench_norms` are for those that were defined in notebooks.
+"""
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 
 
-def factory_name(network: Callable[..., Any]) -> str:
-    """What `model.factory` takes for a class or function; one of a notebook is written into a module first.
+def factory_name(what: str, given: Callable[..., Any]) -> str:
+    """What `model.factory` or `norm.factory` takes for a class or function; one of a notebook is written out first.
 
     Args:
-        network: A class or function, defined at the top level of a notebook, a script or a module.
+        what: "network" or "norm".
+        given: A class or function, defined at the top level of a notebook, a script or a module.
 
     Returns:
         `package.module:name`, of a module that is found from the current folder.
@@ -42,28 +46,29 @@ def factory_name(network: Callable[..., Any]) -> str:
     Raises:
         ConfigError: If it is something else, or its source, or that of something it uses, cannot be had; one line.
     """
-    name, module = getattr(network, "__qualname__", ""), getattr(network, "__module__", "")
-    if not callable(network) or not re.fullmatch(r"[A-Za-z_]\w*", name):
-        said = name or " ".join(repr(network).split())
+    name, module = getattr(given, "__qualname__", ""), getattr(given, "__module__", "")
+    if not callable(given) or not re.fullmatch(r"[A-Za-z_]\w*", name):
+        said = name or " ".join(repr(given).split())
         raise ConfigError(
-            f"network={said} is not allowed; it must be a class or function that is defined by name, outside of others"
+            f"{what}={said} is not allowed; it must be a class or function that is defined by name, outside of others"
         )
     if module != "__main__":
         return f"{module}:{name}"
-    text = _Definitions(sys.modules["__main__"], name).text()
-    file = Path(FOLDER) / f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:8]}.py"
+    text, folder = _Definitions(sys.modules["__main__"], what, name).text(), f"bnbench_{what}s"
+    file = Path(folder) / f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:8]}.py"
     if not file.exists():
         file.parent.mkdir(exist_ok=True)
         replace_file(file, text)
         importlib.invalidate_caches()
-    return f"{FOLDER}.{file.stem}:{name}"
+    return f"{folder}.{file.stem}:{name}"
 
 
 class _Definitions:
     """A definition with all that it uses, in an order in which Python can read it."""
 
-    def __init__(self, module: ModuleType, name: str) -> None:
+    def __init__(self, module: ModuleType, what: str, name: str) -> None:
         self._values = vars(module)
+        self._what = what
         self._wanted = name
         self._done: set[str] = set()
         self._imports: list[str] = []
@@ -100,10 +105,11 @@ class _Definitions:
             raise self._refusal(name, f"a {type(value).__name__} of the notebook, which no file can hold")
 
     def _refusal(self, name: str, why: str) -> ConfigError:
-        what = f"network={self._wanted}" + ("" if name == self._wanted else f" uses {name}")
+        told = f"{self._what}={self._wanted}" + ("" if name == self._wanted else f" uses {name}")
+        section = SECTIONS[self._what]
         return ConfigError(
-            f"{what}, {why}; put the network into a file beside the notebook (%%writefile own.py) and give "
-            f"model=custom model.factory=own:{self._wanted}"
+            f"{told}, {why}; put the {self._what} into a file beside the notebook (%%writefile own.py) and give "
+            f"{section}=custom {section}.factory=own:{self._wanted}"
         )
 
 
