@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bnbench.report.contents import Contents
 from bnbench.report.headline_words import in_full
-from bnbench.report.number_words import listing
+from bnbench.report.number_words import count, listing
 from bnbench.report.standing import Standing, State, standings
 
 
@@ -74,7 +74,8 @@ def reasons(found: Sequence[Answer], base: str) -> list[str]:
     for one in found:
         name = _names(one, base)
         pairs = one.standing.contrast.n
-        lines.append(f"{one.phrase}: {in_full(one.standing, name)[0]} ({pairs} pair{'' if pairs == 1 else 's'})")
+        counted = f" ({count(pairs, 'pair')})" if pairs else ""
+        lines.append(f"{one.phrase}: {in_full(one.standing, name)[0]}{counted}")
     return lines
 
 
@@ -115,10 +116,11 @@ def _where(found: Sequence[Answer], activation: str) -> str:
     if moved is None:
         return ""
     other = "before" if moved.short == "after" else "after"
+    faster = ", where it trains faster" if moved.standing.state == State.faster else ""  # accuracies do not tell
     if moved.better:
-        return f" {moved.short} {activation}"
+        return f" {moved.short} {activation}{faster}"
     if moved.worse:
-        return f" {other} {activation}"
+        return f" {other} {activation}{faster}"
     return f" before or after {activation} alike" if moved.equivalent else ""
 
 

@@ -16,8 +16,9 @@ MARGIN = 0.005
 def answer(ask: str, short: str, outcome: str, phrase: str = "") -> Answer:
     """An answer in which the network as it is, or the variant, wins, or in which the two are as `outcome` says."""
     contrast: Any = SimpleNamespace(a="own", b="variant", margin=MARGIN, at_edge=["own"] if outcome == "open" else [])
-    if outcome in ("own", "variant"):
-        standing = Standing(contrast, State.different, outcome, "own" if outcome == "variant" else "variant")
+    state, _, winner = outcome.rpartition(" ")
+    if winner in ("own", "variant"):
+        standing = Standing(contrast, State(state or "different"), winner, "own" if winner == "variant" else "variant")
     else:
         standing = Standing(contrast, State(outcome))
     return Answer(ask, short, phrase or short, standing)
@@ -39,6 +40,8 @@ BN = "batch norm"
         ),
         ([answer("none", "", "own"), answer("placement", "after", "own")], BN, "Keep batch norm, before the ReLU."),
         ([answer("none", "", "own"), answer("placement", "before", "own")], BN, "Keep batch norm, after the ReLU."),
+        ([answer("none", "", "failing own"), answer("placement", "after", "faster variant")], BN,
+         "Keep batch norm, after the ReLU, where it trains faster."),
         ([answer("none", "", "own"), answer("placement", "after", "open")], BN, "Keep batch norm."),
         ([answer("none", "", "own"), answer("placement", "after", "equivalent")], BN,
          "Keep batch norm, before or after the ReLU alike."),
