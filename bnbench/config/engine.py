@@ -9,11 +9,10 @@ from bnbench.config.optimizer_catalog import OptimizerConfig
 from bnbench.config.schema import TrainingConfig
 
 _MODELS = ("fc", "cnn")
-_OVER_BATCH = ("batch", "ghost_batch", "frozen_batch", "batch_renorm")
+_OVER_BATCH = ("batch", "ghost_batch", "noisy_batch", "frozen_batch", "batch_renorm")
 _NORMS = ("none", *_OVER_BATCH, "layer", "group", "instance", "rms", "filter_response")
 """`norm.impl=manual` is batch norm by torch's elementary operations and autograd, which the kernels would not be.
-Online norm goes from example to example, forward and backward, by rules of its own. Noisy batch norm and dropout
-draw numbers for each value, trial and step from torch's generators, whose streams the kernels do not have."""
+Online norm goes from example to example, forward and backward, by rules of its own."""
 _OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 _MOST_DEPTH = 100
 _MOST_FEATURES = 1024
@@ -37,8 +36,6 @@ def why_torch(model: ModelConfig, norm: NormConfig, optimizer: OptimizerConfig, 
         return f"training.precision={training.precision}"
     if model.name not in _MODELS:
         return f"model={model.name}"
-    if model.dropout > 0:
-        return f"model.dropout={model.dropout:g}"
     if model.depth > _MOST_DEPTH:
         return f"model.depth={model.depth}"
     if len(model.widths or []) > _MOST_DEPTH:

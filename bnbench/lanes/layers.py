@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bnbench.models.block import Block
@@ -13,8 +15,10 @@ from bnbench.norms.batch import BatchNorm
 from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm
+from bnbench.norms.noisy import NoisyBatchNorm
 from bnbench.norms.renorm import BatchRenorm
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
+from bnbench.tensors.drawing import Draws
 
 
 class Activation(IntEnum):
@@ -91,6 +95,10 @@ class LaneLayer:
             running deviation.
         d_max: The largest correction of its shift.
         warmup_steps: Over how many steps the two grow from 1 and 0.
+        noisy: Whether it multiplies by noise and adds noise in training.
+        noise_shift: The largest mean of what is added.
+        noise_scale: The largest mean of the factor, at least 1.
+        dropout_path: The name of the dropout after all that; empty where there is none.
     """
 
     path: str
@@ -117,6 +125,10 @@ class LaneLayer:
     r_max: float = 0.0
     d_max: float = 0.0
     warmup_steps: int = 0
+    noisy: bool = False
+    noise_shift: float = 0.0
+    noise_scale: float = 1.0
+    dropout_path: str = ""
 
     def stored_weights(self, weight: Tensor) -> Tensor:
         """A view of weights in the order of the kernels: (K, O, positions, C) or (K, O, rows, columns, C).
@@ -163,6 +175,23 @@ def lane_layers(net: nn.Module, image_shape: tuple[int, int, int], batch_size: i
     return layers
 
 
+def draw_seeds(layers: Sequence[LaneLayer], nets: Sequence[nn.Module]) -> Tensor:
+    """The seeds of each layer's dropout and of its norm's noise, (layers, 2, K), int64; 0 where nothing is drawn.
+
+    Args:
+        layers: Of any of the networks.
+        nets: One a trial.
+    """
+    seeds = torch.zeros(len(layers), 2, len(nets), dtype=torch.int64)
+    for trial, modules in enumerate(dict(net.named_modules()) for net in nets):
+        for number, layer in enumerate(layers):
+            for place, path in enumerate((layer.dropout_path, layer.norm_path)):
+                drawer = modules.get(path)
+                if path and isinstance(drawer, Draws):
+                    seeds[number, place, trial] = int(drawer.seeds)
+    return seeds
+
+
 def _of_head(path: str, head: nn.Linear, logits: nn.Module | None, source: Map, batch_size: int) -> LaneLayer:
     output = Map(head.out_features)
     common: dict[str, Any] = {"path": path, "source": source, "output": output, "bias": head.bias is not None}
@@ -184,6 +213,8 @@ def _of_block(path: str, block: Block, source: Map, batch_size: int, *, whole: b
         common |= _of_conv(block, block.layer, source, whole=whole or standardized)
     else:
         common |= {"output": Map(block.layer.out_features)}
+    if block.dropout is not None:
+        common["dropout_path"] = f"{path}.dropout"
     norm = block.norm
     if norm is not None:
         place = NormPlace.before if block.norm_first else NormPlace.after
@@ -197,7 +228,7 @@ def _of_block(path: str, block: Block, source: Map, batch_size: int, *, whole: b
 
 def _of_norm(norm: nn.Module, layer: nn.Module, output: Map, batch_size: int) -> dict[str, Any]:
     assert isinstance(norm, BatchNorm | GroupNorm | FilterResponseNorm), "config/engine.py says which norms there are"
-    common = {"affine": norm.weight is not None, "eps": norm.eps}
+    common: dict[str, Any] = {"affine": norm.weight is not None, "eps": norm.eps}
     if isinstance(norm, FilterResponseNorm):
         return common | {"examples": 1, "centered": False, "thresholds": True, "running": False}
     if isinstance(norm, GroupNorm):
@@ -208,6 +239,8 @@ def _of_norm(norm: nn.Module, layer: nn.Module, output: Map, batch_size: int) ->
     examples = norm.ghost_size if isinstance(norm, GhostBatchNorm) else 0
     values = (examples or batch_size) * output.height * output.width
     fused = isinstance(layer, nn.Conv2d) and values > 1
+    if isinstance(norm, NoisyBatchNorm):
+        common |= {"noisy": True, "noise_shift": norm.shift, "noise_scale": norm.scale}
     return common | {"examples": examples, "frozen": norm.frozen, "unbiased": fused if norm.fused else norm.unbiased}
 
 

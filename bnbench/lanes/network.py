@@ -65,6 +65,7 @@ class Settings:
     eps: float = 1e-8
     weight_decay: float = 0.0
     norm_momentum: float = 0.1
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ class _LayerSpec(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("height_out", "width_out", "outputs")),
         *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "examples", "group")),
         *((name, ctypes.c_int32) for name in ("centered", "thresholds", "running", "frozen")),
-        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased", "warmup_steps")),
-        *((name, ctypes.c_double) for name in ("eps", "r_max", "d_max")),
+        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased", "warmup_steps", "noisy", "drops")),
+        *((name, ctypes.c_double) for name in ("eps", "r_max", "d_max", "noise_shift", "noise_scale")),
     )
 
 
@@ -109,6 +110,7 @@ class _NetworkSpec(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("loss", "optimizer", "cumulative")),
         ("layer", ctypes.POINTER(_LayerSpec)),
         *((name, ctypes.c_void_p) for name in Settings.__dataclass_fields__),
+        ("seeds", ctypes.c_void_p),
     )
 
 
@@ -137,6 +139,7 @@ class LaneNetwork:
         library: From `load_library`.
         layers: From the images to the logits.
         settings: One of each trial.
+        seeds: Of what the layers draw, from `draw_seeds`.
         image_shape: Shape (C, H, W) of one image.
         batch_size: N, the examples of a step.
         loss: Which loss.
@@ -153,6 +156,7 @@ class LaneNetwork:
         library: ctypes.CDLL,
         layers: Sequence[LaneLayer],
         settings: Sequence[Settings],
+        seeds: Tensor,
         *,
         image_shape: tuple[int, int, int],
         batch_size: int,
@@ -174,6 +178,8 @@ class LaneNetwork:
             name: np.array([getattr(trial, name) for trial in settings], np.float64)
             for name in Settings.__dataclass_fields__
         }
+        seeds = seeds.contiguous()
+        _check(seeds, torch.int64, (len(layers), 2, self.trials))
         specs = (_LayerSpec * len(layers))(*map(_layer_spec, layers))
         spec = _NetworkSpec(
             layers=len(layers),
@@ -184,6 +190,7 @@ class LaneNetwork:
             optimizer=rule,
             cumulative=cumulative,
             layer=specs,
+            seeds=seeds.data_ptr(),
             **{name: array.ctypes.data for name, array in numbers.items()},
         )
         address = library.lanes_new(ctypes.byref(spec))
@@ -337,9 +344,13 @@ def _layer_spec(layer: LaneLayer) -> _LayerSpec:
         affine=layer.affine,
         unbiased=layer.unbiased,
         warmup_steps=layer.warmup_steps,
+        noisy=layer.noisy,
+        drops=bool(layer.dropout_path),
         eps=layer.eps,
         r_max=layer.r_max,
         d_max=layer.d_max,
+        noise_shift=layer.noise_shift,
+        noise_scale=layer.noise_scale,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from bnbench.tensors.counter_draws import Drawn, uniforms
 from bnbench.tensors.drawing import Draws
 from bnbench.tensors.memory_layout import stored_grad
 
@@ -60,6 +62,8 @@ class Dropout(Draws):
         K = len(self.keep_probability)
         mask_shape = (N, *positions, channels // K) if positions else (channels // K, N)
         probabilities, scales = self.keep_probability.flatten().tolist(), self.scale.flatten().tolist()
+        if self.by_counter:
+            return self._mask_by_counter(x, channels // K, probabilities, scales)
         masks = [
             torch.empty(mask_shape, dtype=x.dtype).bernoulli_(probability, generator=g).mul_(scale)
             for g, probability, scale in zip(self.next_generators("dropout"), probabilities, scales, strict=True)
@@ -67,6 +71,18 @@ class Dropout(Draws):
         if positions:
             return torch.cat(masks, -1).permute(0, 3, 1, 2).to(x.device)
         return torch.cat(masks).t().to(x.device)
+
+    def _mask_by_counter(self, x: Tensor, channels: int, kept: list[float], scales: list[float]) -> Tensor:
+        """The factors of this step as the kernels draw them, stored as `x` is."""
+        N, _, *positions = x.shape
+        step, seeds = self.next_step()
+        masks = []
+        for seed, probability, scale in zip(seeds, kept, scales, strict=True):
+            drawn = uniforms(seed, Drawn.dropped, step, N * math.prod(positions), channels)
+            dropped = torch.tensor(1 - probability, dtype=torch.float32).double()  # rounded as the kernels have it
+            masks.append((drawn >= dropped).to(x.dtype).mul_(scale).view(N, *positions, channels))
+        mask = torch.cat(masks, -1).to(x.device)
+        return mask.permute(0, 3, 1, 2) if positions else mask
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bnbench.norms.batch import BatchNorm
+from bnbench.tensors.counter_draws import Drawn, normals, uniforms
 from bnbench.tensors.drawing import Draws
 
 _SPREAD = 0.1  # of the noise of single values about the noise of their channel
@@ -41,10 +42,13 @@ class NoisyBatchNorm(BatchNorm, Draws):
         if not self.training:
             return y
         rows = self.rows(y)  # (K*C, N, P)
-        noisy = []
-        for g, trial_rows in zip(self.next_generators("noise"), torch.split(rows, self.features), strict=True):
-            m, s = self._draw(g, trial_rows)
-            noisy.append(trial_rows * s + m)
+        parts = torch.split(rows, self.features)
+        if self.by_counter:
+            step, seeds = self.next_step()
+            noise = [self._draw_by_counter(seed, step, part) for seed, part in zip(seeds, parts, strict=True)]
+        else:
+            noise = [self._draw(g, part) for g, part in zip(self.next_generators("noise"), parts, strict=True)]
+        noisy = [part * s + m for part, (m, s) in zip(parts, noise, strict=True)]
         return self.from_rows(torch.cat(noisy), y)
 
     def _draw(self, g: torch.Generator, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,3 +58,14 @@ class NoisyBatchNorm(BatchNorm, Draws):
         s = torch.empty_like(rows, device="cpu").normal_(0, _SPREAD, generator=g)
         noise = m + (2 * mu - 1) * self.shift, s + 1 + (self.scale - 1) * sigma
         return noise[0].to(rows.device), noise[1].to(rows.device)
+
+    def _draw_by_counter(self, seed: int, step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The same noise as the kernels draw it, up to their rounding."""
+        C, N, P = rows.shape
+        mu, sigma = (uniforms(seed, what, step, 1, C).view(C, 1, 1) for what in (Drawn.mean_shift, Drawn.mean_scale))
+        m = _SPREAD * (2 * uniforms(seed, Drawn.shift, step, N * P, C) - 1)
+        s = _SPREAD * normals(seed, Drawn.scale, step, N * P, C)
+        noise = (values.view(N, P, C).permute(2, 0, 1) for values in (m, s))
+        means = (2 * mu - 1) * self.shift, 1 + (self.scale - 1) * sigma
+        added, factor = (mean + values for mean, values in zip(means, noise, strict=True))
+        return added.to(rows), factor.to(rows)

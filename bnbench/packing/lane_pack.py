@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from bnbench.config import Averaging, ConfigError, Statistics, Trial
 from bnbench.lanes.compiling import LANES
-from bnbench.lanes.layers import NormPlace, lane_layers
+from bnbench.lanes.layers import NormPlace, draw_seeds, lane_layers
 from bnbench.lanes.library import load_library, why_no_kernels
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Normalizer, Rule, Settings
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.renorm import BatchRenorm
 from bnbench.packing.pack import FoldedPack, padded_with_last
 from bnbench.packing.packed_trials import PackedTrials
+from bnbench.tensors.drawing import Draws
 
 STATE_NAMES = {
     Array.weight: "weight",
@@ -39,6 +40,7 @@ _OF_KERNELS = (
     "layers",
     "_batch_size",
     "_modules_by_path",
+    "_draws",
     "_optimizer",
     "_kernels_are_newer",
     "_tensors_are_newer",
@@ -78,11 +80,16 @@ class LanePack(FoldedPack):
         self._modules_by_path = dict(self.net.named_modules())
         self._batch_size = batch_size
         self._refuse_single_values()
+        self._draws = [module for module in self.net.modules() if isinstance(module, Draws)]
+        for module in self._draws:
+            module.by_counter = True  # for measures, which see the masks and the noise of the kernels
+        seeds = draw_seeds(self.layers, nets)
         self._networks = [
             LaneNetwork(
                 library,
                 self.layers,
                 [_settings(trial) for trial in trials.by_slot[start : start + LANES]],
+                seeds[..., start : start + LANES],
                 image_shape=image_shape,
                 batch_size=batch_size,
                 loss=shared.training.loss,
@@ -137,6 +144,8 @@ class LanePack(FoldedPack):
         if not self._kernels_are_newer:
             return
         self._copy_all("read")
+        for module in self._draws:
+            module.steps.fill_(self._optimizer.steps_taken)
         for index, norm in self._batch_norms():
             if isinstance(norm, BatchRenorm):
                 norm.steps.fill_(self._optimizer.steps_taken)
@@ -284,4 +293,5 @@ def _settings(trial: Trial) -> Settings:
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
         norm_momentum=momentum,
+        dropout=trial.model.dropout,
     )

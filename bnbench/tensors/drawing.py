@@ -12,8 +12,12 @@ class Draws(nn.Module):
     """A layer whose random draws depend on the seed given to `reseed` and on the number of steps taken alone.
 
     A trial therefore draws the same numbers alone and in any slot of any pack. A folded layer has K seeds.
+
+    Attributes:
+        by_counter: Whether it draws what the kernels of the lanes draw (`counter_draws`), not from torch's generators.
     """
 
+    by_counter = False
     seeds: Tensor
     steps: Tensor
 
@@ -26,8 +30,13 @@ class Draws(nn.Module):
         """Set the seed of the draws."""
         self.seeds.fill_(seed)
 
-    def next_generators(self, purpose: str) -> list[torch.Generator]:
-        """A CPU generator for each trial's draws of this step; each call counts as a step."""
+    def next_step(self) -> tuple[int, list[int]]:
+        """The number of this step, from 0, and each trial's seed; each call counts as a step."""
         step = int(self.steps.max())
         self.steps += 1
-        return [generator(seed, purpose, step) for seed in self.seeds.flatten().tolist()]
+        return step, self.seeds.flatten().tolist()
+
+    def next_generators(self, purpose: str) -> list[torch.Generator]:
+        """A CPU generator for each trial's draws of this step; each call counts as a step."""
+        step, seeds = self.next_step()
+        return [generator(seed, purpose, step) for seed in seeds]

@@ -57,7 +57,8 @@ static void fill(Network& net, int l) {
 }
 
 static void train(const char* name, const LayerSpec* layers, int depth, int batch_size, int optimizer, int loss) {
-  double momentum[PACK], beta1[PACK], beta2[PACK], eps[PACK], decay[PACK], norm_momentum[PACK];
+  double momentum[PACK], beta1[PACK], beta2[PACK], eps[PACK], decay[PACK], norm_momentum[PACK], dropout[PACK];
+  int64_t seeds[MOST_LAYERS * 2 * PACK];
   float scale[PACK], shift[PACK];
   for (int t = 0; t < PACK; t++) {
     momentum[t] = 0.5 + t / 40.0;
@@ -66,14 +67,16 @@ static void train(const char* name, const LayerSpec* layers, int depth, int batc
     eps[t] = 1e-6;
     decay[t] = t / 1000.0;
     norm_momentum[t] = 0.1 + t / 40.0;
+    dropout[t] = 0.1 + t / 20.0;
     scale[t] = 1 / 256.0f;
     shift[t] = -0.25f * (t % 3);
   }
-  const NetworkSpec spec{depth, batch_size, PACK, 1, loss, optimizer, 0, layers, momentum, beta1, beta2, eps, decay, norm_momentum};
+  const NetworkSpec spec{depth, batch_size, PACK, 1, loss, optimizer, 0, layers, momentum, beta1, beta2, eps, decay, norm_momentum, dropout, seeds};
   static uint8_t images[IMAGES * SIDE * SIDE];
   static int64_t labels[IMAGES], rows[STEPS * PACK * MOST];
   double lrs[STEPS * PACK], losses[STEPS * PACK], right[STEPS * PACK];
   for (int i = 0; i < IMAGES * SIDE * SIDE; i++) images[i] = (uint8_t)(mixed(i) >> 9);
+  for (int i = 0; i < depth * 2 * PACK; i++) seeds[i] = (int64_t)mixed(i + 5) << 31 ^ mixed(i + 6);
   for (int i = 0; i < IMAGES; i++) labels[i] = mixed(i + 77) % 10;
   for (int i = 0; i < STEPS * PACK * batch_size; i++) rows[i] = mixed(i + 999) % IMAGES;
   for (int i = 0; i < STEPS * PACK; i++) lrs[i] = 0.01 * (1 + i % 7);
@@ -143,6 +146,30 @@ static void train_norms() {
     }
 }
 
+static LayerSpec noisy(LayerSpec spec) {
+  spec.noisy = 1;
+  spec.noise_shift = 0.5;
+  spec.noise_scale = 1.25;
+  return spec;
+}
+
+static LayerSpec dropped(LayerSpec spec) {
+  spec.drops = 1;
+  return spec;
+}
+
+/// Networks that draw numbers while they train, or normalize their logits.
+static void train_draws() {
+  const LayerSpec few[] = {dropped(linear(SIDE * SIDE, 18, TANH, NO_NORM)), dropped(linear(18, 9, GELU, NO_NORM)), linear(9, 10, IDENTITY, NO_NORM)};
+  train("fc dropout of few", few, 3, 3, SGD, SOFTMAX_LOSS);
+  const LayerSpec fc[] = {dropped(noisy(linear(SIDE * SIDE, 18, SIGMOID, BEFORE))), dropped(noisy(linear(18, 9, SILU, AFTER))),
+                          noisy(linear(9, 10, IDENTITY, BEFORE))};
+  train("fc noise", fc, 3, 15, ADAM, SOFTMAX_LOSS);
+  const LayerSpec cnn[] = {dropped(noisy(conv(28, 1, 3, 1, RELU, AFTER))), dropped(conv(28, 3, 6, 2, SOFTPLUS, BEFORE)),
+                           dropped(noisy(conv(14, 6, 9, 2, TANH, BEFORE))), linear(7 * 7 * 9, 10, IDENTITY, AFTER)};
+  train("cnn noise", cnn, 4, 6, MOMENTUM, SIGMOID_LOSS);
+}
+
 int main() {
   const char* activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus"};
   const char* optimizers[] = {"sgd", "momentum", "nesterov", "adam", "adamw"};
@@ -157,4 +184,5 @@ int main() {
     train(name, cnn, 5, 5, (f + 2) % 5, f % 2);
   }
   train_norms();
+  train_draws();
 }

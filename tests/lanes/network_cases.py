@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.config import Loss, ModelConfig, NormConfig, Placement
-from bnbench.lanes.layers import LaneLayer, lane_layers
+from bnbench.lanes.layers import LaneLayer, draw_seeds, lane_layers
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Rule, Settings
 from bnbench.models import cnn, fc
+from bnbench.models.dropout import Dropout
 from bnbench.packing.lane_pack import STATE_NAMES
+from bnbench.tensors.drawing import Draws
+from bnbench.tensors.seeding import derive
 
 
 @cache
@@ -63,6 +66,13 @@ class Case:
         """The network of a trial, in plain torch, with weights that no library's random numbers change."""
         network = fc.FC if self.model.name == "fc" else cnn.CNN
         net = network(self.model, self.norm.resolved(), self.shape, self.classes)
+        for name, module in net.named_modules():
+            if isinstance(module, Draws):
+                module.by_counter = True
+                module.reseed(derive(seed, name))
+            if isinstance(module, Dropout):
+                module.keep_probability.fill_(1 - self.settings(seed).dropout)
+                module.scale.copy_(1 / module.keep_probability)
         with torch.no_grad():
             for number, (name, parameter) in enumerate(net.named_parameters()):
                 drawn = fractions(parameter.shape, 1000 * seed + number)
@@ -101,10 +111,12 @@ class Case:
         """A network of lanes with those trials."""
         nets = [self.net(seed) for seed in seeds]
         settings = [self.settings(seed) for seed in seeds]
+        layers = lane_layers(nets[0], self.shape, self.batch_size, decays=any(s.weight_decay for s in settings))
         network = LaneNetwork(
             library,
-            lane_layers(nets[0], self.shape, self.batch_size, decays=any(s.weight_decay for s in settings)),
+            layers,
             settings,
+            draw_seeds(layers, nets),
             image_shape=self.shape,
             batch_size=self.batch_size,
             loss=self.loss,
@@ -171,8 +183,16 @@ OTHERS = {
     "renorm": NormConfig(name="batch_renorm", r_max=1.5, d_max=0.5, renorm_warmup_steps=3, single_value="constant"),
     "frozen": NormConfig(name="frozen_batch"),
     "filter": NormConfig(name="filter_response"),
+    "noisy": NormConfig(name="noisy_batch"),
 }
 LOGITS = {"plain": NormConfig(name="batch", logits="plain"), "affine": NormConfig(name="layer", logits="affine")}
 FC = ModelConfig(name="fc", widths=[20, 9])
 CNN = ModelConfig(name="cnn", depth=8, width=3, hidden=10)
+
+
+def dropping(seed: int) -> Settings:
+    """The numbers of trials that differ in their dropout."""
+    return Settings(0.6, 0.9, 0.99, 1e-3, norm_momentum=0.1 + seed / 40, dropout=0.1 + seed / 20)
+
+
 SEEDS = [0, 3, 7]

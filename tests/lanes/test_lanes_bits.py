@@ -14,6 +14,7 @@ from network_cases import (
     NORMS,
     OTHERS,
     Case,
+    dropping,
     names,
     read,
     write,
@@ -87,6 +88,16 @@ CASES = {
     ),
     "fc-logits-3": Case(FC, LOGITS["plain"], (1, 7, 5), 3),
     "cnn-logits-adam": Case(replace(CNN, depth=3), LOGITS["affine"], (1, 13, 13), 9, Rule.adam, lr=0.01),
+    "fc-dropout-3": Case(replace(FC, dropout=0.5), NORMS["none"], (1, 7, 5), 3, settings=dropping),
+    "cnn-dropout-adam": Case(
+        replace(CNN, dropout=0.5, hidden=9), NORMS["before"], (3, 13, 11), 6, Rule.adam, settings=dropping, lr=0.01
+    ),
+    "fc-noisy-after": Case(
+        replace(FC, activation="gelu"), replace(OTHERS["noisy"], placement="after", logits="affine"), (1, 7, 5), 9
+    ),
+    "cnn-noisy-dropout": Case(
+        replace(CNN, dropout=0.5), OTHERS["noisy"], (1, 28, 28), 5, Rule.momentum, settings=dropping
+    ),
     "cnn-none-momentum": Case(replace(CNN, activation="silu"), NORMS["none"], (1, 16, 16), 9, Rule.momentum),
 }
 _EVERY_CASE = pytest.mark.parametrize("name", CASES)

@@ -21,6 +21,7 @@ from network_cases import (
     SEEDS,
     Case,
     attribute,
+    dropping,
     names,
     read,
     read_of_seeds,
@@ -233,8 +234,27 @@ def test_ten_steps_of_every_norm(norm, placement, best) -> None:
         assert_as_good_as_torch(case, best, 10)
 
 
+@pytest.mark.parametrize("placement", Placement)
+@pytest.mark.parametrize("norm", ["none", "batch", "layer", "filter", "noisy"])
+def test_steps_with_dropout(norm, placement, best) -> None:
+    """Judge: torch with the masks of another implementation of the same draws. The trials differ in their dropout."""
+    of = replace((NORMS | OTHERS | {"batch": NORMS["before"]})[norm], placement=placement)
+    for activation, shape, batch_size, hidden in (("tanh", (1, 28, 28), 6, 0), ("softplus", (3, 13, 11), 36, 10)):
+        model = replace(CNN, hidden=hidden, depth=4, activation=activation, dropout=0.5)
+        assert_as_good_as_torch(Case(model, of, shape, batch_size, settings=dropping), best, 3)
+    for activation, batch_size, rule in (
+        ("gelu", 3, Rule.sgd),
+        ("tanh", 150, Rule.adam),
+        ("sigmoid", 20, Rule.nesterov),
+    ):
+        model = replace(FC, widths=[18, 9], activation=activation, dropout=0.5)
+        assert_as_good_as_torch(Case(model, of, (3, 7, 5), batch_size, rule, settings=dropping, lr=0.01), best, 10)
+
+
 @pytest.mark.parametrize("logits", ["plain", "affine"])
-@pytest.mark.parametrize("norm", ["before", "after", "layer", "group", "rms", "ghost", "renorm", "frozen", "filter"])
+@pytest.mark.parametrize(
+    "norm", ["before", "after", "layer", "group", "rms", "ghost", "renorm", "frozen", "filter", "noisy"]
+)
 def test_steps_of_every_norm_of_the_logits(norm, logits, best) -> None:
     """6 and 9 classes are no multiple of four. Without a large eps, 2 or 3 values of a group make training chaotic."""
     settings = Settings(0.6, 0.9, 0.99, 1e-3)

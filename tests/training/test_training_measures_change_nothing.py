@@ -8,6 +8,7 @@ import torch
 from bnbench.config import Measure
 from bnbench.norms import NORMS
 from bnbench.optimizers.per_trial import make_optimizer
+from bnbench.packing.lane_pack import LanePack
 from bnbench.record import names
 from bnbench.training.fit import fit, make_pack
 from bnbench.training.image_batches import PackImages
@@ -124,6 +125,25 @@ def test_a_probe_leaves_no_trace(norm, optimizer, trial_of, images_of):
     for old, new in zip(before, everything(), strict=True):
         assert torch.equal(old, new)
     assert settings() == set_before
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_measures_see_the_masks_and_the_noise_of_the_step_that_the_kernels_take_next(model, trial_of, images_of):
+    data = images_of(1, 8, 8)
+    overrides = (*MODELS[model], "norm.name=noisy_batch", "norm.logits=plain", "training.batch_size=14")
+    trials = [trial_of(*overrides, f"model.dropout={0.2 + seed / 5}", f"seed={seed}") for seed in range(3)]
+    packed, packed_trials = make_pack(trials, data)
+    assert isinstance(packed, LanePack)
+    images = PackImages(data, packed_trials)
+    module = PackModule(packed, images, packed_trials)
+    optimizer = make_optimizer(packed.parameters(), [t.optimizer for t in packed_trials.by_slot], packed.linear)
+    packed.use_optimizer(optimizer)
+    for step in range(3):
+        with probe(module, optimizer, step, None) as looking:
+            measured, _ = looking.loss_and_gradients([*packed.parameters()])
+        rows = images.train_rows(step, step + 1)
+        (losses, _) = packed.take_steps(images.source, rows, [module.lrs(step)])
+        torch.testing.assert_close(measured, losses[:, 0].float(), rtol=1e-4, atol=0)
 
 
 # The same in every pack.

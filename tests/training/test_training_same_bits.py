@@ -223,6 +223,7 @@ def test_bits_are_the_same_with_every_way_to_normalize(model, settings, trials_o
     [
         ("fc", ("model.dropout=0.3", "training.batch_size=9")),
         ("fc", ("model.dropout=0.3", "training.batch_size=1")),
+        ("fc", ("model.dropout=0.3", "training.batch_size=9", "training.engine=torch")),
         ("cnn", ("model.dropout=0.3", *NORMS["before"], "training.batch_size=9")),
         ("cnn", ("model.padding=same", *NORMS["after"], "training.batch_size=9")),
         ("cnn", ("model.padding=same", "model.width=3", "model.activation=sigmoid", "training.batch_size=1")),

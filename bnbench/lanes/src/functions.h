@@ -70,7 +70,7 @@ static inline v log_of_parts(v k, v m) {
   return fma(k, all(LN2_HIGH), m + fma(square, all(-0.5f), rest));
 }
 
-/// log(x) for x >= 1, infinity among them, within 1 ulp.
+/// log(x) for x >= 2^-24, infinity among them, within 1 ulp.
 static inline v log(v x) {
   vi bits = as_int(x);
   vi k = shift_right(sub(bits, all(0x3f400000)));  // the exponent of x / 0.75, so that the rest is in [0.75, 1.5)
@@ -117,4 +117,30 @@ static inline Normal normal(v x) {
   p = fma(p, u, all(1.25f));
   v tail = bell * (p * over);
   return {where_larger(x, all(0.0f), all(1.0f) - tail, tail), bell};
+}
+
+/// The sine and cosine of 2 pi x, for 0 <= x <= 1, within 2 ulp.
+struct Turn { v sine, cosine; };
+
+static inline Turn turned(v x) {
+  const v magic = all(0x1.8p23f);
+  v shifted = fma(x, all(4.0f), magic);
+  v r = fma(x, all(4.0f), magic - shifted);  // what is left of the nearest quarter turn, exactly: |r| <= 1/2
+  vi quarter = as_int(shifted);              // in the low bits
+  v square = r * r;
+  v s = all(-0x1.33199p-8f);
+  s = fma(s, square, all(0x1.4680a4p-4f));
+  s = fma(s, square, all(-0x1.4abc24p-1f));
+  s = r * fma(s, square, all(0x1.921fb6p0f));
+  v c = all(0x1.d4f7eep-11f);
+  c = fma(c, square, all(-0x1.55b2b6p-6f));
+  c = fma(c, square, all(0x1.03c1bp-2f));
+  c = fma(c, square, all(-0x1.3bd3ccp0f));
+  c = fma(c, square, all(1.0f));
+  v odd = of_int(both(quarter, all(1))), half = all(0.5f);
+  vi sine = as_int(where_larger(odd, half, c, s)), cosine = as_int(where_larger(odd, half, s, c));
+  // Bit 1 becomes the sign.
+  sine = different(sine, rotate<30>(both(quarter, all(2))));
+  cosine = different(cosine, rotate<30>(both(add(quarter, all(1)), all(2))));
+  return {as_float(sine), as_float(cosine)};
 }

@@ -36,6 +36,9 @@ static inline vi sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 static inline vi shift_left(vi a) { return _mm512_slli_epi32(a, 23); }
 static inline vi shift_right(vi a) { return _mm512_srai_epi32(a, 23); }
 static inline vi both(vi a, vi b) { return _mm512_and_si512(a, b); }
+static inline vi different(vi a, vi b) { return _mm512_xor_si512(a, b); }
+template <int n> static inline vi rotate(vi a) { return _mm512_rol_epi32(a, n); }  // to the left
+template <int n> static inline vi shift_down(vi a) { return _mm512_srli_epi32(a, n); }  // zeros come in
 static inline v of_int(vi a) { return _mm512_cvtepi32_ps(a); }
 #define REGISTER "+v"
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -58,6 +61,9 @@ static inline vi sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 static inline vi shift_left(vi a) { return _mm256_slli_epi32(a, 23); }
 static inline vi shift_right(vi a) { return _mm256_srai_epi32(a, 23); }
 static inline vi both(vi a, vi b) { return _mm256_and_si256(a, b); }
+static inline vi different(vi a, vi b) { return _mm256_xor_si256(a, b); }
+template <int n> static inline vi shift_down(vi a) { return _mm256_srli_epi32(a, n); }
+template <int n> static inline vi rotate(vi a) { return _mm256_or_si256(_mm256_slli_epi32(a, n), shift_down<32 - n>(a)); }
 static inline v of_int(vi a) { return _mm256_cvtepi32_ps(a); }
 #define REGISTER "+x"
 #elif defined(__ARM_NEON) && defined(__aarch64__)
@@ -83,6 +89,9 @@ static inline vi sub(vi a, vi b) { return vsubq_s32(a, b); }
 static inline vi shift_left(vi a) { return vshlq_n_s32(a, 23); }
 static inline vi shift_right(vi a) { return vshrq_n_s32(a, 23); }
 static inline vi both(vi a, vi b) { return vandq_s32(a, b); }
+static inline vi different(vi a, vi b) { return veorq_s32(a, b); }
+template <int n> static inline vi shift_down(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), n)); }
+template <int n> static inline vi rotate(vi a) { return vsriq_n_s32(vshlq_n_s32(a, n), a, 32 - n); }
 static inline v of_int(vi a) { return vcvtq_f32_s32(a); }
 #define REGISTER "+w"
 #else
@@ -139,6 +148,7 @@ template <class F> static inline void in_tiles(int n, F f) {
   }
 }
 
+static inline void set_lane(vi& x, int lane, int32_t value) { memcpy((char*)&x + 4 * lane, &value, 4); }
 static inline void set_lane(v& x, int lane, float value) { memcpy((char*)&x + 4 * lane, &value, 4); }
 static inline float get_lane(const v& x, int lane) { float r; memcpy(&r, (const char*)&x + 4 * lane, 4); return r; }
 

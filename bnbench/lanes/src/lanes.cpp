@@ -53,6 +53,8 @@ void lanes_last_statistics(const Pack* pack, int32_t layer, double* mean, double
 
 void lanes_elementwise(int32_t kind, int32_t slope, const float* x, float* y, int64_t n) { elementwise(kind, slope, x, y, n); }
 
+void lanes_threefry(const int32_t* key, const int32_t* counter, int32_t* words) { words_of(key, counter, words); }
+
 double lanes_fma_peak(double seconds) { return fma_peak(seconds); }
 
 void lanes_set_taken(Pack* pack, int64_t steps) {

@@ -6,6 +6,7 @@
 #pragma once
 #include "activation.h"
 #include "conv.h"
+#include "draws.h"
 #include "loss.h"
 #include "norm.h"
 
@@ -32,13 +33,17 @@ struct LayerSpec {
   int32_t affine;                  // whether gamma and beta are learned
   int32_t unbiased;                // whether the running variance takes the divisor N - 1
   int32_t warmup_steps;            // of batch renorm
+  int32_t noisy;                   // whether the norm adds noise while it trains, and multiplies by noise
+  int32_t drops;                   // whether there is dropout after all else
   double eps, r_max, d_max;        // `r_max`: of batch renorm, else 0
+  double noise_shift, noise_scale; // the largest means of what is added and of the factor
 };
 
 struct NetworkSpec {
   int32_t layers, batch_size, trials, channels, loss, optimizer, cumulative;  // `channels`: of an image
   const LayerSpec* layer;
-  const double *momentum, *beta1, *beta2, *eps, *weight_decay, *norm_momentum;  // by trial
+  const double *momentum, *beta1, *beta2, *eps, *weight_decay, *norm_momentum, *dropout;  // by trial
+  const int64_t* seeds;  // [layer][2][trial]: of the dropout, and of the noise
 };
 
 /// Images in memory, and how each trial scales them.
@@ -74,6 +79,8 @@ struct Layer {
   long positions;  // of the output
   v *z, *out;      // [example][position][C]; `out` only where a linear layer reads it
   v *old_x = nullptr, *old_d = nullptr;  // of a step that is owed: what a linear layer read, and its output's gradient
+  Draws of_dropout, of_noise;
+  v *noise_by = nullptr, *noise_plus = nullptr;  // of the present step, [position][C]: read several times, and dearer to draw than to read
   long size() const { return positions * C; }
 
   /// Weights of an output, those of the channels too that only fill a block of four.
@@ -97,6 +104,8 @@ struct Network {
   int depth = 0, N = 0, trials = 0, first_trial = 0, classes = 0, loss = 0, channels = 1;
   long pixels = 0, taken = 0;  // `pixels`: of an image channel
   bool cumulative = false;
+  bool trains = false;  // whether the present pass is one of training
+  v dropout, kept_by_dropout;  // the probability of a zero, and what the others are multiplied by
   // Plain SGD on very few examples: a step's update is owed until the next step's forward pass, which then goes over the
   // weights once for both.
   bool owes = false, owed = false;
@@ -172,6 +181,10 @@ struct Network {
       if (s.bias) a.bias.take(memory, a.C, moments);
       const int slices = s.running ? N / a.together(N, true) : (int)larger(N, BATCH);
       a.norm.take(memory, s.outputs, a.C, s.group, slices, moments);
+      if (s.noisy) {
+        a.noise_by = memory.take<v>(a.size() * N);
+        a.noise_plus = memory.take<v>(a.size() * N);
+      }
       most = larger(most, a.size() * N);
       widest = larger(widest, a.C);
     }
@@ -240,6 +253,8 @@ struct Network {
 
   void fill(const NetworkSpec& spec) {
     Optimizer& o = optimizer;
+    dropout = vector_of(spec.dropout);
+    for (int i = 0; i < L; i++) set_lane(kept_by_dropout, i, (float)(1 / (1 - spec.dropout[trial_of(i)])));
     o.momentum = vector_of(spec.momentum);
     o.eps = vector_of(spec.eps);
     o.weight_decay = vector_of(spec.weight_decay);
@@ -267,7 +282,11 @@ struct Network {
       norm.r_max = layer[l].spec.r_max;
       norm.d_max = layer[l].spec.d_max;
       norm.warmup_steps = layer[l].spec.warmup_steps;
-      for (int i = 0; i < L; i++) norm.momentum[i] = spec.norm_momentum[trial_of(i)];
+      for (int i = 0; i < L; i++) {
+        norm.momentum[i] = spec.norm_momentum[trial_of(i)];
+        layer[l].of_dropout.set_seed(i, spec.seeds[(long)2 * l * trials + trial_of(i)]);
+        layer[l].of_noise.set_seed(i, spec.seeds[(long)(2 * l + 1) * trials + trial_of(i)]);
+      }
     }
   }
 
@@ -305,6 +324,44 @@ struct Network {
     }
   }
 
+  // ---- what a layer draws in a step of training ----
+
+  /// Zeros values of layer `a` at some positions, or their gradients, and scales the others, always the same of a step.
+  void drop(const Layer& a, long first, long positions, v* x) const {
+    for (long n = 0; n < positions; n++)
+      for (int c = 0; c < a.C; c += 4, x += 4) {
+        const Words drawn = a.of_dropout.words(DROPPED, taken - 1, first + n, c);
+        OVER(j, 4, x[j] = x[j] * where_larger(dropout, uniform(drawn.of[j]), all(0.0f), kept_by_dropout));
+      }
+  }
+
+  /// Draws the noise of a step: of each value what is added, uniform about a mean of its channel, and the factor, normal about
+  /// another; both means are drawn too. The channels that only fill a block of four get none.
+  void draw_noise(Layer& a, long positions) const {
+    constexpr float spread = 0.1f;
+    const long step = taken - 1;
+    const v half_range = all((float)a.spec.noise_shift), range = all((float)(a.spec.noise_scale - 1));
+    for (int c = 0; c < a.C; c += 4) {
+      const Words shifts = a.of_noise.words(MEAN_SHIFT, step, 0, c), scales = a.of_noise.words(MEAN_SCALE, step, 0, c);
+      v least[4], middle[4];
+      EACH(j, 4) {
+        least[j] = fma(uniform(shifts.of[j]) * all(2.0f) - all(1.0f), half_range, all(-spread));
+        middle[j] = fma(uniform(scales.of[j]), range, all(1.0f));
+      }
+      for (long n = 0; n < positions; n++) {
+        const Words of_shift = a.of_noise.words(SHIFT, step, n, c), of_scale = a.of_noise.words(SCALE, step, n, c);
+        v *by = a.noise_by + n * a.C + c, *plus = a.noise_plus + n * a.C + c;
+        EACH(j, 4) plus[j] = fma(uniform(of_shift.of[j]), all(2 * spread), least[j]);
+        EACH(j, 2) {
+          const NormalPair normals = normal_pair(of_scale.of[2 * j], of_scale.of[2 * j + 1]);
+          by[2 * j] = fma(normals.one, all(spread), middle[2 * j]);
+          by[2 * j + 1] = fma(normals.other, all(spread), middle[2 * j + 1]);
+        }
+        for (int j = a.spec.outputs - c; j < 4; j++) plus[j] = all(0.0f);
+      }
+    }
+  }
+
   /// What layer `a` puts out at some positions of its z: the activation, normalized before or after, or not.
   void activate(const Layer& a, long first, long positions, v* to) const {
     const int C = a.C;
@@ -316,17 +373,18 @@ struct Network {
         if (a.spec.norm == NO_NORM)
           for (long i = 0; i < count * C; i++) out[i] = f.value(z[i]);
         else
-          a.norm.with_threshold([&](auto cut) {
+          a.norm.with_end(from, [&](auto end) {
             if (a.spec.norm == BEFORE)
-              by_channel(count, C, [&](int c) { return [=, y = y(c), t = cut(c)](long at, int j) { out[at] = f.value(t(y(z[at], j), j)); }; });
+              by_channel(count, C, [&](int c) { return [=, y = y(c), t = end(c)](long at, int j) { out[at] = f.value(t(y(z[at], j), at, j)); }; });
             else
-              by_channel(count, C, [&](int c) { return [=, y = y(c), t = cut(c)](long at, int j) { out[at] = t(y(f.value(z[at]), j), j); }; });
+              by_channel(count, C, [&](int c) { return [=, y = y(c), t = end(c)](long at, int j) { out[at] = t(y(f.value(z[at]), j), at, j); }; });
           });
       });
       // The channels that only fill a block of four must stay zero, or the next layer's weights would learn of them.
       if (!f.zero_at_zero)  // under AFTER too: normalized, they are what was rounded off, of which Adam learns at its full rate
         for (long n = 0; n < positions; n++) for (int c = a.spec.outputs; c < C; c++) to[n * C + c] = all(0.0f);
     });
+    if (trains && a.spec.drops) drop(a, first, positions, to);
   }
 
   /// Row h of example n's map as conv layer l reads it, without the zeros around it.
@@ -371,7 +429,8 @@ struct Network {
 
   // ---- forward ----
 
-  void forward(int count, int statistics, bool trains) {
+  void forward(int count, int statistics, bool training_step) {
+    trains = training_step;
     for (int l = 0; l < depth; l++) {
       Layer& a = layer[l];
       const bool finds = a.spec.norm != NO_NORM && (!a.spec.running || statistics == OF_BATCH) && !(a.spec.frozen && trains);
@@ -398,6 +457,10 @@ struct Network {
       }
       if (finds && a.spec.running && trains) blend(a.norm, count / together);
       if (!finds && a.spec.norm != NO_NORM) a.norm.normalize_by(statistics == GIVEN, count * a.positions);
+      const bool noisy = trains && a.spec.noisy;
+      if (noisy) draw_noise(a, count * a.positions);
+      a.norm.noise_by = noisy ? a.noise_by : nullptr;
+      a.norm.noise_plus = a.noise_plus;
       if (is_read_as_rows(l)) activate(a, 0, count * a.positions, a.out);
     }
   }
@@ -420,6 +483,7 @@ struct Network {
   /// activation comes last, g becomes the gradient of what it was given.
   void add_gradient(Layer& a, long first, long positions, v* gradient) {
     Norm& norm = a.norm;
+    if (a.spec.drops) drop(a, first, positions, gradient + first * a.C);
     with_activation(a.spec.activation, [&](auto f) {
       norm.by_slice(first, positions, [&](int slice, long from, long count) {
         const v* z = a.z + from * a.C;
@@ -428,20 +492,24 @@ struct Network {
           return add_by_channel(count, a.C, norm.sums, [&](int) { return [=](long at, int) { return g[at] = f.back(z[at], g[at]); }; });
         if (norm.thresholds)
           add_gradient_of_threshold(a, slice, count, z, g, f);
-        else if (a.spec.norm == BEFORE)
-          add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
-            return [=, y = norm.normalize(slice, c), middle = norm.middle(slice, c)](long at, int j, v* other) {
-              const v x = z[at], d = f.back(y(x, j), g[at]);
-              *other = d * (x - middle.of[j]);
-              return g[at] = d;
-            };
-          });
         else
-          add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
-            return [=, middle = norm.middle(slice, c)](long at, int j, v* other) {
-              *other = g[at] * (f.value(z[at]) - middle.of[j]);
-              return g[at];
-            };
+          norm.with_noise(from, [&](auto noise) {
+            if (a.spec.norm == BEFORE)
+              add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
+                return [=, y = norm.normalize(slice, c), middle = norm.middle(slice, c)](long at, int j, v* other) {
+                  const v x = z[at], d = noise.back(f.back(noise(y(x, j), at, j), g[at]), at);
+                  *other = d * (x - middle.of[j]);
+                  return g[at] = d;
+                };
+              });
+            else
+              add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
+                return [=, middle = norm.middle(slice, c)](long at, int j, v* other) {
+                  const v d = noise.back(g[at], at);
+                  *other = d * (f.value(z[at]) - middle.of[j]);
+                  return g[at] = d;
+                };
+              });
           });
         norm.end_gradient(slice, count);
       });
@@ -454,7 +522,7 @@ struct Network {
     const bool first = a.spec.norm == BEFORE;
     add_two_by_channel(positions, a.C, norm.sums, norm.of_threshold, [&](int c) {
       return [=, y = norm.normalize(slice, c), cut = Cut{Norm::of_channels(norm.threshold.value, c)}](long at, int j, v* other) {
-        const v u = y(first ? z[at] : f.value(z[at]), j), d = first ? f.back(cut(u, j), g[at]) : g[at], kept = d * cut.share(u, j);
+        const v u = y(first ? z[at] : f.value(z[at]), j), d = first ? f.back(cut(u, at, j), g[at]) : g[at], kept = d * cut.share(u, j);
         *other = d - kept;
         return g[at] = kept;
       };

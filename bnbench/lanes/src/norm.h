@@ -7,13 +7,20 @@
 
 enum Statistics { OF_BATCH = 0, RUNNING = 1, GIVEN = 2 };
 
-/// What becomes of normalized values: themselves, or the threshold of their channel if that is larger.
-struct Uncut {
-  v operator()(v y, int) const { return y; }
+/// What becomes of a normalized value of channel j of four: itself, the threshold of its channel if that is larger, or itself
+/// with noise; `at` is its place in the stretch of values that is passed. `back` turns a gradient of that into one of the value.
+struct Unchanged {
+  v operator()(v y, long, int) const { return y; }
+  v back(v d, long) const { return d; }
+};
+struct Noisy {
+  const v *by, *plus;
+  v operator()(v y, long at, int) const { return fma(y, by[at], plus[at]); }
+  v back(v d, long at) const { return d * by[at]; }
 };
 struct Cut {
   Four least;
-  v operator()(v y, int j) const { return larger(least.of[j], y); }  // of NaN: NaN
+  v operator()(v y, long, int j) const { return larger(least.of[j], y); }  // of NaN: NaN
   /// The share of the gradient that is y's, a half where both are equal, as torch has it; the rest is the threshold's.
   v share(v y, int j) const { return where_larger(y, least.of[j], all(1.0f), where_larger(least.of[j], y, all(0.0f), all(0.5f))); }
 };
@@ -46,6 +53,7 @@ struct Norm {
   bool corrects = false;     // whether this pass is corrected by them
   long taken = 0;            // positions of the slice so far
   bool fixed = false;        // whether the statistics are constants
+  const v *noise_by = nullptr, *noise_plus = nullptr;  // of a training step with noise, [position][C]
 
   void take(Arena& memory, int real, int padded, int together_channels, int slices, int moments) {
     channels = real;
@@ -93,10 +101,16 @@ struct Norm {
       }
     return y;
   }
-  /// Calls f(cut), where cut(c) gives what becomes of a normalized value of the four channels from c on.
-  template <class F> void with_threshold(F f) const {
+  /// Calls f(end), where end(c) gives what becomes of normalized values of the four channels from c on, from position
+  /// `first` on.
+  template <class F> void with_end(long first, F f) const {
     if (thresholds) f([this](int c) { return Cut{of_channels(threshold.value, c)}; });
-    else f([](int) { return Uncut(); });
+    else with_noise(first, [&](auto noise) { f([=](int) { return noise; }); });
+  }
+  /// Calls f with what becomes of normalized values without a threshold, likewise.
+  template <class F> void with_noise(long first, F f) const {
+    if (noise_by) f(Noisy{noise_by + first * C, noise_plus + first * C});
+    else f(Unchanged());
   }
   static Four of_channels(const v* numbers, int c) {
     Four four;
