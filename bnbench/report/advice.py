@@ -144,11 +144,18 @@ def _kinds(found: Sequence[Answer], base: str) -> Iterator[str]:
 def _parts(found: Sequence[Answer]) -> Iterator[str]:
     parts = [one for one in found if one.ask == "part"]
     spare = [one.short for one in parts if one.equivalent or one.better]
+    needed = [one.short for one in parts if one.worse]
     if spare:
-        norms = "norms" if len(spare) > 1 or "+" in spare[0] else "norm"
-        yield f"the {norms} of {listing(spare)} {'are' if norms == 'norms' else 'is'} not needed, each by itself"
-    elif parts and all(one.worse for one in parts):
+        yield f"{_norms_of(spare)} not needed, each by itself"
+    elif parts and len(needed) == len(parts):
         yield "every part needs its norms"
+    elif needed:
+        yield f"{_norms_of(needed)} needed"
+
+
+def _norms_of(parts: Sequence[str]) -> str:
+    several = len(parts) > 1 or "+" in parts[0]
+    return f"the {'norms' if several else 'norm'} of {listing(parts)} {'are' if several else 'is'}"
 
 
 def _within(one: Answer) -> str:
