@@ -28,7 +28,7 @@ from bnbench.config.schema import (
 from bnbench.tensors.device import has_gpu
 from bnbench.tensors.kernels import kernel_settings
 
-NUMERICS_VERSION = 5
+NUMERICS_VERSION = 6
 """Part of every trial's key. A change to bnbench that changes the numbers of a trial must raise it, or results recorded
 before the change would be taken for new ones."""
 

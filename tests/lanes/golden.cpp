@@ -56,7 +56,7 @@ static void fill(Network& net, int l) {
       }
 }
 
-static void train(const char* name, const LayerSpec* layers, int depth, int batch_size, int optimizer, int loss) {
+static void train(const char* name, const LayerSpec* layers, int depth, int batch_size, int optimizer, int loss, bool decays = true) {
   double momentum[PACK], beta1[PACK], beta2[PACK], eps[PACK], decay[PACK], norm_momentum[PACK], dropout[PACK];
   int64_t seeds[MOST_LAYERS * 2 * PACK];
   float scale[PACK], shift[PACK];
@@ -65,7 +65,7 @@ static void train(const char* name, const LayerSpec* layers, int depth, int batc
     beta1[t] = 0.9 - t / 100.0;
     beta2[t] = 0.99;
     eps[t] = 1e-6;
-    decay[t] = t / 1000.0;
+    decay[t] = decays ? t / 1000.0 : 0;
     norm_momentum[t] = 0.1 + t / 40.0;
     dropout[t] = 0.1 + t / 20.0;
     scale[t] = 1 / 256.0f;
@@ -185,4 +185,8 @@ int main() {
   }
   train_norms();
   train_draws();
+  // Without weight decay SGD on few examples finds what the first layer's weights make of them for several steps together.
+  const LayerSpec fc[] = {linear(SIDE * SIDE, 18, RELU, NO_NORM), linear(18, 9, RELU, NO_NORM), linear(9, 10, IDENTITY, NO_NORM)};
+  train("fc 1 example", fc, 3, 1, SGD, SOFTMAX_LOSS, false);
+  train("fc 3 examples", fc, 3, 3, SGD, SIGMOID_LOSS, false);
 }

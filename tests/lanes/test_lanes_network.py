@@ -326,9 +326,17 @@ def test_ten_steps_of_every_optimizer(rule, decay, loss, best) -> None:
     assert_as_good_as_torch(Case(conv, NORMS["after"], (1, 8, 8), 6, rule, loss, settings, lr), best, 10)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 5])
-def test_steps_of_very_few_examples(batch_size, best) -> None:
-    assert_as_good_as_torch(Case(replace(FC, activation="tanh"), NORMS["none"], (1, 7, 5), batch_size), best, 6)
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("norm", [NORMS["none"], OTHERS["layer"], replace(OTHERS["rms"], placement="after")])
+def test_steps_of_very_few_examples(norm, batch_size, best) -> None:
+    """What the first layer's weights make of the images is found for up to 16 examples together; then for others."""
+    steps = 16 // batch_size + 2
+    assert_as_good_as_torch(Case(replace(FC, activation="tanh"), norm, (1, 7, 5), batch_size), best, steps)
+
+
+def test_steps_of_few_examples_without_biases_and_with_batch_norm(best) -> None:
+    case = Case(replace(FC, activation="tanh", bias="never"), NORMS["before"], (2, 7, 5), 4, loss=Loss.sigmoid)
+    assert_as_good_as_torch(case, best, 6)
 
 
 @pytest.mark.parametrize("hidden", [0, 10])

@@ -34,6 +34,19 @@ struct Rows {
   }
 };
 
+/// The products of row n with the rows m … m + 3, all of numbers.
+static inline void products(const Rows& rows, int n, int m, v* four) {
+  const v *a = rows.numbers + n * rows.stride, *b = rows.numbers + m * rows.stride;
+  EACH(j, 4) four[j] = all(0.0f);
+  for (long k0 = 0; k0 < rows.stride; k0 += DEPTH) {
+    const long end = k0 + DEPTH < rows.stride ? k0 + DEPTH : rows.stride;
+    v sum[4];
+    OVER(j, 4, sum[j] = all(0.0f));
+    for (long k = k0; k < end; k++) OVER(j, 4, sum[j] = fma(a[k], b[j * rows.stride + k], sum[j]));
+    EACH(j, 4) four[j] = four[j] + sum[j];
+  }
+}
+
 struct Linear {
   int I = 0, O = 0;  // inputs, and outputs padded to a multiple of four
 
@@ -55,23 +68,6 @@ struct Linear {
             tile_forward<P>(&run, 1, K, xs, {to, O, k0 || !bias ? nullptr : bias + o, k0 ? to : nullptr, nullptr}, soon);
           });
         }
-      }
-  }
-
-  /// Plain SGD's step by an earlier batch, of which `old` and g are what the layer read and its output's gradient, and then
-  /// `forward`, in one pass over the weights; for at most BATCH examples. The bits are those of `update` and `forward`.
-  void descend_forward(v* weight, const v* bias, const v* old, const v* g, const v& minus_lr, const v* x, int N, v* y) const {
-    const Loop loops[3] = {{1, 0, 0}, {1, 0, 0}, {N, I, O}};
-    for (int o = 0; o < O; o += 4)
-      for (int k0 = 0; k0 < I; k0 += DEPTH) {
-        const int K = smaller(DEPTH, I - k0);
-        v* part = weight + (long)o * I + 4 * k0;
-        in_tiles(K, [&](int i0, auto P) { tile_by_weight<P>(old + k0 + i0, g + o, loops, {part + 4 * i0, 4, nullptr, nullptr, &minus_lr}, part + 4 * (i0 + P)); });
-        in_tiles(N, [&](int n0, auto P) {
-          const Run run{x + (long)n0 * I + k0, part};
-          v* to = y + (long)n0 * O + o;
-          tile_forward<P>(&run, 1, K, I, {to, O, k0 || !bias ? nullptr : bias + o, k0 ? to : nullptr, nullptr}, part);
-        });
       }
   }
 
@@ -97,6 +93,15 @@ struct Linear {
   }
 
  private:
+  /// Plain SGD's step by one example, whose products are too few for a tile. The bits are those of tiles.
+  void move(v* w, const v* x, const v* g, v minus_lr) const {
+    for (int o = 0; o < O; o += 4) {
+      v by[4];
+      OVER(j, 4, by[j] = in_register(g[o + j]));
+      for (int i = 0; i < I; i++, w += 4) OVER(j, 4, w[j] = fma(minus_lr, x[i] * by[j], w[j]));
+    }
+  }
+
   /// DEPTH inputs after the others, so that bytes become numbers once. Plain SGD moves a weight where its gradient's sum
   /// ends, so that the gradient is never stored.
   void update_by_inputs(const Parameter& weight, const Rows& x, const v* g, int N, const Optimizer& optimizer, v* room) const {
@@ -125,6 +130,7 @@ struct Linear {
   /// Four outputs after the others, along the weights' memory, of which an optimizer may read and write much.
   void update_by_outputs(const Parameter& weight, const Rows& x, const v* g, int N, const Optimizer& optimizer, v* room) const {
     const bool plain = optimizer.is_plain();
+    if (plain && N == 1) return move(weight.value, x.numbers, g, optimizer.minus_lr);
     for (int o = 0; o < O; o += 4) {
       for (int n0 = 0; n0 < N; n0 += BATCH) {
         const int n = smaller(BATCH, N - n0);

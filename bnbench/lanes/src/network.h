@@ -12,8 +12,9 @@
 
 constexpr int PACK = 16;  // trials that Python sees; a network has those from `first_trial` on
 constexpr int MOST_LAYERS = 128;
-constexpr int FEW = 16;      // examples whose images are made numbers once a step, not once a product
-constexpr int VERY_FEW = 4;  // examples of a step that is bound by the memory of the weights
+constexpr int FEW = 16;    // examples whose images are made numbers once, not once a product
+constexpr int AHEAD = 16;  // examples whose products with the first layer's weights are found together; part of the bits
+static_assert(AHEAD <= FEW, "what is found ahead is read as numbers");
 
 enum NormPlace { NO_NORM = 0, BEFORE = 1, AFTER = 2 };
 
@@ -78,7 +79,6 @@ struct Layer {
   int C;           // channels of the output, padded to a multiple of four
   long positions;  // of the output
   v *z, *out;      // [example][position][C]; `out` only where a linear layer reads it
-  v *old_x = nullptr, *old_d = nullptr;  // of a step that is owed: what a linear layer read, and its output's gradient
   Draws of_dropout, of_noise;
   v *noise_by = nullptr, *noise_plus = nullptr;  // of the present step, [position][C]: read several times, and dearer to draw than to read
   long size() const { return positions * C; }
@@ -106,10 +106,12 @@ struct Network {
   bool cumulative = false;
   bool trains = false;  // whether the present pass is one of training
   v dropout, kept_by_dropout;  // the probability of a zero, and what the others are multiplied by
-  // Plain SGD on very few examples: a step's update is owed until the next step's forward pass, which then goes over the
-  // weights once for both.
-  bool owes = false, owed = false;
-  v owed_minus_lr;
+  // Plain SGD on few examples is bound by the memory of the first layer's weights W. But images are known before their step,
+  // and a step moves W by few products, of its images x and of the gradients g of what W made of them. So W is read once for
+  // the images of several steps and moved once after them. In between, (W - lr g x') y is found as W y - lr g (x' y).
+  int steps_ahead = 1;    // how many steps that is; 1 where it is not done
+  int first_example = 0;  // of the present step, among those of these steps
+  v *moves, *gram;        // [example][C], -lr g; and [example][AHEAD], its products x' y with the examples before it
   Layer layer[MOST_LAYERS];
   Optimizer optimizer;
   double beta1[L], beta2[L], power1[L], power2[L], decay[L];
@@ -130,10 +132,11 @@ struct Network {
     pixels = bottom.conv ? (long)bottom.height * bottom.width : bottom.inputs / channels;
     classes = head.outputs;
     optimizer.kind = spec.optimizer;
+    for (int t = 0; t < trials; t++) optimizer.decays = optimizer.decays || spec.weight_decay[t] != 0;
     lay_out(spec);  // only adds up the memory that it takes
     if (!reopen(memory)) return false;
     lay_out(spec);
-    if (!make_buffers(training, N, true)) return false;
+    if (!make_buffers(training, steps_ahead * N, true)) return false;
     fill(spec);
     return true;
   }
@@ -188,13 +191,10 @@ struct Network {
       most = larger(most, a.size() * N);
       widest = larger(widest, a.C);
     }
-    owes = optimizer.kind == SGD && N <= VERY_FEW;
-    for (int l = 0; l < depth; l++) owes = owes && !layer[l].spec.conv && !layer[l].spec.standardized;
-    for (int t = 0; t < spec.trials; t++) owes = owes && spec.weight_decay[t] == 0;
-    for (int l = 0; owes && l < depth; l++) {
-      layer[l].old_x = memory.take<v>((size_t)N * layer[l].linear.I);
-      layer[l].old_d = memory.take<v>((size_t)N * layer[l].C);
-    }
+    if (optimizer.is_plain() && !layer[0].spec.conv && !layer[0].spec.standardized) steps_ahead = AHEAD / N;
+    if (steps_ahead < 3) steps_ahead = 1;  // two at a time are no faster than one
+    moves = memory.take<v>((size_t)AHEAD * layer[0].C);
+    gram = memory.take<v>(AHEAD * AHEAD);
     for (v*& gradient : d) gradient = memory.take<v>(most);
     x_room = memory.take<v>(x_most);
     g_room = memory.take<v>(g_most);
@@ -260,7 +260,6 @@ struct Network {
     o.weight_decay = vector_of(spec.weight_decay);
     o.keep1 = vector_of(spec.beta1);
     o.keep2 = vector_of(spec.beta2);
-    for (int t = 0; t < trials; t++) o.decays = o.decays || spec.weight_decay[t] != 0;
     for (int i = 0; i < L; i++) {
       const int trial = trial_of(i);
       beta1[i] = spec.beta1[trial];
@@ -301,14 +300,15 @@ struct Network {
 
   // ---- what a layer reads ----
 
-  /// The examples' images as bytes [example][channel][pixel][L], and their labels; in `rows`, `apart` from trial to trial.
-  void gather(const Source& source, const int64_t* rows, long apart, int count) {
+  /// The images of `count` examples from `begin` on, as bytes [example][channel][pixel][L], and their labels; their rows lie
+  /// `apart` from trial to trial.
+  void gather(const Source& source, const int64_t* rows, long apart, int count, int begin = 0) {
     const long bytes = channels * pixels;
-    for (int n = 0; n < count; n++) {
+    for (int n = begin; n < begin + count; n++, rows++) {
       const uint8_t* from[L];
       int label[L];
       for (int i = 0; i < L; i++) {
-        const int64_t row = rows[trial_of(i) * apart + n];
+        const int64_t row = rows[trial_of(i) * apart];
         from[i] = source.images + row * bytes;
         label[i] = (int)source.labels[row];
       }
@@ -451,7 +451,7 @@ struct Network {
           if (finds) add_statistics(a, n, G);
         }
       } else {
-        if (owed && trains) a.linear.descend_forward(a.weight.value, a.bias.value, a.old_x, a.old_d, owed_minus_lr, linear_inputs(l).numbers, count, a.z);
+        if (l == 0 && trains && steps_ahead > 1) catch_up(a);
         else a.linear.forward(a.used, a.bias.value, linear_inputs(l), count, a.z, room);
         for (int n = 0; finds && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
       }
@@ -475,6 +475,29 @@ struct Network {
 
   void blend(Norm& norm, int slices) const {
     for (int slice = 0; slice < slices; slice++) norm.blend(slice, cumulative ? (taken - 1) * slices + slice + 1 : 0);
+  }
+
+  // ---- what is known of the first layer before a step ----
+
+  /// Gathers the images of some steps and, where this is done ahead, finds what the weights as they are make of them.
+  void look_ahead(const Block& block, int step, int steps) {
+    for (int s = 0; s < steps; s++) gather(block.source, block.rows + (long)(step + s) * trials * N, N, N, s * N);
+    if (steps_ahead == 1) return;
+    const Rows images = linear_inputs(0);
+    const int count = steps * N;
+    layer[0].linear.forward(layer[0].used, nullptr, images, count, training.z[0], room);
+    for (int n = N; n < count; n++)
+      for (int m = 0; m < n / N * N; m += 4) products(images, n, m, gram + n * AHEAD + m);
+  }
+
+  /// Makes of the first layer's z of this step, which were found ahead, what the weights by now and the bias make of them.
+  void catch_up(Layer& a) {
+    for (int n = 0; n < N; n++)
+      for (int c = 0; c < a.C; c++) {
+        v& z = a.z[n * a.C + c];
+        for (int m = 0; m < first_example; m++) z = fma(gram[(first_example + n) * AHEAD + m], moves[m * a.C + c], z);
+        if (a.spec.bias) z = z + a.bias.value[c];
+      }
   }
 
   // ---- backward ----
@@ -572,7 +595,7 @@ struct Network {
         a.linear.by_input(a.used, g, N, below);
         add_gradient(layer[l - 1], 0, N * layer[l - 1].positions, below);
       }
-      if (owes) owe(a, linear_inputs(l).numbers, g);
+      if (l == 0 && steps_ahead > 1) for (int i = 0; i < N * a.C; i++) moves[first_example * a.C + i] = optimizer.minus_lr * g[i];
       else if (a.spec.standardized) {
         memset((void*)dw, 0, sizeof(v) * a.row() * a.C);
         a.linear.update(Parameter{dw}, linear_inputs(l), g, N, Optimizer::sum(), room);
@@ -642,22 +665,6 @@ struct Network {
     optimizer.update(a.bias, 0, d_channels, a.C);
   }
 
-  /// Leaves the step of a layer's weights to the next forward pass.
-  void owe(Layer& a, const v* x, const v* g) {
-    memcpy((void*)a.old_x, (const void*)x, sizeof(v) * N * a.linear.I);
-    memcpy((void*)a.old_d, (const void*)g, sizeof(v) * N * a.C);
-  }
-  /// Takes the step that is owed; the learning rate is still its own.
-  void pay() {
-    for (int l = 0; l < depth; l++) {
-      Rows old;
-      old.numbers = layer[l].old_x;
-      old.stride = layer[l].linear.I;
-      layer[l].linear.update(layer[l].weight, old, layer[l].old_d, N, optimizer, room);
-    }
-    owed = false;
-  }
-
   void backward_conv(int l, const v* g, v* below) {
     Layer& a = layer[l];
     const Conv& conv = a.conv;
@@ -724,13 +731,15 @@ struct Network {
   void find_loss(int count, v* gradient, Wide* total, Wide* right) {
     const Layer& head = layer[depth - 1];
     activate(head, 0, count, gradient);
-    take_loss(loss, gradient, now->labels, count, classes, head.C, total, right);
+    take_loss(loss, gradient, now->labels + first_example, count, classes, head.C, total, right);
   }
 
   void train(const Block& block, int steps) {
     use(training, block.source);
     for (int s = 0; s < steps; s++) {
-      gather(block.source, block.rows + (long)s * trials * N, N, N);
+      first_example = s % steps_ahead * N;
+      if (first_example == 0) look_ahead(block, s, smaller(steps_ahead, steps - s));
+      layer[0].z = training.z[0] + first_example * layer[0].size();
       begin_step(block.lrs + (long)s * trials);
       forward(N, OF_BATCH, true);
       Wide total{}, right{};
@@ -744,10 +753,10 @@ struct Network {
       head.norm.begin_backward();
       add_gradient(head, 0, N, gradient);
       for (int l = depth - 1; l >= 0; l--) backward(l);
-      owed = owes;
-      owed_minus_lr = optimizer.minus_lr;
+      if (steps_ahead > 1 && (first_example + N == steps_ahead * N || s + 1 == steps))
+        layer[0].linear.update(layer[0].weight, linear_inputs(0), moves, first_example + N, Optimizer::sum(), room);
     }
-    if (owed) pay();
+    first_example = 0;
   }
 
   /// Evaluates `count` examples; under the batch's statistics they are one batch. False where memory runs out.
