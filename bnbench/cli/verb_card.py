@@ -177,7 +177,7 @@ class _Battery:
                     continue
                 if sweep is not None:
                     self._found(part, self._read(part, sweep))
-            if len(left_out) == len(todo):
+            if len(left_out) == len(todo) or self._left < _BESIDE_TRAINING:
                 break
         if self.config.plan_only:
             return

@@ -68,16 +68,25 @@ def depends_on_position(net: nn.Module, images: Tensor) -> str | None:
     """
     with _Calls(net) as calls, torch.no_grad():
         net.train()(images.clone())
-    tried = []
     for call in calls.noted:
-        if call not in tried:
-            tried.append(call)
-            if _differs(call, images.dtype):
-                return str(getattr(call.function, "__name__", call.function))
+        if _differs(call, images.dtype):
+            return str(getattr(call.function, "__name__", call.function))
     return None
 
 
+_tried: list[tuple[_Call, torch.dtype, bool]] = []
+"""Whether each call differs that was tried in this process: the networks of a sweep call the same few functions."""
+
+
 def _differs(call: _Call, dtype: torch.dtype) -> bool:
+    for known, of_dtype, differs in _tried:
+        if (known, of_dtype) == (call, dtype):
+            return differs
+    _tried.append((call, dtype, _differs_where_tried(call, dtype)))
+    return _tried[-1][-1]
+
+
+def _differs_where_tried(call: _Call, dtype: torch.dtype) -> bool:
     """Whether an elementwise function, or its slope, rounds otherwise at a tensor's end; False for any other one."""
     rows = 3 * torch.randn(_ROWS, 2 * len(_LENGTHS), generator=torch.Generator().manual_seed(0), dtype=dtype)
     try:

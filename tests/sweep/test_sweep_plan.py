@@ -17,7 +17,8 @@ from bnbench.config import (
     Trial,
 )
 from bnbench.data import DATASETS, DataError
-from bnbench.sweep.planning.plan import DataLoader, Plan
+from bnbench.packing.packability import Packability, packability
+from bnbench.sweep.planning.plan import DataLoader, Plan, make_plan
 
 if TYPE_CHECKING:
     from conftest import Composed, CountingSweep
@@ -320,3 +321,26 @@ def test_a_norm_of_one_s_own_is_tried_once_for_all_its_trials_and_every_plan_kno
             assert all((p.why_alone is None) if reason is None else (reason in str(p.why_alone)) for p in known.planned)
             assert [len(pack) for pack in known.packs] == ([4] if reason is None else [1] * 4)
     assert len(tried) == len(names)
+
+
+def test_a_network_of_one_s_own_is_tried_once_for_all_plans_of_a_sweep(
+    sweep: CountingSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoImages(DataLoader):
+        def checksum(self, config: Config) -> str:
+            return "none"
+
+    tried = []
+
+    def counted(trial: Trial) -> Packability:
+        tried.append(trial.norm.name)
+        return packability(trial)
+
+    monkeypatch.setattr("bnbench.packing.packability.packability", counted)
+    params = {"model": "custom", "model.factory": "bnbench.examples.network:residual", "norm": "none,batch"}
+    points, data = sweep.points({**params, "seed": "0,1"}), NoImages(Path())
+    plans = [make_plan(points, data, list) for _ in range(2)]
+    assert tried == ["none", "batch"]
+    first, second = ([(p.trial.key, p.why_alone, p.rehearsal) for p in one.planned] for one in plans)
+    assert len(first) == 4
+    assert first == second

@@ -36,16 +36,22 @@ from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.norm_rules import norm_errors, undefined_reason
 
 if TYPE_CHECKING:
+    from bnbench.packing.packability import Packability
     from bnbench.packing.rehearsal import Rehearsal
 
 
 class DataLoader:
-    """Each data set a sweep names, loaded once."""
+    """Each data set a sweep names, loaded once.
+
+    Attributes:
+        tried: What trying networks of the user's own showed, of which each plan of a sweep has many.
+    """
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
         self._loaded: dict[tuple[object, ...], ImageData] = {}
         self._split_checksums: dict[tuple[str, str, int, int | None], str] = {}
+        self.tried: dict[object, Packability] = {}
 
     def load(self, config: Config) -> ImageData:
         """The images `data` names.
@@ -210,7 +216,9 @@ def make_plan(
         planned.setdefault(trial.key, Planned(trial, overrides, values, reason, chosen_engine=config.training.engine))
     trials = list(planned.values())
     check(trials)
-    trials = _tried(trials, to_keep=any(config.tracking.log_model == LogModel.best for config, _, _ in points))
+    trials = _tried(
+        trials, data.tried, to_keep=any(config.tracking.log_model == LogModel.best for config, _, _ in points)
+    )
     done = frozenset(finished()) & {p.trial.key for p in trials if p.undefined is None}
     return Plan(trials, len(points) - len(trials), done, [], begun).repacked({})
 
@@ -226,11 +234,12 @@ def _check(configs: Sequence[Config], *, part: bool) -> None:
         raise ConfigError("\n".join(errors))
 
 
-def _tried(planned: list[Planned], *, to_keep: bool) -> list[Planned]:
+def _tried(planned: list[Planned], tried: dict[object, Packability], *, to_keep: bool) -> list[Planned]:
     """The trials; those with a network or norm of the user's own with what trying it showed.
 
     Args:
         planned: The trials.
+        tried: What trying networks showed before; those of these trials are added.
         to_keep: Whether one of the networks will be kept.
 
     Raises:
@@ -238,17 +247,17 @@ def _tried(planned: list[Planned], *, to_keep: bool) -> list[Planned]:
     """
     if not any(p.trial.is_custom for p in planned):
         return planned
-    from bnbench.packing.packability import Packability, packability
+    from bnbench.packing.packability import packability
 
     trials: dict[object, Trial] = {}
     for p in planned:
         if p.trial.is_custom and p.undefined is None:
             trials.setdefault(_network(p), p.trial)
-    tried: dict[object, Packability] = {}
     errors: dict[str, None] = {}
     for network, trial in trials.items():
         try:
-            tried[network] = packability(trial)
+            if network not in tried:
+                tried[network] = packability(trial)
             lost = tried[network].rehearsal.unsaveable
             if lost and to_keep:
                 errors[f"a step changes {', '.join(lost)}, which tracking.log_model=best cannot keep"] = None
