@@ -157,12 +157,14 @@ class _Battery:
         from bnbench.sweep.running.failure import SweepFailedError
         from bnbench.sweep.running.run import TooLongError
 
-        failed, too_long = [], {}
+        failed: list[str] = []
+        too_long: dict[str, float] = {}
         left_out = [*self.parts]
-        while left_out:  # a second time for those whose share was too small, with what the others left
-            todo, left_out = left_out, []
+        while left_out:  # a second time for those whose share was too small, the shortest first, with all that is left
+            todo, left_out = sorted(left_out, key=lambda part: too_long.get(part.name, 0.0)), []
             for number, part in enumerate(todo):
-                share = max(_LEAST, self._left / (len(todo) - number) - _BESIDE_TRAINING)
+                among = 1 if part.name in too_long else len(todo) - number
+                share = max(_LEAST, self._left / among - _BESIDE_TRAINING)
                 print(f"\n{part.title} ({self.parts.index(part) + 1} of {len(self.parts)})", flush=True)
                 try:
                     sweep = self._train(part, share)
