@@ -10,9 +10,8 @@ from bnbench.config.schema import TrainingConfig
 
 _MODELS = ("fc", "cnn")
 _OVER_BATCH = ("batch", "ghost_batch", "noisy_batch", "frozen_batch", "batch_renorm")
-_NORMS = ("none", *_OVER_BATCH, "layer", "group", "instance", "rms", "filter_response")
-"""`norm.impl=manual` is batch norm by torch's elementary operations and autograd, which the kernels would not be.
-Online norm goes from example to example, forward and backward, by rules of its own."""
+_NORMS = ("none", *_OVER_BATCH, "online", "layer", "group", "instance", "rms", "filter_response")
+"""`norm.impl=manual` is batch norm by torch's elementary operations and autograd, which the kernels would not be."""
 _OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 _MOST_DEPTH = 100
 _MOST_FEATURES = 1024

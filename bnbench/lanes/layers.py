@@ -16,6 +16,7 @@ from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm
 from bnbench.norms.noisy import NoisyBatchNorm
+from bnbench.norms.online import OnlineNorm
 from bnbench.norms.renorm import BatchRenorm
 from bnbench.norms.standardized_weights import StandardizedConv2d, StandardizedLinear
 from bnbench.tensors.drawing import Draws
@@ -98,6 +99,10 @@ class LaneLayer:
         noisy: Whether it multiplies by noise and adds noise in training.
         noise_shift: The largest mean of what is added.
         noise_scale: The largest mean of the factor, at least 1.
+        online: Whether it standardizes each example by those before it.
+        decay_forward: The weight of the statistics before an example.
+        decay_backward: Likewise, of the errors of the gradient.
+        clamp: The largest absolute output.
         dropout_path: The name of the dropout after all that; empty where there is none.
     """
 
@@ -128,6 +133,10 @@ class LaneLayer:
     noisy: bool = False
     noise_shift: float = 0.0
     noise_scale: float = 1.0
+    online: bool = False
+    decay_forward: float = 0.0
+    decay_backward: float = 0.0
+    clamp: float = 0.0
     dropout_path: str = ""
 
     def stored_weights(self, weight: Tensor) -> Tensor:
@@ -227,10 +236,13 @@ def _of_block(path: str, block: Block, source: Map, batch_size: int, *, whole: b
 
 
 def _of_norm(norm: nn.Module, layer: nn.Module, output: Map, batch_size: int) -> dict[str, Any]:
-    assert isinstance(norm, BatchNorm | GroupNorm | FilterResponseNorm), "config/engine.py says which norms there are"
+    assert isinstance(norm, BatchNorm | GroupNorm | FilterResponseNorm | OnlineNorm), "config/engine.py has no others"
     common: dict[str, Any] = {"affine": norm.weight is not None, "eps": norm.eps}
     if isinstance(norm, FilterResponseNorm):
         return common | {"examples": 1, "centered": False, "thresholds": True, "running": False}
+    if isinstance(norm, OnlineNorm):
+        decays = {"decay_forward": norm.decay_forward, "decay_backward": norm.decay_backward}
+        return common | {"examples": 1, "online": True, "clamp": norm.clamp, **decays}
     if isinstance(norm, GroupNorm):
         group = norm.features // norm.groups
         return common | {"examples": 1, "group": group, "centered": norm.centered, "running": False}

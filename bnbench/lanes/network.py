@@ -53,6 +53,8 @@ class Array(IntEnum):
     running_var = 7
     given_mean = 8
     given_var = 9
+    error_along_y = 10
+    error_along_one = 11
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,10 @@ class _LayerSpec(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("height_out", "width_out", "outputs")),
         *((name, ctypes.c_int32) for name in ("bias", "activation", "norm", "examples", "group")),
         *((name, ctypes.c_int32) for name in ("centered", "thresholds", "running", "frozen")),
-        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased", "warmup_steps", "noisy", "drops")),
+        *((name, ctypes.c_int32) for name in ("standardized", "affine", "unbiased", "warmup_steps")),
+        *((name, ctypes.c_int32) for name in ("noisy", "drops", "online")),
         *((name, ctypes.c_double) for name in ("eps", "r_max", "d_max", "noise_shift", "noise_scale")),
+        *((name, ctypes.c_double) for name in ("decay_forward", "decay_backward", "clamp")),
     )
 
 
@@ -282,7 +286,8 @@ class LaneNetwork:
         affine = [Array.gamma, Array.beta] if spec.affine else []
         own = [Array.learned_eps, Array.threshold] if spec.thresholds else []
         running = [Array.running_mean, Array.running_var] if spec.running else []
-        return [*arrays, *affine, *own, *running]
+        errors = [Array.error_along_y, Array.error_along_one] if spec.online else []
+        return [*arrays, *affine, *own, *running, *errors]
 
     def set_taken(self, steps: int) -> None:
         """Say how many steps the optimizer has taken, which its bias correction depends on."""
@@ -346,11 +351,15 @@ def _layer_spec(layer: LaneLayer) -> _LayerSpec:
         warmup_steps=layer.warmup_steps,
         noisy=layer.noisy,
         drops=bool(layer.dropout_path),
+        online=layer.online,
         eps=layer.eps,
         r_max=layer.r_max,
         d_max=layer.d_max,
         noise_shift=layer.noise_shift,
         noise_scale=layer.noise_scale,
+        decay_forward=layer.decay_forward,
+        decay_backward=layer.decay_backward,
+        clamp=layer.clamp,
     )
 
 

@@ -30,6 +30,8 @@ STATE_NAMES = {
     Array.threshold: "threshold",
     Array.running_mean: "running_mean",
     Array.running_var: "running_var",
+    Array.error_along_y: "error_along_y",
+    Array.error_along_one: "error_along_one",
 }
 """What a network's state_dict calls each array of a layer or of its norm."""
 
@@ -253,7 +255,7 @@ class LanePack(FoldedPack):
 
     def _batch_norms(self) -> Iterator[tuple[int, BatchNorm]]:
         for index, layer in enumerate(self.layers):
-            if layer.norm != NormPlace.none and layer.running:
+            if layer.norm != NormPlace.none and layer.running and not layer.online:
                 norm = self._modules_by_path[layer.norm_path]
                 assert isinstance(norm, BatchNorm)
                 yield index, norm

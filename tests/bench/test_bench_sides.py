@@ -240,8 +240,8 @@ def test_lanes_and_jax_take_part_where_they_can(monkeypatch: pytest.MonkeyPatch)
     assert {*taking_part.taking_part(cnn)} == {*always, "lanes"}
     layer = Workload("", ("model=fc", "norm=layer"))
     assert {*taking_part.taking_part(layer)} == {*always, "lanes"}
-    online = Workload("", ("model=fc", "norm=online"))
-    assert {*taking_part.taking_part(online)} == always
+    manual = Workload("", ("model=fc", "norm=batch", "norm.impl=manual"))
+    assert {*taking_part.taking_part(manual)} == always
     monkeypatch.setattr(taking_part, "find_spec", lambda name: None)
     assert "pip install" in str(taking_part.why_no_jax())
     assert {*taking_part.taking_part(QUICK)} == {*always, "lanes"}

@@ -170,6 +170,22 @@ static void train_draws() {
   train("cnn noise", cnn, 4, 6, MOMENTUM, SIGMOID_LOSS);
 }
 
+static LayerSpec online(LayerSpec spec) {
+  spec.online = spec.examples = 1;
+  spec.decay_forward = 0.9;
+  spec.decay_backward = 0.8;
+  spec.clamp = 1.5;
+  return spec;
+}
+
+static void train_online() {
+  const LayerSpec fc[] = {online(linear(SIDE * SIDE, 18, TANH, AFTER)), online(linear(18, 9, GELU, BEFORE)), online(linear(9, 10, IDENTITY, BEFORE))};
+  train("fc online", fc, 3, 3, SGD, SOFTMAX_LOSS);
+  const LayerSpec cnn[] = {online(conv(28, 1, 3, 1, RELU, BEFORE)), online(conv(28, 3, 6, 2, SOFTPLUS, AFTER)),
+                           online(conv(14, 6, 9, 2, TANH, BEFORE)), linear(7 * 7 * 9, 10, IDENTITY, NO_NORM)};
+  train("cnn online", cnn, 4, 6, ADAM, SOFTMAX_LOSS);
+}
+
 int main() {
   const char* activations[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus"};
   const char* optimizers[] = {"sgd", "momentum", "nesterov", "adam", "adamw"};
@@ -185,6 +201,7 @@ int main() {
   }
   train_norms();
   train_draws();
+  train_online();
   // Without weight decay SGD on few examples finds what the first layer's weights make of them for several steps together.
   const LayerSpec fc[] = {linear(SIDE * SIDE, 18, RELU, NO_NORM), linear(18, 9, RELU, NO_NORM), linear(9, 10, IDENTITY, NO_NORM)};
   train("fc 1 example", fc, 3, 1, SGD, SOFTMAX_LOSS, false);

@@ -15,6 +15,7 @@ from bnbench.lanes.layers import LaneLayer, draw_seeds, lane_layers
 from bnbench.lanes.network import Array, LabelledImages, LaneNetwork, Rule, Settings
 from bnbench.models import cnn, fc
 from bnbench.models.dropout import Dropout
+from bnbench.norms.online import OnlineNorm
 from bnbench.packing.lane_pack import STATE_NAMES
 from bnbench.tensors.drawing import Draws
 from bnbench.tensors.seeding import derive
@@ -70,6 +71,10 @@ class Case:
             if isinstance(module, Draws):
                 module.by_counter = True
                 module.reseed(derive(seed, name))
+            if isinstance(module, OnlineNorm):  # it cuts some values, and its errors are in its state_dict
+                module.clamp = 1.5
+                module.register_buffer("error_along_y", module.error_along_y)
+                module.register_buffer("error_along_one", module.error_along_one)
             if isinstance(module, Dropout):
                 module.keep_probability.fill_(1 - self.settings(seed).dropout)
                 module.scale.copy_(1 / module.keep_probability)
@@ -184,6 +189,7 @@ OTHERS = {
     "frozen": NormConfig(name="frozen_batch"),
     "filter": NormConfig(name="filter_response"),
     "noisy": NormConfig(name="noisy_batch"),
+    "online": NormConfig(name="online", decay_forward=0.9, decay_backward=0.8),
 }
 LOGITS = {"plain": NormConfig(name="batch", logits="plain"), "affine": NormConfig(name="layer", logits="affine")}
 FC = ModelConfig(name="fc", widths=[20, 9])

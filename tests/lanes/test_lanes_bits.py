@@ -99,6 +99,8 @@ CASES = {
     "cnn-noisy-dropout": Case(
         replace(CNN, dropout=0.5), OTHERS["noisy"], (1, 28, 28), 5, Rule.momentum, settings=dropping
     ),
+    "fc-online-3": Case(FC, replace(OTHERS["online"], placement="after", logits="affine"), (1, 7, 5), 3),
+    "cnn-online-adam": Case(CNN, OTHERS["online"], (3, 13, 11), 15, Rule.adam, lr=0.01),
     "cnn-none-momentum": Case(replace(CNN, activation="silu"), NORMS["none"], (1, 16, 16), 9, Rule.momentum),
 }
 _EVERY_CASE = pytest.mark.parametrize("name", CASES)

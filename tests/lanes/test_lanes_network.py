@@ -107,7 +107,7 @@ def assert_evaluates_as_torch(case: Case, network, net: nn.Module, trial: int, s
     rows = torch.arange(70).expand(len(SEEDS), 70)
     given = copy.deepcopy(net).eval()
     for index, layer in enumerate(network.layers):
-        if layer.norm_path and layer.running:
+        if layer.norm_path and layer.running and not layer.online:
             norm = dict(given.named_modules())[layer.norm_path]
             spread = getattr(norm, attribute(layer, Array.running_var))
             setattr(norm, attribute(layer, Array.running_var), spread * 1.5)

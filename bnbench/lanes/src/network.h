@@ -36,8 +36,10 @@ struct LayerSpec {
   int32_t warmup_steps;            // of batch renorm
   int32_t noisy;                   // whether the norm adds noise while it trains, and multiplies by noise
   int32_t drops;                   // whether there is dropout after all else
+  int32_t online;                  // whether the norm standardizes each example by those before it
   double eps, r_max, d_max;        // `r_max`: of batch renorm, else 0
   double noise_shift, noise_scale; // the largest means of what is added and of the factor
+  double decay_forward, decay_backward, clamp;  // of online norm
 };
 
 struct NetworkSpec {
@@ -183,6 +185,7 @@ struct Network {
       }
       if (s.bias) a.bias.take(memory, a.C, moments);
       const int slices = s.running ? N / a.together(N, true) : (int)larger(N, BATCH);
+      a.norm.online = s.online;
       a.norm.take(memory, s.outputs, a.C, s.group, slices, moments);
       if (s.noisy) {
         a.noise_by = memory.take<v>(a.size() * N);
@@ -281,6 +284,9 @@ struct Network {
       norm.r_max = layer[l].spec.r_max;
       norm.d_max = layer[l].spec.d_max;
       norm.warmup_steps = layer[l].spec.warmup_steps;
+      norm.keep = layer[l].spec.decay_forward;
+      norm.keep_back = layer[l].spec.decay_backward;
+      norm.clamp = layer[l].spec.clamp;
       for (int i = 0; i < L; i++) {
         norm.momentum[i] = spec.norm_momentum[trial_of(i)];
         layer[l].of_dropout.set_seed(i, spec.seeds[(long)2 * l * trials + trial_of(i)]);
@@ -433,10 +439,12 @@ struct Network {
     trains = training_step;
     for (int l = 0; l < depth; l++) {
       Layer& a = layer[l];
-      const bool finds = a.spec.norm != NO_NORM && (!a.spec.running || statistics == OF_BATCH) && !(a.spec.frozen && trains);
+      const bool of_batch = a.spec.online ? trains : (!a.spec.running || statistics == OF_BATCH) && !(a.spec.frozen && trains);
+      const bool finds = a.spec.norm != NO_NORM && of_batch;
       const int together = a.together(count, trains);
       if (finds) a.norm.begin(together * a.positions);
       if (finds && trains && a.spec.r_max > 0) a.norm.correct(taken - 1);
+      if (finds && a.spec.online) a.norm.begin_online();
       if (a.spec.standardized) standardize(l);
       if (a.spec.conv) {
         const int at_once = a.conv.images_at_a_time();
@@ -455,8 +463,9 @@ struct Network {
         else a.linear.forward(a.used, a.bias.value, linear_inputs(l), count, a.z, room);
         for (int n = 0; finds && n < count; n += BATCH) add_statistics(a, n, smaller(BATCH, count - n));
       }
-      if (finds && a.spec.running && trains) blend(a.norm, count / together);
-      if (!finds && a.spec.norm != NO_NORM) a.norm.normalize_by(statistics == GIVEN, count * a.positions);
+      if (finds && a.spec.online) a.norm.end_online();
+      else if (finds && a.spec.running && trains) blend(a.norm, count / together);
+      if (!finds && a.spec.norm != NO_NORM) a.norm.normalize_by(statistics == GIVEN && !a.spec.online, count * a.positions);
       const bool noisy = trains && a.spec.noisy;
       if (noisy) draw_noise(a, count * a.positions);
       a.norm.noise_by = noisy ? a.noise_by : nullptr;
@@ -516,20 +525,20 @@ struct Network {
         if (norm.thresholds)
           add_gradient_of_threshold(a, slice, count, z, g, f);
         else
-          norm.with_noise(from, [&](auto noise) {
+          norm.with_plain_end(from, [&](auto end) {
             if (a.spec.norm == BEFORE)
               add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
                 return [=, y = norm.normalize(slice, c), middle = norm.middle(slice, c)](long at, int j, v* other) {
-                  const v x = z[at], d = noise.back(f.back(noise(y(x, j), at, j), g[at]), at);
+                  const v x = z[at], u = y(x, j), d = end.back(f.back(end(u, at, j), g[at]), u, at);
                   *other = d * (x - middle.of[j]);
                   return g[at] = d;
                 };
               });
             else
               add_two_by_channel(count, a.C, norm.sums, norm.others, [&](int c) {
-                return [=, middle = norm.middle(slice, c)](long at, int j, v* other) {
-                  const v d = noise.back(g[at], at);
-                  *other = d * (f.value(z[at]) - middle.of[j]);
+                return [=, y = norm.normalize(slice, c), middle = norm.middle(slice, c)](long at, int j, v* other) {
+                  const v x = f.value(z[at]), d = end.back(g[at], y(x, j), at);
+                  *other = d * (x - middle.of[j]);
                   return g[at] = d;
                 };
               });
@@ -762,7 +771,7 @@ struct Network {
   /// Evaluates `count` examples; under the batch's statistics they are one batch. False where memory runs out.
   bool evaluate(const Part& part, int count, int statistics) {
     bool over_batch = false;
-    for (int l = 0; l < depth; l++) over_batch = over_batch || (layer[l].spec.norm != NO_NORM && layer[l].spec.running);
+    for (int l = 0; l < depth; l++) over_batch = over_batch || (layer[l].spec.norm != NO_NORM && layer[l].spec.running && !layer[l].spec.online);
     const int at_once = statistics == OF_BATCH && over_batch ? count : smaller(count, BATCH);
     if (evaluation.examples < at_once && !make_buffers(evaluation, at_once, false)) return false;
     use(evaluation, part.source);
@@ -782,12 +791,12 @@ struct Network {
 
   /// Copies an array of layer l between every lane and `values`, [trial][output][input] or [trial][output], inputs in the
   /// order in which the layer stores them. Arrays 0 to 5 are parameters, of which `moment` 1 and 2 are what the optimizer
-  /// keeps; 6 to 9 are statistics.
+  /// keeps; 6 to 9 are statistics, 10 and 11 online norm's errors.
   void copy(int l, int array, int moment, float* values, bool writes) {
     Layer& a = layer[l];
     const Norm& norm = a.norm;
     const Parameter* parameters[] = {&a.weight, &a.bias, &norm.gamma, &norm.beta, &norm.learned_eps, &norm.threshold};
-    v* const statistics[] = {norm.running_mean, norm.running_var, norm.given_mean, norm.given_var};
+    v* const statistics[] = {norm.running_mean, norm.running_var, norm.given_mean, norm.given_var, norm.error_along_y, norm.error_along_one};
     v* stored = array >= 6 ? statistics[array - 6]
                 : moment == 0 ? parameters[array]->value
                 : moment == 1 ? parameters[array]->first : parameters[array]->second;

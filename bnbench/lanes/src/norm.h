@@ -3,20 +3,30 @@
 // and layer norm; RMS norm does not subtract the mean). Then each channel is scaled and shifted.
 #pragma once
 #include "channels.h"
+#include "functions.h"
 #include "optimizer.h"
 
 enum Statistics { OF_BATCH = 0, RUNNING = 1, GIVEN = 2 };
 
 /// What becomes of a normalized value of channel j of four: itself, the threshold of its channel if that is larger, or itself
-/// with noise; `at` is its place in the stretch of values that is passed. `back` turns a gradient of that into one of the value.
+/// with noise, or clamped; `at` is its place in the stretch of values that is passed. `back` turns a gradient of that into one of
+/// the value y.
 struct Unchanged {
   v operator()(v y, long, int) const { return y; }
-  v back(v d, long) const { return d; }
+  v back(v d, v, long) const { return d; }
 };
 struct Noisy {
   const v *by, *plus;
   v operator()(v y, long at, int) const { return fma(y, by[at], plus[at]); }
-  v back(v d, long at) const { return d * by[at]; }
+  v back(v d, v, long at) const { return d * by[at]; }
+};
+struct Clamped {
+  v most;
+  v operator()(v y, long, int) const {
+    const v less = larger(all(0.0f) - most, y);  // of NaN: NaN
+    return where_larger(less, most, most, less);
+  }
+  v back(v d, v y, long) const { return where_larger(absolute(y), most, all(0.0f), d); }
 };
 struct Cut {
   Four least;
@@ -35,20 +45,25 @@ struct Norm {
   double eps = 1e-5;
   double r_max = 0, d_max = 0;  // of batch renorm, which keeps a running deviation as `running_var`; else 0
   int warmup_steps = 0;         // over which its limits grow from 1 and 0
+  bool online = false;          // whether it standardizes each example by those before it, and its gradient likewise
+  double keep = 0, keep_back = 0, clamp = 0;  // of online norm: the weights of the old statistics and errors; the largest output
   double momentum[L];        // the weight of a new batch in the running statistics
   Parameter gamma, beta, learned_eps, threshold;
   v *running_mean, *running_var, *given_mean, *given_var;
+  v *error_along_y, *error_along_one;  // of online norm's gradient
   long together = LONG_MAX;  // positions of a slice
   // By slice and group. One group more, of zeros, is that of channels that only fill a block of four.
   v *scale, *shift;          // y = x * scale + shift; where groups have several channels, without gamma and beta
   v *center;                 // the mean, rounded
   v *slope, *constant;       // dx = dy * gamma * scale + x * slope + constant; where groups have one, gamma is in scale
-  Wide *mean, *var;
+  Wide *mean, *var;          // by which it standardizes
+  Wide *own_mean, *own_var;  // of online norm: those of the slice, an example, itself
   // Of the slice of which parts are being taken: by channel, and by group.
   Wide *sums, *others, *part, *squares, *inverse_sd;
   Wide *of_gamma, *of_beta, *of_eps, *of_threshold;  // the gradients, of all slices so far
   int* group_of;             // by channel
   Wide *r, *d;               // batch renorm's corrections of the only slice
+  Wide *past_mean, *past_var, *along_y, *along_one;  // online norm's statistics and errors after the examples so far
   double r_limit = 0, d_limit = 0;
   bool corrects = false;     // whether this pass is corrected by them
   long taken = 0;            // positions of the slice so far
@@ -62,14 +77,16 @@ struct Norm {
     groups = channels / group;
     Parameter* const parameters[] = {&gamma, &beta, &learned_eps, &threshold};
     for (Parameter* parameter : parameters) parameter->take(memory, C, moments);
-    v** const by_channel[] = {&running_mean, &running_var, &given_mean, &given_var};
+    v** const by_channel[] = {&running_mean, &running_var, &given_mean, &given_var, &error_along_y, &error_along_one};
     for (v** array : by_channel) *array = memory.take<v>(C);
     const size_t all_groups = (size_t)slices * (groups + 1);
     v** const by_group[] = {&scale, &shift, &center, &slope, &constant};
     for (v** array : by_group) *array = memory.take<v>(all_groups);
     mean = memory.take<Wide>(all_groups);
     var = memory.take<Wide>(all_groups);
-    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta, &of_eps, &of_threshold, &r, &d};
+    own_mean = memory.take<Wide>(online ? all_groups : 0);
+    own_var = memory.take<Wide>(online ? all_groups : 0);
+    Wide** const sums_of[] = {&sums, &others, &part, &squares, &inverse_sd, &of_gamma, &of_beta, &of_eps, &of_threshold, &r, &d, &past_mean, &past_var, &along_y, &along_one};
     for (Wide** array : sums_of) *array = memory.take<Wide>(C);
     group_of = memory.take<int>(C);
   }
@@ -105,11 +122,12 @@ struct Norm {
   /// `first` on.
   template <class F> void with_end(long first, F f) const {
     if (thresholds) f([this](int c) { return Cut{of_channels(threshold.value, c)}; });
-    else with_noise(first, [&](auto noise) { f([=](int) { return noise; }); });
+    else with_plain_end(first, [&](auto end) { f([=](int) { return end; }); });
   }
   /// Calls f with what becomes of normalized values without a threshold, likewise.
-  template <class F> void with_noise(long first, F f) const {
-    if (noise_by) f(Noisy{noise_by + first * C, noise_plus + first * C});
+  template <class F> void with_plain_end(long first, F f) const {
+    if (online) f(Clamped{all((float)clamp)});
+    else if (noise_by) f(Noisy{noise_by + first * C, noise_plus + first * C});
     else f(Unchanged());
   }
   static Four of_channels(const v* numbers, int c) {
@@ -195,6 +213,10 @@ struct Norm {
     }
   }
 
+  /// Before a training pass of online norm, after `begin`, and after its last slice.
+  void begin_online() { exchange(past_mean, past_var, running_mean, running_var, false); }
+  void end_online() { exchange(past_mean, past_var, running_mean, running_var, true); }
+
   /// Normalizes all `positions` by constants, the running ones or those given.
   void normalize_by(bool given, long positions) {
     begin(positions);
@@ -213,6 +235,7 @@ struct Norm {
     taken = 0;
     Wide* const all_sums[] = {sums, others, of_gamma, of_beta, of_eps, of_threshold};
     for (Wide* array : all_sums) memset(array, 0, sizeof(Wide) * C);
+    if (online) exchange(along_y, along_one, error_along_y, error_along_one, false);
   }
 
   /// Takes note that the sums have so many positions more. Where these are all of the slice, they become the coefficients
@@ -237,7 +260,8 @@ struct Norm {
         part[g].of[i] -= scaled * sum;
       }
     }
-    for (int g = 0; g < groups && !fixed; g++) {
+    if (online) control(first);
+    for (int g = 0; g < groups && !fixed && !online; g++) {
       Wide by{}, plus{};
       for (int i = 0; i < L; i++) {
         by.of[i] = squares[g].of[i] / values();
@@ -251,8 +275,9 @@ struct Norm {
     memset(others, 0, sizeof(Wide) * C);
   }
 
-  /// Takes the steps of the parameters; `room` is for the gradient of one.
+  /// Takes the steps of the parameters; `room` is for the gradient of one. Keeps online norm's errors.
   void step(const Optimizer& optimizer, v* room) {
+    if (online) exchange(along_y, along_one, error_along_y, error_along_one, true);
     const auto move = [&](const Parameter& parameter, const Wide* gradient) {
       for (int c = 0; c < C; c++) room[c] = gradient[c].rounded();
       optimizer.update(parameter, 0, room, C);
@@ -278,7 +303,7 @@ struct Norm {
 
   /// Of one value the distance from the mean is 0 whatever the value, and so is its gradient.
   void find_inverse_sd(long first) {
-    const bool single = centered && !fixed && values() == 1;
+    const bool single = centered && !fixed && !online && values() == 1;
     for (int g = 0; g < groups; g++) {
       const Wide more = wide(learned_eps.value[g]);
       for (int i = 0; i < L; i++) inverse_sd[g].of[i] = single ? 0 : 1 / sqrt(var[first + g].of[i] + eps + fabs(more.of[i]));
@@ -292,7 +317,53 @@ struct Norm {
       for (int i = 0; i < L; i++) q.of[i] = (q.of[i] < 0 ? 0 : q.of[i]) / values();  // of NaN: NaN
     }
     if (corrects) find_correction();
+    if (online) follow(slice);
     find_scale(slice);
+  }
+
+  /// Takes two arrays from what is kept from step to step, or keeps them.
+  void exchange(Wide* one, Wide* other, v* kept_one, v* kept_other, bool writes) const {
+    for (int c = 0; c < channels; c++)
+      if (writes) { kept_one[c] = one[c].rounded(); kept_other[c] = other[c].rounded(); }
+      else { one[c] = wide(kept_one[c]); other[c] = wide(kept_other[c]); }
+  }
+
+  /// Puts the statistics of the examples before in the place of an example's own, and goes on from them by these.
+  void follow(int slice) {
+    for (int c = 0; c < channels; c++) {
+      const long at = first_group(slice) + c;
+      own_mean[at] = mean[at];
+      own_var[at] = var[at];
+      mean[at] = past_mean[c];
+      var[at] = past_var[c];
+      for (int i = 0; i < L; i++) {
+        const double apart = own_mean[at].of[i] - mean[at].of[i];
+        past_var[c].of[i] = keep * var[at].of[i] + (1 - keep) * own_var[at].of[i] + keep * (1 - keep) * apart * apart;
+        past_mean[c].of[i] += (1 - keep) * apart;
+      }
+    }
+  }
+
+  /// From an example's sums to the coefficients of its dx, which take out what the gradients so far had along y and along one;
+  /// and to what they have then.
+  void control(long first) {
+    const double n = values(), gain = 1 - keep_back;
+    for (int c = 0; c < channels; c++) {
+      const long at = first + c;
+      const Wide weight = wide(gamma.value[c]), middle = wide(center[at]);
+      Wide by{}, plus{};
+      for (int i = 0; i < L; i++) {
+        const double rate = inverse_sd[c].of[i], sum = sums[c].of[i], apart = own_mean[at].of[i] - mean[at].of[i];
+        const double of_y = gain * along_y[c].of[i], of_one = gain * along_one[c].of[i];
+        by.of[i] = -of_y * rate * rate;
+        plus.of[i] = -by.of[i] * mean[at].of[i] - of_one;
+        const double gradient = rate * (others[c].of[i] - (mean[at].of[i] - middle.of[i]) * sum);
+        along_y[c].of[i] += weight.of[i] * gradient / n - of_y * (own_var[at].of[i] + apart * apart) * rate * rate;
+        along_one[c].of[i] += (weight.of[i] * sum / n - of_y * apart * rate) * rate - of_one;
+      }
+      slope[at] = by.rounded();
+      constant[at] = plus.rounded();
+    }
   }
 
   void find_correction() {
