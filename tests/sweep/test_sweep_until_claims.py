@@ -100,6 +100,15 @@ def test_a_settled_claim_takes_ten_seeds_of_the_arms_that_decide_it(mine: Path, 
     assert "MINE, is best: supported" in (sweep.folder / "report.md").read_text()
 
 
+def test_a_claim_is_judged_where_there_are_no_kernels(
+    mine: Path, planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BNBENCH_LANES", "none")
+    trained = _plant(planted, 0.1)
+    assert _verdicts(_run(mine)) == {"MINE": Verdict.supported}
+    assert {trial.training.engine for trial in trained} == {"torch"}
+
+
 def test_an_open_claim_gets_seeds_up_to_the_cap_in_its_file_and_says_what_it_would_take(
     mine: Path, planted: Planted, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bnbench.config import Config, Trial
 from bnbench.data import dataset_info
+from bnbench.sweep.planning.engine_here import with_engine_here
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.norm_rules import undefined_reason
 from bnbench.sweep.planning.request import SweepRequest, sweep_request
@@ -61,4 +62,4 @@ def params_of(params: Mapping[str, Any]) -> Params:
 
 
 def _trial(config: Config) -> Trial:
-    return Trial.from_config(config, train_size=dataset_info(config.data).train, data_checksum="")
+    return Trial.from_config(with_engine_here(config), train_size=dataset_info(config.data).train, data_checksum="")

@@ -29,9 +29,9 @@ from bnbench.data import (
     split_checksum,
     split_data,
 )
-from bnbench.lanes.library import why_no_kernels
 from bnbench.packing.paces import Pace, best_width, shape_of
 from bnbench.packing.partition import partition
+from bnbench.sweep.planning.engine_here import with_engine_here
 from bnbench.sweep.planning.estimate import training_seconds
 from bnbench.sweep.planning.norm_rules import norm_errors, undefined_reason
 
@@ -78,8 +78,7 @@ class DataLoader:
     def trial(self, config: Config) -> Trial:
         """The trial that a configuration becomes, keyed by its images and by weights that its network brings."""
         info, weights = dataset_info(config.data), ""
-        if config.training.engine == Engine.auto and why_no_kernels() is not None:
-            config = replace(config, training=replace(config.training, engine=Engine.torch))
+        config = with_engine_here(config)
         if config.model.name == "custom" and Init.own in (config.model.init, config.model.head_init):
             from bnbench.models.own import survey
 
