@@ -31,9 +31,7 @@ class _Clock:
         self.trained.append(seeds_of(plan))
 
 
-@pytest.fixture
-def six(sweep: CountingSweep, plan: MakePlan) -> Plan:
-    return plan(sweep.points({"norm": "none,batch", "seed": "range(6)", "training.steps": "20000"}))
+_SIX = {"norm": "none,batch", "seed": "range(6)", "training.steps": "20000"}
 
 
 @pytest.mark.parametrize(
@@ -47,8 +45,9 @@ def six(sweep: CountingSweep, plan: MakePlan) -> Plan:
     ],
 )
 def test_seeds_are_trained_as_far_as_time_goes(
-    six: Plan, wholes: float | None, slower: float, trained: list[list[int]]
+    sweep: CountingSweep, plan: MakePlan, wholes: float | None, slower: float, trained: list[list[int]]
 ) -> None:
+    six = plan(sweep.points({**_SIX, "training.engine": "torch"}))
     whole = six.seconds_on(1)
     running, said = _Clock(slower), list[str]()
     limit = TimeLimit(None if wholes is None else wholes * whole)
@@ -56,6 +55,14 @@ def test_seeds_are_trained_as_far_as_time_goes(
     assert running.trained == trained
     number = sum(map(len, trained))
     assert said == ([] if number == 6 else [f"no time is left for more than {number} seeds of 6"])
+
+
+def test_more_seeds_than_two_are_trained_first_where_they_take_no_longer(sweep: CountingSweep, plan: MakePlan) -> None:
+    """The kernels train 16 trials in the time of one."""
+    planned = plan(sweep.points({**_SIX, "training.engine": "lanes"}))
+    running, limit = _Clock(1), TimeLimit(0.1 * planned.seconds_on(1))
+    train_seeds(planned, running, limit, print)  # type: ignore[arg-type]
+    assert running.trained == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_the_part_of_some_seeds_trains_what_is_not_finished(sweep: CountingSweep, plan: MakePlan) -> None:

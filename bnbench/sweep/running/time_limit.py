@@ -63,8 +63,9 @@ def train_seeds(plan: Plan, running: RunningSweep, limit: TimeLimit, say: Callab
     if limit.is_ample(plan, running) or len(seeds) < 2:
         running.train(plan)
         return
-    limit.train(at_seeds(plan, seeds[:LEAST_SEEDS], running.workers), running)
-    done = LEAST_SEEDS
+    least = _as_cheap(plan, seeds, running.workers)
+    limit.train(least, running)
+    done = len(seeds_of(least))
     while done < len(seeds):
         parts = (at_seeds(plan, seeds[done:end], running.workers) for end in range(len(seeds), done, -1))
         part = next((part for part in parts if not limit.is_too_short(part, running)), None)
@@ -73,6 +74,13 @@ def train_seeds(plan: Plan, running: RunningSweep, limit: TimeLimit, say: Callab
             return
         limit.train(part, running)
         done += len(seeds_of(part))
+
+
+def _as_cheap(plan: Plan, seeds: list[int], workers: int) -> Plan:
+    """The part that has two seeds, or more where these take no longer, as where a pack of the kernels had room."""
+    longest = at_seeds(plan, seeds[:LEAST_SEEDS], workers).seconds_on(workers)
+    parts = (at_seeds(plan, seeds[:end], workers) for end in range(len(seeds), LEAST_SEEDS - 1, -1))
+    return next(part for part in parts if part.seconds_on(workers) <= longest)
 
 
 def seeds_of(plan: Plan) -> list[int]:
