@@ -155,7 +155,7 @@ class _Battery:
         """
         from bnbench.sweep.planning.describe import duration
         from bnbench.sweep.running.failure import SweepFailedError
-        from bnbench.sweep.running.run import TooLongError
+        from bnbench.sweep.running.time_limit import TooLongError
 
         failed: list[str] = []
         too_long: dict[str, float] = {}

@@ -16,7 +16,7 @@ from bnbench.record.checkpoints import begun_packs
 from bnbench.record.sweep_record import ClaimRecord
 from bnbench.sweep.planning.arms import Arms
 from bnbench.sweep.planning.compared_levels import check_comparison, describe_levels, settled, tunes_rates
-from bnbench.sweep.planning.describe import describe_plan, duration
+from bnbench.sweep.planning.describe import describe_plan
 from bnbench.sweep.planning.file_trials import missing_from, trials_of_file
 from bnbench.sweep.planning.hydra_sweep import HydraSweep
 from bnbench.sweep.planning.new_record import new_record
@@ -26,7 +26,7 @@ from bnbench.sweep.planning.request import sweep_request
 from bnbench.sweep.running.pack_widths import calibrated
 from bnbench.sweep.running.place import describe_place
 from bnbench.sweep.running.running_sweep import RunningSweep
-from bnbench.sweep.running.time_limit import LEAST_SEEDS, TimeLimit, at_seeds, seeds_of, train_seeds
+from bnbench.sweep.running.time_limit import TimeLimit, TooLongError, least_seconds, train_seeds
 from bnbench.tracking import NothingRecordedError
 
 if TYPE_CHECKING:
@@ -35,18 +35,6 @@ if TYPE_CHECKING:
 
 _NOT_ABOUT_TRIALS = ("+sweep=", "sweep.size=", "sweep.parts=", "runs_dir=", "tracking.", "resume=", "plan_only=")
 """How the words begin that do not change the trials of a sweep's file."""
-
-
-class TooLongError(ConfigError):
-    """A sweep would take longer to its first answer than it may.
-
-    Attributes:
-        seconds: About how long it would take.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"takes about {duration(seconds)} to its first answer")
-        self.seconds = seconds
 
 
 def run_sweep(
@@ -127,10 +115,7 @@ def run_sweep(
     if config.plan_only:
         return None
     if most_seconds is not None:
-        if until_settled:
-            seconds = until_settled.seconds_to_first_look(workers)
-        else:
-            seconds = at_seeds(plan, seeds_of(plan)[:LEAST_SEEDS], workers).seconds_on(workers)
+        seconds = until_settled.seconds_to_first_look(workers) if until_settled else least_seconds(plan, workers)
         if slower * seconds > most_seconds:
             raise TooLongError(slower * seconds)
     asked = replace(

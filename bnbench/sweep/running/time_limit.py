@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bnbench.sweep.planning.describe import count
+from bnbench.config import ConfigError
+from bnbench.sweep.planning.describe import count, duration
 from bnbench.sweep.planning.plan import Plan
 from bnbench.sweep.running.running_sweep import RunningSweep
 
 NO_TIME = "no time is left"
 """What a line says that tells what is left out for lack of time."""
 
-LEAST_SEEDS = 2
-"""Seeds that are trained in any case where time is short: an interval takes two."""
-
+_LEAST_SEEDS = 2  # that are trained in any case where time is short: an interval takes two
 _AMPLE = 3  # times its estimate is room enough to train a plan as a whole
 _TELLING = 1.0  # seconds that a plan must be estimated to take before its pace says something
+
+
+class TooLongError(ConfigError):
+    """A sweep would take longer to its first answer than it may.
+
+    Attributes:
+        seconds: About how long it would take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"takes about {duration(seconds)} to its first answer")
+        self.seconds = seconds
 
 
 class TimeLimit:
@@ -78,9 +89,14 @@ def train_seeds(plan: Plan, running: RunningSweep, limit: TimeLimit, say: Callab
 
 def _as_cheap(plan: Plan, seeds: list[int], workers: int) -> Plan:
     """The part that has two seeds, or more where these take no longer, as where a pack of the kernels had room."""
-    longest = at_seeds(plan, seeds[:LEAST_SEEDS], workers).seconds_on(workers)
-    parts = (at_seeds(plan, seeds[:end], workers) for end in range(len(seeds), LEAST_SEEDS - 1, -1))
+    longest = least_seconds(plan, workers)
+    parts = (at_seeds(plan, seeds[:end], workers) for end in range(len(seeds), _LEAST_SEEDS - 1, -1))
     return next(part for part in parts if part.seconds_on(workers) <= longest)
+
+
+def least_seconds(plan: Plan, workers: int) -> float:
+    """About how long the seeds take that are trained in any case."""
+    return at_seeds(plan, seeds_of(plan)[:_LEAST_SEEDS], workers).seconds_on(workers)
 
 
 def seeds_of(plan: Plan) -> list[int]:
