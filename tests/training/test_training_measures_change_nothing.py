@@ -61,6 +61,17 @@ def test_measures_change_no_other_number(model, norm, optimizer, trial_of, image
         assert len(b.curves) > len(a.curves)
 
 
+def test_measures_on_the_grid_change_no_number_of_steps_on_few_examples(trial_of, images_of):
+    """Of such steps the kernels take several together, from where a block begins; so blocks must not move."""
+    data = images_of(1, 8, 8)
+    overrides = (*MODELS["fc"], "norm.name=layer", "optimizer.lr=0.03", "training.batch_size=2", "training.steps=30")
+    without = fit([trial_of(*overrides, f"seed={seed}") for seed in range(3)], data)
+    measured = fit([trial_of(*overrides, CHEAP, f"seed={seed}") for seed in range(3)], data)
+    for a, b in zip(without, measured, strict=True):
+        assert {key: b.curves[key] for key in a.curves} == a.curves
+        assert len(b.curves) > len(a.curves)
+
+
 @pytest.fixture(scope="module")
 def together(trial_of, images_of):
     """The overrides of a trial, and its result with all measures."""
