@@ -27,8 +27,8 @@ def residual(image_shape: tuple[int, int, int], classes: int, model: ModelConfig
     """`model.depth` residual blocks of `model.width` channels.
 
     A network is a function of the images' shape (C, H, W), the number of classes and the `model` section. Every
-    norm in it becomes the one that `norm=` chooses. Of plain layers, and of operations that keep
-    channels apart, it is trained in packs; else alone.
+    norm in it becomes the one that `norm=` chooses. Of layers, and of operations that keep channels apart, it is
+    trained in packs; else alone.
     """
     channels, _, _ = image_shape
     return nn.Sequential(

@@ -33,5 +33,5 @@ def max_norm(features: int, norm: NormConfig) -> nn.Module:
 
 
 def two_norms(features: int, norm: NormConfig) -> nn.Module:
-    """Batch norm, then layer norm: plain torch layers; a pack has no rule for `nn.LayerNorm`, so it trains alone."""
+    """Batch norm, then layer norm: plain torch layers; a pack calls those that it has no rule for one by one."""
     return nn.Sequential(nn.BatchNorm1d(features), nn.LayerNorm(features))

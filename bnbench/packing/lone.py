@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bnbench.norms.statistics_norm import StatisticsNorm
 from bnbench.packing import attributes
+from bnbench.packing.holder import holder_of
 from bnbench.packing.pack import Pack
 from bnbench.tensors.memory_layout import trial_rows
 from bnbench.tensors.seeding import derive, reseed
@@ -115,25 +116,15 @@ def _rows(net: nn.Module) -> tuple[nn.Module, dict[tuple[nn.Module, str], Tensor
     rows = nn.Module()
     views: dict[tuple[nn.Module, str], Tensor] = {}
     for name, parameter in net.named_parameters():
-        holder, leaf_name = _holder(rows, name)
+        holder, leaf_name = holder_of(rows, name)
         row = parameter.detach().unsqueeze(0).clone()
         holder.register_parameter(leaf_name, nn.Parameter(row, parameter.requires_grad))
     persistent = net.state_dict().keys()
     for path, module in net.named_modules():
         for leaf_name, buffer in module.named_buffers(recurse=False):
             name = f"{path}.{leaf_name}".lstrip(".")
-            holder, _ = _holder(rows, name)
+            holder, _ = holder_of(rows, name)
             row = buffer.unsqueeze(0).clone()
             holder.register_buffer(leaf_name, row, persistent=name in persistent)
             module._buffers[leaf_name] = views[module, leaf_name] = row[0]
     return rows, views
-
-
-def _holder(root: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """The module that a dotted name points into, created where it is missing, and the last part of the name."""
-    *path, leaf_name = name.split(".")
-    for part in path:
-        if part not in root._modules:
-            root.add_module(part, nn.Module())
-        root = root.get_submodule(part)
-    return root, leaf_name

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
 
 from bnbench.config import Statistics
 from bnbench.norms.channel_norm import ChannelNorm, NormError
@@ -21,10 +23,13 @@ from bnbench.packing.leaves import (
     FoldedStandardizedLinear,
     UnpackableError,
 )
+from bnbench.packing.one_by_one import OneByOne
 from bnbench.packing.slots import aligned_width
 from bnbench.tensors.memory_layout import Layout, fold_images, select_slots, trial_rows
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)  # may be empty
+_NOT_ONE_BY_ONE = (nn.Linear, _ConvNd, _DropoutNd, StatisticsNorm)
+"""What is seen as such from outside: layers with weights, what draws, what evaluates under chosen statistics."""
 
 
 class Pack(nn.Module, ABC):
@@ -156,9 +161,9 @@ class FoldedPack(Pack):
         for value in (*self.net.parameters(), *self.net.buffers()):
             value.data = select_slots(value.data, slots)
             value.grad = None
-        for norm in self.net.modules():
-            if isinstance(norm, ChannelNorm):
-                norm.select(slots)
+        for layer in self.net.modules():
+            if isinstance(layer, ChannelNorm | OneByOne):
+                layer.select(slots)
         self.slots = len(slots)
 
     def attributes(self) -> dict[str, Any]:
@@ -176,8 +181,8 @@ def pack(nets: Sequence[nn.Module], pixels: Collection[str] = ()) -> FoldedPack:
         pixels: Names of the conv layers to train as linear ones, from `single_pixel_layers`; not with weight decay.
 
     Raises:
-        UnpackableError: If a leaf has no rule, the networks differ in shape, parameters are tied or frozen, or a module
-            that is not a leaf owns a parameter or a buffer.
+        UnpackableError: If a layer has no rule and cannot be called one by one, the networks differ in shape, or
+            parameters are tied or frozen.
     """
     return FoldedPack(padded_with_last(nets), pixels)
 
@@ -195,16 +200,15 @@ def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.M
         # A parametrized layer has a class of its own in every network.
         names = sorted({kind.__name__ for kind in kinds})
         raise UnpackableError(f"{path or 'the network'} differs in kind: {names}")
-    rule: Callable[[Sequence[Any]], nn.Module] | None = RULES.get(type(first)) or getattr(type(first), "fold", None)
-    if path in pixels:
-        rule = FoldedPixelConv2d
+    rule = FoldedPixelConv2d if path in pixels else _rule(first)
     if rule is not None:
         return _by_rule(rule, nets)
     place = f"{path or 'the network'} ({type(first).__name__})"
-    if not first._modules and type(first) not in _CONTAINERS:
-        raise UnpackableError(f"{place} is a leaf that bnbench has no rule for")
-    if first._parameters or first._buffers:
-        raise UnpackableError(f"{place} owns parameters or buffers beside its children")
+    if is_called_one_by_one(first):
+        if not path or any(isinstance(module, _NOT_ONE_BY_ONE) for module in first.modules()):
+            what = "owns parameters or buffers beside its children" if first._modules else "is a leaf"
+            raise UnpackableError(f"{place} {what}, and bnbench has no rule for it")
+        return OneByOne(nets)
     if len({_structure(net) for net in nets}) > 1:
         raise UnpackableError(f"{place} differs within the pack in its children or settings")
     folded = copy.copy(first)
@@ -216,6 +220,19 @@ def _fold(nets: Sequence[nn.Module], path: str, pixels: Collection[str]) -> nn.M
             None if child is None else _fold([c for c in children if c is not None], child_path, pixels)
         )
     return folded
+
+
+def _rule(module: nn.Module) -> Callable[[Sequence[Any]], nn.Module] | None:
+    return RULES.get(type(module)) or getattr(type(module), "fold", None)
+
+
+def is_called_one_by_one(module: nn.Module) -> bool:
+    """Whether a module has no rule, and is more than its children and a forward that calls them."""
+    if _rule(module) is not None:
+        return False
+    if not module._modules:
+        return type(module) not in _CONTAINERS
+    return bool(module._parameters or module._buffers)
 
 
 def _structure(module: nn.Module) -> str:

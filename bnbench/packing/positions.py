@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bnbench.packing.leaves import RULES
+from bnbench.packing.pack import is_called_one_by_one
 from bnbench.packing.rehearsal import equal_bits
 
 _LENGTHS = range(1, 65)  # of tensors: all lengths of their last, unfinished vectors occur
@@ -38,7 +39,7 @@ class _Calls(TorchFunctionMode):
         self.noted: list[_Call] = []
         self._in_layers = 0
         for module in net.modules():
-            if type(module) in RULES:
+            if type(module) in RULES or is_called_one_by_one(module):
                 module.register_forward_pre_hook(self._enter)
                 module.register_forward_hook(self._leave)
 

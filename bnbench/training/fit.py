@@ -117,15 +117,15 @@ def make_pack(trials: Sequence[Trial], data: ImageData, alone: bool = False) -> 
     """
     packed_trials = PackedTrials(trials)
     shared = packed_trials.shared
-    nets = [build_model(trial, data.shape, data.classes) for trial in trials]
+    nets = [build_model(trial, data.shape, data.classes).to(shared.training.device) for trial in trials]
     if alone:
         [net] = nets
-        return LonePack(net.to(shared.training.device), shared.seed), packed_trials
+        return LonePack(net, shared.seed), packed_trials
     if shared.training.engine == Engine.lanes:
         return lane_pack(nets, packed_trials, data.shape)
     decays = shared.optimizer.weight_decay > 0  # all of them do, or none
     packed = pack(nets, () if decays else single_pixel_layers(nets[0], data.shape))
-    return packed.to(shared.training.device), packed_trials.padded(packed.slots)
+    return packed, packed_trials.padded(packed.slots)
 
 
 def _test(module: PackModule, trials: int) -> list[dict[str, float]]:

@@ -41,7 +41,8 @@ class Doubled(nn.Linear):
     ("make", "message"),
     [
         (lambda: nn.Sequential(nn.Linear(6, 3), nn.Dropout()), r"1 \(Dropout\).*no rule"),
-        (lambda: nn.Sequential(nn.Sequential(nn.Softmax(1))), r"0\.0 \(Softmax\).*no rule"),
+        (lambda: nn.Sequential(nn.Sequential(nn.ConvTranspose2d(1, 2, 3))), r"0\.0 \(ConvTranspose2d\).*no rule"),
+        (lambda: nn.Softmax(1), r"the network \(Softmax\).*no rule"),
         (lambda: nn.Sequential(Doubled(6, 3)), r"0 \(Doubled\).*no rule"),
         (lambda: Owner(buffer=False), "Owner.*owns parameters or buffers"),
         (lambda: Owner(buffer=True), "Owner.*owns parameters or buffers"),

@@ -312,15 +312,16 @@ def test_a_norm_of_one_s_own_is_tried_once_for_all_its_trials_and_every_plan_kno
     tried: list[Trial] = []
     whole = packability.packability
     monkeypatch.setattr(packability, "packability", lambda trial: tried.append(trial) or whole(trial))
-    own = {"data.name": "digits", "model.width": 9, "norm.name": "custom"}
-    names = {"two_norms": "(LayerNorm) is a leaf that bnbench has no rule for", "max_norm": None}
-    for name, reason in names.items():
-        own["norm.factory"] = f"bnbench.examples.norm:{name}"
-        planned = plan([_composed(make_config(own | {"seed": seed})) for seed in range(4)])
+    norm = {"norm.name": "custom", "norm.factory": "bnbench.examples.norm:max_norm"}
+    network = {"model.name": "custom", "model.factory": "bnbench.examples.network:dense", "model.depth": 2}
+    cases: list[tuple[dict[str, object], str | None]] = [(norm, None), (norm | network, "its forward mixes channels")]
+    for own, reason in cases:
+        keys = {"data.name": "digits", "model.width": 9, **own}
+        planned = plan([_composed(make_config(keys | {"seed": seed})) for seed in range(4)])
         for known in (planned, planned.repacked({}, 2)):
             assert all((p.why_alone is None) if reason is None else (reason in str(p.why_alone)) for p in known.planned)
             assert [len(pack) for pack in known.packs] == ([4] if reason is None else [1] * 4)
-    assert len(tried) == len(names)
+    assert len(tried) == len(cases)
 
 
 def test_a_network_of_one_s_own_is_tried_once_for_all_plans_of_a_sweep(
