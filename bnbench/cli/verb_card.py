@@ -267,10 +267,11 @@ class _Battery:
         def value(key: str) -> str:
             return _value(self.asked.typed.get(key, f"={TUNED[key]}"))
 
+        margin = f"{value('sweep.margin_pp')} pp"
         setup = (
             f"{self.config.model.name} on {self.config.data.name}, {value('training.steps')} steps a training, "
             f"{value('optimizer')}; up to {value('sweep.max_seeds')} paired seeds a norm beside those that choose "
-            f"learning rates; differences within {value('sweep.margin_pp')} pp do not matter. "
+            f"learning rates; differences within {margin} do not matter. "
             f"{self.asked.minutes:g} minutes in all."
         )
         left_out = [
@@ -286,6 +287,7 @@ class _Battery:
             self.command,
             setup,
             self.asked.minutes,
+            margin,
             ordered,
             self.conditions,
             left_out,

@@ -27,6 +27,7 @@ class Card:
         command: What runs it again.
         setup: What was trained on what data, in a sentence.
         minutes: The budget.
+        margin: The largest difference of accuracies that does not matter, with its unit.
         rows: What was found.
         conditions: Versions and machine, by name.
         left_out: What there was no time for, a part each.
@@ -38,6 +39,7 @@ class Card:
     command: str
     setup: str
     minutes: float
+    margin: str
     rows: Sequence[CardRow]
     conditions: dict[str, str]
     left_out: Sequence[str] = ()
@@ -83,6 +85,7 @@ class Card:
             "command": self.command,
             "setup": self.setup,
             "minutes": self.minutes,
+            "margin": self.margin,
             "conditions": self.conditions,
             "left_out": [*self.left_out],
             "rows": [row.to_json() for row in self.rows],
@@ -121,9 +124,9 @@ def _cells(row: CardRow, card: Card) -> tuple[Cell, ...]:
 
 
 _MEANINGS = {
-    Verdict.better: "better than each of the others",
-    Verdict.equivalent: "within the margin of some of the others, and better than the rest",
-    Verdict.worse: "worse than one of the others at least",
+    Verdict.better: "better than each of the others, by more than the margin",
+    Verdict.equivalent: "within the margin of some of the others, and better than the rest by more",
+    Verdict.worse: "worse than one of the others at least, by more than the margin",
     Verdict.fails: "half of its trials or more diverged, or learned nothing",
     Verdict.undefined: "one value per channel and nothing to normalize it with, so that nothing was trained",
     Verdict.open: "what was measured does not tell",

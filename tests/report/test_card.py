@@ -138,6 +138,7 @@ def test_page_json_and_text_have_the_same_rows(make_sweep: Any, tmp_path: Path) 
         "python -m bnbench card <b>",
         "fc on digits.",
         3.0,
+        "0.7 pp",
         found,
         {"Versions": "x"},
         ["depth: not tried"],
@@ -156,6 +157,7 @@ def test_page_json_and_text_have_the_same_rows(make_sweep: Any, tmp_path: Path) 
         assert words in said.replace("\N{NO-BREAK SPACE}", " ")
         assert words in text
     assert "python -m bnbench card <b>" in said
+    assert "The margin is 0.7 pp of accuracy" in said.replace("\N{NO-BREAK SPACE}", " ")
     assert "<b>" not in page.read_text()
 
 
