@@ -139,10 +139,8 @@ class Design:
 
     def by_level(self, trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """The trials of each level that has any."""
-        labels = self.labels.loc[trials.index]
-        for level in self.levels:
-            if (labels == level).any():
-                yield level, trials[labels == level]
+        groups = dict(iter(trials.groupby(self.labels.loc[trials.index], sort=False)))
+        yield from ((level, groups[level]) for level in self.levels if level in groups)
 
     def split(self, trials: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
         """The trials of each combination of the keys' values: numbers in ascending, others in planned order."""

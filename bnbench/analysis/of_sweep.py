@@ -12,6 +12,7 @@ from bnbench.analysis.arms import Arm, measure_arms
 from bnbench.analysis.compare import Rates, compare_levels, is_sequential
 from bnbench.analysis.contrast import Contrast
 from bnbench.analysis.design import LEARNING_RATE, Design, comparable, matching
+from bnbench.analysis.paired_arms import paired_arms
 from bnbench.analysis.robustness import Robustness
 from bnbench.analysis.steps import StepsContrast, TargetSteps, contrast_steps
 from bnbench.analysis.subjects import Subject, subject_keys
@@ -95,7 +96,9 @@ class Analysis(Design):
         self, a: str, b: str, target: float, *, sustained: bool = False, rates: Rates = "matched"
     ) -> list[StepsContrast]:
         """Two levels' steps to a target in each stratum; see `steps.contrast_steps`, and `contrast` for `rates`."""
-        return contrast_steps(self, self.steps, a, b, target, sustained=sustained, tuned=self._at(rates))
+        self.check_levels(a, b)
+        arms = paired_arms(self, self._at(rates), [(a, b)])
+        return contrast_steps(arms, self.steps, target, sustained=sustained)
 
     @cached_property
     def robustness(self) -> Robustness:

@@ -11,6 +11,7 @@ from bnbench.analysis.compare import compare_levels
 from bnbench.analysis.contrast import Contrast
 from bnbench.analysis.design import LEARNING_RATE, Design, setting_of
 from bnbench.analysis.intervals import Interval
+from bnbench.analysis.paired_arms import paired_arms
 from bnbench.analysis.significance import ALPHA, holm, seeds_suffice
 from bnbench.analysis.steps import StepsContrast, TargetSteps, contrast_steps
 from bnbench.analysis.tuning import TunedRate
@@ -122,13 +123,10 @@ class Robustness:
                 for one in _in_family([one for one in compared if (one.a, one.b) in pairs], corrected):
                     if measure == names.TEST_ACC or not one.descriptive:  # success is the same by any accuracy
                         yield _by_accuracy(one, tuned is not None)
+        arms = [*paired_arms(self._design, tuned, pairs)]
         for target in self._design.targets:
             for sustained in (False, True):
-                steps = [
-                    one
-                    for a, b in pairs
-                    for one in contrast_steps(self._design, self._steps, a, b, target, sustained=sustained, tuned=tuned)
-                ]
+                steps = contrast_steps(arms, self._steps, target, sustained=sustained)
                 adjusted = holm([one.comparison.p for one in steps])
                 for step, p in zip(steps, adjusted, strict=True):
                     family = len(steps) if corrected else 0

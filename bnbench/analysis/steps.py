@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,8 +11,7 @@ import pandas as pd
 
 from bnbench.analysis.censored import StepsComparison, compare_steps
 from bnbench.analysis.design import Design
-from bnbench.analysis.paired_arms import paired_arms
-from bnbench.analysis.tuning import TunedRate
+from bnbench.analysis.paired_arms import TwoArms
 from bnbench.record import names
 from bnbench.record.sweep_table import SweepTable
 
@@ -100,41 +99,30 @@ class TargetSteps:
 
 
 def contrast_steps(
-    design: Design,
-    steps: TargetSteps,
-    a: str,
-    b: str,
-    target: float,
-    *,
-    sustained: bool = False,
-    tuned: Sequence[TunedRate] | None = None,
+    arms: Iterable[TwoArms], steps: TargetSteps, target: float, *, sustained: bool = False
 ) -> list[StepsContrast]:
-    """Two levels' steps to a target, compared in each stratum in which the target was asked.
+    """Two levels' steps to a target, compared wherever the target was asked.
 
     Args:
-        design: The sweep.
-        steps: The steps to targets of its trials.
-        a: A level.
-        b: The level that it is compared with.
+        arms: What is compared, from `paired_arms`.
+        steps: The steps to targets of the sweep's trials.
         target: One of `Design.targets`.
         sustained: As in `TargetSteps.to_target`.
-        tuned: The learning rate chosen for each level and stratum; None compares levels at equal learning rates.
 
     Raises:
-        ValueError: If the sweep has no such level or target.
+        ValueError: If the sweep has no such target.
     """
-    design.check_levels(a, b)
     taken, contrasts = steps.to_target(target, sustained=sustained), []
-    for arms in paired_arms(design, tuned, [(a, b)]):
-        both = pd.concat(arms.trials)
+    for one in arms:
+        both = pd.concat(one.trials)
         if both[names.reached(target)].isna().all():
             continue
         # Where budgets differ, the smaller is what both had.
         budget = float(both[_BUDGET].min())
-        taken_a, taken_b = (within_budget(trials, taken, budget) for trials in arms.trials)
+        taken_a, taken_b = (within_budget(trials, taken, budget) for trials in one.trials)
         compared = compare_steps(taken_a, taken_b, budget)
-        at_edge = any(one is not None and one.at_edge for one in arms.tuned)
-        contrasts.append(StepsContrast(arms.where, a, b, target, sustained, at_edge, compared))
+        at_edge = any(rate is not None and rate.at_edge for rate in one.tuned)
+        contrasts.append(StepsContrast(one.where, *one.levels, target, sustained, at_edge, compared))
     return contrasts
 
 

@@ -171,13 +171,9 @@ class RunningSweep:
             self._say(f"{trials} ended in a later attempt, because their pack failed before: {reason}{more}")
 
     def look(self) -> SweepTable:
-        """What the store holds of it so far; the live report is brought up to date with it."""
-        from bnbench.sweep.running.live_report import write_live
-
+        """What the store holds of it so far."""
         assert self._run_id is not None, "nothing was planned"
-        table = self._store.load(self._run_id)
-        write_live(lambda: table, self._folder)
-        return table
+        return self._store.load(self._run_id)
 
     def publish(self) -> Sweep:
         """Write the report, end the sweep's run, and say what was found.
