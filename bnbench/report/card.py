@@ -179,7 +179,7 @@ def _why_open(here: Sequence[Standing]) -> str:
     seeds = max((one.settlement.seeds for one in undecided if one.settlement), default=math.nan)
     if not undecided or not math.isfinite(seeds):
         return ""
-    return f"beside {listing([one.b for one in undecided])}; about {seeds:.0f} seeds would tell"
+    return f"not settled beside {listing([one.b for one in undecided])}; about {seeds:.0f} seeds would tell"
 
 
 def _shown(outcomes: Outcomes, mean: float) -> str:
@@ -187,10 +187,10 @@ def _shown(outcomes: Outcomes, mean: float) -> str:
         return _UNDEFINED
     if not outcomes.ended:
         return "not trained"
-    accuracy = percent(mean)
-    if outcomes.succeeded == outcomes.ended and accuracy:
-        return accuracy
-    return f"{accuracy} ({outcomes.succeeded} of {outcomes.ended} trained)".strip()
+    accuracy, trained = percent(mean), f"{outcomes.succeeded} of {outcomes.ended}"
+    if not accuracy:
+        return f"{trained} trained"
+    return accuracy if outcomes.succeeded == outcomes.ended else f"{accuracy} ({trained})"
 
 
 def _window(window: Window) -> str:

@@ -61,15 +61,17 @@ class Card:
         """One line a row."""
         columns = (
             Column("setting"),
+            Column("verdict"),
             *(Column(name, numeric=True) for name in (self.own, *self.others)),
             Column("seeds", numeric=True, optional=True),
             Column("beside"),
             Column("difference", numeric=True),
             Column("interval", numeric=True, bounds=True),
-            Column("verdict"),
+            Column("why"),
         )
         title = (
-            f"Test accuracy in %, and learning rates that train (* the grid ends there); differences {self.own} - other"
+            "Test accuracy in %, with how many trials trained where not all did, and learning rates that train (* the "
+            f"grid ends there); differences {self.own} - other"
         )
         return Table(title, columns, make_rows([_cells(row, self) for row in self.rows], 0))
 
@@ -114,12 +116,13 @@ def _cells(row: CardRow, card: Card) -> tuple[Cell, ...]:
         interval = Cell(f"{number(row.low)} to {number(row.high)}", row.low, (row.low, row.high))
     return (
         Cell(row.setting or row.part),
+        Cell(str(row.verdict)),
         *(Cell(row.shown.get(name, "")) for name in (card.own, *card.others)),
         Cell(str(row.pairs or ""), row.pairs),
         Cell(row.beside),
         estimate,
         interval,
-        Cell(": ".join(filter(None, [str(row.verdict), row.remark]))),
+        Cell(row.remark),
     )
 
 

@@ -72,7 +72,7 @@ def test_a_norm_that_does_not_train_fails_whatever_the_others_do(make_sweep: Any
 
     first, second = rows(make_sweep, status=status)
     assert (first.verdict, first.estimate) == (Verdict.fails, None)
-    assert first.shown[OWN] == "(0 of 10 trained)"
+    assert first.shown[OWN] == "0 of 10 trained"
     assert second.verdict == Verdict.open
 
 
