@@ -43,6 +43,7 @@ _PACKS = {
     "fc frozen measures": (*_FC, "norm.name=frozen_batch", "training.measures=[gradients,activations,effective_lr]"),
     "fc batch one": (*_FC, "norm.name=batch", "norm.single_value=constant", "training.batch_size=1"),
     "fc dropout schedule": (*_FC, "model.dropout=0.2", "schedule.name=cosine", "schedule.warmup_steps=5"),
+    "fc own norm": (*_FC, "norm.name=custom", "norm.factory=bnbench.examples.norm:two_norms", "optimizer.name=adam"),
     "cnn batch adamw": (*_CNN, "norm.name=batch", "training.batch_size=6", "optimizer.name=adamw", "optimizer.lr=0.01"),
     "cnn ghost float64": (*_CNN, "norm.name=ghost_batch", "norm.ghost_size=3", "training.batch_size=6",
                           "training.precision=float64"),
