@@ -338,8 +338,9 @@ def test_a_network_of_one_s_own_is_tried_once_for_all_plans_of_a_sweep(
         return packability(trial)
 
     monkeypatch.setattr("bnbench.packing.packability.packability", counted)
-    params = {"model": "custom", "model.factory": "bnbench.examples.network:residual", "norm": "none,batch"}
-    points, data = sweep.points({**params, "seed": "0,1"}), NoImages(Path())
+    network = {"model": "custom", "model.factory": "bnbench.examples.network:residual", "model.width": "6"}
+    params = {**network, "norm": "none,batch", "data": "digits", "seed": "0,1"}
+    points, data = sweep.points(params), NoImages(Path())
     plans = [make_plan(points, data, list) for _ in range(2)]
     assert tried == ["none", "batch"]
     first, second = ([(p.trial.key, p.why_alone, p.rehearsal) for p in one.planned] for one in plans)
