@@ -24,6 +24,8 @@ _NAME = re.compile(r"(?!\.)[\w+=,@ -][\w+=,@. -]*(/(?!\.)[\w+=,@. -]+)*")
 """Of a file that an archive may bring: no way out of the folder it is put into."""
 _MOST_BYTES = 2**31
 _DAMAGED = (BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error)
+"""What zipfile raises for a file that it cannot read: the third for a compression that it lacks, the fourth for a
+password."""
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
 
 

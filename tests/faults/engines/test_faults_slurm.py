@@ -177,6 +177,7 @@ def test_killed_a_sweep_leaves_jobs_that_the_next_start_cancels(
     sweep = begin()
     _in_the_middle(sweep, store, slurm)
     left = slurm.jobs("RUNNING")
+    assert left, "no job ran when the sweep was killed"
     sweep.process.kill()
     again = begin()
     again.wait_until(lambda: not {*left} & {*slurm.jobs("RUNNING,PENDING")})
