@@ -26,22 +26,21 @@ Command = Callable[..., "Answer"]
 _TINY = ("data=digits", "norm=none,batch", "training.steps=5", "seed=0,1", "hydra.launcher.n_jobs=1")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("status")
-
-
 def _fit(job: Any, images: Any, trials: Any) -> list[TrialResult]:
     if any(trial.norm.name == "batch" and trial.seed == 1 for trial in trials):
         raise RuntimeError("no luck")
     return [TrialResult(t.key, t.params, "finished", metrics={"test/acc": 0.5}) for t in trials]
 
 
-def test_status_counts_by_arm_names_failures_and_says_how_to_go_on(
-    runs: Path, bnbench: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def runs(tmp_path: Path, bnbench: Command, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sweep of four trials, one of which failed."""
     monkeypatch.setattr(worker, "_fit", _fit)
-    assert bnbench(*_TINY, f"runs_dir={runs}").status == 1
+    assert bnbench(*_TINY, f"runs_dir={tmp_path / 'runs'}").status == 1
+    return tmp_path / "runs"
+
+
+def test_status_counts_by_arm_names_failures_and_says_how_to_go_on(runs: Path, bnbench: Command) -> None:
     answer = bnbench("status", f"runs_dir={runs}")
     assert (answer.status, answer.err) == (0, [])
     first, *rows, failed, go_on = answer.out
