@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -121,18 +121,23 @@ class Drain:
 
     def look(self) -> None:
         """Take note of new files, whether or not the store takes them."""
+        for path in self._spool.pending():
+            if path not in self._files:
+                try:
+                    results = spool.read(path)
+                except (SpoolError, FileNotFoundError):  # a damaged file is for `_deliver`
+                    continue
+                self._take_note(path, results)
+
+    def _take_note(self, path: Path, results: Sequence[TrialResult]) -> None:
         with self._one_look:
-            for path in self._spool.pending():
-                if path not in self._files:
-                    try:
-                        results = spool.read(path)
-                    except (SpoolError, FileNotFoundError):  # a damaged file is for `_deliver`
-                        continue
-                    self._files.add(path)
-                    for result in results:
-                        self.seen.add(result.key)
-                        if self._on_result is not None:
-                            self._on_result(result)
+            if path in self._files:
+                return
+            self._files.add(path)
+            for result in results:
+                self.seen.add(result.key)
+                if self._on_result is not None:
+                    self._on_result(result)
 
     def _run(self) -> None:
         pause_seconds = self._period_seconds
@@ -173,4 +178,5 @@ class Drain:
             self._damaged.append(f"{spool.set_aside(path)} ({one_line(error)})")
         else:
             self.delivered += len(results)
+            self._take_note(path, results)  # it may have come after the last look, and is gone before the next
             spool.remove(path)

@@ -47,6 +47,25 @@ def test_results_are_delivered_while_training_goes_on(tmp_path: Path, make_resul
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_comes_between_a_look_and_its_delivery_is_seen(
+    tmp_path: Path, make_result: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Spool(tmp_path)
+    results.write([make_result(1)])
+    recorder, seen = _Flaky(), []
+    drain = Drain(recorder, results, "sweep", on_result=lambda r: seen.append(r.key))
+    pending, listed = Spool.pending, []
+
+    def late(self: Spool) -> list[Path]:
+        listed.append(pending(self))
+        return listed[-1] if len(listed) > 1 else []  # the look comes first
+
+    monkeypatch.setattr(Spool, "pending", late)
+    drain.flush()
+    assert [key for key, _ in recorder.recorded] == seen == [*drain.seen]
+    assert len(seen) == 1
+
+
 def test_what_is_left_at_the_end_is_delivered(tmp_path: Path, make_result: Make) -> None:
     recorder = _Flaky()
     with Drain(recorder, Spool(tmp_path), None, period_seconds=1000):
