@@ -162,16 +162,16 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tests below train."""
-    return tmp_path_factory.mktemp("again")
+    """Where the trials of `first` are trained once more, and those of further seeds."""
+    runs = tmp_path_factory.mktemp("again")
+    package.run(*_TINY, "data.targets={fc:[0.2]}", f"runs_dir={runs}")
+    return runs
 
 
 def test_the_same_trials_elsewhere_give_the_same_numbers_to_the_last_digit(
-    first: tuple[Path, subprocess.CompletedProcess[str]], again: Path, bnbench: Command
+    first: tuple[Path, subprocess.CompletedProcess[str]], again: Path
 ) -> None:
     runs, _ = first
-    answer = bnbench(*_TINY, "data.targets={fc:[0.2]}", "resume=false", f"runs_dir={again}")
-    assert (answer.status, answer.err) == (0, [])
     pd.testing.assert_frame_equal(_metrics(again), _metrics(runs))
 
 
@@ -185,7 +185,6 @@ def test_another_seed_gives_other_numbers(again: Path, bnbench: Command) -> None
 
 def test_a_recorded_sweep_is_read_back_and_reported_again(again: Path, bnbench: Command) -> None:
     sweep = package.load("latest", f"runs_dir={again}")
-    assert len(sweep.trials) == 6
     file = sweep.folder / "trials.csv"
     written = file.read_bytes()
     file.unlink()
