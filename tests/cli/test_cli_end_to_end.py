@@ -187,6 +187,7 @@ def test_a_recorded_sweep_is_read_back_and_reported_again(again: Path, bnbench: 
     sweep = package.load("latest", f"runs_dir={again}")
     file = sweep.folder / "trials.csv"
     written = file.read_bytes()
+    assert len(sweep.trials) == len(written.splitlines()) - 1
     file.unlink()
     assert bnbench("report", "--format", "csv", f"runs_dir={again}").status == 0
     assert file.read_bytes() == written

@@ -34,7 +34,7 @@ def _fit(job: Any, images: Any, trials: Any) -> list[TrialResult]:
 
 @pytest.fixture
 def runs(tmp_path: Path, bnbench: Command, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sweep of four trials, one of which failed."""
+    """The runs_dir of a sweep of four trials, one of which failed."""
     monkeypatch.setattr(worker, "_fit", _fit)
     assert bnbench(*_TINY, f"runs_dir={tmp_path / 'runs'}").status == 1
     return tmp_path / "runs"
